@@ -1,0 +1,3 @@
+//! fafcas: semantic search for any SQLite database, in plain SQL.
+
+pub mod error;
