@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 /// A table from the kernels of the file it is used in: `dot_f32`, `l2_squared_f32` and `l1_f32` become plain function
 /// pointers, each with a version over rows. `$detected` must say whether this CPU has all of `$features`, which are
 /// those the kernels enable.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[allow(unused_macros, reason = "other CPUs have the scalar table alone")]
 macro_rules! table {
     ($name:literal, $features:literal, $detected:expr) => {
         /// This instruction set's kernels, if the CPU can run them.
