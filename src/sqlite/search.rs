@@ -1,0 +1,113 @@
+//! A search over one or several sources: opened once for its arguments, then asked for rows as often as the reader wants.
+
+use super::args::Value;
+use super::connection::Connection;
+use super::identifier::paths;
+use super::source::{Conditions, Source};
+use crate::error::{Error, Result};
+use crate::kernels::F32Le;
+use crate::metric::{Metric, Scorer};
+use crate::options::{IndexChoice, Options};
+use crate::scan::{Rules, scan};
+use crate::topk::{self, TopK};
+use std::cell::RefCell;
+
+/// A row that was found; the note is its id, where it could not be looked up again.
+pub type Hit = topk::Hit<Option<Value>>;
+
+/// A search that is ready to run.
+pub struct Search {
+    sources: Vec<Source>,
+    scorer: Scorer,
+    skip_bad: bool,
+}
+
+impl Search {
+    /// Finds the tables and checks that the arguments go together.
+    pub fn open(
+        connection: Connection,
+        tables: &str,
+        column: &str,
+        query: Vec<F32Le>,
+        options: &Options,
+    ) -> Result<Self> {
+        let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
+        let mut sources: Vec<Source> = Vec::new();
+        for path in paths(tables)? {
+            let source = Source::open(connection, &path, column, options.key.as_deref())?;
+            if sources.iter().any(|other| other.identity() == source.identity()) {
+                return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
+            }
+            sources.push(source);
+        }
+        if let IndexChoice::Named(name) = &options.index {
+            let title = sources.first().map_or("", |source| source.title.as_str());
+            return Err(Error::expected(format_args!("options.index to name an index of {title}"), name));
+        }
+        Ok(Self { sources, scorer, skip_bad: options.skip_bad })
+    }
+
+    /// The metric searched by.
+    pub fn metric(&self) -> Metric {
+        self.scorer.metric()
+    }
+
+    /// The source a hit came from.
+    pub fn source(&mut self, hit: &Hit) -> Result<&mut Source> {
+        let found = self.sources.get_mut(hit.place.source as usize);
+        found.ok_or_else(|| Error::Bug("a hit from an unknown source".into()))
+    }
+
+    /// How many sources are searched.
+    pub fn source_count(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// The best `limit` rows that meet the rules and the conditions, in order.
+    pub fn run(&mut self, limit: usize, rules: &Rules, conditions: &Conditions) -> Result<Vec<Hit>> {
+        let _running = Running::enter(&self.sources)?;
+        let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
+        let mut best = TopK::new(limit);
+        for (number, source) in (0..).zip(&mut self.sources) {
+            scan(&mut source.scan(conditions)?, number, &self.scorer, &rules, &mut best)?;
+        }
+        Ok(best.into_sorted())
+    }
+}
+
+/// Marks sources as being read by this thread, so that a view which searches itself is met again here, and not when the
+/// stack has overflowed.
+struct Running {
+    before: usize,
+}
+
+type Identity = (Connection, String, String);
+
+thread_local! {
+    static RUNNING: RefCell<Vec<Identity>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Running {
+    /// Views over views that search each other may nest this deep.
+    const DEEPEST: usize = 64;
+
+    fn enter(sources: &[Source]) -> Result<Self> {
+        RUNNING.with_borrow_mut(|running| {
+            for source in sources {
+                if running.contains(&source.identity()) || running.len() >= Self::DEEPEST {
+                    let view = format!("{} searched from within itself", source.title);
+                    return Err(Error::expected("a source that does not search itself", view));
+                }
+            }
+            let before = running.len();
+            running.extend(sources.iter().map(Source::identity));
+            Ok(Self { before })
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.with_borrow_mut(|running| running.truncate(self.before));
+    }
+}
