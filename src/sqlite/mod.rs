@@ -15,3 +15,7 @@ pub mod vtab;
 
 #[path = "../../sys/src/lib.rs"]
 pub mod ffi;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod layer_tests;
