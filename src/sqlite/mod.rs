@@ -17,5 +17,4 @@ pub mod vtab;
 pub mod ffi;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
 mod layer_tests;
