@@ -74,6 +74,9 @@ macro_rules! routines {
                     return Some(stringify!($name));
                 }
             )*
+            if table.log.is_none() {
+                return Some("log");
+            }
             table.vtab_config.is_none().then_some("vtab_config")
         }
     };
@@ -191,6 +194,13 @@ routines! {
 pub fn version() -> String {
     // SAFETY: the routine takes nothing and returns a static string.
     unsafe { CStr::from_ptr(libversion()) }.to_string_lossy().into_owned()
+}
+
+/// Writes a line to the host's error log, if it keeps one.
+pub fn log(line: &str) {
+    let line: Vec<u8> = line.bytes().filter(|&byte| byte != 0).chain([0]).collect();
+    // SAFETY: `accept` checked the routine; the format wants one terminated text.
+    unsafe { table().log.unwrap_unchecked()(ffi::SQLITE_NOTICE as c_int, c"%s".as_ptr(), line.as_ptr()) };
 }
 
 /// `sqlite3_vtab_config` with an option, switched on where it takes a number.
