@@ -10,6 +10,7 @@ pub mod functions;
 pub mod identifier;
 pub mod search;
 pub mod source;
+pub mod triggers;
 pub mod vec_stats;
 pub mod vec_topk;
 pub mod vtab;
