@@ -8,6 +8,7 @@ pub mod connection;
 pub mod door;
 pub mod functions;
 pub mod identifier;
+pub mod planner;
 pub mod search;
 pub mod source;
 pub mod triggers;
