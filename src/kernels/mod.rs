@@ -8,8 +8,8 @@
 use std::sync::LazyLock;
 
 /// A table from the kernels of the file it is used in: `dot_f32`, `l2_squared_f32` and `l1_f32` become plain function
-/// pointers, each with a version over rows. `$detected` must say whether this CPU has all of `$features`, which are
-/// those the kernels enable.
+/// pointers, each with a version over rows by the file's `each_row`. `$detected` must say whether this CPU has all of
+/// `$features`, which are those the kernels enable.
 #[allow(unused_macros, reason = "other CPUs have the scalar table alone")]
 macro_rules! table {
     ($name:literal, $features:literal, $detected:expr) => {
@@ -42,7 +42,7 @@ macro_rules! table {
     (@rows $features:literal, $rows:ident, $kernel:ident) => {
         #[target_feature(enable = $features)]
         fn $rows(query: &[F32Le], rows: &[F32Le], scores: &mut [f32]) {
-            $crate::kernels::each_row(query, rows, scores, |query, row| $kernel(query, row));
+            each_row(query, rows, scores, |query, row| $kernel(query, row));
         }
     };
 }
