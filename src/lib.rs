@@ -1,4 +1,17 @@
 #![doc = include_str!("README.md")]
+// What SQL can reach must neither panic nor write to the host's terminal.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::print_stdout,
+        clippy::print_stderr
+    )
+)]
 
 pub mod config;
 pub mod error;
@@ -8,6 +21,7 @@ pub mod options;
 pub mod plan;
 pub mod scan;
 pub mod sqlite;
+pub mod stats;
 pub mod topk;
 pub mod vector;
 
@@ -16,8 +30,9 @@ use sqlite::connection::Connection;
 use sqlite::door::{Scalar, enter, scalar};
 use sqlite::ffi;
 use sqlite::functions as f;
+use sqlite::vec_stats::VecStats;
 use sqlite::vec_topk::VecTopk;
-use sqlite::vtab::register_function;
+use sqlite::vtab::{register_function, register_writable_function};
 use std::ffi::{c_char, c_int};
 
 /// Every scalar function: its name in SQL, how many arguments, how far it is trusted, and the code.
@@ -31,7 +46,7 @@ const SCALARS: &[Scalar] = &[
 ];
 
 /// Every table function and module.
-const TABLES: &[fn(Connection) -> Result<()>] = &[register_function::<VecTopk>];
+const TABLES: &[fn(Connection) -> Result<()>] = &[register_function::<VecTopk>, register_writable_function::<VecStats>];
 
 fn register(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;

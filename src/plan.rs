@@ -1,16 +1,19 @@
-//! The plan of a `vec_topk` read, as one number: which values the cursor is given, and in which order.
+//! The plan of a table function's read, as one number: which values the cursor is given, and in which order.
 //!
-//! SQLite hands the number from the planner to the cursor. Bit n is set when the value of `Slot` n is among the arguments.
-//! The first three arguments are always the table's name, the column's name and the query; those of the slots follow in
-//! the order of their bits. Bit 30 marks a call without its arguments, which the cursor answers with an error.
+//! SQLite hands the number from the planner to the cursor. Bit n is set when the value of the `Slot` with number n is among
+//! the arguments, which come in the order of their bits: first those of the call, then those of conditions.
 
 /// A value that the planner may pass on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(missing_docs)]
 pub enum Slot {
-    K,
-    Options,
+    First,
+    Second,
+    Third,
+    Fourth,
+    Fifth,
+    Sixth,
     ScoreAbove,
     ScoreFrom,
     ScoreBelow,
@@ -37,9 +40,13 @@ pub enum Slot {
 
 impl Slot {
     /// All slots in the order of their bits, with what EXPLAIN QUERY PLAN shows of them.
-    pub const ALL: [(Self, &'static str); 24] = [
-        (Self::K, "k=?"),
-        (Self::Options, "options=?"),
+    pub const ALL: [(Self, &'static str); 28] = [
+        (Self::First, ""),
+        (Self::Second, ""),
+        (Self::Third, ""),
+        (Self::Fourth, ""),
+        (Self::Fifth, ""),
+        (Self::Sixth, ""),
         (Self::ScoreAbove, "score>?"),
         (Self::ScoreFrom, "score>=?"),
         (Self::ScoreBelow, "score<?"),
@@ -64,6 +71,9 @@ impl Slot {
         (Self::Offset, "OFFSET ?"),
     ];
 
+    /// The slots of a call's arguments, in order.
+    pub const ARGUMENTS: [Self; 6] = [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth];
+
     fn bit(self) -> i32 {
         1 << self as u8
     }
@@ -74,11 +84,6 @@ impl Slot {
 pub struct Plan(i32);
 
 impl Plan {
-    /// Arguments before those of the slots.
-    const FIXED: usize = 3;
-    /// A call without table, column or query.
-    pub const INCOMPLETE: Self = Self(1 << 30);
-
     /// The plan behind a number that [`Plan::number`] gave.
     pub fn from_number(number: i32) -> Self {
         Self(number)
@@ -107,12 +112,12 @@ impl Plan {
     /// The position of the slot's value among the arguments.
     pub fn position(self, slot: Slot) -> Option<usize> {
         let before = self.0 & (slot.bit() - 1);
-        self.has(slot).then_some(Self::FIXED + before.count_ones() as usize)
+        self.has(slot).then_some(before.count_ones() as usize)
     }
 
-    /// What EXPLAIN QUERY PLAN shows behind the path's name.
+    /// The conditions, as EXPLAIN QUERY PLAN shows them behind the path's name.
     pub fn describe(self) -> String {
-        let used = Slot::ALL.iter().filter(|(slot, _)| self.has(*slot));
+        let used = Slot::ALL.iter().filter(|(slot, text)| self.has(*slot) && !text.is_empty());
         used.map(|(_, text)| format!(" {text}")).collect()
     }
 }
@@ -129,16 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn values_follow_the_three_fixed_arguments_in_order() {
+    fn values_come_in_the_order_of_their_slots() {
         let mut plan = Plan::default();
-        for slot in [Slot::Limit, Slot::K, Slot::ScoreFrom] {
+        for slot in [Slot::Limit, Slot::Second, Slot::ScoreFrom] {
             plan.add(slot);
         }
         let plan = Plan::from_number(plan.number());
-        assert_eq!(plan.position(Slot::K), Some(3));
-        assert_eq!(plan.position(Slot::ScoreFrom), Some(4));
-        assert_eq!(plan.position(Slot::Limit), Some(5));
+        assert_eq!(plan.position(Slot::Second), Some(0));
+        assert_eq!(plan.position(Slot::ScoreFrom), Some(1));
+        assert_eq!(plan.position(Slot::Limit), Some(2));
         assert_eq!(plan.position(Slot::Offset), None);
-        assert_eq!(plan.describe(), " k=? score>=? LIMIT ?");
+        assert_eq!(plan.describe(), " score>=? LIMIT ?");
     }
 }

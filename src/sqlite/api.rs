@@ -60,6 +60,7 @@ macro_rules! routines {
             /// # Safety
             /// As SQLite documents for `sqlite3_` + this name.
             #[inline]
+            #[allow(clippy::too_many_arguments)]
             pub unsafe fn $name($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: `accept` refused tables in which this routine is missing; the rest is the caller's to ensure.
                 unsafe { table().$name.unwrap_unchecked()($($arg),*) }
@@ -73,6 +74,9 @@ macro_rules! routines {
                     return Some(stringify!($name));
                 }
             )*
+            if table.log.is_none() {
+                return Some("log");
+            }
             table.vtab_config.is_none().then_some("vtab_config")
         }
     };
@@ -122,11 +126,9 @@ routines! {
         bytes: u64,
         destructor: Destructor,
     ) -> c_int;
-    fn column_type(statement: *mut ffi::sqlite3_stmt, column: c_int) -> c_int;
+    fn column_value(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *mut ffi::sqlite3_value;
     fn column_int64(statement: *mut ffi::sqlite3_stmt, column: c_int) -> i64;
-    fn column_double(statement: *mut ffi::sqlite3_stmt, column: c_int) -> f64;
     fn column_text(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *const c_uchar;
-    fn column_blob(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *const c_void;
     fn column_bytes(statement: *mut ffi::sqlite3_stmt, column: c_int) -> c_int;
 
     fn value_type(value: *mut ffi::sqlite3_value) -> c_int;
@@ -192,6 +194,13 @@ routines! {
 pub fn version() -> String {
     // SAFETY: the routine takes nothing and returns a static string.
     unsafe { CStr::from_ptr(libversion()) }.to_string_lossy().into_owned()
+}
+
+/// Writes a line to the host's error log, if it keeps one.
+pub fn log(line: &str) {
+    let line: Vec<u8> = line.bytes().filter(|&byte| byte != 0).chain([0]).collect();
+    // SAFETY: `accept` checked the routine; the format wants one terminated text.
+    unsafe { table().log.unwrap_unchecked()(ffi::SQLITE_NOTICE as c_int, c"%s".as_ptr(), line.as_ptr()) };
 }
 
 /// `sqlite3_vtab_config` with an option, switched on where it takes a number.

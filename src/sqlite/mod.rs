@@ -8,10 +8,16 @@ pub mod connection;
 pub mod door;
 pub mod functions;
 pub mod identifier;
+pub mod planner;
 pub mod search;
 pub mod source;
+pub mod triggers;
+pub mod vec_stats;
 pub mod vec_topk;
 pub mod vtab;
 
 #[path = "../../sys/src/lib.rs"]
 pub mod ffi;
+
+#[cfg(test)]
+mod layer_tests;

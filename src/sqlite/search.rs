@@ -1,16 +1,21 @@
 //! A search over one or several sources: opened once for its arguments, then asked for rows as often as the reader wants.
 
+use super::api;
 use super::args::Value;
 use super::connection::Connection;
 use super::identifier::paths;
 use super::source::{Conditions, Source};
+use crate::config::SLOW_MS;
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::{Metric, Scorer};
 use crate::options::{IndexChoice, Options};
 use crate::scan::{Rules, scan};
+use crate::stats::Path;
 use crate::topk::{self, TopK};
 use std::cell::RefCell;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 /// A row that was found; the note is its id, where it could not be looked up again.
 pub type Hit = topk::Hit<Option<Value>>;
@@ -66,12 +71,28 @@ impl Search {
     /// The best `limit` rows that meet the rules and the conditions, in order.
     pub fn run(&mut self, limit: usize, rules: &Rules, conditions: &Conditions) -> Result<Vec<Hit>> {
         let _running = Running::enter(&self.sources)?;
+        let start = Instant::now();
         let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
         let mut best = TopK::new(limit);
         for (number, source) in (0..).zip(&mut self.sources) {
-            scan(&mut source.scan(conditions)?, number, &self.scorer, &rules, &mut best)?;
+            let counts = scan(&mut source.scan(conditions)?, number, &self.scorer, &rules, &mut best)?;
+            source.stats.rows.fetch_add(counts.rows, Relaxed);
+            source.stats.bad.fetch_add(counts.bad, Relaxed);
         }
+        self.note(if conditions.names_rows() { Path::Lookup } else { Path::Scan }, start.elapsed());
         Ok(best.into_sorted())
+    }
+
+    /// Counts a search that is done, and logs it if it was slow.
+    fn note(&self, path: Path, took: Duration) {
+        for source in &self.sources {
+            source.stats.searched(path, took);
+        }
+        let limit = SLOW_MS.get();
+        if limit > 0 && took.as_millis() > u128::from(limit) {
+            let titles: Vec<&str> = self.sources.iter().map(|source| source.title.as_str()).collect();
+            api::log(&format!("vec_topk: {} took {} ms", titles.join(", "), took.as_millis()));
+        }
     }
 }
 

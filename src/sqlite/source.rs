@@ -5,8 +5,10 @@ use super::connection::{Connection, Statement};
 use super::identifier::{Path, quoted, single};
 use crate::error::{Error, Result};
 use crate::scan::VectorSource;
+use crate::stats::{self, Entry};
 use crate::vector::{Vector, shown};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// A searchable table or view, and the statements kept for it.
 pub struct Source {
@@ -16,6 +18,8 @@ pub struct Source {
     column: String,
     /// What the `source` column says: the name, with the schema if the user gave one, quoted where SQL would want it.
     pub title: String,
+    /// What is counted of this column.
+    pub stats: Arc<Entry>,
     rows: Rows,
     id: Id,
     scan: Option<(String, Statement)>,
@@ -70,6 +74,14 @@ pub enum Listed {
     Id,
 }
 
+impl Conditions {
+    /// Whether they name the rows to look at, instead of leaving all to be scanned.
+    pub fn names_rows(&self) -> bool {
+        let names_one = |terms: &[(&str, Value)]| terms.iter().any(|(operator, _)| *operator == "=");
+        self.list.is_some() || names_one(&self.rowid) || names_one(&self.id)
+    }
+}
+
 impl Source {
     /// Finds the table and the column. `key` is `options.key`.
     pub fn open(connection: Connection, path: &Path, column: &str, key: Option<&str>) -> Result<Self> {
@@ -88,7 +100,8 @@ impl Source {
             None if is_view => view_id(&columns),
             None => table_id(connection, &schema, &name, &columns, &rows)?,
         };
-        let source = Self { connection, schema, name, column, title, rows, id, scan: None, lookup: None };
+        let stats = stats::entry(&format!("{schema}.{name}"), &column);
+        let source = Self { connection, schema, name, column, title, stats, rows, id, scan: None, lookup: None };
         source.check_identity(is_view)?;
         Ok(source)
     }

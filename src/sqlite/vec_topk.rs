@@ -8,6 +8,7 @@
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
 use super::ffi;
+use super::planner::{Arguments, Planner, Signature, called};
 use super::search::{Hit, Search};
 use super::source::{Conditions, Listed, canonical};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
@@ -31,8 +32,8 @@ enum Column {
     Distance,
     Rank,
     Source,
-    TableName,
-    ColumnName,
+    Table,
+    Vectors,
     Query,
     K,
     Options,
@@ -46,15 +47,15 @@ impl Column {
         Self::Distance,
         Self::Rank,
         Self::Source,
-        Self::TableName,
-        Self::ColumnName,
+        Self::Table,
+        Self::Vectors,
         Self::Query,
         Self::K,
         Self::Options,
     ];
     const SCHEMA: &'static str = "CREATE TABLE x(rowid INTEGER, id, score REAL, distance REAL, rank INTEGER, source TEXT, \
          table_name HIDDEN, column_name HIDDEN, query HIDDEN, k HIDDEN, options HIDDEN)";
-    const ARGUMENTS: [Self; 5] = [Self::TableName, Self::ColumnName, Self::Query, Self::K, Self::Options];
+    const ARGUMENTS: [Self; 5] = [Self::Table, Self::Vectors, Self::Query, Self::K, Self::Options];
 }
 
 impl Table for VecTopk {
@@ -66,7 +67,7 @@ impl Table for VecTopk {
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        Ok(Planner::new(info).choose())
+        Ok(choose(Planner::new(info)))
     }
 
     fn open(&self) -> Result<Reader> {
@@ -83,159 +84,84 @@ impl Table for VecTopk {
     }
 }
 
-/// One choice of plan.
-struct Planner<'a, 'b> {
-    info: &'a mut IndexInfo<'b>,
-    plan: Plan,
-    /// The constraint behind each slot, by the slot's number.
-    taken: [Option<usize>; Slot::ALL.len()],
+const SIGNATURE: Signature = Signature {
+    first: Column::Table as i32,
+    names: &["table_name", "column_name", "query", "k", "options"],
+    required: 3,
+};
+const K: Slot = Slot::Fourth;
+
+/// Conditions on the id, which the search enforces with the affinity of the user's key column.
+const ID_SLOTS: [Slot; 6] = [Slot::IdIs, Slot::IdIn, Slot::IdAbove, Slot::IdFrom, Slot::IdBelow, Slot::IdTo];
+
+/// What a search is thought to cost; the planner never learns how large the source is.
+const SEARCH_COST: f64 = 5e6;
+const ROWS: i64 = 1_000_000;
+
+fn choose(mut planner: Planner<'_, '_>) -> Choice {
+    match planner.arguments(SIGNATURE) {
+        Arguments::Later => return Choice::Unusable,
+        Arguments::Missing => return Choice::Plan(planner.incomplete().number()),
+        Arguments::Known => {}
+    }
+    keep_conditions(&mut planner);
+    order(&mut planner);
+    estimate(&mut planner);
+    let is_literal = |slot| planner.constraint(slot).is_some_and(|at| planner.info.literal(at).is_some());
+    let path = if [Slot::First, Slot::Second].into_iter().all(is_literal) { "scan" } else { "auto" };
+    let k = if planner.plan.has(K) { " k=?" } else { "" };
+    planner.info.describe(&format!("{path}{k}{}", planner.plan.describe()));
+    Choice::Plan(planner.hand_over(&ID_SLOTS).number())
 }
 
-/// Where an argument's value comes from in this plan.
-enum Given {
-    At(usize),
-    Later,
-    Never,
+fn keep_conditions(planner: &mut Planner<'_, '_>) {
+    let k = planner.constraint(K);
+    let is_limited = k.is_some_and(|at| planner.info.literal(at) != Some(Value::Null));
+    let ranks = planner.info.reads(Column::Rank as usize);
+    for (at, constraint) in planner.info.constraints().into_iter().enumerate() {
+        let Some(slot) = slot(constraint.column, constraint.operator).filter(|_| constraint.usable) else { continue };
+        let commutes = match slot {
+            Slot::ScoreAbove | Slot::ScoreFrom | Slot::DistanceBelow | Slot::DistanceTo => true,
+            Slot::Limit | Slot::Offset => !is_limited,
+            _ => !is_limited && !ranks,
+        };
+        if commutes {
+            keep_condition(planner, slot, at);
+        }
+    }
+    // One list can drive the statement; SQLite checks the other.
+    if planner.plan.has(Slot::IdIn) {
+        planner.plan.remove(Slot::RowidIn);
+    }
 }
 
-impl<'a, 'b> Planner<'a, 'b> {
-    /// What a search is thought to cost; the planner never learns how large the source is.
-    const SEARCH_COST: f64 = 5e6;
-    const ROWS: i64 = 1_000_000;
-
-    fn new(info: &'a mut IndexInfo<'b>) -> Self {
-        Self { info, plan: Plan::default(), taken: [None; Slot::ALL.len()] }
+fn keep_condition(planner: &mut Planner<'_, '_>, slot: Slot, at: usize) {
+    match slot {
+        slot if ID_SLOTS.contains(&slot) && !planner.info.collation(at).eq_ignore_ascii_case("BINARY") => {}
+        Slot::RowidIs if planner.info.is_list(at) => planner.keep(Slot::RowidIn, at),
+        Slot::IdIs if planner.info.is_list(at) => planner.keep(Slot::IdIn, at),
+        _ => planner.keep(slot, at),
     }
+}
 
-    fn choose(mut self) -> Choice {
-        let mut fixed = Vec::new();
-        for column in Column::ARGUMENTS {
-            match (self.given(column), column) {
-                (Given::Later, _) => return Choice::Unusable,
-                (Given::At(at), Column::K) => self.keep(Slot::K, at),
-                (Given::At(at), Column::Options) => self.keep(Slot::Options, at),
-                (Given::At(at), _) => fixed.push(at),
-                (Given::Never, Column::K | Column::Options) => {}
-                (Given::Never, _) => return self.incomplete(),
-            }
-        }
-        let literal = fixed.iter().take(2).all(|&at| self.info.literal(at).is_some());
-        self.keep_conditions();
-        self.hand_over(&fixed);
-        self.order();
-        self.estimate();
-        let path = if literal { "scan" } else { "auto" };
-        self.info.describe(&format!("{path}{}", self.plan.describe()));
-        Choice::Plan(self.plan.number())
+fn order(planner: &mut Planner<'_, '_>) {
+    let best_first = [(Column::Score as i32, true), (Column::Distance as i32, false), (Column::Rank as i32, false)];
+    if let [term] = planner.info.order()[..]
+        && best_first.contains(&term)
+    {
+        planner.info.ordered();
     }
+}
 
-    /// So dear that any plan in which the arguments are seen wins: for the terms of an OR, SQLite asks for a plan without
-    /// showing them. Where there is no other plan they are missing, and the cursor says so.
-    fn incomplete(self) -> Choice {
-        self.info.estimate(1e99, Self::ROWS);
-        Choice::Plan(Plan::INCOMPLETE.number())
-    }
-
-    fn given(&self, column: Column) -> Given {
-        let constraints = self.info.constraints();
-        let mut values = constraints.iter().enumerate().filter(|(_, constraint)| {
-            constraint.column == column as i32 && constraint.operator == ffi::SQLITE_INDEX_CONSTRAINT_EQ
-        });
-        match (values.clone().find(|(_, constraint)| constraint.usable), values.next()) {
-            (Some((at, _)), _) => Given::At(at),
-            (None, Some(_)) => Given::Later,
-            (None, None) => Given::Never,
-        }
-    }
-
-    fn keep(&mut self, slot: Slot, at: usize) {
-        if !self.plan.has(slot) {
-            self.plan.add(slot);
-            self.taken[slot as usize] = Some(at);
-        }
-    }
-
-    fn keep_conditions(&mut self) {
-        let k = self.taken[Slot::K as usize];
-        let is_limited = k.is_some_and(|at| self.info.literal(at) != Some(Value::Null));
-        let ranks = self.info.reads(Column::Rank as usize);
-        for (at, constraint) in self.info.constraints().into_iter().enumerate() {
-            if !constraint.usable {
-                continue;
-            }
-            let Some(slot) = slot(constraint.column, constraint.operator) else { continue };
-            let commutes = match slot {
-                Slot::ScoreAbove | Slot::ScoreFrom | Slot::DistanceBelow | Slot::DistanceTo => true,
-                Slot::Limit | Slot::Offset => !is_limited,
-                _ => !is_limited && !ranks,
-            };
-            if commutes {
-                self.keep_condition(slot, at);
-            }
-        }
-        // One list can drive the statement; SQLite checks the other.
-        if self.plan.has(Slot::IdIn) && self.plan.has(Slot::RowidIn) {
-            self.plan.remove(Slot::RowidIn);
-        }
-    }
-
-    fn keep_condition(&mut self, slot: Slot, at: usize) {
-        match slot {
-            Slot::IdIs | Slot::IdAbove | Slot::IdFrom | Slot::IdBelow | Slot::IdTo
-                if !self.info.collation(at).eq_ignore_ascii_case("BINARY") => {}
-            Slot::RowidIs if self.info.is_list(at) => self.keep(Slot::RowidIn, at),
-            Slot::IdIs if self.info.is_list(at) => self.keep(Slot::IdIn, at),
-            _ => self.keep(slot, at),
-        }
-    }
-
-    /// Asks for the values in the order the plan promises. What the search enforces by itself is not checked again: its
-    /// own arguments, and the id, which is compared with the affinity of the user's key column.
-    fn hand_over(&mut self, fixed: &[usize]) {
-        for &at in fixed {
-            self.info.take(at, true);
-        }
-        for (slot, _) in Slot::ALL {
-            let Some(at) = self.taken[slot as usize].filter(|_| self.plan.has(slot)) else { continue };
-            let enforced = matches!(
-                slot,
-                Slot::K
-                    | Slot::Options
-                    | Slot::IdIs
-                    | Slot::IdIn
-                    | Slot::IdAbove
-                    | Slot::IdFrom
-                    | Slot::IdBelow
-                    | Slot::IdTo
-            );
-            self.info.take(at, enforced);
-            if matches!(slot, Slot::RowidIn | Slot::IdIn) {
-                self.info.take_list(at);
-            }
-        }
-    }
-
-    fn order(&mut self) {
-        let best_first = [(Column::Score as i32, true), (Column::Distance as i32, false), (Column::Rank as i32, false)];
-        if let [term] = self.info.order()[..]
-            && best_first.contains(&term)
-        {
-            self.info.ordered();
-        }
-    }
-
-    fn estimate(&mut self) {
-        let has = |slot| self.plan.has(slot);
-        let k = self.taken[Slot::K as usize].and_then(|at| self.info.literal(at));
-        match k {
-            Some(Value::Integer(k)) => self.info.estimate(Self::SEARCH_COST, k.max(1)),
-            None if has(Slot::K) => self.info.estimate(Self::SEARCH_COST, 10),
-            _ if has(Slot::RowidIs) || has(Slot::IdIs) => {
-                self.info.estimate(30.0, 1);
-            }
-            _ if has(Slot::RowidIn) || has(Slot::IdIn) => self.info.estimate(750.0, 25),
-            _ => self.info.estimate(Self::SEARCH_COST, Self::ROWS),
-        }
+fn estimate(planner: &mut Planner<'_, '_>) {
+    let has = |slot| planner.plan.has(slot);
+    let k = planner.constraint(K).map(|at| planner.info.literal(at));
+    match k {
+        Some(Some(Value::Integer(k))) => planner.info.estimate(SEARCH_COST, k.max(1)),
+        Some(None) => planner.info.estimate(SEARCH_COST, 10),
+        _ if has(Slot::RowidIs) || has(Slot::IdIs) => planner.info.estimate(30.0, 1),
+        _ if has(Slot::RowidIn) || has(Slot::IdIn) => planner.info.estimate(750.0, 25),
+        _ => planner.info.estimate(SEARCH_COST, ROWS),
     }
 }
 
@@ -310,27 +236,18 @@ struct Asked {
 
 impl Asked {
     fn read(plan: Plan, arguments: Args<'_>) -> Result<Self> {
-        if plan == Plan::INCOMPLETE {
-            return Err(Error::expected("the arguments table_name, column_name and query", "fewer"));
-        }
+        let given = called(SIGNATURE, plan, arguments)?;
         let value = |slot| plan.position(slot).map(|at| arguments.get(at));
-        let given = |slot| value(slot).unwrap_or(ValueRef::Null).to_owned();
-        let k = match value(Slot::K) {
-            None | Some(ValueRef::Null) => None,
-            Some(k) => Some(usize::try_from(args::count("k", k)?).unwrap_or(usize::MAX)),
+        let k = match given[3] {
+            ValueRef::Null => None,
+            k => Some(usize::try_from(args::count("k", k)?).unwrap_or(usize::MAX)),
         };
         let range = |[above, from, below, to]: [Slot; 4]| Range {
             min: tighter(value(above), value(from), f64::max),
             max: tighter(value(below), value(to), f64::min),
         };
         Ok(Self {
-            arguments: [
-                arguments.get(0).to_owned(),
-                arguments.get(1).to_owned(),
-                arguments.get(2).to_owned(),
-                given(Slot::K),
-                given(Slot::Options),
-            ],
+            arguments: std::array::from_fn(|at| given[at].to_owned()),
             k,
             hint: value(Slot::Limit).and_then(|limit| hint(limit, value(Slot::Offset))),
             rules: Rules {

@@ -1,0 +1,107 @@
+//! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
+
+use super::args::{Args, ValueRef};
+use super::ffi;
+use super::vtab::IndexInfo;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, Slot};
+
+/// The arguments of a table function: hidden columns that the caller makes equal to something.
+#[derive(Debug, Clone, Copy)]
+pub struct Signature {
+    /// The first hidden column.
+    pub first: i32,
+    /// The arguments' names.
+    pub names: &'static [&'static str],
+    /// How many of them a call must have.
+    pub required: usize,
+}
+
+/// One choice of plan.
+pub struct Planner<'a, 'b> {
+    /// SQLite's question.
+    pub info: &'a mut IndexInfo<'b>,
+    /// The slots kept so far.
+    pub plan: Plan,
+    /// The constraint behind each slot, by the slot's number.
+    taken: [Option<usize>; Slot::ALL.len()],
+}
+
+/// Whether a call's arguments are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arguments {
+    /// All that the call has.
+    Known,
+    /// One depends on a table that comes later in this order of the join.
+    Later,
+    /// One that is required was not given.
+    Missing,
+}
+
+impl<'a, 'b> Planner<'a, 'b> {
+    /// An empty plan.
+    pub fn new(info: &'a mut IndexInfo<'b>) -> Self {
+        Self { info, plan: Plan::default(), taken: [None; Slot::ALL.len()] }
+    }
+
+    /// Keeps the arguments of a call.
+    pub fn arguments(&mut self, signature: Signature) -> Arguments {
+        let constraints = self.info.constraints();
+        for ((column, slot), at) in (signature.first..).zip(Slot::ARGUMENTS).zip(0..signature.names.len()) {
+            let mut given = constraints.iter().enumerate().filter(|(_, constraint)| {
+                constraint.column == column && constraint.operator == ffi::SQLITE_INDEX_CONSTRAINT_EQ
+            });
+            match (given.clone().find(|(_, constraint)| constraint.usable), given.next()) {
+                (Some((constraint, _)), _) => self.keep(slot, constraint),
+                (None, Some(_)) => return Arguments::Later,
+                (None, None) if at < signature.required => return Arguments::Missing,
+                (None, None) => {}
+            }
+        }
+        Arguments::Known
+    }
+
+    /// The plan of a call that lacks arguments: so dear that any plan in which they are seen wins. For the terms of an OR,
+    /// SQLite asks for a plan without showing them; where there is no other plan they are missing, and the cursor says so.
+    pub fn incomplete(self) -> Plan {
+        self.info.estimate(1e99, 1);
+        Plan::default()
+    }
+
+    /// Keeps a constraint for a slot, unless the slot has one.
+    pub fn keep(&mut self, slot: Slot, constraint: usize) {
+        if !self.plan.has(slot) {
+            self.plan.add(slot);
+            self.taken[slot as usize] = Some(constraint);
+        }
+    }
+
+    /// The constraint kept for a slot.
+    pub fn constraint(&self, slot: Slot) -> Option<usize> {
+        self.taken[slot as usize].filter(|_| self.plan.has(slot))
+    }
+
+    /// Asks for the values in the plan's order. What the cursor enforces by itself, as it does its arguments, SQLite need
+    /// not check again.
+    pub fn hand_over(&mut self, enforced: &[Slot]) -> Plan {
+        for (slot, _) in Slot::ALL {
+            let Some(constraint) = self.constraint(slot) else { continue };
+            self.info.take(constraint, enforced.contains(&slot) || Slot::ARGUMENTS.contains(&slot));
+            if matches!(slot, Slot::RowidIn | Slot::IdIn) {
+                self.info.take_list(constraint);
+            }
+        }
+        self.plan
+    }
+}
+
+/// The arguments as the cursor got them, or what is missing.
+pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Result<Vec<ValueRef<'a>>> {
+    let given = Slot::ARGUMENTS.iter().take(signature.names.len());
+    let values: Vec<Option<usize>> = given.map(|&slot| plan.position(slot)).collect();
+    if values.iter().take(signature.required).any(Option::is_none) {
+        let names = signature.names.get(..signature.required).unwrap_or_default();
+        return Err(Error::expected(format_args!("the arguments {}", names.join(", ")), "fewer"));
+    }
+    Ok(values.into_iter().map(|at| at.map_or(ValueRef::Null, |at| arguments.get(at))).collect())
+}
