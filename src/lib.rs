@@ -1,3 +1,5 @@
 //! fafcas: semantic search for any SQLite database, in plain SQL.
 
+pub mod embed;
 pub mod error;
+pub mod progress;
