@@ -1,7 +1,7 @@
 //! The built library in the programs that people load it into.
 //!
 //! Each host runs the golden SQL files, trusting and not. A host that is absent is skipped with a message, unless
-//! `FAFCAS_REQUIRE_HOSTS=1`. `FAFCAS_PYTHON` names the Python that has `tests/hosts/requirements.txt`; without it that
+//! `FAFCAS_REQUIRE_HOSTS=1`. `FAFCAS_PYTHON` names the Python that has `scripts/requirements.txt`; without it that
 //! of `.venv` is taken.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
