@@ -18,7 +18,7 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
 ];
 
 /// Table functions and modules.
-const MODULES: &[&str] = &["vec_topk"];
+const MODULES: &[&str] = &["vec_stats", "vec_topk"];
 
 const PLAIN: i64 = 0;
 const DETERMINISTIC: i64 = 0x800;

@@ -85,6 +85,7 @@ impl Case {
     /// The relation of the search, whole and through filters.
     fn check(&self, with_k: bool, random: &mut Random) {
         self.check_order(with_k);
+        self.check_bounds_that_are_met(with_k, random);
         for (spellings, filter) in self.filters(random) {
             for spelling in spellings {
                 self.check_filter(with_k, &spelling, &filter, random);
@@ -137,6 +138,21 @@ impl Case {
         self.assert_scores(&found, &expected, sql);
         if self.settled {
             assert_eq!(names(&found), names(&expected));
+        }
+    }
+
+    /// Bounds equal to some row's own score or distance: pushed down or compared by SQLite, they part the rows alike.
+    fn check_bounds_that_are_met(&self, with_k: bool, random: &mut Random) {
+        let row = random.below(self.hits.len() + 1);
+        for column in ["score", "distance"] {
+            let bound = format!("(SELECT s.{column} FROM {{t}} AS s LIMIT 1 OFFSET {row})");
+            for comparison in ["<", "<=", "=", ">=", ">"] {
+                let [pushed, compared] = ["", "+"].map(|sign| {
+                    let sql = format!("SELECT t.id FROM {{t}} AS t WHERE {sign}t.{column} {comparison} {bound}");
+                    self.ask(with_k, &sql, |row| row.get_unwrap::<_, Value>(0))
+                });
+                assert_eq!(pushed, compared, "{column} {comparison} that of row {row}\n{}", self.all);
+            }
         }
     }
 
