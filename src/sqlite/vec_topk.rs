@@ -369,7 +369,9 @@ impl Reader {
         }
         self.changes = self.connection.total_changes();
         self.passed = 0;
-        let size = asked.k.or(asked.hint).unwrap_or(Self::FIRST_BATCH);
+        // A statement that writes might change the rows behind a batch, so it gets all in one.
+        let streamed = || if self.connection.is_writing() { usize::MAX } else { Self::FIRST_BATCH };
+        let size = asked.k.or(asked.hint).unwrap_or_else(streamed);
         self.find(&asked, size, None)?;
         self.batch = Some(size).filter(|_| asked.k.is_none() && self.hits.len() == size);
         self.asked = Some(asked);
