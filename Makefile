@@ -3,24 +3,28 @@
 PYTHON ?= python3
 VENV    = .venv/bin/python
 
-.PHONY: demo build test lint bench clean
+.PHONY: demo build test lint model bench clean
 
-demo: build .venv/ready
-	@$(VENV) scripts/demo.py target/release/libfafcas
+demo: build model
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py target/release/libfafcas
 
 build:
 	@echo "== building the library (cargo build --release)"
 	@cargo build --release --quiet
 
-test: .venv/ready
+test: model
 	@echo "== running all tests (cargo test)"
-	@cargo test
+	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test
 
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+
+# ONNX Runtime and the model, checked against their checksums; what is there already is kept.
+model: .venv/ready
+	@$(VENV) scripts/fetch_model.py models
 
 # Python packages for the demo, the scripts and the tests of other hosts. pip writes into the environment from outside, so
 # that a Python without ensurepip will do.
@@ -34,4 +38,4 @@ bench:
 	cargo bench
 
 clean:
-	rm -rf target .venv
+	rm -rf target .venv models

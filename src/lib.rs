@@ -14,11 +14,13 @@
 )]
 
 pub mod config;
+pub mod embed;
 pub mod error;
 pub mod kernels;
 pub mod metric;
 pub mod options;
 pub mod plan;
+pub mod progress;
 pub mod scan;
 pub mod sqlite;
 pub mod stats;

@@ -47,8 +47,11 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// Refuses a query with NaN or infinities in it.
+    /// Refuses a query without dimensions, or with NaN or infinities in it.
     pub fn new(metric: Metric, query: Vec<F32Le>) -> Result<Self> {
+        if query.is_empty() {
+            return Err(Error::expected("at least 1 dimension", 0));
+        }
         check_finite(&query)?;
         let norm = query.iter().map(|x| f64::from(x.get()).powi(2)).sum::<f64>().sqrt();
         Ok(Self { metric, query, norm, kernels: kernels::table() })

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 10] = [
+const MAY_IMPORT: [(&str, &[&str]); 12] = [
+    ("progress", &[]),
+    ("embed", &["error"]),
     ("kernels", &[]),
     ("error", &[]),
     ("config", &["error", "vector"]),

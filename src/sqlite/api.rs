@@ -154,6 +154,9 @@ routines! {
     fn result_error_code(context: *mut ffi::sqlite3_context, code: c_int);
     fn user_data(context: *mut ffi::sqlite3_context) -> *mut c_void;
 
+    fn next_stmt(db: *mut ffi::sqlite3, statement: *mut ffi::sqlite3_stmt) -> *mut ffi::sqlite3_stmt;
+    fn stmt_busy(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    fn stmt_readonly(statement: *mut ffi::sqlite3_stmt) -> c_int;
     fn errmsg(db: *mut ffi::sqlite3) -> *const c_char;
     fn extended_errcode(db: *mut ffi::sqlite3) -> c_int;
     fn total_changes64(db: *mut ffi::sqlite3) -> i64;

@@ -52,6 +52,23 @@ impl Connection {
         unsafe { api::total_changes64(self.raw()) }
     }
 
+    /// Whether a statement that writes is running, perhaps the one that calls us.
+    pub fn is_writing(self) -> bool {
+        let mut statement = std::ptr::null_mut();
+        loop {
+            // SAFETY: the connection is open, and locked by the callback we are in, so that its list of statements stands
+            // still; the pointer is null or the last that was named.
+            statement = unsafe { api::next_stmt(self.raw(), statement) };
+            if statement.is_null() {
+                return false;
+            }
+            // SAFETY: SQLite just named it.
+            if unsafe { api::stmt_busy(statement) != 0 && api::stmt_readonly(statement) == 0 } {
+                return true;
+            }
+        }
+    }
+
     fn error(self, code: i32) -> Error {
         // SAFETY: the connection is open; the text is copied before anything else can replace it.
         unsafe {

@@ -73,10 +73,7 @@ pub fn guard<T>(name: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
         Err(Error::Bug(format!("panic: {}", text.as_deref().unwrap_or("of unknown kind"))))
     });
-    outcome.map_err(|error| match error {
-        Error::Sqlite { .. } => error,
-        ours => ours.within(name),
-    })
+    outcome.map_err(|error| error.within(name))
 }
 
 /// The SQLite result code that goes with an error.

@@ -56,10 +56,10 @@ pub fn fafcas_info(_arguments: Args<'_>) -> Result<Value> {
 
 /// `fafcas_config(key)` and `fafcas_config(key, value)`; the second gives the value it set.
 pub fn fafcas_config(arguments: Args<'_>) -> Result<Value> {
-    let key = match arguments.get(0) {
-        ValueRef::Null => return Ok(Value::Null),
-        key => args::text("a setting's name", key)?,
-    };
+    if (0..arguments.count()).any(|at| arguments.get(at) == ValueRef::Null) {
+        return Ok(Value::Null);
+    }
+    let key = args::text("a setting's name", arguments.get(0))?;
     let setting = config::find(key)?;
     if arguments.count() > 1 {
         setting.set(args::count(key, arguments.get(1))?)?;

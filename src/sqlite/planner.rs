@@ -81,12 +81,11 @@ impl<'a, 'b> Planner<'a, 'b> {
         self.taken[slot as usize].filter(|_| self.plan.has(slot))
     }
 
-    /// Asks for the values in the plan's order. What the cursor enforces by itself, as it does its arguments, SQLite need
-    /// not check again.
-    pub fn hand_over(&mut self, enforced: &[Slot]) -> Plan {
+    /// Asks for the values in the plan's order. SQLite checks all conditions again, but not the arguments.
+    pub fn hand_over(&mut self) -> Plan {
         for (slot, _) in Slot::ALL {
             let Some(constraint) = self.constraint(slot) else { continue };
-            self.info.take(constraint, enforced.contains(&slot) || Slot::ARGUMENTS.contains(&slot));
+            self.info.take(constraint, Slot::ARGUMENTS.contains(&slot));
             if matches!(slot, Slot::RowidIn | Slot::IdIn) {
                 self.info.take_list(constraint);
             }

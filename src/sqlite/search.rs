@@ -39,7 +39,8 @@ impl Search {
         let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
         let mut sources: Vec<Source> = Vec::new();
         for path in paths(tables)? {
-            let source = Source::open(connection, &path, column, options.key.as_deref())?;
+            let source = Source::open(connection, &path, column, options.key.as_deref())
+                .map_err(|error| named(error, &path.name))?;
             if sources.iter().any(|other| other.identity() == source.identity()) {
                 return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
             }
@@ -75,7 +76,10 @@ impl Search {
         let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
         let mut best = TopK::new(limit);
         for (number, source) in (0..).zip(&mut self.sources) {
-            let counts = scan(&mut source.scan(conditions)?, number, &self.scorer, &rules, &mut best)?;
+            let title = source.title.clone();
+            let scanned =
+                source.scan(conditions).and_then(|mut rows| scan(&mut rows, number, &self.scorer, &rules, &mut best));
+            let counts = scanned.map_err(|error| named(error, &title))?;
             source.stats.rows.fetch_add(counts.rows, Relaxed);
             source.stats.bad.fetch_add(counts.bad, Relaxed);
         }
@@ -94,6 +98,11 @@ impl Search {
             api::log(&format!("vec_topk: {} took {} ms", titles.join(", "), took.as_millis()));
         }
     }
+}
+
+/// Says which source SQLite failed on; our own errors name the row already.
+fn named(error: Error, title: &str) -> Error {
+    if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
 }
 
 /// Marks sources as being read by this thread, so that a view which searches itself is met again here, and not when the

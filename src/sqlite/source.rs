@@ -22,6 +22,7 @@ pub struct Source {
     pub stats: Arc<Entry>,
     rows: Rows,
     id: Id,
+    id_affinity: Affinity,
     scan: Option<(String, Statement)>,
     lookup: Option<Statement>,
 }
@@ -50,8 +51,31 @@ enum Id {
 
 struct Column {
     name: String,
-    is_integer: bool,
+    /// As it was declared.
+    kind: String,
     in_key: bool,
+}
+
+/// What SQLite makes of values stored in a column: the part of its rules that comparisons of `id` depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Affinity {
+    /// INTEGER, REAL or NUMERIC: no text that reads as a number is stored as text.
+    Numeric,
+    /// TEXT, BLOB or none: it may be.
+    Other,
+}
+
+impl Affinity {
+    /// By SQLite's rules for declared types, in their order.
+    fn of(kind: &str) -> Self {
+        let kind = kind.to_ascii_uppercase();
+        let names = |words: &[&str]| words.iter().any(|word| kind.contains(word));
+        match () {
+            () if names(&["INT"]) => Self::Numeric,
+            () if names(&["CHAR", "CLOB", "TEXT", "BLOB"]) || kind.is_empty() => Self::Other,
+            () => Self::Numeric,
+        }
+    }
 }
 
 /// Conditions on a source's own columns, to be met by the statement that reads it.
@@ -85,7 +109,8 @@ impl Conditions {
 impl Source {
     /// Finds the table and the column. `key` is `options.key`.
     pub fn open(connection: Connection, path: &Path, column: &str, key: Option<&str>) -> Result<Self> {
-        let (schema, is_view) = find(connection, path)?;
+        let (schema, kind) = find(connection, path)?;
+        let is_view = kind == Kind::View;
         let name = path.name.clone();
         let title = match &path.schema {
             Some(schema) => format!("{}.{}", plain_or_quoted(schema), plain_or_quoted(&name)),
@@ -101,7 +126,15 @@ impl Source {
             None => table_id(connection, &schema, &name, &columns, &rows)?,
         };
         let stats = stats::entry(&format!("{schema}.{name}"), &column);
-        let source = Self { connection, schema, name, column, title, stats, rows, id, scan: None, lookup: None };
+        let id_affinity = match &id {
+            Id::Column(name) => {
+                columns.iter().find(|column| column.name == *name).map(|column| Affinity::of(&column.kind))
+            }
+            Id::Rowid | Id::Composite => Some(Affinity::Numeric),
+        };
+        let id_affinity = id_affinity.unwrap_or(Affinity::Other);
+        let source =
+            Self { connection, schema, name, column, title, stats, rows, id, id_affinity, scan: None, lookup: None };
         source.check_identity(is_view)?;
         Ok(source)
     }
@@ -166,8 +199,9 @@ impl Source {
     }
 
     /// Starts reading the rows that meet the conditions.
-    pub fn scan<'a>(&'a mut self, conditions: &'a Conditions) -> Result<Scan<'a>> {
-        let sql = self.scan_sql(conditions);
+    pub fn scan(&mut self, conditions: &Conditions) -> Result<Scan<'_>> {
+        let conditions = self.safe(conditions);
+        let sql = self.scan_sql(&conditions);
         // One statement is kept, so that a search per outer row of a join compiles it once.
         if self.scan.as_ref().is_none_or(|(kept, _)| *kept != sql) {
             self.scan = None;
@@ -216,12 +250,37 @@ impl Source {
         format!("SELECT {row}, t.{}, {kept} FROM {}{clause}", quoted(&self.column), self.from())
     }
 
-    /// A value takes the key column's affinity, but not its collation: like any comparison of the result column `id`, this
-    /// one is by bytes. Equality is stated twice because only the first form can use the key's index.
+    /// Equality may use the key's index. Order is by bytes, as in any comparison of the result column `id`.
     fn compared_id(&self, operator: &str, parameter: usize) -> String {
-        let id = self.id_expression();
-        let by_bytes = format!("{id} COLLATE BINARY {operator} ?{parameter}");
-        if operator == "=" { format!("{id} = ?{parameter} AND {by_bytes}") } else { by_bytes }
+        let collation = if operator == "=" { "" } else { " COLLATE BINARY" };
+        format!("{}{collation} {operator} ?{parameter}", self.id_expression())
+    }
+
+    /// The conditions on the id that may be put to the key column without losing rows that SQLite's own comparison, which
+    /// follows, would keep.
+    ///
+    /// The two differ because a value takes the key column's affinity, while the result column `id` has none, so that SQLite
+    /// compares by the affinity of the other side, which is not known here. Where that is numeric, a stored text that
+    /// reads as a number counts as one: it may equal a number, and it is less than every text.
+    fn safe(&self, conditions: &Conditions) -> Conditions {
+        let is_safe = |value: &Value| {
+            self.id_affinity == Affinity::Numeric || !matches!(value, Value::Integer(_) | Value::Real(_))
+        };
+        let mut safe = conditions.clone();
+        safe.id.retain(|(operator, value)| {
+            let in_order = *operator == "=" || self.id_affinity == Affinity::Other || !matches!(value, Value::Text(_));
+            is_safe(value) && in_order
+        });
+        for (operator, value) in &mut safe.id {
+            if let Value::Text(text) = value
+                && operator.starts_with('<')
+            {
+                // Whatever reads as a number sorts before a colon.
+                text.clone_from(&text.as_slice().max(b":").to_vec());
+            }
+        }
+        safe.list = safe.list.filter(|(listed, values)| *listed == Listed::Rowid || values.iter().all(is_safe));
+        safe
     }
 
     /// Rows that cannot be asked for again carry their id along.
@@ -261,14 +320,14 @@ pub struct Scan<'a> {
     /// Rows met so far.
     position: i64,
     /// The list's values still to look up, if there is a list.
-    pending: Option<Pending<'a>>,
+    pending: Option<Pending>,
     /// What was found through the list: two of its values may be the same to the column (5 and '5').
     seen: HashSet<Vec<u8>>,
 }
 
-struct Pending<'a> {
+struct Pending {
     parameter: i32,
-    values: std::slice::Iter<'a, Value>,
+    values: std::vec::IntoIter<Value>,
     running: bool,
 }
 
@@ -278,16 +337,16 @@ impl Drop for Scan<'_> {
     }
 }
 
-impl<'a> Scan<'a> {
-    fn bind(&mut self, conditions: &'a Conditions) -> Result<()> {
+impl Scan<'_> {
+    fn bind(&mut self, conditions: Conditions) -> Result<()> {
         let mut parameter = 0;
         for (_, value) in conditions.rowid.iter().chain(&conditions.id) {
             parameter += 1;
             self.statement.bind(parameter, value.borrow())?;
         }
-        self.pending = conditions.list.as_ref().map(|(_, values)| Pending {
+        self.pending = conditions.list.map(|(_, values)| Pending {
             parameter: parameter + 1,
-            values: values.iter(),
+            values: values.into_iter(),
             running: false,
         });
         Ok(())
@@ -370,18 +429,44 @@ pub fn canonical(value: ValueRef<'_>) -> Vec<u8> {
     }
 }
 
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Table,
+    View,
+    Virtual,
+}
+
+/// About how many rows a list of tables has, where that costs nothing to learn: the highest rowids, which are never read
+/// from views.
+pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
+    let highest = |path: &Path| {
+        let (schema, _) = find(connection, path).ok().filter(|(_, kind)| *kind == Kind::Table)?;
+        let sql = format!("SELECT max(t.rowid) FROM {}.{} AS t", quoted(&schema), quoted(&path.name));
+        let mut statement = connection.prepare(&sql).ok()?;
+        statement.step().ok().filter(|&found| found)?;
+        Some(statement.integer(0).max(0))
+    };
+    paths.iter().try_fold(0i64, |sum, path| Some(sum.saturating_add(highest(path)?)))
+}
+
 /// The schema a name is found in, as SQLite looks for it: TEMP, main, then attached databases in order.
-fn find(connection: Connection, path: &Path) -> Result<(String, bool)> {
+fn find(connection: Connection, path: &Path) -> Result<(String, Kind)> {
     for schema in schemas(connection, path.schema.as_deref())? {
         let sql = format!(
-            "SELECT type = 'view' FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
+            "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%' FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
             quoted(&schema)
         );
         let mut statement = connection.prepare(&sql)?;
         statement.bind(1, ValueRef::Text(path.name.as_bytes()))?;
         if statement.step()? {
-            let is_view = statement.integer(0) != 0;
-            return Ok((schema, is_view));
+            let kind = match (statement.integer(0), statement.integer(1)) {
+                (0, 0) => Kind::Table,
+                (0, _) => Kind::Virtual,
+                _ => Kind::View,
+            };
+            drop(statement);
+            return Ok((schema, kind));
         }
     }
     let place = path.schema.as_ref().map(|schema| format!(" in {schema}")).unwrap_or_default();
@@ -408,11 +493,7 @@ fn columns(connection: Connection, schema: &str, name: &str) -> Result<Vec<Colum
     let mut statement = connection.prepare(&format!("PRAGMA {}.table_xinfo({})", quoted(schema), quoted(name)))?;
     let mut columns = Vec::new();
     while statement.step()? {
-        columns.push(Column {
-            name: statement.text(1),
-            is_integer: statement.text(2).eq_ignore_ascii_case("INTEGER"),
-            in_key: statement.integer(5) != 0,
-        });
+        columns.push(Column { name: statement.text(1), kind: statement.text(2), in_key: statement.integer(5) != 0 });
     }
     Ok(columns)
 }
@@ -444,7 +525,13 @@ fn table_id(connection: Connection, schema: &str, name: &str, columns: &[Column]
     let key: Vec<&Column> = columns.iter().filter(|column| column.in_key).collect();
     Ok(match key.as_slice() {
         [] => Id::Rowid,
-        [only] if only.is_integer && *rows != Rows::None && !has_key_index(connection, schema, name)? => Id::Rowid,
+        [only]
+            if only.kind.eq_ignore_ascii_case("INTEGER")
+                && *rows != Rows::None
+                && !has_key_index(connection, schema, name)? =>
+        {
+            Id::Rowid
+        }
         [only] => Id::Column(only.name.clone()),
         _ => Id::Composite,
     })

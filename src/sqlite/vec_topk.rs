@@ -8,9 +8,10 @@
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
 use super::ffi;
+use super::identifier::paths;
 use super::planner::{Arguments, Planner, Signature, called};
 use super::search::{Hit, Search};
-use super::source::{Conditions, Listed, canonical};
+use super::source::{Conditions, Listed, canonical, size};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::error::{Error, Result};
 use crate::options::Options;
@@ -67,7 +68,7 @@ impl Table for VecTopk {
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        Ok(choose(Planner::new(info)))
+        Ok(choose(self.connection, Planner::new(info)))
     }
 
     fn open(&self) -> Result<Reader> {
@@ -91,14 +92,16 @@ const SIGNATURE: Signature = Signature {
 };
 const K: Slot = Slot::Fourth;
 
-/// Conditions on the id, which the search enforces with the affinity of the user's key column.
+/// Conditions on the id.
 const ID_SLOTS: [Slot; 6] = [Slot::IdIs, Slot::IdIn, Slot::IdAbove, Slot::IdFrom, Slot::IdBelow, Slot::IdTo];
 
-/// What a search is thought to cost; the planner never learns how large the source is.
-const SEARCH_COST: f64 = 5e6;
-const ROWS: i64 = 1_000_000;
+/// How many rows a source is thought to have when its name is not known yet. SQLite's planner thinks the same of tables.
+const ROWS: i64 = 1 << 20;
+/// What scoring a row is thought to cost in a scan, and in a look-up, in the planner's units.
+const ROW_COST: f64 = 3.0;
+const LOOKUP_COST: f64 = 30.0;
 
-fn choose(mut planner: Planner<'_, '_>) -> Choice {
+fn choose(connection: Connection, mut planner: Planner<'_, '_>) -> Choice {
     match planner.arguments(SIGNATURE) {
         Arguments::Later => return Choice::Unusable,
         Arguments::Missing => return Choice::Plan(planner.incomplete().number()),
@@ -106,12 +109,13 @@ fn choose(mut planner: Planner<'_, '_>) -> Choice {
     }
     keep_conditions(&mut planner);
     order(&mut planner);
-    estimate(&mut planner);
-    let is_literal = |slot| planner.constraint(slot).is_some_and(|at| planner.info.literal(at).is_some());
-    let path = if [Slot::First, Slot::Second].into_iter().all(is_literal) { "scan" } else { "auto" };
+    let mut literal = |slot| planner.constraint(slot).and_then(|at| planner.info.literal(at));
+    let (table, column) = (literal(Slot::First), literal(Slot::Second));
+    estimate(&mut planner, table.as_ref().and_then(|table| rows(connection, table)).unwrap_or(ROWS));
+    let path = if table.is_some() && column.is_some() { "scan" } else { "auto" };
     let k = if planner.plan.has(K) { " k=?" } else { "" };
     planner.info.describe(&format!("{path}{k}{}", planner.plan.describe()));
-    Choice::Plan(planner.hand_over(&ID_SLOTS).number())
+    Choice::Plan(planner.hand_over().number())
 }
 
 fn keep_conditions(planner: &mut Planner<'_, '_>) {
@@ -153,15 +157,27 @@ fn order(planner: &mut Planner<'_, '_>) {
     }
 }
 
-fn estimate(planner: &mut Planner<'_, '_>) {
+fn rows(connection: Connection, table: &Value) -> Option<i64> {
+    let paths = paths(args::text("", table.borrow()).ok()?).ok()?;
+    size(connection, &paths)
+}
+
+/// Look-ups are cheap, except where k or options may turn out NULL, which is as if they were left out: a plan by OR, which
+/// cheap look-ups invite, would compare them with NULL again and lose every row.
+fn estimate(planner: &mut Planner<'_, '_>, rows: i64) {
+    let cost = rows as f64 * ROW_COST;
+    let mut literal = |slot| planner.constraint(slot).map(|at| planner.info.literal(at).unwrap_or(Value::Null));
+    let (k, options) = (literal(K), literal(Slot::Fifth));
+    let may_be_null = k == Some(Value::Null) || options == Some(Value::Null);
+    let is_limited = planner.constraint(K).is_some_and(|at| planner.info.literal(at) != Some(Value::Null));
     let has = |slot| planner.plan.has(slot);
-    let k = planner.constraint(K).map(|at| planner.info.literal(at));
     match k {
-        Some(Some(Value::Integer(k))) => planner.info.estimate(SEARCH_COST, k.max(1)),
-        Some(None) => planner.info.estimate(SEARCH_COST, 10),
-        _ if has(Slot::RowidIs) || has(Slot::IdIs) => planner.info.estimate(30.0, 1),
-        _ if has(Slot::RowidIn) || has(Slot::IdIn) => planner.info.estimate(750.0, 25),
-        _ => planner.info.estimate(SEARCH_COST, ROWS),
+        Some(Value::Integer(k)) => planner.info.estimate(cost, k.clamp(1, rows.max(1))),
+        _ if is_limited => planner.info.estimate(cost, 10),
+        _ if may_be_null => planner.info.estimate(cost, rows),
+        _ if has(Slot::RowidIs) || has(Slot::IdIs) => planner.info.estimate(LOOKUP_COST, 1),
+        _ if has(Slot::RowidIn) || has(Slot::IdIn) => planner.info.estimate(25.0 * LOOKUP_COST, 25),
+        _ => planner.info.estimate(cost, rows),
     }
 }
 
@@ -353,7 +369,9 @@ impl Reader {
         }
         self.changes = self.connection.total_changes();
         self.passed = 0;
-        let size = asked.k.or(asked.hint).unwrap_or(Self::FIRST_BATCH);
+        // A statement that writes might change the rows behind a batch, so it gets all in one.
+        let streamed = || if self.connection.is_writing() { usize::MAX } else { Self::FIRST_BATCH };
+        let size = asked.k.or(asked.hint).unwrap_or_else(streamed);
         self.find(&asked, size, None)?;
         self.batch = Some(size).filter(|_| asked.k.is_none() && self.hits.len() == size);
         self.asked = Some(asked);

@@ -1,0 +1,170 @@
+"""A BERT encoder's weights as an ONNX graph, in f32 or in int8, without the framework it was trained in.
+
+The graph has the inputs and the output that exports of such models commonly have: `input_ids`, `attention_mask` and
+`token_type_ids` (int64, batch x seq) give `last_hidden_state` (f32, batch x seq x dimensions). Pooling is left to whoever
+runs it.
+
+Layer normalisation, mask, attention and GELU are spelled out in the one way that ONNX Runtime's optimiser recognises, so
+that it melts each layer into a handful of fused kernels. That asks for operator set 12 (the mask must be unsqueezed by an
+attribute), biases as second operand, and a sequence dimension that keeps its name.
+"""
+
+import json
+import struct
+
+import numpy as np
+
+from onnx_file import Graph
+
+OPSET = 12
+MASKED = -10000.0
+
+
+def read_safetensors(content):
+    """Name -> f32 array. The format: length of a JSON header, the header, the bytes it points into."""
+    start = 8 + struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8:start])
+    tensors = {}
+    for name, entry in header.items():
+        if name != "__metadata__" and entry["dtype"] == "F32":
+            begin, end = entry["data_offsets"]
+            tensors[name] = np.frombuffer(content[start + begin : start + end], "<f4").reshape(entry["shape"])
+    return tensors
+
+
+def quantized(weight, axis):
+    """Weights as int8 with one scale for each row or column.
+
+    Seven bits, not eight: CPUs without VNNI add pairs of u8 x i8 products in 16 bits, which eight-bit weights overflow.
+    """
+    largest = np.abs(weight).max(axis=axis, keepdims=True)
+    scale = (np.maximum(largest, np.float32(1e-12)) / np.float32(63)).astype(np.float32)
+    return np.rint(weight / scale).astype(np.int8), scale
+
+
+class Encoder:
+    """Builds the graph from `weights`; `int8` says in which arithmetic matrices are multiplied."""
+
+    def __init__(self, weights, config, int8):
+        self.weights, self.int8 = weights, int8
+        self.heads, self.dimensions = config["num_attention_heads"], config["hidden_size"]
+        self.layers, self.epsilon = config["num_hidden_layers"], config["layer_norm_eps"]
+        self.graph = Graph(config["_name_or_path"])
+
+    def number(self, number):
+        return self.graph.constant(f"number {number:g}", np.float32(number))
+
+    def weight(self, name):
+        return self.graph.constant(name, self.weights[name])
+
+    def layer_norm(self, name, x, weights):
+        node = self.graph.node
+        mean = node(f"{name}/mean", "ReduceMean", x, axes=[-1])
+        centred = node(f"{name}/centred", "Sub", x, mean)
+        square = node(f"{name}/square", "Pow", centred, self.number(2))
+        variance = node(f"{name}/variance", "ReduceMean", square, axes=[-1])
+        safe = node(f"{name}/safe", "Add", variance, self.number(self.epsilon))
+        unit = node(f"{name}/unit", "Div", centred, node(f"{name}/deviation", "Sqrt", safe))
+        scaled = node(f"{name}/scaled", "Mul", unit, self.weight(f"{weights}.weight"))
+        return node(name, "Add", scaled, self.weight(f"{weights}.bias"))
+
+    def linear(self, name, x, weights):
+        matrix = np.ascontiguousarray(self.weights[f"{weights}.weight"].T)
+        multiply = self.product_int8 if self.int8 else self.product_f32
+        product = multiply(f"{name}/product", x, f"{weights}.weight", matrix)
+        return self.graph.node(name, "Add", product, self.weight(f"{weights}.bias"))
+
+    def product_f32(self, name, x, weight, matrix):
+        return self.graph.node(name, "MatMul", x, self.graph.constant(weight, matrix))
+
+    def product_int8(self, name, x, weight, matrix):
+        """Weights in int8, one scale a column; activations in u8, with a scale found when the model runs."""
+        node, constant = self.graph.node, self.graph.constant
+        values, scale = quantized(matrix, axis=0)
+        parts = [f"{name}/x", f"{name}/x_scale", f"{name}/x_zero"]
+        node(f"{name}/quantize", "DynamicQuantizeLinear", x, outputs=parts)
+        zero = constant(f"{weight}/zero", np.int8(0))
+        whole = node(f"{name}/whole", "MatMulInteger", parts[0], constant(weight, values), parts[2], zero)
+        scales = node(f"{name}/scales", "Mul", parts[1], constant(f"{weight}/scale", scale.reshape(-1)))
+        return node(name, "Mul", node(f"{name}/float", "Cast", whole, to=1), scales)
+
+    def table(self, name, ids, weights):
+        """Rows of an embedding table. In int8 each row has its scale."""
+        node, constant = self.graph.node, self.graph.constant
+        if not self.int8:
+            return node(name, "Gather", self.weight(weights), ids)
+        values, scale = quantized(self.weights[weights], axis=1)
+        rows = node(f"{name}/rows", "Gather", constant(weights, values), ids)
+        scales = node(f"{name}/scales", "Gather", constant(f"{weights}/scale", scale), ids)
+        return node(name, "Mul", node(f"{name}/float", "Cast", rows, to=1), scales)
+
+    def embeddings(self, ids, types):
+        node, constant = self.graph.node, self.graph.constant
+        shape = node("positions/shape", "Shape", ids)
+        length = node("positions/length", "Gather", shape, constant("index 1", np.int64(1)))
+        start, step = constant("index 0", np.int64(0)), constant("index 1", np.int64(1))
+        positions = node("positions", "Range", start, length, step)
+        words = self.table("words", ids, "embeddings.word_embeddings.weight")
+        kinds = self.table("kinds", types, "embeddings.token_type_embeddings.weight")
+        places = self.table("places", positions, "embeddings.position_embeddings.weight")
+        total = node("embeddings/sum", "Add", node("embeddings/words", "Add", words, kinds), places)
+        # The positions' length is known only at run time; without this the sum would lose the name of its dimension.
+        self.graph.known_shape(total, "float32", ["batch", "seq", self.dimensions])
+        return self.layer_norm("embeddings", total, "embeddings.LayerNorm")
+
+    def mask(self, attention):
+        """0 where there is a token, far below zero where there is padding: batch x 1 x 1 x seq, added to the scores."""
+        node = self.graph.node
+        wide = node("mask/wide", "Unsqueeze", node("mask/row", "Unsqueeze", attention, axes=[1]), axes=[2])
+        padding = node("mask/padding", "Sub", self.number(1), node("mask/float", "Cast", wide, to=1))
+        return node("mask", "Mul", padding, self.number(MASKED))
+
+    def attention(self, name, x, mask, weights):
+        node, constant = self.graph.node, self.graph.constant
+        size = self.dimensions // self.heads
+        split = constant("shape of heads", np.array([0, 0, self.heads, size], np.int64))
+        join = constant("shape of rows", np.array([0, 0, self.dimensions], np.int64))
+
+        def heads(part, order):
+            rows = self.linear(f"{name}/{part}", x, f"{weights}.self.{part}")
+            return node(f"{name}/{part}/heads", "Transpose", node(f"{name}/{part}/split", "Reshape", rows, split), perm=order)
+
+        query, key, values = heads("query", [0, 2, 1, 3]), heads("key", [0, 2, 3, 1]), heads("value", [0, 2, 1, 3])
+        raw = node(f"{name}/raw", "MatMul", query, key)
+        scores = node(f"{name}/scores", "Div", raw, self.number(size**0.5))
+        shares = node(f"{name}/shares", "Softmax", node(f"{name}/masked", "Add", scores, mask), axis=3)
+        mixed = node(f"{name}/mixed", "MatMul", shares, values)
+        rows = node(f"{name}/joined", "Reshape", node(f"{name}/rows", "Transpose", mixed, perm=[0, 2, 1, 3]), join)
+        return self.linear(f"{name}/output", rows, f"{weights}.output.dense")
+
+    def gelu(self, name, x):
+        node = self.graph.node
+        tail = node(f"{name}/erf", "Erf", node(f"{name}/argument", "Div", x, self.number(2**0.5)))
+        share = node(f"{name}/share", "Add", tail, self.number(1))
+        return node(name, "Mul", node(f"{name}/double", "Mul", x, share), self.number(0.5))
+
+    def layer(self, name, output, x, mask, weights):
+        attended = self.attention(f"{name}/attention", x, mask, f"{weights}.attention")
+        attended = self.graph.node(f"{name}/attended", "Add", attended, x)
+        attended = self.layer_norm(f"{name}/normal", attended, f"{weights}.attention.output.LayerNorm")
+        inner = self.gelu(f"{name}/gelu", self.linear(f"{name}/inner", attended, f"{weights}.intermediate.dense"))
+        outer = self.linear(f"{name}/outer", inner, f"{weights}.output.dense")
+        return self.layer_norm(output, self.graph.node(f"{name}/sum", "Add", outer, attended), f"{weights}.output.LayerNorm")
+
+    def build(self):
+        ids, attention, types = (
+            self.graph.input(name, "int64", ["batch", "seq"])
+            for name in ("input_ids", "attention_mask", "token_type_ids")
+        )
+        x, mask = self.embeddings(ids, types), self.mask(attention)
+        for number in range(self.layers):
+            last = number == self.layers - 1
+            output = "last_hidden_state" if last else f"layer {number}/output"
+            x = self.layer(f"layer {number}", output, x, mask, f"encoder.layer.{number}")
+        self.graph.output(x, "float32", ["batch", "seq", self.dimensions])
+        return self.graph.file(OPSET)
+
+
+def to_onnx(weights, config, int8=False):
+    """The bytes of the ONNX file."""
+    return Encoder(weights, config, int8).build()

@@ -1,0 +1,90 @@
+"""Writes an ONNX file: as much of the format as a graph of standard operators needs.
+
+An ONNX file is one Protocol Buffers message. Its few fields are written here, not by a package, so that the bytes depend
+on the graph alone and a finished model has one checksum, whatever is installed. Field numbers are those of onnx.proto3.
+"""
+
+import struct
+
+import numpy as np
+
+ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7}
+
+
+def varint(number):
+    number &= (1 << 64) - 1
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+def field(number, value):
+    """One field: an int as a varint, a float in four bytes, text and nested messages with their length before them."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    content = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def message(*fields):
+    return b"".join(field(number, value) for number, value in fields)
+
+
+def attribute(name, value):
+    if isinstance(value, int):
+        return message((1, name), (3, value), (20, 2))
+    return message((1, name), *((8, number) for number in value), (20, 7))
+
+
+def tensor(name, array):
+    dimensions = ((1, size) for size in array.shape)
+    return message(*dimensions, (2, ELEMENT_TYPES[array.dtype.name]), (8, name), (9, array.tobytes()))
+
+
+def value(name, element_type, shape):
+    """The type of an input or output; a dimension is a number or, where it varies, a name."""
+    dimensions = (message((1 if isinstance(size, int) else 2, size)) for size in shape)
+    shape = message(*((1, dimension) for dimension in dimensions))
+    tensor_type = message((1, ELEMENT_TYPES[element_type]), (2, shape))
+    return message((1, name), (2, message((1, tensor_type))))
+
+
+class Graph:
+    """A graph under construction. Every method returns the name of what it added, to be the input of what follows."""
+
+    def __init__(self, name):
+        self.name, self.fields, self.constants = name, [], {}
+
+    def input(self, name, element_type, shape):
+        self.fields.append((11, value(name, element_type, shape)))
+        return name
+
+    def output(self, name, element_type, shape):
+        self.fields.append((12, value(name, element_type, shape)))
+
+    def known_shape(self, name, element_type, shape):
+        self.fields.append((13, value(name, element_type, shape)))
+
+    def constant(self, name, array):
+        """A constant is stored once, however often it is named."""
+        if name not in self.constants:
+            self.constants[name] = True
+            self.fields.append((5, tensor(name, np.asarray(array))))
+        return name
+
+    def node(self, name, operator, *inputs, outputs=None, **attributes):
+        """Adds an operator whose output has the node's own name, or those of `outputs`."""
+        names = [(1, source) for source in inputs] + [(2, target) for target in outputs or [name]]
+        settings = [(5, attribute(key, attributes[key])) for key in sorted(attributes)]
+        self.fields.append((1, message(*names, (3, name), (4, operator), *settings)))
+        return name
+
+    def file(self, opset):
+        operators = message((1, ""), (2, opset))
+        graph = message(*sorted(self.fields, key=lambda entry: entry[0]), (2, self.name))
+        return message((1, 7), (2, "fafcas"), (7, graph), (8, operators))

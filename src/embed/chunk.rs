@@ -1,0 +1,273 @@
+//! Cuts a text into chunks that a model has room for, where a reader would cut it.
+//!
+//! A heading begins a new chunk. Otherwise a chunk holds as many whole paragraphs as fit, else sentences, else lines, else
+//! words, else characters. Every character that is not white space is in a chunk, and the whole takes time in proportion
+//! to the length of the text.
+
+use super::tokenize::floor;
+use crate::error::Result;
+
+/// A part of a text, without white space around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk<'t> {
+    /// The number of the first character as SQL counts them, from 1.
+    pub start: usize,
+    /// The number of the character after the last: `substr(text, start, stop - start)` is the chunk.
+    pub stop: usize,
+    /// The chunk itself.
+    pub text: &'t str,
+}
+
+/// The chunks of `text`, of at most `most` tokens by `count`, each repeating up to `overlap` tokens of the one before.
+///
+/// `starts` tells where each token begins, in bytes. Caller's promise: `most` is at least 1 and `overlap` less than it.
+pub fn chunks<'t>(
+    text: &'t str,
+    starts: &[usize],
+    most: usize,
+    overlap: usize,
+    count: &dyn Fn(&str) -> Result<usize>,
+) -> Result<Vec<Chunk<'t>>> {
+    let cutter = Cutter { text, starts, most, overlap, cuts: Cuts::find(text) };
+    let mut chunks = Vec::new();
+    let mut characters = Characters { text, byte: 0, number: 1 };
+    let (mut begin, mut done) = (0, 0);
+    while done < text.len() {
+        let stop;
+        (begin, stop) = cutter.fit(begin, done, count)?;
+        let part = text[begin..stop].trim();
+        if !part.is_empty() {
+            let start = characters.number_of(stop - text[begin..stop].trim_start().len());
+            chunks.push(Chunk { start, stop: start + part.chars().count(), text: part });
+        }
+        (begin, done) = (cutter.step_back(begin, stop), stop);
+    }
+    Ok(chunks)
+}
+
+/// Counts characters from one byte to a later one.
+struct Characters<'t> {
+    text: &'t str,
+    byte: usize,
+    number: usize,
+}
+
+impl Characters<'_> {
+    fn number_of(&mut self, byte: usize) -> usize {
+        self.number += self.text[self.byte..byte].chars().count();
+        self.byte = byte;
+        self.number
+    }
+}
+
+struct Cutter<'t> {
+    text: &'t str,
+    starts: &'t [usize],
+    most: usize,
+    overlap: usize,
+    cuts: Cuts,
+}
+
+impl Cutter<'_> {
+    /// Begin and end of the chunk from `begin`, which ends after `done`, up to where the text is in chunks already.
+    fn fit(&self, begin: usize, done: usize, count: &dyn Fn(&str) -> Result<usize>) -> Result<(usize, usize)> {
+        let mut room = self.most;
+        loop {
+            let Some(stop) = self.stop(begin, done, room) else {
+                // What is repeated leaves no room for what is new; without it there is room for one character at least.
+                return if begin < done { self.fit(done, done, count) } else { Ok((begin, self.next_character(done))) };
+            };
+            // Tokens of a part may be others than those it has within the text.
+            let excess = count(self.text[begin..stop].trim())?.saturating_sub(self.most);
+            if excess == 0 {
+                return Ok((begin, stop));
+            }
+            room = room.saturating_sub(excess);
+        }
+    }
+
+    /// The best end after `done` for a chunk of `room` tokens.
+    fn stop(&self, begin: usize, done: usize, room: usize) -> Option<usize> {
+        let reach = self.reach(begin, room);
+        let heading = first(&self.cuts.headings, begin + 1, reach);
+        let whole = || (reach == self.text.len()).then_some(reach);
+        let cut = || self.cuts.by_strength().into_iter().find_map(|cuts| last(cuts, done, reach));
+        let word = || last_word(self.text, done, reach);
+        heading.or_else(whole).or_else(cut).or_else(word).or((reach > done).then_some(reach))
+    }
+
+    /// How far `room` tokens from `begin` go.
+    fn reach(&self, begin: usize, room: usize) -> usize {
+        let beyond = self.starts.partition_point(|&start| start < begin) + room;
+        match self.starts.get(beyond) {
+            // Some tokenizers count the space before a word to it, and some divide a character.
+            Some(&start) => {
+                let start = floor(self.text, start);
+                let word = self.text[start..].find(|character: char| !character.is_whitespace());
+                word.map_or(self.text.len(), |space| start + space)
+            }
+            None => self.text.len(),
+        }
+    }
+
+    /// Where the next chunk begins: `stop`, or before it by what is to be repeated, cut like a chunk.
+    fn step_back(&self, begin: usize, stop: usize) -> usize {
+        if self.overlap == 0 || stop == self.text.len() || self.cuts.headings.binary_search(&stop).is_ok() {
+            return stop;
+        }
+        let next = self.starts.partition_point(|&start| start < stop);
+        let back = self.starts.get(next.saturating_sub(self.overlap)).map_or(stop, |&start| floor(self.text, start));
+        let back = back.max(begin + 1);
+        let cut = self.cuts.by_strength().into_iter().find_map(|cuts| first(cuts, back, stop - 1));
+        cut.or_else(|| first_word(self.text, back, stop)).unwrap_or(stop)
+    }
+
+    fn next_character(&self, at: usize) -> usize {
+        at + self.text[at..].chars().next().map_or(0, char::len_utf8)
+    }
+}
+
+/// The last of these cuts after `after` and no further than `reach`.
+fn last(cuts: &[usize], after: usize, reach: usize) -> Option<usize> {
+    let within = cuts.partition_point(|&cut| cut <= reach);
+    cuts[..within].last().copied().filter(|&cut| cut > after)
+}
+
+/// The first of these cuts from `from` on and no further than `reach`.
+fn first(cuts: &[usize], from: usize, reach: usize) -> Option<usize> {
+    let before = cuts.partition_point(|&cut| cut < from);
+    cuts.get(before).copied().filter(|&cut| cut <= reach)
+}
+
+fn last_word(text: &str, after: usize, reach: usize) -> Option<usize> {
+    let part = &text[after..reach];
+    if part.ends_with(char::is_whitespace) {
+        return Some(reach);
+    }
+    let (at, space) = part.char_indices().rev().find(|(_, character)| character.is_whitespace())?;
+    Some(after + at + space.len_utf8())
+}
+
+fn first_word(text: &str, from: usize, stop: usize) -> Option<usize> {
+    let from = floor(text, from);
+    let part = text.get(from..stop)?;
+    let begins = text[..from].ends_with(char::is_whitespace);
+    let space = if begins { 0 } else { part.find(char::is_whitespace)? };
+    let word = part[space..].find(|character: char| !character.is_whitespace())?;
+    Some(from + space + word)
+}
+
+/// Where a text may well be cut: the bytes at which something begins, in order.
+#[derive(Default)]
+struct Cuts {
+    headings: Vec<usize>,
+    paragraphs: Vec<usize>,
+    sentences: Vec<usize>,
+    lines: Vec<usize>,
+}
+
+impl Cuts {
+    /// Those that a reader would rather cut at first. Headings are not among them: they are cut at always.
+    fn by_strength(&self) -> [&[usize]; 3] {
+        [&self.paragraphs, &self.sentences, &self.lines]
+    }
+
+    fn find(text: &str) -> Self {
+        let mut cuts = Self { sentences: sentences(text), ..Self::default() };
+        let mut before = Line::Blank;
+        let (mut in_code, mut after_heading, mut at) = (false, false, 0);
+        let mut lines = text.split_inclusive('\n').peekable();
+        while let Some(line) = lines.next() {
+            let fence = is_fence(line);
+            let kind = match line {
+                _ if line.trim().is_empty() => Line::Blank,
+                _ if in_code || fence => Line::Text,
+                _ if is_heading(line) => Line::Heading,
+                _ if before == Line::Blank && lines.peek().is_some_and(|next| is_underline(next)) => Line::Heading,
+                _ if after_heading && before == Line::Heading && is_underline(line) => Line::Heading,
+                _ => Line::Text,
+            };
+            in_code ^= fence;
+            // A heading stays with what it heads, be it text or another heading.
+            match kind {
+                Line::Heading if !after_heading => cuts.headings.push(at),
+                Line::Text if !after_heading && before == Line::Blank => cuts.paragraphs.push(at),
+                Line::Text if !after_heading => cuts.lines.push(at),
+                _ => {}
+            }
+            if kind != Line::Blank {
+                after_heading = kind == Line::Heading;
+            }
+            before = kind;
+            at += line.len();
+        }
+        cuts
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Blank,
+    Heading,
+    Text,
+}
+
+fn is_fence(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("```") || line.starts_with("~~~")
+}
+
+/// `# ` to `###### `.
+fn is_heading(line: &str) -> bool {
+    let rest = line.trim_start_matches('#');
+    (1..=6).contains(&(line.len() - rest.len())) && rest.starts_with(char::is_whitespace)
+}
+
+/// A line of `=` or `-` under a title.
+fn is_underline(line: &str) -> bool {
+    let line = line.trim();
+    line.len() >= 3 && (line.bytes().all(|byte| byte == b'=') || line.bytes().all(|byte| byte == b'-'))
+}
+
+/// Where sentences begin. A full stop ends one if a word of two letters or more stands before it and white space and no
+/// small letter follow, which spares `e.g. this` and `J. Smith` but not `Dr. Smith`. Full stops of scripts without spaces
+/// need none.
+fn sentences(text: &str) -> Vec<usize> {
+    let mut starts = Vec::new();
+    let mut word = 0;
+    let mut characters = text.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        let wide = matches!(character, '。' | '！' | '？' | '｡');
+        let ends = wide || matches!(character, '!' | '?' | '…') || (character == '.' && is_word(&text[word..at]));
+        if character.is_whitespace() {
+            word = at + character.len_utf8();
+        }
+        if !ends {
+            continue;
+        }
+        while characters.next_if(|(_, next)| is_closing(*next)).is_some() {}
+        let mut spaced = wide;
+        while characters.next_if(|(_, next)| next.is_whitespace()).is_some() {
+            spaced = true;
+        }
+        match characters.peek() {
+            Some(&(next, letter)) if spaced && !letter.is_lowercase() => starts.push(next),
+            _ => {}
+        }
+        word = characters.peek().map_or(text.len(), |&(next, _)| next);
+    }
+    starts
+}
+
+/// What stands between white space and a full stop, if a sentence may end with it.
+fn is_word(text: &str) -> bool {
+    let text = text.trim_start_matches(|character: char| !character.is_alphanumeric());
+    text.chars().nth(1).is_some() && !text.contains('.')
+}
+
+fn is_closing(character: char) -> bool {
+    matches!(
+        character,
+        '"' | '\'' | ')' | ']' | '}' | '”' | '’' | '»' | '」' | '』' | '）' | '.' | '!' | '?' | '。' | '！' | '？'
+    )
+}

@@ -1,0 +1,107 @@
+//! The models of this process: found by name, loaded at first use, shared by all.
+
+use super::model::{self, Model};
+use super::places;
+use super::settings::Settings;
+use crate::error::{Error, Result};
+use std::collections::{BTreeSet, HashMap};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The model where none is named.
+pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
+
+/// The longest name of a model.
+const LONGEST_NAME: usize = 100;
+
+/// A model, once it is loaded; the lock is held while it loads, so that it loads once.
+type Slot = Arc<Mutex<Option<Arc<Model>>>>;
+
+static SLOTS: Mutex<Option<HashMap<PathBuf, Slot>>> = Mutex::new(None);
+
+/// What there is to know of a model without loading it.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// Its name.
+    pub name: String,
+    /// The length of its vectors, if its settings say so or it is loaded.
+    pub dimensions: Option<u64>,
+    /// The most tokens it sees of a text, special ones included.
+    pub max_tokens: Option<usize>,
+    /// See [`Model::fingerprint`]. None if its files cannot be read.
+    pub fingerprint: Option<String>,
+    /// Whether this process has it in memory.
+    pub loaded: bool,
+}
+
+/// The model of this name, loading it if this is the first use.
+pub fn model(name: &str) -> Result<Arc<Model>> {
+    let folder = folder(name)?;
+    let slot = slot(&folder);
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(model) = &*slot {
+        return Ok(Arc::clone(model));
+    }
+    if !folder.is_dir() {
+        return Err(places::model_missing(name));
+    }
+    Ok(Arc::clone(slot.insert(Arc::new(Model::load(name, &folder)?))))
+}
+
+/// All models in the folder of models, by name.
+pub fn models() -> Result<Vec<Listing>> {
+    names()?.iter().map(|name| Ok(listing(name, &folder(name)?))).collect()
+}
+
+/// The folder of a model. A name is never a path: SQL must not choose what is read.
+fn folder(name: &str) -> Result<PathBuf> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let plain = name.bytes().all(allowed) && (1..=LONGEST_NAME).contains(&name.len());
+    if !plain || name.starts_with('.') {
+        let shown = name.chars().take(LONGEST_NAME).collect::<String>();
+        return Err(Error::expected("a model name of letters, digits, '.', '_' and '-'", format_args!("{shown:?}")));
+    }
+    Ok(places::models().join(name))
+}
+
+fn slot(folder: &Path) -> Slot {
+    let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(slots.get_or_insert_default().entry(folder.to_owned()).or_default())
+}
+
+/// The names of the folders that hold a model.
+fn names() -> Result<BTreeSet<String>> {
+    let root = places::models();
+    let unreadable = |error| Error::expected("a readable folder", error).within(root.display());
+    let entries = match root.read_dir() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        entries => entries.map_err(unreadable)?,
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let holds_model = |name: &String| folder(name).is_ok_and(|folder| model::model_file(&folder).is_ok());
+    Ok(names.filter(holds_model).collect())
+}
+
+fn listing(name: &str, folder: &Path) -> Listing {
+    let slot = slot(folder);
+    // A model that is just being loaded counts as not loaded.
+    if let Some(model) = slot.try_lock().ok().and_then(|slot| slot.clone()) {
+        return Listing {
+            name: name.to_owned(),
+            dimensions: Some(model.dimensions() as u64),
+            max_tokens: Some(model.max_tokens()),
+            fingerprint: Some(model.fingerprint().to_owned()),
+            loaded: true,
+        };
+    }
+    let settings = Settings::read(folder).ok();
+    let fingerprint = |settings: &Settings| model::fingerprint(folder, &model::model_file(folder).ok()?, settings).ok();
+    Listing {
+        name: name.to_owned(),
+        dimensions: settings.as_ref().and_then(|settings| settings.dimensions),
+        max_tokens: settings.as_ref().map(|settings| settings.max_tokens),
+        fingerprint: settings.as_ref().and_then(fingerprint),
+        loaded: false,
+    }
+}

@@ -1,0 +1,160 @@
+//! One session of ONNX Runtime: rows of token ids in, unit vectors out.
+
+use super::runtime;
+use super::settings::Pooling;
+use crate::error::{Error, Result};
+use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{SessionInputValue, SessionOutputs};
+use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The inputs there may be. The third is left out by models without sentence pairs.
+const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
+const REQUIRED: usize = 2;
+/// One vector for each text.
+const POOLED: &str = "sentence_embedding";
+/// One vector for each token, by the names that exporters give it.
+const TOKENS: [&str; 2] = ["last_hidden_state", "token_embeddings"];
+
+/// Where a text's vector is found.
+enum Output {
+    /// The model pools by itself.
+    Ready,
+    /// The vectors of the tokens, under this name, are pooled here.
+    Tokens(&'static str, Pooling),
+}
+
+/// A loaded model. It runs on the calling thread and starts none of its own.
+pub struct Session {
+    inner: ort::session::Session,
+    output: Output,
+    /// How many of [`INPUTS`] the model takes.
+    inputs: usize,
+}
+
+impl Session {
+    /// Loads the model. `pooling` matters, error or not, only if the model does not pool by itself.
+    pub fn open(path: &Path, pooling: &Result<Pooling>) -> Result<Self> {
+        let inner = load(path)?;
+        let inputs = inputs(inner.inputs())?;
+        let output = output(inner.outputs(), pooling)?;
+        Ok(Self { inner, output, inputs })
+    }
+
+    /// The vectors of these rows of ids, shorter rows padded.
+    pub fn run(&mut self, rows: &[&[u32]]) -> Result<Vec<Arc<[f32]>>> {
+        let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let padded = |of: fn(u32) -> i64| {
+            let padding = |row: &&[u32]| std::iter::repeat_n(0, longest - row.len());
+            rows.iter().flat_map(|row| row.iter().map(|&id| of(id)).chain(padding(row))).collect::<Vec<i64>>()
+        };
+        let values = [padded(i64::from), padded(|_| 1), vec![0; rows.len() * longest]];
+        let shape = [rows.len(), longest];
+        let tensor = |values| TensorRef::from_array_view((shape, values)).map(SessionInputValue::from);
+        let named = INPUTS.iter().zip(&values).take(self.inputs);
+        let inputs = named.map(|(&name, values)| Ok((name, tensor(values.as_slice())?)));
+        let inputs = inputs.collect::<ort::Result<Vec<_>>>().map_err(runtime::failed)?;
+        let outputs = self.inner.run(inputs).map_err(runtime::failed)?;
+        match self.output {
+            Output::Ready => ready(&outputs, rows),
+            Output::Tokens(name, pooling) => pooled(&outputs, name, pooling, rows, longest),
+        }
+    }
+}
+
+fn load(path: &Path) -> Result<ort::session::Session> {
+    let environment = runtime::environment()?;
+    let builder = ort::session::Session::builder(environment).map_err(runtime::failed)?;
+    let builder = builder.with_intra_threads(1).map_err(runtime::failed)?;
+    let builder = builder.with_inter_threads(1).map_err(runtime::failed)?;
+    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(runtime::failed)?;
+    let mut builder = builder.with_log_level(ort::logging::LogLevel::Fatal).map_err(runtime::failed)?;
+    builder.commit_from_file(path).map_err(runtime::failed)
+}
+
+fn inputs(found: &[Outlet]) -> Result<usize> {
+    let names = found.iter().map(Outlet::name).collect::<Vec<_>>();
+    let known = names.iter().all(|name| INPUTS.contains(name));
+    if !known || !INPUTS[..REQUIRED].iter().all(|name| names.contains(name)) {
+        let wanted =
+            format!("a model with inputs {} and perhaps {}", INPUTS[..REQUIRED].join(" and "), INPUTS[REQUIRED]);
+        return Err(Error::expected(wanted, names.join(", ")));
+    }
+    for outlet in found {
+        expect_type(outlet, TensorElementType::Int64)?;
+    }
+    Ok(found.len())
+}
+
+fn output(found: &[Outlet], pooling: &Result<Pooling>) -> Result<Output> {
+    let named = |name: &str| found.iter().find(|outlet| outlet.name() == name);
+    if let Some(outlet) = named(POOLED) {
+        expect_type(outlet, TensorElementType::Float32)?;
+        return Ok(Output::Ready);
+    }
+    let Some((name, outlet)) = TOKENS.iter().find_map(|&name| Some((name, named(name)?))) else {
+        let names = found.iter().map(Outlet::name).collect::<Vec<_>>();
+        return Err(Error::expected(format_args!("a model with output {} or {POOLED}", TOKENS[0]), names.join(", ")));
+    };
+    expect_type(outlet, TensorElementType::Float32)?;
+    Ok(Output::Tokens(name, pooling.clone()?))
+}
+
+fn expect_type(outlet: &Outlet, wanted: TensorElementType) -> Result<()> {
+    match outlet.dtype() {
+        ValueType::Tensor { ty, .. } if *ty == wanted => Ok(()),
+        other => Err(Error::expected(format_args!("{} of type {wanted}", outlet.name()), other)),
+    }
+}
+
+fn ready(outputs: &SessionOutputs<'_>, rows: &[&[u32]]) -> Result<Vec<Arc<[f32]>>> {
+    let (shape, values) = outputs[POOLED].try_extract_tensor::<f32>().map_err(runtime::failed)?;
+    match **shape {
+        [texts, dimensions] if texts == rows.len() as i64 && dimensions > 0 => {
+            values.chunks_exact(dimensions as usize).map(|vector| unit(vector.to_vec())).collect()
+        }
+        _ => Err(Error::expected(format_args!("{POOLED} of {} x dimensions", rows.len()), shape)),
+    }
+}
+
+fn pooled(
+    outputs: &SessionOutputs<'_>,
+    name: &str,
+    pooling: Pooling,
+    rows: &[&[u32]],
+    longest: usize,
+) -> Result<Vec<Arc<[f32]>>> {
+    let (shape, values) = outputs[name].try_extract_tensor::<f32>().map_err(runtime::failed)?;
+    let dimensions = match **shape {
+        [texts, tokens, dimensions] if [texts, tokens] == [rows.len() as i64, longest as i64] => dimensions as usize,
+        _ => return Err(Error::expected(format_args!("{name} of {} x {longest} x dimensions", rows.len()), shape)),
+    };
+    let texts = values.chunks_exact((longest * dimensions).max(1));
+    rows.iter()
+        .zip(texts)
+        .map(|(row, tokens)| unit(pool(pooling, &tokens[..row.len() * dimensions], dimensions)))
+        .collect()
+}
+
+/// The vector of a text from those of its tokens, not yet of unit length, so that a mean is as good as a sum.
+fn pool(pooling: Pooling, tokens: &[f32], dimensions: usize) -> Vec<f32> {
+    let mut tokens = tokens.chunks_exact(dimensions);
+    let mut vector = tokens.next().unwrap_or_default().to_vec();
+    if pooling == Pooling::Mean {
+        for token in tokens {
+            vector.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
+        }
+    }
+    vector
+}
+
+/// The vector with unit length, by a sequential norm in f64, which is the same on every CPU.
+fn unit(mut vector: Vec<f32>) -> Result<Arc<[f32]>> {
+    let norm = vector.iter().fold(0.0, |sum, &value| sum + f64::from(value) * f64::from(value)).sqrt();
+    if !norm.is_normal() {
+        return Err(Error::expected("a vector of finite length from the model", norm));
+    }
+    vector.iter_mut().for_each(|value| *value = (f64::from(*value) / norm) as f32);
+    Ok(vector.into())
+}

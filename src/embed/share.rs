@@ -1,0 +1,55 @@
+//! Shares numbered jobs out among threads.
+
+use crate::error::Result;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// The results of `jobs` jobs, in order, done by this thread and up to `threads - 1` others.
+///
+/// After each of its own jobs this thread calls `proceed` with the number of jobs done so far. The first error, of a job
+/// or of `proceed`, stops everything once the jobs under way are done.
+pub fn share<T: Send>(
+    jobs: usize,
+    threads: usize,
+    work: impl Fn(usize) -> Result<T> + Sync,
+    proceed: &mut dyn FnMut(usize) -> Result<()>,
+) -> Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let results = Mutex::new((0..jobs).map(|_| None).collect::<Vec<Option<T>>>());
+
+    let one = || -> Result<bool> {
+        let job = next.fetch_add(1, Ordering::Relaxed);
+        if job >= jobs || stop.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let result = work(job)?;
+        results.lock().unwrap_or_else(PoisonError::into_inner)[job] = Some(result);
+        done.fetch_add(1, Ordering::Relaxed);
+        Ok(true)
+    };
+    let all = |after_each: &mut dyn FnMut() -> Result<()>| -> Result<()> {
+        let ended = (|| {
+            while one()? {
+                after_each()?;
+            }
+            Ok(())
+        })();
+        stop.fetch_or(ended.is_err(), Ordering::Relaxed);
+        ended
+    };
+    thread::scope(|scope| {
+        let helpers = threads.min(jobs).saturating_sub(1);
+        // A thread that cannot be had leaves more work for the others.
+        let helper = |_| thread::Builder::new().spawn_scoped(scope, || all(&mut || Ok(()))).ok();
+        let helpers = (0..helpers).filter_map(helper).collect::<Vec<_>>();
+        let own = all(&mut || proceed(done.load(Ordering::Relaxed)));
+        let theirs =
+            helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        theirs.fold(own, Result::and)
+    })?;
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(results.into_iter().flatten().collect())
+}
