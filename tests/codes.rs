@@ -15,10 +15,13 @@ const SEARCHES: [&str; 2] =
 #[test]
 fn a_locked_database_is_busy() {
     let path = database("busy");
-    let (reader, writer) = (open(&path), open(&path));
+    let (reader, writer) = (open(&database("busy-reader")), open(&path));
+    // In a file of its own, which the search opens and not the statement around it; and with its schema read before.
+    reader.execute("ATTACH ?1 AS aux", [path.to_str()]).unwrap();
+    reader.query_row("SELECT count(*) FROM aux.nodes", [], |_| Ok(())).unwrap();
     writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    for sql in SEARCHES {
-        assert_eq!(code(&reader, sql), ErrorCode::DatabaseBusy);
+    for sql in SEARCHES.map(|sql| sql.replace("nodes", "aux.nodes")) {
+        assert_eq!(code(&reader, &sql), ErrorCode::DatabaseBusy);
     }
     writer.execute_batch("ROLLBACK").unwrap();
     works_and_closes(reader);
