@@ -43,7 +43,9 @@ impl Table for EmbedRows {
             Arguments::Missing => return Ok(Choice::Plan(planner.incomplete().number())),
             Arguments::Known => planner.rowid_conditions(0),
         }
+        let may_be_null = planner.may_be_null(Slot::Third);
         match () {
+            () if may_be_null => planner.info.estimate(1e7, 1 << 20),
             () if planner.plan.has(Slot::RowidIs) => planner.info.estimate(3e4, 1),
             () if planner.plan.has(Slot::RowidIn) => planner.info.estimate(3e5, 25),
             () => planner.info.estimate(1e7, 1 << 20),

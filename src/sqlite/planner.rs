@@ -82,6 +82,15 @@ impl<'a, 'b> Planner<'a, 'b> {
         self.taken[slot as usize].filter(|_| self.plan.has(slot))
     }
 
+    /// Whether an optional argument is given and may turn out NULL, which is as if it were left out.
+    ///
+    /// A plan by OR would compare it with NULL again and lose every row. Cheap look-ups invite such plans, so where this is
+    /// true they must not look cheap.
+    pub fn may_be_null(&mut self, argument: Slot) -> bool {
+        let literal = self.constraint(argument).map(|at| self.info.literal(at).unwrap_or(Value::Null));
+        literal == Some(Value::Null)
+    }
+
     /// Asks for the values in the plan's order. SQLite checks all conditions again, but not the arguments.
     pub fn hand_over(&mut self) -> Plan {
         for (slot, _) in Slot::ALL {

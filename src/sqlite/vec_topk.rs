@@ -162,18 +162,14 @@ fn rows(connection: Connection, table: &Value) -> Option<i64> {
     size(connection, &paths)
 }
 
-/// Look-ups are cheap, except where k or options may turn out NULL, which is as if they were left out: a plan by OR, which
-/// cheap look-ups invite, would compare them with NULL again and lose every row.
 fn estimate(planner: &mut Planner<'_, '_>, rows: i64) {
     let cost = rows as f64 * ROW_COST;
-    let mut literal = |slot| planner.constraint(slot).map(|at| planner.info.literal(at).unwrap_or(Value::Null));
-    let (k, options) = (literal(K), literal(Slot::Fifth));
-    let may_be_null = k == Some(Value::Null) || options == Some(Value::Null);
-    let is_limited = planner.constraint(K).is_some_and(|at| planner.info.literal(at) != Some(Value::Null));
+    let k = planner.constraint(K).map(|at| planner.info.literal(at));
+    let may_be_null = planner.may_be_null(K) || planner.may_be_null(Slot::Fifth);
     let has = |slot| planner.plan.has(slot);
     match k {
-        Some(Value::Integer(k)) => planner.info.estimate(cost, k.clamp(1, rows.max(1))),
-        _ if is_limited => planner.info.estimate(cost, 10),
+        Some(Some(Value::Integer(k))) => planner.info.estimate(cost, k.clamp(1, rows.max(1))),
+        Some(None) => planner.info.estimate(cost, 10),
         _ if may_be_null => planner.info.estimate(cost, rows),
         _ if has(Slot::RowidIs) || has(Slot::IdIs) => planner.info.estimate(LOOKUP_COST, 1),
         _ if has(Slot::RowidIn) || has(Slot::IdIn) => planner.info.estimate(25.0 * LOOKUP_COST, 25),
