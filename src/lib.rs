@@ -28,8 +28,12 @@ pub mod topk;
 pub mod vector;
 
 use error::{Error, Result};
+use sqlite::chunk::Chunk;
 use sqlite::connection::Connection;
 use sqlite::door::{Scalar, enter, scalar};
+use sqlite::embed_rows::EmbedRows;
+use sqlite::embedding as e;
+use sqlite::fafcas_models::FafcasModels;
 use sqlite::ffi;
 use sqlite::functions as f;
 use sqlite::vec_stats::VecStats;
@@ -42,13 +46,23 @@ const SCALARS: &[Scalar] = &[
     scalar!("fafcas_normalize", 1, Pure, f::fafcas_normalize),
     scalar!("vec_dot", 2, Pure, f::vec_dot),
     scalar!("vec_version", 0, Pure, f::vec_version),
+    scalar!("embed", 1, Deterministic, e::embed),
+    scalar!("embed", 2, Deterministic, e::embed),
+    scalar!("embed_tokens", 1, Deterministic, e::embed_tokens),
+    scalar!("embed_tokens", 2, Deterministic, e::embed_tokens),
     scalar!("fafcas_info", 0, Volatile, f::fafcas_info),
     scalar!("fafcas_config", 1, Direct, f::fafcas_config),
     scalar!("fafcas_config", 2, Direct, f::fafcas_config),
 ];
 
 /// Every table function and module.
-const TABLES: &[fn(Connection) -> Result<()>] = &[register_function::<VecTopk>, register_writable_function::<VecStats>];
+const TABLES: &[fn(Connection) -> Result<()>] = &[
+    register_function::<VecTopk>,
+    register_function::<EmbedRows>,
+    register_function::<Chunk>,
+    register_function::<FafcasModels>,
+    register_writable_function::<VecStats>,
+];
 
 fn register(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;

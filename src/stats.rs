@@ -47,11 +47,18 @@ pub enum Path {
     Lookup,
     /// By an index.
     Index,
+    /// By a model: texts were embedded.
+    Model,
 }
 
 impl Path {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::None, ""), (Self::Scan, "scan"), (Self::Lookup, "lookup"), (Self::Index, "index")];
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::None, ""),
+        (Self::Scan, "scan"),
+        (Self::Lookup, "lookup"),
+        (Self::Index, "index"),
+        (Self::Model, "model"),
+    ];
 }
 
 impl Entry {

@@ -52,6 +52,12 @@ impl Connection {
         unsafe { api::total_changes64(self.raw()) }
     }
 
+    /// Fails with SQLite's own code when the statement that calls us was interrupted. For loops that step nothing else;
+    /// before 3.41 there is no cheaper way to ask.
+    pub fn check_interrupt(self) -> Result<()> {
+        self.execute("SELECT 1", &[])
+    }
+
     /// Whether a statement that writes is running, perhaps the one that calls us.
     pub fn is_writing(self) -> bool {
         let mut statement = std::ptr::null_mut();

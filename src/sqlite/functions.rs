@@ -2,11 +2,11 @@
 
 use super::api;
 use super::args::{self, Args, Value, ValueRef};
-use crate::config;
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le};
 use crate::metric::{Metric, Scorer};
 use crate::vector::{Vector, check_finite, normalize};
+use crate::{config, embed};
 use serde_json::json;
 
 fn blob(vector: &[F32Le]) -> Value {
@@ -43,13 +43,20 @@ pub fn vec_version(_arguments: Args<'_>) -> Result<Value> {
     Ok(Value::from(concat!("fafcas ", env!("CARGO_PKG_VERSION"))))
 }
 
-/// `fafcas_info()`.
+/// `fafcas_info()`. The version of ONNX Runtime is NULL until something was embedded, the fingerprint where there is no
+/// model.
 pub fn fafcas_info(_arguments: Args<'_>) -> Result<Value> {
+    let models = embed::models().unwrap_or_default();
+    let default = models.into_iter().find(|model| model.name == embed::DEFAULT_MODEL);
     let info = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "sqlite": api::version(),
         "kernels": kernels::table().name,
         "threads": config::threads(),
+        "embed_threads": config::EMBED_THREADS.get(),
+        "onnxruntime": embed::runtime_version(),
+        "model": embed::DEFAULT_MODEL,
+        "model_fingerprint": default.and_then(|model| model.fingerprint),
     });
     Ok(Value::from(info.to_string().as_str()))
 }

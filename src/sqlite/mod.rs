@@ -4,8 +4,12 @@
 
 pub mod api;
 pub mod args;
+pub mod chunk;
 pub mod connection;
 pub mod door;
+pub mod embed_rows;
+pub mod embedding;
+pub mod fafcas_models;
 pub mod functions;
 pub mod identifier;
 pub mod planner;

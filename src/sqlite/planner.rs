@@ -1,7 +1,8 @@
 //! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
 
-use super::args::{Args, ValueRef};
+use super::args::{Args, Value, ValueRef};
 use super::ffi;
+use super::source::{Conditions, Listed};
 use super::vtab::IndexInfo;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Slot};
@@ -94,6 +95,30 @@ impl<'a, 'b> Planner<'a, 'b> {
     }
 }
 
+impl Planner<'_, '_> {
+    /// Keeps the conditions on a column that holds the rowid.
+    pub fn rowid_conditions(&mut self, column: i32) {
+        let slots = [
+            (ffi::SQLITE_INDEX_CONSTRAINT_EQ, Slot::RowidIs),
+            (ffi::SQLITE_INDEX_CONSTRAINT_GT, Slot::RowidAbove),
+            (ffi::SQLITE_INDEX_CONSTRAINT_GE, Slot::RowidFrom),
+            (ffi::SQLITE_INDEX_CONSTRAINT_LT, Slot::RowidBelow),
+            (ffi::SQLITE_INDEX_CONSTRAINT_LE, Slot::RowidTo),
+        ];
+        for (at, constraint) in self.info.constraints().into_iter().enumerate() {
+            if constraint.column != column || !constraint.usable {
+                continue;
+            }
+            let slot = slots.iter().find(|(operator, _)| *operator == constraint.operator).map(|(_, slot)| *slot);
+            match slot {
+                Some(Slot::RowidIs) if self.info.is_list(at) => self.keep(Slot::RowidIn, at),
+                Some(slot) => self.keep(slot, at),
+                None => {}
+            }
+        }
+    }
+}
+
 /// The arguments as the cursor got them, or what is missing.
 pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Result<Vec<ValueRef<'a>>> {
     let given = Slot::ARGUMENTS.iter().take(signature.names.len());
@@ -103,4 +128,32 @@ pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Resu
         return Err(Error::expected(format_args!("the arguments {}", names.join(", ")), "fewer"));
     }
     Ok(values.into_iter().map(|at| at.map_or(ValueRef::Null, |at| arguments.get(at))).collect())
+}
+
+/// The conditions on rowid and id that the cursor got.
+pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
+    const ROWID: [(Slot, &str); 5] = [
+        (Slot::RowidIs, "="),
+        (Slot::RowidAbove, ">"),
+        (Slot::RowidFrom, ">="),
+        (Slot::RowidBelow, "<"),
+        (Slot::RowidTo, "<="),
+    ];
+    const ID: [(Slot, &str); 5] =
+        [(Slot::IdIs, "="), (Slot::IdAbove, ">"), (Slot::IdFrom, ">="), (Slot::IdBelow, "<"), (Slot::IdTo, "<=")];
+    let compared = |table: [(Slot, &'static str); 5]| {
+        let values = table
+            .into_iter()
+            .filter_map(|(slot, operator)| plan.position(slot).map(|at| (operator, arguments.get(at).to_owned())));
+        values.collect::<Vec<_>>()
+    };
+    let is_number = |value: &Value| matches!(value, Value::Integer(_) | Value::Real(_));
+    // What is not a number is compared with a rowid by SQLite alone.
+    let rowid = compared(ROWID).into_iter().filter(|(_, value)| is_number(value)).collect();
+    let list = match (plan.position(Slot::RowidIn), plan.position(Slot::IdIn)) {
+        (Some(at), _) => Some((Listed::Rowid, arguments.list(at)?)).filter(|(_, list)| list.iter().all(is_number)),
+        (None, Some(at)) => Some((Listed::Id, arguments.list(at)?)),
+        (None, None) => None,
+    };
+    Ok(Conditions { rowid, id: compared(ID), list })
 }

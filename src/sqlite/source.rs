@@ -23,8 +23,9 @@ pub struct Source {
     rows: Rows,
     id: Id,
     id_affinity: Affinity,
+    /// The last statement of each kind, with what it was made of: a join asks for the same one row after row.
     scan: Option<(String, Statement)>,
-    lookup: Option<Statement>,
+    lookup: Option<(String, Statement)>,
 }
 
 /// How rows are told apart.
@@ -181,21 +182,42 @@ impl Source {
             return Ok(Value::Integer(rowid));
         }
         self.check_id()?;
-        self.looked_up(rowid)
+        self.looked_up(&self.id_expression(), rowid)
     }
 
-    fn looked_up(&mut self, rowid: i64) -> Result<Value> {
-        if self.lookup.is_none() {
-            let sql =
-                format!("SELECT {} FROM {} WHERE {} = ?1", self.id_expression(), self.from(), self.row_expression());
-            self.lookup = Some(self.connection.prepare(&sql)?);
+    /// The rowids of the rows that meet the conditions and have a value in the column, as the source gives them.
+    pub fn rowids(&mut self, conditions: &Conditions) -> Result<Vec<i64>> {
+        let mut scan = self.scan(conditions)?;
+        let mut rowids = Vec::new();
+        while scan.advance()? {
+            if scan.statement.column(1) != ValueRef::Null {
+                rowids.push(scan.row()?);
+            }
         }
-        let Some(statement) = &mut self.lookup else { return Ok(Value::Null) };
+        Ok(rowids)
+    }
+
+    /// The column's value in a row; NULL when the row is gone.
+    pub fn value(&mut self, rowid: i64) -> Result<Value> {
+        self.looked_up(&format!("t.{}", quoted(&self.column)), rowid)
+    }
+
+    /// The name of a row for messages.
+    pub fn describe(&self, rowid: i64) -> String {
+        format!("table {}, column {}, rowid {rowid}", self.title, plain_or_quoted(&self.column))
+    }
+
+    fn looked_up(&mut self, expression: &str, rowid: i64) -> Result<Value> {
+        if self.lookup.as_ref().is_none_or(|(kept, _)| kept != expression) {
+            let sql = format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
+            self.lookup = Some((expression.to_string(), self.connection.prepare(&sql)?));
+        }
+        let Some((_, statement)) = &mut self.lookup else { return Ok(Value::Null) };
         statement.bind(1, ValueRef::Integer(rowid))?;
         let found = statement.step()?;
-        let id = if found { statement.column(0).to_owned() } else { Value::Null };
+        let value = if found { statement.column(0).to_owned() } else { Value::Null };
         statement.reset();
-        Ok(id)
+        Ok(value)
     }
 
     /// Starts reading the rows that meet the conditions.

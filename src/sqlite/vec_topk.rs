@@ -9,9 +9,9 @@ use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
 use super::ffi;
 use super::identifier::paths;
-use super::planner::{Arguments, Planner, Signature, called};
+use super::planner::{Arguments, Planner, Signature, called, conditions};
 use super::search::{Hit, Search};
-use super::source::{Conditions, Listed, canonical, size};
+use super::source::{Conditions, canonical, size};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::error::{Error, Result};
 use crate::options::Options;
@@ -322,33 +322,6 @@ fn hint(limit: ValueRef<'_>, offset: Option<ValueRef<'_>>) -> Option<usize> {
         _ => 0,
     };
     usize::try_from(limit.checked_add(offset)?).ok().filter(|_| limit >= 0)
-}
-
-fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
-    const ROWID: [(Slot, &str); 5] = [
-        (Slot::RowidIs, "="),
-        (Slot::RowidAbove, ">"),
-        (Slot::RowidFrom, ">="),
-        (Slot::RowidBelow, "<"),
-        (Slot::RowidTo, "<="),
-    ];
-    const ID: [(Slot, &str); 5] =
-        [(Slot::IdIs, "="), (Slot::IdAbove, ">"), (Slot::IdFrom, ">="), (Slot::IdBelow, "<"), (Slot::IdTo, "<=")];
-    let compared = |table: [(Slot, &'static str); 5]| {
-        let values = table
-            .into_iter()
-            .filter_map(|(slot, operator)| plan.position(slot).map(|at| (operator, arguments.get(at).to_owned())));
-        values.collect::<Vec<_>>()
-    };
-    let is_number = |value: &Value| matches!(value, Value::Integer(_) | Value::Real(_));
-    // What is not a number is compared with a rowid by SQLite alone.
-    let rowid = compared(ROWID).into_iter().filter(|(_, value)| is_number(value)).collect();
-    let list = match (plan.position(Slot::RowidIn), plan.position(Slot::IdIn)) {
-        (Some(at), _) => Some((Listed::Rowid, arguments.list(at)?)).filter(|(_, list)| list.iter().all(is_number)),
-        (None, Some(at)) => Some((Listed::Id, arguments.list(at)?)),
-        (None, None) => None,
-    };
-    Ok(Conditions { rowid, id: compared(ID), list })
 }
 
 impl Reader {
