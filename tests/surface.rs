@@ -9,6 +9,10 @@ use std::collections::BTreeSet;
 
 /// Functions: name, number of arguments, flags.
 const FUNCTIONS: &[(&str, i64, i64)] = &[
+    ("embed", 1, DETERMINISTIC),
+    ("embed", 2, DETERMINISTIC),
+    ("embed_tokens", 1, DETERMINISTIC),
+    ("embed_tokens", 2, DETERMINISTIC),
     ("fafcas_config", 1, DIRECTONLY),
     ("fafcas_config", 2, DIRECTONLY),
     ("fafcas_info", 0, PLAIN),
@@ -18,7 +22,7 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
 ];
 
 /// Table functions and modules.
-const MODULES: &[&str] = &["vec_stats", "vec_topk"];
+const MODULES: &[&str] = &["chunk", "embed_rows", "fafcas_models", "vec_stats", "vec_topk"];
 
 const PLAIN: i64 = 0;
 const DETERMINISTIC: i64 = 0x800;

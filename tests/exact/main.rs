@@ -37,6 +37,55 @@ fn every_plan_gives_the_rows_of_a_naive_loop() {
     }
 }
 
+/// A list of sources answers as its members do one by one, merged: ties go by the order of the list, then by rowid.
+#[test]
+fn several_sources_answer_like_each_alone_merged() {
+    fafcas::register_auto_extension().unwrap();
+    for seed in 0..CASES {
+        println!("FAFCAS_SEED={seed}");
+        let mut random = Random(seed);
+        let connection = Connection::open_in_memory().unwrap();
+        let names = &["one", "%s%n", "it's, two"][..1 + random.below(3)];
+        for name in names {
+            Table { name, column: "v", ..Table::random(&mut random, 2, true) }.write(&connection);
+        }
+        let ask = |source: &str, k: Option<usize>, filter: &str| {
+            let k = k.map_or("NULL".into(), |k| k.to_string());
+            let arguments = format!(r#"?1, 'v', '[2,-1]', {k}, '{{"skip_bad": true}}'"#);
+            let sql = format!(
+                "SELECT source, rowid, id, score FROM vec_topk({arguments}) WHERE {filter} ORDER BY score DESC"
+            );
+            let mut statement = connection.prepare(&sql).unwrap();
+            let rows = statement.query_map([source], |row| {
+                let [source, rowid, id, score] = [0, 1, 2, 3].map(|column| row.get_unwrap::<_, Value>(column));
+                Ok((score, source, rowid, id))
+            });
+            rows.unwrap().collect::<rusqlite::Result<Vec<_>>>().unwrap()
+        };
+        let low = random.below(30);
+        let filters =
+            ["1", "rowid > {}", "+rowid > {}", "rowid IN ({}, 3, 5)", "score >= {}", "rowid = {} OR score > 9"];
+        for filter in filters.map(|filter| filter.replace("{}", &low.to_string())) {
+            let mut alone: Vec<_> = names.iter().flat_map(|name| ask(&quoted(name), None, &filter)).collect();
+            // A stable sort: each member is in order already, and the members are in the order of the list.
+            alone.sort_by(|(a, ..), (b, ..)| number(b).total_cmp(&number(a)));
+            let list = names.iter().copied().map(quoted).collect::<Vec<_>>().join(", ");
+            assert_eq!(ask(&list, None, &filter), alone, "{list} where {filter}");
+            if filter == "1" {
+                let k = random.below(alone.len() + 2);
+                assert_eq!(ask(&list, Some(k), &filter), alone[..k.min(alone.len())], "{list}, k = {k}");
+            }
+        }
+    }
+}
+
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::Real(real) => *real,
+        other => panic!("a score of {other:?}"),
+    }
+}
+
 struct Case {
     connection: Connection,
     table: Table,

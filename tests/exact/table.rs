@@ -90,12 +90,14 @@ impl Table {
             Key::TextWithoutRowid => ("key TEXT PRIMARY KEY, ", "key, ", "WITHOUT ROWID"),
         };
         connection.execute_batch(&format!("CREATE TABLE {name}({declared}{column} BLOB) {suffix}")).unwrap();
-        connection.execute_batch("CREATE TABLE meta(rid INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT)").unwrap();
+        connection
+            .execute_batch("CREATE TABLE IF NOT EXISTS meta(rid INTEGER PRIMARY KEY, key TEXT UNIQUE, kind TEXT)")
+            .unwrap();
 
         let places = ["?"; 3][..inserted.matches(',').count() + 1].join(", ");
         let sql = format!("INSERT INTO {name}({inserted}{column}) VALUES ({places})");
         let mut insert = connection.prepare(&sql).unwrap();
-        let mut insert_meta = connection.prepare("INSERT INTO meta VALUES (?, ?, ?)").unwrap();
+        let mut insert_meta = connection.prepare("INSERT OR IGNORE INTO meta VALUES (?, ?, ?)").unwrap();
         for row in &self.rows {
             let identity: &[&dyn ToSql] = match self.key {
                 Key::Integer | Key::Undeclared => &[&row.rowid],

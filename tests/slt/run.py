@@ -239,7 +239,7 @@ class ShellHost:
 
     def setup(self, database):
         options = self.options
-        lines = [f".open {database}"]
+        lines = [".print @0", f".open {database}"]
         if options.defensive:
             lines.append(".dbconfig defensive on")
         if options.untrusted:

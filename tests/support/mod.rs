@@ -80,21 +80,22 @@ impl Random {
     }
 }
 
-/// Runs a cargo package that stands outside this one. Only one whose dependencies cannot be had is absent: once they
-/// are there, it must build and succeed.
+/// Runs a cargo package that stands outside this one.
 pub fn run_package(folder: &str, environment: &[(&str, &Path)]) {
-    let manifest = Path::new(folder).join("Cargo.toml");
-    let cargo = |command: &str| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args([command, "--locked", "--quiet", "--manifest-path"]).arg(&manifest);
-        cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages"));
-        cargo.envs(environment.iter().copied()).output().unwrap()
-    };
-    if !cargo("fetch").status.success() {
-        return absent(&format!("what {folder} depends on"));
-    }
-    let output = cargo("run");
+    let output = cargo("run", folder).envs(environment.iter().copied()).output().unwrap();
     let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{folder}\n{said}\n{failed}");
     println!("{said}");
+}
+
+/// Whether what such a package depends on is here or can be fetched.
+pub fn can_be_built(folder: &str) -> bool {
+    cargo("fetch", folder).output().unwrap().status.success()
+}
+
+fn cargo(command: &str, folder: &str) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([command, "--quiet", "--manifest-path"]).arg(Path::new(folder).join("Cargo.toml"));
+    cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages"));
+    cargo
 }

@@ -21,6 +21,6 @@ fn main() -> Result<()> {
 
     // A second connection has it without another call.
     let version: String = Connection::open_in_memory()?.query_row("SELECT vec_version()", [], |row| row.get(0))?;
-    println!("fafcas {version} answers");
+    println!("{version} answers");
     Ok(())
 }
