@@ -1,0 +1,108 @@
+//! From the sums of a group to estimates of its scores, with their errors.
+
+use super::GROUP;
+use crate::kernels::F32Le;
+
+/// What is stored of each vector of a group beside its code. `codec::one_bit` says what the numbers mean.
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct Factors {
+    /// The length of a code's steps.
+    pub scale: [F32Le; GROUP],
+    /// The length of the part of the scaled code that does not belong to the vector.
+    pub error: [F32Le; GROUP],
+    /// What the centre adds to the product; minus infinity where there is no vector.
+    pub offset: [F32Le; GROUP],
+}
+
+/// How sums and factors give a score, the same for all vectors of a search.
+///
+/// ```text
+/// square   = dimensions · scale² - error²
+/// estimate = constant + offset_weight · offset - square_weight · square + scale · (step · sum + base)
+/// error    = √((error · spread)² + (scale · rounding)²) + slack · size
+/// size     = constant_size + offset_weight · |offset| + square_weight · dimensions · scale² + scale · reach
+/// ```
+/// With `centre`, both are divided by the vector's length, √(centre + 2 · offset + square).
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "the formula above is what they mean")]
+pub struct Formula {
+    pub dimensions: f32,
+    pub constant: f32,
+    pub constant_size: f32,
+    pub offset_weight: f32,
+    pub square_weight: f32,
+    pub step: f32,
+    pub base: f32,
+    pub spread: f32,
+    pub rounding: f32,
+    pub reach: f32,
+    pub slack: f32,
+    pub centre: Option<f32>,
+}
+
+/// Estimates and errors of a group of vectors.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct Bounds {
+    pub estimate: [f32; GROUP],
+    pub error: [f32; GROUP],
+    /// `estimate + error`, or minus infinity where there is no vector.
+    pub upper: [f32; GROUP],
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { estimate: [0.0; GROUP], error: [0.0; GROUP], upper: [0.0; GROUP] }
+    }
+}
+
+/// A squared length is told from a difference of numbers of this size times as much, or not at all.
+const TELLABLE: f32 = 1.0 / 1024.0;
+
+/// Always inlined: the compiler turns the loops into whatever vectors the calling function has enabled.
+#[inline(always)]
+pub(super) fn estimate(
+    formula: &Formula,
+    sums: &[u32; GROUP],
+    factors: &Factors,
+    threshold: f32,
+    bounds: &mut Bounds,
+) -> bool {
+    let f = formula;
+    for i in 0..GROUP {
+        let (scale, error, offset) = (factors.scale[i].get(), factors.error[i].get(), factors.offset[i].get());
+        let largest = f.dimensions * scale * scale;
+        let square = largest - error * error;
+        let product = scale * (f.step * sums[i] as i32 as f32 + f.base);
+        let (chance, rounding) = (error * f.spread, scale * f.rounding);
+        let size = f.constant_size + f.offset_weight * offset.abs() + f.square_weight * largest + scale * f.reach;
+        bounds.estimate[i] = f.constant + f.offset_weight * offset - f.square_weight * square + product;
+        bounds.error[i] = (chance * chance + rounding * rounding).sqrt() + f.slack * size;
+    }
+    if let Some(centre) = f.centre {
+        divide_by_length(f.dimensions, centre, factors, bounds);
+    }
+    let mut reached = false;
+    for i in 0..GROUP {
+        let upper = bounds.estimate[i] + bounds.error[i];
+        let here = factors.offset[i].get() > f32::NEG_INFINITY;
+        bounds.upper[i] = if here { upper } else { f32::NEG_INFINITY };
+        reached |= here & !(upper < threshold);
+    }
+    reached
+}
+
+#[inline(always)]
+fn divide_by_length(dimensions: f32, centre: f32, factors: &Factors, bounds: &mut Bounds) {
+    for i in 0..GROUP {
+        let (scale, error, offset) = (factors.scale[i].get(), factors.error[i].get(), factors.offset[i].get());
+        let square = dimensions * scale * scale - error * error;
+        let length = centre + 2.0 * offset + square;
+        let told = length > TELLABLE * (centre + square);
+        let inverse = 1.0 / length.sqrt();
+        bounds.estimate[i] *= inverse;
+        // The rounding of `length` changes the estimate, which is at most about 1, by less than this.
+        bounds.error[i] = if told { bounds.error[i] * inverse + TELLABLE / 4.0 } else { f32::INFINITY };
+    }
+}
