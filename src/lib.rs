@@ -1,4 +1,17 @@
 #![doc = include_str!("README.md")]
+// What SQL can reach must neither panic nor write to the host's terminal.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::print_stdout,
+        clippy::print_stderr
+    )
+)]
 
 pub mod config;
 pub mod error;

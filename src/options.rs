@@ -78,7 +78,6 @@ fn wrong(key: &str, what: &str, value: &Value) -> Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -79,8 +79,13 @@ impl<I> TopK<I> {
         Self { limit, heap: BinaryHeap::new() }
     }
 
-    /// Whether a row at this place would be kept.
+    /// Whether no row with this score would be kept. Cheaper to ask than [`TopK::wants`], and true of nearly every row.
     #[inline]
+    pub fn refuses(&self, score: f64) -> bool {
+        self.heap.len() >= self.limit && self.heap.peek().is_none_or(|worst| score < worst.place.score)
+    }
+
+    /// Whether a row at this place would be kept.
     pub fn wants(&self, place: &Place) -> bool {
         self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| *place < worst.place)
     }

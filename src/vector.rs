@@ -68,7 +68,6 @@ pub fn shown(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -101,8 +100,8 @@ mod tests {
 
     #[test]
     fn normalize_gives_unit_length_or_nothing() {
-        assert_eq!(normalize(&[]), None);
-        assert_eq!(normalize(&from_json("[0, -0.0]").unwrap()), None);
+        assert!(normalize(&[]).is_none());
+        assert!(normalize(&from_json("[0, -0.0]").unwrap()).is_none());
         assert_eq!(floats(&normalize(&from_json("[3, 4]").unwrap()).unwrap()), [0.6, 0.8]);
         let tiny = normalize(&[F32Le::from(f32::from_bits(1)); 2]).unwrap();
         assert!((f64::from(tiny[0].get()) - 0.5f64.sqrt()).abs() < 1e-7);

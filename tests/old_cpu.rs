@@ -4,14 +4,14 @@
 //! The emulator is qemu's for one program (Debian: `qemu-user`). Where it is absent the tests say so and pass, unless
 //! `FAFCAS_REQUIRE_HOSTS=1`.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::io::ErrorKind;
 use std::process::Command;
 
 use fafcas::kernels;
 
-/// An x86-64 without AVX, as sold until 2011, and as virtual machines and emulators still are.
+/// An x86-64 without AVX: any before 2011, small ones for ten years more, and many a virtual machine.
 #[test]
 fn a_cpu_without_avx_takes_scalar_kernels() {
     on_cpu("Westmere", "scalar");

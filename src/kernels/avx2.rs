@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{F32Le, codes, same_length, scalar};
+use super::{F32Le, codes, each_row, same_length, scalar};
 
 const LANES: usize = 8;
 

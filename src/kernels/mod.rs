@@ -8,8 +8,8 @@
 use std::sync::LazyLock;
 
 /// A table from the kernels of the file it is used in: `dot_f32`, `l2_squared_f32` and `l1_f32` become plain function
-/// pointers, each with a version over rows, and `$codes` beside them. `$detected` must say whether this CPU has all of
-/// `$features`, which are those the kernels enable, and what `$codes` enables.
+/// pointers, each with a version over rows by the file's `each_row`, and `$codes` beside them. `$detected` must say
+/// whether this CPU has all of `$features`, which are those the kernels enable, and what `$codes` enables.
 #[allow(unused_macros, reason = "other CPUs have the scalar table alone")]
 macro_rules! table {
     ($name:literal, $features:literal, $detected:expr, $codes:expr) => {
@@ -43,7 +43,7 @@ macro_rules! table {
     (@rows $features:literal, $rows:ident, $kernel:ident) => {
         #[target_feature(enable = $features)]
         fn $rows(query: &[F32Le], rows: &[F32Le], scores: &mut [f32]) {
-            $crate::kernels::each_row(query, rows, scores, |query, row| $kernel(query, row));
+            each_row(query, rows, scores, |query, row| $kernel(query, row));
         }
     };
 }

@@ -87,6 +87,9 @@ pub fn scan<S: VectorSource>(
             Err(error) => return Err(error.within(source.describe())),
         };
         counts.rows += 1;
+        if best.refuses(score) {
+            continue;
+        }
         let place = Place { score, source: number, row: source.row()? };
         if best.wants(&place) && rules.admit(scorer.metric(), &place) {
             best.offer(Hit { place, note: source.note()? });

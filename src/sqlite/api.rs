@@ -60,6 +60,7 @@ macro_rules! routines {
             /// # Safety
             /// As SQLite documents for `sqlite3_` + this name.
             #[inline]
+            #[allow(clippy::too_many_arguments)]
             pub unsafe fn $name($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: `accept` refused tables in which this routine is missing; the rest is the caller's to ensure.
                 unsafe { table().$name.unwrap_unchecked()($($arg),*) }
@@ -122,11 +123,9 @@ routines! {
         bytes: u64,
         destructor: Destructor,
     ) -> c_int;
-    fn column_type(statement: *mut ffi::sqlite3_stmt, column: c_int) -> c_int;
+    fn column_value(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *mut ffi::sqlite3_value;
     fn column_int64(statement: *mut ffi::sqlite3_stmt, column: c_int) -> i64;
-    fn column_double(statement: *mut ffi::sqlite3_stmt, column: c_int) -> f64;
     fn column_text(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *const c_uchar;
-    fn column_blob(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *const c_void;
     fn column_bytes(statement: *mut ffi::sqlite3_stmt, column: c_int) -> c_int;
 
     fn value_type(value: *mut ffi::sqlite3_value) -> c_int;

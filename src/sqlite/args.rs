@@ -104,7 +104,7 @@ impl<'a> Args<'a> {
     }
 
     /// How many there are.
-    pub fn len(self) -> usize {
+    pub fn count(self) -> usize {
         self.values.len()
     }
 

@@ -1,6 +1,6 @@
 //! A connection and its statements, with SQLite's own codes and words for what goes wrong.
 
-use super::args::{Value, ValueRef, bytes};
+use super::args::{Value, ValueRef, bytes, read};
 use super::{api, ffi};
 use crate::error::{Error, Result};
 use std::ffi::CStr;
@@ -122,26 +122,14 @@ impl Statement {
     }
 
     /// The value of a column in the present row.
+    ///
+    /// Taken as one `sqlite3_value`: each `sqlite3_column_` call locks the connection, which a scan would pay four times a
+    /// row.
     #[inline]
     pub fn column(&self, at: i32) -> ValueRef<'_> {
-        let raw = self.raw.as_ptr();
-        // SAFETY: the statement is live; a column out of range reads as NULL. What is lent lives until the next step,
-        // which needs `&mut self`. `bytes` comes after the conversion it measures, as SQLite wants.
-        unsafe {
-            match api::column_type(raw, at) as u32 {
-                ffi::SQLITE_INTEGER => ValueRef::Integer(api::column_int64(raw, at)),
-                ffi::SQLITE_FLOAT => ValueRef::Real(api::column_double(raw, at)),
-                ffi::SQLITE_TEXT => {
-                    let text = api::column_text(raw, at);
-                    ValueRef::Text(bytes(text, api::column_bytes(raw, at)))
-                }
-                ffi::SQLITE_BLOB => {
-                    let blob = api::column_blob(raw, at);
-                    ValueRef::Blob(bytes(blob.cast(), api::column_bytes(raw, at)))
-                }
-                _ => ValueRef::Null,
-            }
-        }
+        // SAFETY: the statement is live; a column out of range reads as NULL. Only callbacks of SQLite's use this type, which
+        // run with the connection locked, so the value is protected; it lives until the next step, which needs `&mut self`.
+        unsafe { read(api::column_value(self.raw.as_ptr(), at)) }
     }
 
     /// A column as an integer, converted as SQLite does.

@@ -61,7 +61,7 @@ pub fn fafcas_config(arguments: Args<'_>) -> Result<Value> {
         key => args::text("a setting's name", key)?,
     };
     let setting = config::find(key)?;
-    if arguments.len() > 1 {
+    if arguments.count() > 1 {
         setting.set(args::count(key, arguments.get(1))?)?;
     }
     Ok(Value::Integer(setting.get() as i64))

@@ -94,7 +94,6 @@ fn quoted_name(text: &str, quote: char) -> Option<(String, &str)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -15,3 +15,6 @@ pub mod vtab;
 
 #[path = "../../sys/src/lib.rs"]
 pub mod ffi;
+
+#[cfg(test)]
+mod layer_tests;

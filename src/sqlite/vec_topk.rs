@@ -31,8 +31,8 @@ enum Column {
     Distance,
     Rank,
     Source,
-    TableName,
-    ColumnName,
+    Table,
+    Vectors,
     Query,
     K,
     Options,
@@ -46,15 +46,15 @@ impl Column {
         Self::Distance,
         Self::Rank,
         Self::Source,
-        Self::TableName,
-        Self::ColumnName,
+        Self::Table,
+        Self::Vectors,
         Self::Query,
         Self::K,
         Self::Options,
     ];
     const SCHEMA: &'static str = "CREATE TABLE x(rowid INTEGER, id, score REAL, distance REAL, rank INTEGER, source TEXT, \
          table_name HIDDEN, column_name HIDDEN, query HIDDEN, k HIDDEN, options HIDDEN)";
-    const ARGUMENTS: [Self; 5] = [Self::TableName, Self::ColumnName, Self::Query, Self::K, Self::Options];
+    const ARGUMENTS: [Self; 5] = [Self::Table, Self::Vectors, Self::Query, Self::K, Self::Options];
 }
 
 impl Table for VecTopk {

@@ -81,6 +81,9 @@ pub struct Declaration {
     pub risk: Risk,
 }
 
+/// CREATE VIRTUAL TABLE, or attaching to one that exists.
+type Attach<T> = fn(Connection, &[&str]) -> Result<(T, Declaration)>;
+
 /// Where a virtual table may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Risk {
@@ -398,7 +401,7 @@ impl<T: Table> Callbacks<T> {
         (count, arguments): (c_int, *const *const c_char),
         vtab: *mut *mut ffi::sqlite3_vtab,
         message: *mut *mut c_char,
-        make: fn(Connection, &[&str]) -> Result<(T, Declaration)>,
+        make: Attach<T>,
     ) -> c_int {
         let made = guard(T::NAME, || {
             // SAFETY: see above.
@@ -735,7 +738,7 @@ fn change(arguments: Args<'_>) -> Result<Change<'_>> {
         other => Err(Error::expected("an integer rowid", other)),
     };
     let values = Row(arguments);
-    Ok(match (arguments.len(), rowid(0)?, rowid(1)?) {
+    Ok(match (arguments.count(), rowid(0)?, rowid(1)?) {
         (1, Some(old), _) => Change::Delete(old),
         (_, None, rowid) => Change::Insert { rowid, values },
         (_, Some(old), new) => Change::Update { old, new: new.unwrap_or(old), values },

@@ -2,22 +2,14 @@
 
 use std::arch::x86_64::*;
 
-use super::{Bounds, Codes, Factors, Formula, GROUP, SUMS_IN_16_BITS, bounds, same_length, scalar};
+use super::{GROUP, SUMS_IN_16_BITS, same_length, scalar};
 
 const LANES: usize = 32;
 
-// SAFETY: each is reached only through the table of kernels `avx2`, which looked for AVX2 first (it implies SSE4.2).
-pub(in crate::kernels) const CODES: Codes = Codes {
-    sums: |tables, codes, sums| unsafe { self::sums(tables, codes, sums) },
-    estimate: |formula, sums, factors, threshold, bounds| unsafe {
-        estimate(formula, sums, factors, threshold, bounds)
-    },
-    dot_u4: |codes, even, odd| unsafe { dot_u4(codes, even, odd) },
-    crc32c: |before, bytes| unsafe { crc32c(before, bytes) },
-};
+codes!("avx2", codes!(@plain crc32c(before, bytes)));
 
 #[target_feature(enable = "avx2")]
-fn sums(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
+fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
     *sums = [0; GROUP];
     let (pairs, _) = tables.as_chunks::<2>();
     for (pairs, codes) in pairs.chunks(SUMS_IN_16_BITS).zip(codes.chunks(SUMS_IN_16_BITS)) {
@@ -45,11 +37,6 @@ fn sums(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
             }
         }
     }
-}
-
-#[target_feature(enable = "avx2")]
-fn estimate(formula: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32, bounds: &mut Bounds) -> bool {
-    bounds::estimate(formula, sums, factors, threshold, bounds)
 }
 
 #[target_feature(enable = "avx2")]

@@ -2,23 +2,16 @@
 
 use std::arch::x86_64::*;
 
-use super::{Bounds, Codes, Factors, Formula, GROUP, SUMS_IN_16_BITS, avx2, bounds, same_length, scalar};
+use super::avx2::crc32c;
+use super::{GROUP, SUMS_IN_16_BITS, same_length, scalar};
 
 const LANES: usize = 64;
 
-// SAFETY: each is reached only through the table of kernels `avx512`, which looked for these features first (they imply
-// AVX2 and SSE4.2).
-pub(in crate::kernels) const CODES: Codes = Codes {
-    sums: |tables, codes, sums| unsafe { self::sums(tables, codes, sums) },
-    estimate: |formula, sums, factors, threshold, bounds| unsafe {
-        estimate(formula, sums, factors, threshold, bounds)
-    },
-    dot_u4: |codes, even, odd| unsafe { dot_u4(codes, even, odd) },
-    crc32c: |before, bytes| unsafe { avx2::crc32c(before, bytes) },
-};
+// The checksum has an instruction of its own, for eight bytes at a time, wherever there is AVX2.
+codes!("avx512f,avx512bw", codes!(@plain crc32c(before, bytes)));
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn sums(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
+fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
     *sums = [0; GROUP];
     let (pairs, _) = tables.as_chunks::<2>();
     for (pairs, codes) in pairs.chunks(SUMS_IN_16_BITS).zip(codes.chunks(SUMS_IN_16_BITS)) {
@@ -40,11 +33,6 @@ fn sums(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
             pair[1] += u32::from(odd);
         }
     }
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn estimate(formula: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32, bounds: &mut Bounds) -> bool {
-    bounds::estimate(formula, sums, factors, threshold, bounds)
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]

@@ -62,6 +62,7 @@ const TELLABLE: f32 = 1.0 / 1024.0;
 
 /// Always inlined: the compiler turns the loops into whatever vectors the calling function has enabled.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, clippy::neg_cmp_op_on_partial_ord, reason = "five arrays; NaN must pass")]
 pub(super) fn estimate(
     formula: &Formula,
     sums: &[u32; GROUP],

@@ -5,6 +5,36 @@
 //! half of a byte picks from a table of 16 what its four dimensions contribute: the look-up is a byte shuffle, which
 //! every CPU with wide vectors has. `../README.md` has the figures, and what was tried besides.
 
+/// The kernels of the file it is used in as plain function pointers. All of `$features` are enabled in
+/// them; `$crc32c` is the checksum.
+#[allow(unused_macros, reason = "other CPUs have the scalar kernels alone")]
+macro_rules! codes {
+    ($features:literal, $crc32c:expr) => {
+        pub(in $crate::kernels) const CODES: $crate::kernels::codes::Codes = $crate::kernels::codes::Codes {
+            sum_u1: codes!(@plain sum_u1(tables, codes, sums)),
+            estimate: codes!(@plain estimate(formula, sums, factors, threshold, bounds)),
+            dot_u4: codes!(@plain dot_u4(codes, even, odd)),
+            crc32c: $crc32c,
+        };
+
+        #[target_feature(enable = $features)]
+        fn estimate(
+            formula: &$crate::kernels::codes::Formula,
+            sums: &[u32; $crate::kernels::codes::GROUP],
+            factors: &$crate::kernels::codes::Factors,
+            threshold: f32,
+            bounds: &mut $crate::kernels::codes::Bounds,
+        ) -> bool {
+            $crate::kernels::codes::bounds::estimate(formula, sums, factors, threshold, bounds)
+        }
+    };
+
+    (@plain $kernel:ident($($argument:ident),*)) => {
+        // SAFETY: only the table of kernels for these features holds this pointer, and it looked for them first.
+        |$($argument),*| unsafe { $kernel($($argument),*) }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -47,7 +77,7 @@ pub type Crc32c = fn(before: u32, bytes: &[u8]) -> u32;
 #[derive(Debug)]
 pub struct Codes {
     /// Sums over a group of 1-bit codes.
-    pub sums: Sums,
+    pub sum_u1: Sums,
     /// From sums to estimates with errors.
     pub estimate: Estimate,
     /// Product with a 4-bit code.

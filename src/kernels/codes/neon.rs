@@ -2,23 +2,15 @@
 
 use std::arch::aarch64::*;
 
-use super::{Bounds, Codes, Factors, Formula, GROUP, SUMS_IN_16_BITS, bounds, same_length, scalar};
+use super::{GROUP, SUMS_IN_16_BITS, same_length, scalar};
 
 const LANES: usize = 16;
 
-// SAFETY: each is reached only through the table of kernels `neon`, which looked for NEON first. Its checksum is the
-// scalar one: the instruction for it is a feature of its own, which early 64-bit ARM CPUs lack.
-pub(in crate::kernels) const CODES: Codes = Codes {
-    sums: |tables, codes, sums| unsafe { self::sums(tables, codes, sums) },
-    estimate: |formula, sums, factors, threshold, bounds| unsafe {
-        estimate(formula, sums, factors, threshold, bounds)
-    },
-    dot_u4: |codes, even, odd| unsafe { dot_u4(codes, even, odd) },
-    crc32c: scalar::crc32c,
-};
+// The instruction for the checksum is a feature of its own, which early 64-bit ARM CPUs lack.
+codes!("neon", scalar::crc32c);
 
 #[target_feature(enable = "neon")]
-fn sums(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
+fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
     *sums = [0; GROUP];
     let (pairs, _) = tables.as_chunks::<2>();
     for (pairs, codes) in pairs.chunks(SUMS_IN_16_BITS).zip(codes.chunks(SUMS_IN_16_BITS)) {
@@ -41,11 +33,6 @@ fn sums(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
             }
         }
     }
-}
-
-#[target_feature(enable = "neon")]
-fn estimate(formula: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32, bounds: &mut Bounds) -> bool {
-    bounds::estimate(formula, sums, factors, threshold, bounds)
 }
 
 #[target_feature(enable = "neon")]

@@ -2,9 +2,9 @@
 
 use super::{Bounds, Codes, Factors, Formula, GROUP, bounds};
 
-pub(in crate::kernels) const CODES: Codes = Codes { sums, estimate, dot_u4, crc32c };
+pub(in crate::kernels) const CODES: Codes = Codes { sum_u1, estimate, dot_u4, crc32c };
 
-pub(super) fn sums(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
+pub(super) fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
     *sums = [0; GROUP];
     let (pairs, _) = tables.as_chunks::<2>();
     for ([lower, upper], codes) in pairs.iter().zip(codes) {
