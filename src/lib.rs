@@ -13,12 +13,17 @@
     )
 )]
 
+pub mod cache;
+pub mod codec;
 pub mod config;
 pub mod error;
+pub mod index;
 pub mod kernels;
 pub mod metric;
 pub mod options;
 pub mod plan;
+pub mod pool;
+pub mod process;
 pub mod scan;
 pub mod sqlite;
 pub mod topk;

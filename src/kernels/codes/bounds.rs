@@ -21,7 +21,7 @@ pub struct Factors {
 /// square   = dimensions · scale² - error²
 /// estimate = constant + offset_weight · offset - square_weight · square + scale · (step · sum + base)
 /// error    = √((error · spread)² + (scale · rounding)²) + slack · size
-/// size     = constant_size + offset_weight · |offset| + square_weight · dimensions · scale² + scale · reach
+/// size     = constant_size + |offset_weight · offset| + square_weight · dimensions · scale² + scale · reach
 /// ```
 /// With `centre`, both are divided by the vector's length, √(centre + 2 · offset + square).
 #[derive(Debug, Clone, Default)]
@@ -57,8 +57,9 @@ impl Default for Bounds {
     }
 }
 
-/// A squared length is told from a difference of numbers of this size times as much, or not at all.
-const TELLABLE: f32 = 1.0 / 1024.0;
+/// A squared length below this share of the numbers it is a sum of cannot be told from their rounding. One above it can,
+/// to within a quarter of this share of a cosine.
+pub const TELLABLE: f32 = 1.0 / 1024.0;
 
 /// Always inlined: the compiler turns the loops into whatever vectors the calling function has enabled.
 #[inline(always)]
@@ -77,7 +78,7 @@ pub(super) fn estimate(
         let square = largest - error * error;
         let product = scale * (f.step * sums[i] as i32 as f32 + f.base);
         let (chance, rounding) = (error * f.spread, scale * f.rounding);
-        let size = f.constant_size + f.offset_weight * offset.abs() + f.square_weight * largest + scale * f.reach;
+        let size = f.constant_size + (f.offset_weight * offset).abs() + f.square_weight * largest + scale * f.reach;
         bounds.estimate[i] = f.constant + f.offset_weight * offset - f.square_weight * square + product;
         bounds.error[i] = (chance * chance + rounding * rounding).sqrt() + f.slack * size;
     }
@@ -103,7 +104,6 @@ fn divide_by_length(dimensions: f32, centre: f32, factors: &Factors, bounds: &mu
         let told = length > TELLABLE * (centre + square);
         let inverse = 1.0 / length.sqrt();
         bounds.estimate[i] *= inverse;
-        // The rounding of `length` changes the estimate, which is at most about 1, by less than this.
         bounds.error[i] = if told { bounds.error[i] * inverse + TELLABLE / 4.0 } else { f32::INFINITY };
     }
 }

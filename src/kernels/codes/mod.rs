@@ -44,7 +44,7 @@ mod bounds;
 pub(super) mod neon;
 pub(super) mod scalar;
 
-pub use bounds::{Bounds, Factors, Formula};
+pub use bounds::{Bounds, Factors, Formula, TELLABLE};
 
 /// Vectors whose codes lie together.
 pub const GROUP: usize = 64;
