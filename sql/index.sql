@@ -54,9 +54,10 @@ CREATE TABLE "NAME_pending" (
 --    …     4·s  fingerprints: CRC-32C of the vector's bytes
 --
 -- FINE CODES of the same slots
---   64     4·s  scales, as floats
---    …     4·s  errors
---    …  s·⌈d/2⌉  the codes: two coordinates a byte, the even one in the lower half; a half beyond d is zero
+--   64          for each slot:
+--          4    scale, as float
+--          4    error
+--      ⌈d/2⌉    the code: two coordinates a byte, the even one in the lower half; a half beyond d is zero
 --
 -- What the numbers mean: the vector less the centre, rotated, is close to scale · (signs) and closer to
 -- scale · (fine code - 7.5); error is the length of the difference; offset is the product of centre and vector - centre.

@@ -112,6 +112,7 @@ impl Query {
             step: (weight * 2.0 * coarse.step) as f32,
             base: (weight * -coarse.step * magnitudes) as f32,
             spread: (weight * reach * chance) as f32,
+            chance: (chance * chance) as f32,
             rounding: (weight * (SIGMAS * coarse.error).min(coarse.error * dimensions.sqrt())) as f32,
             reach: (weight * reach * dimensions.sqrt()) as f32,
             slack: SLACK as f32,
@@ -151,12 +152,14 @@ impl Query {
         let square = largest - coarse_error * coarse_error;
         let sum = f64::from((self.codes.dot_u4)(nibbles, &self.fine.even, &self.fine.odd));
         let product = scale * (self.fine.step * sum - self.fine.middle);
-        let (chance, rounding) = (error * f64::from(f.spread), (square + error * error).sqrt() * self.fine.rounding);
+        let doubt = f64::from(f.chance) * error * error / square.max(f64::MIN_POSITIVE);
+        let (spread, rounding) = (error * f64::from(f.spread), (square + error * error).sqrt() * self.fine.rounding);
+        let variance = spread * spread * (1.0 + doubt) - doubt * product * product;
         let (offset, square_weight) = (f64::from(f.offset_weight) * offset, f64::from(f.square_weight));
         let size =
             f64::from(f.constant_size) + offset.abs() + square_weight * largest + coarse_scale * f64::from(f.reach);
-        let estimate = f64::from(f.constant) + offset - square_weight * square + product;
-        let error = chance.hypot(rounding) + SLACK * size;
+        let estimate = f64::from(f.constant) + offset - square_weight * square + product / (1.0 + doubt);
+        let error = (variance.max(0.0) + rounding * rounding).sqrt() / (1.0 + doubt) + SLACK * size;
         match f.centre {
             None => Interval::around(estimate as f32, error as f32),
             Some(centre) => over_length(estimate, error, f64::from(centre), f64::from(coarse[2]), square),

@@ -71,12 +71,13 @@ impl Layout {
         self.fingerprints() + 4 * self.slots
     }
 
-    fn fine_codes(self) -> usize {
-        FRAME + 8 * self.slots
+    /// Bytes of a slot's fine code with its factors.
+    fn fine_slot(self) -> usize {
+        8 + self.fine_code
     }
 
     fn fine_bytes(self) -> usize {
-        self.fine_codes() + self.slots * self.fine_code
+        FRAME + self.slots * self.fine_slot()
     }
 }
 
@@ -278,17 +279,18 @@ impl Fine {
         Layout::new(dimensions, slots).fine_bytes()
     }
 
-    /// A slot's code.
+    /// Scale, error and code of a slot.
     #[inline]
-    pub fn code(&self, slot: usize) -> &[u8] {
-        &self.blob.bytes()[self.layout.fine_codes() + slot * self.layout.fine_code..][..self.layout.fine_code]
+    pub fn slot(&self, slot: usize) -> ([f32; 2], &[u8]) {
+        let (factors, code) = self.bytes(slot).split_at(8);
+        let (factors, _) = factors.as_chunks();
+        ([f32::from_le_bytes(factors[0]), f32::from_le_bytes(factors[1])], code)
     }
 
-    /// Scale and error of a slot's code.
     #[inline]
-    pub fn factors(&self, slot: usize) -> [f32; 2] {
-        let (scales, errors) = self.blob.bytes()[FRAME..self.layout.fine_codes()].split_at(4 * self.layout.slots);
-        [scales, errors].map(|numbers| f32::from_le_bytes(numbers.as_chunks().0[slot]))
+    fn bytes(&self, slot: usize) -> &[u8] {
+        let length = self.layout.fine_slot();
+        &self.blob.bytes()[FRAME + slot * length..][..length]
     }
 
     /// Gives a slot to a row.
@@ -301,25 +303,19 @@ impl Fine {
         self.set(slot, &vec![0; self.layout.fine_code], [0.0; 2]);
     }
 
-    fn set(&mut self, slot: usize, nibbles: &[u8], factors: [f32; 2]) {
-        let layout = self.layout;
-        let bytes = self.blob.bytes_mut();
-        for (i, number) in factors.into_iter().enumerate() {
-            bytes[FRAME + 4 * (i * layout.slots + slot)..][..4].copy_from_slice(&number.to_le_bytes());
-        }
-        bytes[layout.fine_codes() + slot * layout.fine_code..][..layout.fine_code].copy_from_slice(nibbles);
+    fn set(&mut self, slot: usize, nibbles: &[u8], [scale, error]: [f32; 2]) {
+        let length = self.layout.fine_slot();
+        let bytes = &mut self.blob.bytes_mut()[FRAME + slot * length..][..length];
+        bytes[..4].copy_from_slice(&scale.to_le_bytes());
+        bytes[4..8].copy_from_slice(&error.to_le_bytes());
+        bytes[8..].copy_from_slice(nibbles);
     }
 
     /// The same with more slots, the new ones free.
     pub fn grown(&self, dimensions: usize, slots: usize) -> Self {
         let mut grown = Self::empty(dimensions, slots);
-        let (from, to) = (self.layout, grown.layout);
-        let parts = [
-            (FRAME, FRAME, 4 * from.slots),
-            (FRAME + 4 * from.slots, FRAME + 4 * to.slots, 4 * from.slots),
-            (from.fine_codes(), to.fine_codes(), from.slots * from.fine_code),
-        ];
-        copy_parts(self.blob.bytes(), grown.blob.bytes_mut(), &parts);
+        let bytes = &mut grown.blob.bytes_mut()[FRAME..][..self.blob.length - FRAME];
+        bytes.copy_from_slice(&self.blob.bytes()[FRAME..]);
         grown
     }
 

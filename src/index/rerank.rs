@@ -71,8 +71,8 @@ impl<'a> Blocks<'a> {
 struct Ranked {
     upper: f32,
     candidate: Candidate,
-    /// The row, once its 4-bit code has been looked at.
-    row: Option<Slot>,
+    /// Whether its 4-bit code has been looked at.
+    looked: bool,
 }
 
 impl Ord for Ranked {
@@ -116,23 +116,19 @@ impl<R: Rows> Reranker<'_, R> {
         blocks: &mut Blocks<'_>,
         store: &mut S,
     ) -> Result<Option<Reason>> {
-        let rank = |candidate: Candidate| Ranked { upper: candidate.upper, candidate, row: None };
+        let rank = |candidate: Candidate| Ranked { upper: candidate.upper, candidate, looked: false };
         let mut heap: BinaryHeap<Ranked> = candidates.into_iter().map(rank).collect();
         while let Some(next) = heap.pop() {
             if next.upper < self.bar() {
                 break;
             }
-            let row = match next.row {
-                Some(row) => row,
-                None => {
-                    let Some(row) = blocks.slot(&next.candidate) else { continue };
-                    if let Some(fine) = blocks.fine(store, next.candidate.block)? {
-                        heap.extend(self.look(next.candidate, row, &fine));
-                        continue;
-                    }
-                    row
-                }
-            };
+            if !next.looked
+                && let Some(fine) = blocks.fine(store, next.candidate.block)?
+            {
+                heap.extend(self.look(next.candidate, &fine));
+                continue;
+            }
+            let Some(row) = blocks.slot(&next.candidate) else { continue };
             if let Some(reason) = self.verify(&row)? {
                 return Ok(Some(reason));
             }
@@ -145,12 +141,12 @@ impl<R: Rows> Reranker<'_, R> {
         self.best.last().map_or(self.floor, |last| self.query.key(last.score).max(self.floor))
     }
 
-    fn look(&mut self, candidate: Candidate, row: Slot, fine: &Fine) -> Option<Ranked> {
+    fn look(&mut self, candidate: Candidate, fine: &Fine) -> Option<Ranked> {
         self.stats.looked += 1;
-        let slot = candidate.slot as usize;
-        let interval = self.query.look(fine.code(slot), fine.factors(slot), row.factors);
+        let (factors, code) = fine.slot(candidate.slot as usize);
+        let interval = self.query.look(code, factors, candidate.factors);
         let matters = interval.lower <= self.ceiling && interval.upper >= self.bar();
-        matters.then_some(Ranked { upper: interval.upper, candidate, row: Some(row) })
+        matters.then_some(Ranked { upper: interval.upper, candidate, looked: true })
     }
 
     fn verify(&mut self, row: &Slot) -> Result<Option<Reason>> {

@@ -3,7 +3,7 @@
 use super::block::Codes;
 use crate::codec::{Interval, Query};
 use crate::error::Result;
-use crate::kernels::codes::{Bounds, GROUP};
+use crate::kernels::codes::{Bounds, Factors, GROUP};
 use crate::pool::{self, Job};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -49,6 +49,8 @@ pub struct Candidate {
     pub block: u32,
     /// The slot in it.
     pub slot: u32,
+    /// Scale, error and offset of the 1-bit code, which are at hand now and would have to come from memory later.
+    pub factors: [f32; 3],
 }
 
 /// What a sweep found: every row that takes part and is not among the candidates lies below the bar.
@@ -100,14 +102,14 @@ impl<'a> Sweeper<'a> {
     pub fn block(&mut self, number: u32, codes: &Codes) {
         for (at, group) in codes.groups().enumerate() {
             if self.query.estimate(group, self.swept.bar, &mut self.bounds) {
-                self.group(number, at, codes);
+                self.group(number, at, codes, group.factors);
             }
         }
         self.swept.codes += codes.slots() as u64;
     }
 
     #[inline(never)]
-    fn group(&mut self, number: u32, at: usize, codes: &Codes) {
+    fn group(&mut self, number: u32, at: usize, codes: &Codes, factors: &Factors) {
         for i in 0..GROUP {
             let upper = self.bounds.upper[i];
             if upper < self.swept.bar || upper == f32::NEG_INFINITY {
@@ -119,7 +121,8 @@ impl<'a> Sweeper<'a> {
                 continue;
             }
             self.guess(i);
-            self.swept.candidates.push(Candidate { upper: interval.upper, block: number, slot: slot as u32 });
+            let factors = [factors.scale[i].get(), factors.error[i].get(), factors.offset[i].get()];
+            self.swept.candidates.push(Candidate { upper: interval.upper, block: number, slot: slot as u32, factors });
         }
         if self.swept.candidates.len() > FEW + 2 * self.kept {
             self.swept.forget();

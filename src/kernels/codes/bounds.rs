@@ -19,8 +19,10 @@ pub struct Factors {
 ///
 /// ```text
 /// square   = dimensions · scale² - error²
-/// estimate = constant + offset_weight · offset - square_weight · square + scale · (step · sum + base)
-/// error    = √((error · spread)² + (scale · rounding)²) + slack · size
+/// product  = scale · (step · sum + base)
+/// doubt    = chance · error² / square
+/// estimate = constant + offset_weight · offset - square_weight · square + product / (1 + doubt)
+/// error    = √((error · spread)² · (1 + doubt) - doubt · product² + (scale · rounding)²) / (1 + doubt) + slack · size
 /// size     = constant_size + |offset_weight · offset| + square_weight · dimensions · scale² + scale · reach
 /// ```
 /// With `centre`, both are divided by the vector's length, √(centre + 2 · offset + square).
@@ -35,6 +37,7 @@ pub struct Formula {
     pub step: f32,
     pub base: f32,
     pub spread: f32,
+    pub chance: f32,
     pub rounding: f32,
     pub reach: f32,
     pub slack: f32,
@@ -77,10 +80,13 @@ pub(super) fn estimate(
         let largest = f.dimensions * scale * scale;
         let square = largest - error * error;
         let product = scale * (f.step * sums[i] as i32 as f32 + f.base);
-        let (chance, rounding) = (error * f.spread, scale * f.rounding);
+        let doubt = f.chance * error * error / square.max(f32::MIN_POSITIVE);
+        let share = 1.0 / (1.0 + doubt);
+        let (spread, rounding) = (error * f.spread, scale * f.rounding);
+        let variance = spread * spread * (1.0 + doubt) - doubt * product * product;
         let size = f.constant_size + (f.offset_weight * offset).abs() + f.square_weight * largest + scale * f.reach;
-        bounds.estimate[i] = f.constant + f.offset_weight * offset - f.square_weight * square + product;
-        bounds.error[i] = (chance * chance + rounding * rounding).sqrt() + f.slack * size;
+        bounds.estimate[i] = f.constant + f.offset_weight * offset - f.square_weight * square + product * share;
+        bounds.error[i] = (variance.max(0.0) + rounding * rounding).sqrt() * share + f.slack * size;
     }
     if let Some(centre) = f.centre {
         divide_by_length(f.dimensions, centre, factors, bounds);

@@ -6,7 +6,7 @@
 //! every CPU with wide vectors has. `../README.md` has the figures, and what was tried besides.
 
 /// The kernels of the file it is used in as plain function pointers. All of `$features` are enabled in
-/// them; `$crc32c` is the checksum.
+/// them; `$crc32c` is the checksum. The file's `fetch_ahead` is shown every cache line that a sweep will read.
 #[allow(unused_macros, reason = "other CPUs have the scalar kernels alone")]
 macro_rules! codes {
     ($features:literal, $crc32c:expr) => {
@@ -25,6 +25,7 @@ macro_rules! codes {
             threshold: f32,
             bounds: &mut $crate::kernels::codes::Bounds,
         ) -> bool {
+            bytemuck::bytes_of(factors).as_chunks().0.iter().for_each(fetch_ahead);
             $crate::kernels::codes::bounds::estimate(formula, sums, factors, threshold, bounds)
         }
     };

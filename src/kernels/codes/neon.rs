@@ -55,6 +55,10 @@ fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
     vaddvq_s32(sum) + scalar::dot_u4(codes_rest, even_rest, odd_rest)
 }
 
+/// Left to the CPU: Rust has no stable name for the instruction.
+#[inline]
+fn fetch_ahead(_line: &[u8; 64]) {}
+
 #[inline]
 #[target_feature(enable = "neon")]
 fn load(bytes: &[u8; LANES]) -> uint8x16_t {
