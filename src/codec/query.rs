@@ -135,9 +135,9 @@ impl Query {
         if f64::from(rounded) > key { rounded.next_down() } else { rounded }
     }
 
-    /// Estimates the keys of a group. True if one of them could reach `threshold`.
+    /// Estimates the keys of a group. Gives a bit for each vector whose key could reach `threshold`.
     #[inline]
-    pub fn estimate(&self, group: Group<'_>, threshold: f32, bounds: &mut Bounds) -> bool {
+    pub fn estimate(&self, group: Group<'_>, threshold: f32, bounds: &mut Bounds) -> u64 {
         let mut sums = [0; GROUP];
         (self.codes.sum_u1)(&self.tables, group.codes, &mut sums);
         (self.codes.estimate)(&self.formula, &sums, group.factors, threshold, bounds)

@@ -18,11 +18,11 @@ const PIECE: usize = 4;
 /// With less than this many blocks for each, more threads cost more than they save.
 const BLOCKS_WORTH_A_THREAD: usize = 16;
 /// Candidates that are kept without asking whether they still matter.
-const FEW: usize = 4096;
+const FEW: usize = 1024;
 
 /// Where the k-th best row is guessed: that many rows have estimates of at least this share of their error above the bar.
 /// With half of it a rescan is rare, and far fewer rows pass than with all of it, which would be certain.
-const GUESS: f32 = 0.5;
+const GUESS: f32 = 0.25;
 
 /// Codes with the number of their block.
 pub type Numbered = (u32, Arc<Codes>);
@@ -101,33 +101,31 @@ impl<'a> Sweeper<'a> {
     /// Looks at all codes of a block.
     pub fn block(&mut self, number: u32, codes: &Codes) {
         for (at, group) in codes.groups().enumerate() {
-            if self.query.estimate(group, self.swept.bar, &mut self.bounds) {
-                self.group(number, at, codes, group.factors);
+            let mut reaching = self.query.estimate(group, self.swept.bar, &mut self.bounds);
+            while reaching != 0 {
+                let i = reaching.trailing_zeros() as usize;
+                self.vector(number, at * GROUP + i, codes, group.factors);
+                reaching &= reaching - 1;
             }
-        }
-        self.swept.codes += codes.slots() as u64;
-    }
-
-    #[inline(never)]
-    fn group(&mut self, number: u32, at: usize, codes: &Codes, factors: &Factors) {
-        for i in 0..GROUP {
-            let upper = self.bounds.upper[i];
-            if upper < self.swept.bar || upper == f32::NEG_INFINITY {
-                continue;
-            }
-            let slot = at * GROUP + i;
-            let interval = Interval::around(self.bounds.estimate[i], self.bounds.error[i]);
-            if interval.lower > self.aim.ceiling || !self.accepts(codes, slot) {
-                continue;
-            }
-            self.guess(i);
-            let factors = [factors.scale[i].get(), factors.error[i].get(), factors.offset[i].get()];
-            self.swept.candidates.push(Candidate { upper: interval.upper, block: number, slot: slot as u32, factors });
         }
         if self.swept.candidates.len() > FEW + 2 * self.kept {
             self.swept.forget();
             self.kept = self.swept.candidates.len();
         }
+        self.swept.codes += codes.slots() as u64;
+    }
+
+    #[inline]
+    fn vector(&mut self, number: u32, slot: usize, codes: &Codes, factors: &Factors) {
+        let i = slot % GROUP;
+        let (estimate, error) = (self.bounds.estimate[i], self.bounds.error[i]);
+        let interval = Interval::around(estimate, error);
+        if interval.upper < self.swept.bar || interval.lower > self.aim.ceiling || !self.accepts(codes, slot) {
+            return;
+        }
+        self.guess(estimate, error);
+        let factors = [factors.scale[i].get(), factors.error[i].get(), factors.offset[i].get()];
+        self.swept.candidates.push(Candidate { upper: interval.upper, block: number, slot: slot as u32, factors });
     }
 
     fn accepts(&self, codes: &Codes, slot: usize) -> bool {
@@ -135,11 +133,11 @@ impl<'a> Sweeper<'a> {
     }
 
     /// Raises the bar if enough rows seem to be above it.
-    fn guess(&mut self, i: usize) {
+    fn guess(&mut self, estimate: f32, error: f32) {
         let Some(reach) = self.aim.reach else { return };
-        let guess = self.bounds.estimate[i] - GUESS * self.bounds.error[i];
+        let guess = estimate - GUESS * error;
         // A row that is above the ceiling as likely as not is none of those wanted.
-        if guess.is_finite() && self.bounds.estimate[i] <= self.aim.ceiling {
+        if guess.is_finite() && estimate <= self.aim.ceiling {
             self.offer(reach, guess);
         }
     }

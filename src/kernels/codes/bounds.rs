@@ -50,13 +50,11 @@ pub struct Formula {
 pub struct Bounds {
     pub estimate: [f32; GROUP],
     pub error: [f32; GROUP],
-    /// `estimate + error`, or minus infinity where there is no vector.
-    pub upper: [f32; GROUP],
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { estimate: [0.0; GROUP], error: [0.0; GROUP], upper: [0.0; GROUP] }
+        Self { estimate: [0.0; GROUP], error: [0.0; GROUP] }
     }
 }
 
@@ -73,7 +71,7 @@ pub(super) fn estimate(
     factors: &Factors,
     threshold: f32,
     bounds: &mut Bounds,
-) -> bool {
+) -> u64 {
     let f = formula;
     for i in 0..GROUP {
         let (scale, error, offset) = (factors.scale[i].get(), factors.error[i].get(), factors.offset[i].get());
@@ -91,14 +89,16 @@ pub(super) fn estimate(
     if let Some(centre) = f.centre {
         divide_by_length(f.dimensions, centre, factors, bounds);
     }
-    let mut reached = false;
-    for i in 0..GROUP {
+    let reaches = |i: usize| {
         let upper = bounds.estimate[i] + bounds.error[i];
-        let here = factors.offset[i].get() > f32::NEG_INFINITY;
-        bounds.upper[i] = if here { upper } else { f32::NEG_INFINITY };
-        reached |= here & !(upper < threshold);
+        (factors.offset[i].get() > f32::NEG_INFINITY) & !(upper < threshold)
+    };
+    // Asked first because it is seldom so, and cheaper without the bits.
+    if (0..GROUP).fold(false, |any, i| any | reaches(i)) {
+        (0..GROUP).fold(0, |bits, i| bits | (u64::from(reaches(i)) << i))
+    } else {
+        0
     }
-    reached
 }
 
 #[inline(always)]

@@ -24,7 +24,7 @@ macro_rules! codes {
             factors: &$crate::kernels::codes::Factors,
             threshold: f32,
             bounds: &mut $crate::kernels::codes::Bounds,
-        ) -> bool {
+        ) -> u64 {
             bytemuck::bytes_of(factors).as_chunks().0.iter().for_each(fetch_ahead);
             $crate::kernels::codes::bounds::estimate(formula, sums, factors, threshold, bounds)
         }
@@ -59,11 +59,11 @@ pub const MAX_ENTRY: u8 = 127;
 /// at most [`MAX_ENTRY`]. Codes or tables beyond the shorter of the two are not looked at.
 pub type Sums = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]);
 
-/// Estimates and errors of a group, and whether any of its vectors could reach `threshold`.
+/// Estimates and errors of a group, and a bit for each of its vectors that could reach `threshold`, the first lowest.
 ///
 /// A vector whose bound cannot be told (NaN) could; one whose offset is minus infinity, or NaN, could not.
 pub type Estimate =
-    fn(formula: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32, bounds: &mut Bounds) -> bool;
+    fn(formula: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32, bounds: &mut Bounds) -> u64;
 
 /// The product of a vector of 4-bit numbers (0 to 15, two a byte) with one of signed bytes, given as its elements at
 /// even positions, which meet the lower halves, and at odd positions, which meet the upper halves.

@@ -14,7 +14,7 @@ pub(super) fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32
     }
 }
 
-fn estimate(formula: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32, bounds: &mut Bounds) -> bool {
+fn estimate(formula: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32, bounds: &mut Bounds) -> u64 {
     bounds::estimate(formula, sums, factors, threshold, bounds)
 }
 
