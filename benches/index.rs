@@ -129,7 +129,7 @@ fn build(data: &Data) -> (Memory, Index) {
     let mut mean = Mean::default();
     (0..data.rows()).for_each(|row| mean.add(data.row(row)));
     let mut store = Memory::default();
-    let mut builder = Builder::new(&mut store, 1, &mean, fafcas::config::threads());
+    let mut builder = Builder::new(&mut store, 1, &mean, 7, fafcas::config::threads());
     (0..data.rows()).for_each(|row| builder.push(row as i64, data.row(row)).unwrap());
     let index = builder.finish().unwrap();
     let seconds = start.elapsed().as_secs_f64();

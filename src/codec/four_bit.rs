@@ -19,7 +19,6 @@ pub struct Code {
     pub scale: f32,
     /// The length of the error; nothing is known of the vector where it is infinite.
     pub error: f32,
-    values: Vec<f32>,
 }
 
 /// Bytes of a code.
@@ -28,23 +27,24 @@ pub const fn bytes(dimensions: usize) -> usize {
 }
 
 impl Code {
-    pub(super) fn take(&mut self, residual: &Residual) {
+    /// `values` is memory for the vector of steps.
+    pub(super) fn take(&mut self, residual: &Residual, values: &mut Vec<f32>) {
         let step = step(residual);
         let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
-        self.values.clear();
+        values.clear();
         // Clamped before it is cut off, which rounds down as the number is not negative.
         let level = |x: &f32| ((x * inverse + HALF).clamp(0.0, 2.0 * HALF - 1.0) as u8) as f32;
-        self.values.extend(residual.vector.iter().map(level));
+        values.extend(residual.vector.iter().map(level));
         self.nibbles.clear();
-        self.nibbles.extend(self.values.chunks(2).map(pack));
-        self.values.iter_mut().for_each(|level| *level -= HALF - 0.5);
-        self.set_factors(residual);
+        self.nibbles.extend(values.chunks(2).map(pack));
+        values.iter_mut().for_each(|level| *level -= HALF - 0.5);
+        self.set_factors(residual, values);
     }
 
-    fn set_factors(&mut self, residual: &Residual) {
-        let reach = dot(&self.values, &residual.vector);
+    fn set_factors(&mut self, residual: &Residual, values: &[f32]) {
+        let reach = dot(values, &residual.vector);
         let scale = if reach > 0.0 { residual.square / reach } else { 0.0 };
-        let error = (scale * scale * dot(&self.values, &self.values) - residual.square).max(0.0).sqrt();
+        let error = (scale * scale * dot(values, values) - residual.square).max(0.0).sqrt();
         let told = reach > 0.0 || residual.square == 0.0;
         (self.scale, self.error) = (scale as f32, error as f32);
         if !told || !(self.scale + self.error).is_finite() {

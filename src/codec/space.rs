@@ -71,6 +71,7 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
 pub struct Encoder<'a> {
     space: &'a Space,
     residual: Residual,
+    values: Vec<f32>,
     /// The 1-bit code of the last vector.
     pub coarse: one_bit::Code,
     /// The 4-bit code of the last vector.
@@ -80,14 +81,20 @@ pub struct Encoder<'a> {
 impl<'a> Encoder<'a> {
     /// An encoder into this space.
     pub fn new(space: &'a Space) -> Self {
-        Self { space, residual: Residual::default(), coarse: one_bit::Code::default(), fine: four_bit::Code::default() }
+        let (residual, values, coarse, fine) = Default::default();
+        Self { space, residual, values, coarse, fine }
+    }
+
+    /// How many coordinates vectors have.
+    pub fn dimensions(&self) -> usize {
+        self.space.dimensions()
     }
 
     /// Encodes a vector of the space's dimensions into `coarse` and `fine`.
     pub fn encode(&mut self, vector: &[F32Le]) {
         self.space.enter(vector, &mut self.residual);
         self.coarse.take(&self.residual);
-        self.fine.take(&self.residual);
+        self.fine.take(&self.residual, &mut self.values);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::encode::Encoded;
 use super::format::{Entry, FRAME, Kind, Label, Token, seal, unseal};
 use super::store::Store;
-use crate::codec::{Group, four_bit, one_bit};
+use crate::codec::{Encoder, Group, four_bit, one_bit};
 use crate::error::Result;
 use crate::kernels::F32Le;
 use crate::kernels::codes::{Factors, GROUP};
@@ -180,7 +180,7 @@ impl Codes {
         let factors = [get(&factors.scale), get(&factors.error), get(&factors.offset)];
         (factors[2] > f32::NEG_INFINITY).then(|| Slot {
             rowid: self.rowid(slot),
-            fingerprint: u32::from_le_bytes(self.number(self.layout.fingerprints() + 4 * slot)),
+            fingerprint: self.fingerprint(slot),
             factors,
         })
     }
@@ -231,6 +231,35 @@ impl Codes {
         let bytes = self.blob.bytes_mut();
         bytes[layout.rowids() + 8 * slot..][..8].copy_from_slice(&rowid.to_le_bytes());
         bytes[layout.fingerprints() + 4 * slot..][..4].copy_from_slice(&fingerprint.to_le_bytes());
+    }
+
+    /// Whether a free slot has nothing left in it.
+    pub fn is_clean(&self, slot: usize) -> bool {
+        let nothing =
+            one_bit::Code { bits: vec![0; self.layout.code], offset: f32::NEG_INFINITY, ..Default::default() };
+        self.is(slot, 0, 0, &nothing)
+    }
+
+    /// Whether this, to the bit, is in a slot.
+    pub fn is(&self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::Code) -> bool {
+        let in_group = slot % GROUP;
+        let same_bits = self
+            .groups()
+            .nth(slot / GROUP)
+            .is_some_and(|group| group.codes.iter().zip(&code.bits).all(|(column, byte)| column[in_group] == *byte));
+        let Factors { scale, error, offset } = self.factors(slot);
+        let same = |array: &[F32Le; GROUP], number: f32| array[in_group].get().to_bits() == number.to_bits();
+        same_bits
+            && same(scale, code.scale)
+            && same(error, code.error)
+            && same(offset, code.offset)
+            && self.rowid(slot) == rowid
+            && self.fingerprint(slot) == fingerprint
+    }
+
+    #[inline]
+    fn fingerprint(&self, slot: usize) -> u32 {
+        u32::from_le_bytes(self.number(self.layout.fingerprints() + 4 * slot))
     }
 
     /// The same with more slots, the new ones free.
@@ -303,6 +332,12 @@ impl Fine {
         self.set(slot, &vec![0; self.layout.fine_code], [0.0; 2]);
     }
 
+    /// Whether this, to the bit, is in a slot.
+    pub fn is(&self, slot: usize, code: &four_bit::Code) -> bool {
+        let (factors, nibbles) = self.slot(slot);
+        factors.map(f32::to_bits) == [code.scale, code.error].map(f32::to_bits) && nibbles == code.nibbles
+    }
+
     fn set(&mut self, slot: usize, nibbles: &[u8], [scale, error]: [f32; 2]) {
         let length = self.layout.fine_slot();
         let bytes = &mut self.blob.bytes_mut()[FRAME + slot * length..][..length];
@@ -356,6 +391,16 @@ impl Block {
     pub fn vacate(&mut self, slot: usize) {
         self.codes.vacate(slot);
         self.fine.vacate(slot);
+    }
+
+    /// Whether a free slot has nothing left in it.
+    pub fn is_clean(&self, slot: usize) -> bool {
+        self.codes.is_clean(slot) && self.fine.bytes(slot).iter().all(|byte| *byte == 0)
+    }
+
+    /// Whether a slot has this row's codes, to the bit.
+    pub fn is(&self, slot: usize, rowid: i64, fingerprint: u32, encoder: &Encoder<'_>) -> bool {
+        self.codes.is(slot, rowid, fingerprint, &encoder.coarse) && self.fine.is(slot, &encoder.fine)
     }
 
     /// Makes room for so many rows altogether.

@@ -2,7 +2,7 @@
 
 use super::block::Block;
 use super::encode::{Batch, Encoded, encode};
-use super::format::{DIRECTORY, Directory, Entry, HEADER, Header, Token, block_slots, random};
+use super::format::{DIRECTORY, Directory, Entry, HEADER, Header, Token, block_slots};
 use super::open::Index;
 use super::store::Store;
 use crate::codec::Space;
@@ -56,14 +56,15 @@ pub struct Builder<'a, S> {
 }
 
 impl<'a, S: Store> Builder<'a, S> {
-    /// An index whose codes are relative to a mean of vectors of its dimensions: of all rows, best.
-    pub fn new(store: &'a mut S, scope: u64, mean: &Mean, threads: usize) -> Self {
+    /// An index whose codes are relative to a mean of vectors of its dimensions: of all rows, best. `seed` may be any
+    /// number; [`super::random`] gives one.
+    pub fn new(store: &'a mut S, scope: u64, mean: &Mean, seed: u64, threads: usize) -> Self {
         let dimensions = mean.sums.len();
         let header = Header {
             generation: Token::fresh(),
             dimensions,
             block_slots: block_slots(dimensions),
-            seed: random(),
+            seed,
             centred_at: mean.rows,
             rows: 0,
             strays: 0,

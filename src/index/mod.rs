@@ -5,8 +5,10 @@
 
 mod block;
 mod build;
+mod check;
 mod encode;
 mod format;
+mod merge;
 mod open;
 mod overlay;
 mod rerank;
@@ -15,8 +17,10 @@ mod store;
 mod sweep;
 
 pub use build::{Builder, Mean};
+pub use check::check_blocks;
 pub use encode::Batch;
-pub use format::{Directory, FORMAT, Header, Token};
+pub use format::{Directory, FORMAT, Header, Token, random};
+pub use merge::Progress;
 pub use open::{Index, Opened, cache_counts, open};
 pub use overlay::Overlay;
 pub use search::{Outcome, Reason, Request, Row, Rows, Stats};

@@ -1,7 +1,7 @@
 //! An index as a transaction sees it: header, directory, and the space of its codes.
 
 use super::block::{Codes, Fine, read};
-use super::format::{DIRECTORY, Directory, Entry, FORMAT, HEADER, Header, Kind, Label, Token, format_of};
+use super::format::{Directory, Entry, FORMAT, HEADER, Header, Kind, Label, Token, format_of};
 use super::store::Store;
 use crate::cache::Cache;
 use crate::codec::Space;
@@ -64,31 +64,44 @@ pub fn cache_counts() -> crate::cache::Counts {
 
 /// Looks at what the store holds. `scope` is a number for the database file and the index in it.
 pub fn open<S: Store>(store: &mut S, scope: u64) -> Result<Opened> {
+    read_index(store, scope, |store, header| {
+        let key = Key { scope, token: header.generation, fine: false };
+        if let Some(Cached::Contents(contents)) = CACHE.get().get(&key) {
+            return Ok(contents);
+        }
+        let contents = Arc::new(Contents::read(store, header)?);
+        CACHE.get().offer(key, Cached::Contents(contents.clone()), contents.size(), budget());
+        Ok(contents)
+    })
+}
+
+/// The same from the store alone.
+pub(super) fn open_uncached<S: Store>(store: &mut S) -> Result<Opened> {
+    read_index(store, 0, |store, header| Contents::read(store, header).map(Arc::new))
+}
+
+fn read_index<S: Store>(
+    store: &mut S,
+    scope: u64,
+    contents: impl FnOnce(&mut S, &Header) -> Result<Arc<Contents>>,
+) -> Result<Opened> {
     let header = store.read(HEADER, |blob| match format_of(blob) {
         Some(format) if format > FORMAT => Ok(Err(format)),
         _ => Header::decode(blob).map(Ok),
     })?;
-    let header = match header {
-        None => return Ok(Opened::Absent),
-        Some(Err(format)) => return Ok(Opened::Future(format)),
-        Some(Ok(header)) => header,
-    };
-    let key = Key { scope, token: header.generation, fine: false };
-    let contents = match CACHE.get().get(&key) {
-        Some(Cached::Contents(contents)) => contents,
-        _ => {
-            let contents = Arc::new(Contents::read(store, &header)?);
-            CACHE.get().offer(key, Cached::Contents(contents.clone()), contents.size(), budget());
-            contents
+    match header {
+        None => Ok(Opened::Absent),
+        Some(Err(format)) => Ok(Opened::Future(format)),
+        Some(Ok(header)) => {
+            let contents = contents(store, &header)?;
+            Ok(Opened::Index(Index { scope, header, contents }))
         }
-    };
-    Ok(Opened::Index(Index { scope, header, contents }))
+    }
 }
 
 impl Contents {
     fn read<S: Store>(store: &mut S, header: &Header) -> Result<Self> {
         let label = Label { kind: Kind::Directory, block: 0, token: header.generation };
-        debug_assert_eq!(label.id(), DIRECTORY);
         let directory = read(store, label, |blob| Directory::decode(header, blob))?;
         let space = Arc::new(Space::new(directory.centre.clone(), header.seed));
         Ok(Self { directory, space })
