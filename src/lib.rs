@@ -13,13 +13,18 @@
     )
 )]
 
+pub mod cache;
+pub mod codec;
 pub mod config;
 pub mod embed;
 pub mod error;
+pub mod index;
 pub mod kernels;
 pub mod metric;
 pub mod options;
 pub mod plan;
+pub mod pool;
+pub mod process;
 pub mod progress;
 pub mod scan;
 pub mod sqlite;

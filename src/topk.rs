@@ -90,6 +90,12 @@ impl<I> TopK<I> {
         self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| *place < worst.place)
     }
 
+    /// The place that a row must come before to be kept; `None` while there is room.
+    pub fn last(&self) -> Option<Place> {
+        let full = self.heap.len() >= self.limit;
+        self.heap.peek().filter(|_| full).map(|worst| worst.place)
+    }
+
     /// Keeps the hit if it is among the best.
     pub fn offer(&mut self, hit: Hit<I>) {
         if !self.wants(&hit.place) {

@@ -4,7 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
+    ("cache", &[]),
+    ("process", &[]),
+    ("pool", &["error", "process"]),
+    ("codec", &["kernels", "metric"]),
+    ("index", &["cache", "codec", "config", "error", "kernels", "metric", "pool", "process", "scan", "topk", "vector"]),
     ("progress", &[]),
     ("embed", &["error"]),
     ("kernels", &[]),

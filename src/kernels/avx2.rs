@@ -2,11 +2,11 @@
 
 use std::arch::x86_64::*;
 
-use super::{F32Le, each_row, same_length, scalar};
+use super::{F32Le, codes, each_row, same_length, scalar};
 
 const LANES: usize = 8;
 
-table!("avx2", "avx2,fma", is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"));
+table!("avx2", "avx2,fma", is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"), codes::avx2::CODES);
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]

@@ -2,14 +2,19 @@
 
 use std::arch::x86_64::*;
 
-use super::{F32Le, same_length};
+use super::{F32Le, codes, same_length};
 
 const LANES: usize = 16;
 const CACHE_LINE: usize = 64;
 /// How far to ask for memory beforehand, in bytes.
 const AHEAD: usize = 2048;
 
-table!("avx512", "avx512f", is_x86_feature_detected!("avx512f"));
+table!(
+    "avx512",
+    "avx512f",
+    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
+    codes::avx512::CODES
+);
 
 #[inline]
 #[target_feature(enable = "avx512f")]

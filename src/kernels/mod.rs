@@ -8,11 +8,11 @@
 use std::sync::LazyLock;
 
 /// A table from the kernels of the file it is used in: `dot_f32`, `l2_squared_f32` and `l1_f32` become plain function
-/// pointers, each with a version over rows by the file's `each_row`. `$detected` must say whether this CPU has all of
-/// `$features`, which are those the kernels enable.
+/// pointers, each with a version over rows by the file's `each_row`, and `$codes` beside them. `$detected` must say
+/// whether this CPU has all of `$features`, which are those the kernels enable, and what `$codes` enables.
 #[allow(unused_macros, reason = "other CPUs have the scalar table alone")]
 macro_rules! table {
-    ($name:literal, $features:literal, $detected:expr) => {
+    ($name:literal, $features:literal, $detected:expr, $codes:expr) => {
         /// This instruction set's kernels, if the CPU can run them.
         pub(super) fn table() -> Option<&'static $crate::kernels::Table> {
             $detected.then_some(&TABLE)
@@ -26,6 +26,7 @@ macro_rules! table {
             dot_f32_rows: table!(@plain dot_f32_rows(query, rows, scores)),
             l2_squared_f32_rows: table!(@plain l2_squared_f32_rows(query, rows, scores)),
             l1_f32_rows: table!(@plain l1_f32_rows(query, rows, scores)),
+            codes: $codes,
         };
 
         table!(@rows $features, dot_f32_rows, dot_f32);
@@ -51,6 +52,7 @@ macro_rules! table {
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod codes;
 // The kernel loads whole vectors, which is little-endian only there.
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
@@ -109,6 +111,8 @@ pub struct Table {
     pub l2_squared_f32_rows: Rows,
     /// `l1_f32` over rows.
     pub l1_f32_rows: Rows,
+    /// Arithmetic on stored codes.
+    pub codes: codes::Codes,
 }
 
 /// The table to use: the best this CPU can run, found at the first call.

@@ -2,11 +2,11 @@
 
 use std::arch::aarch64::*;
 
-use super::{F32Le, each_row, same_length, scalar};
+use super::{F32Le, codes, each_row, same_length, scalar};
 
 const LANES: usize = 4;
 
-table!("neon", "neon", std::arch::is_aarch64_feature_detected!("neon"));
+table!("neon", "neon", std::arch::is_aarch64_feature_detected!("neon"), codes::neon::CODES);
 
 #[inline]
 #[target_feature(enable = "neon")]

@@ -1,6 +1,6 @@
 //! What the kernels mean, in plain Rust: the oracle of the tests, and the table of a CPU without wide vectors.
 
-use super::{F32Le, Table, each_row, same_length};
+use super::{F32Le, Table, codes, each_row, same_length};
 
 /// Sums kept side by side. One sum would wait for each addition in turn; with eight of them the compiler uses the
 /// vectors every CPU of the target has (SSE2 on x86-64), about six times as fast.
@@ -14,6 +14,7 @@ pub(super) static TABLE: Table = Table {
     dot_f32_rows: |query, rows, scores| each_row(query, rows, scores, dot_f32),
     l2_squared_f32_rows: |query, rows, scores| each_row(query, rows, scores, l2_squared_f32),
     l1_f32_rows: |query, rows, scores| each_row(query, rows, scores, l1_f32),
+    codes: codes::scalar::CODES,
 };
 
 pub(super) fn dot_f32(a: &[F32Le], b: &[F32Le]) -> f32 {

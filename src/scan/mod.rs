@@ -35,7 +35,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    fn admit(&self, metric: Metric, place: &Place) -> bool {
+    /// Whether a row at this place counts.
+    pub fn admit(&self, metric: Metric, place: &Place) -> bool {
         self.after.is_none_or(|last| *place > last)
             && self.score.contains(place.score)
             && self.distance.contains(metric.distance(place.score))

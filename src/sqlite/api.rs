@@ -2,7 +2,7 @@
 //!
 //! A loadable extension links against no SQLite. The host passes a table of function pointers to the entry point; it is
 //! checked once, kept for the life of the process, and called through the wrappers below. Fields that the host's version
-//! does not have lie past the end of its table, so only routines of [`OLDEST`] are named here.
+//! does not have lie past the end of its table, so only routines of 3.38 are named here.
 
 use super::ffi;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};

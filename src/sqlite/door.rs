@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use std::ffi::{CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A scalar SQL function. [`scalar!`] makes one.
+/// A scalar SQL function. The macro `scalar!` makes one.
 pub struct Scalar {
     /// The name in SQL.
     pub name: &'static str,
