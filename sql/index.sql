@@ -14,7 +14,7 @@ CREATE TABLE "NAME_blocks" (
 -- of any age, and none, must be able to write. No key and no UNIQUE, so that an insert cannot fail.
 CREATE TABLE "NAME_pending" (
     rid,                        -- rowid of a row that was inserted, deleted or changed
-    token                       -- randomblob(16)
+    token                       -- random()
 );
 
 -- FRAME: the first 64 bytes of every BLOB in NAME_blocks

@@ -177,7 +177,7 @@ mod tests {
         cache.offer(1, 1, 100, 400);
         cache.offer(2, 2, 100, 150);
         cache.offer(1, 1, 300, 400);
-        assert_eq!((cache.get(&2), cache.counts().bytes), (None, 400));
+        assert_eq!((cache.get(&2), cache.counts().bytes), (None, 300));
         assert!(!cache.has_room(usize::MAX, usize::MAX - 1));
     }
 }

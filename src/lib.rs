@@ -41,9 +41,10 @@ use sqlite::embedding as e;
 use sqlite::fafcas_models::FafcasModels;
 use sqlite::ffi;
 use sqlite::functions as f;
+use sqlite::vec_index::VecIndex;
 use sqlite::vec_stats::VecStats;
 use sqlite::vec_topk::VecTopk;
-use sqlite::vtab::{register_function, register_writable_function};
+use sqlite::vtab::{register_function, register_module, register_writable_function};
 use std::ffi::{c_char, c_int};
 
 /// Every scalar function: its name in SQL, how many arguments, how far it is trusted, and the code.
@@ -67,6 +68,7 @@ const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_function::<Chunk>,
     register_function::<FafcasModels>,
     register_writable_function::<VecStats>,
+    register_module::<VecIndex>,
 ];
 
 fn register(connection: Connection) -> Result<()> {

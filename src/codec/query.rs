@@ -99,8 +99,7 @@ impl Query {
         let weight = if metric == Metric::L2 { 2.0 } else { 1.0 };
         let coarse = Rounded::new(&seen.residual, ONE_BIT_STEPS);
         let fine = Rounded::new(&seen.residual, FOUR_BIT_STEPS);
-        // With few dimensions the deviation says nothing, but an error is never longer than itself.
-        let chance = (SIGMAS / (dimensions - 1.0).max(1.0).sqrt()).min(1.0);
+        let chance = Chance::new(dimensions);
         let magnitudes: f64 = coarse.steps.iter().map(|step| f64::from(step.abs())).sum();
         let centre = dot(space.centre(), space.centre());
         let formula = Formula {
@@ -111,15 +110,16 @@ impl Query {
             square_weight: if metric == Metric::L2 { 1.0 } else { 0.0 },
             step: (weight * 2.0 * coarse.step) as f32,
             base: (weight * -coarse.step * magnitudes) as f32,
-            spread: (weight * reach * chance) as f32,
-            chance: (chance * chance) as f32,
-            rounding: (weight * (SIGMAS * coarse.error).min(coarse.error * dimensions.sqrt())) as f32,
+            // A little more, as the formula goes on to take the root of a difference of nearly equal numbers.
+            spread: (weight * reach * chance.error * (1.0 + SLACK)) as f32,
+            chance: chance.narrowing as f32,
+            rounding: (weight * coarse.error * dimensions.sqrt() * chance.error) as f32,
             reach: (weight * reach * dimensions.sqrt()) as f32,
             slack: SLACK as f32,
             centre: (metric == Metric::Cosine).then_some(centre as f32),
         };
         let tables = tables(&coarse.steps);
-        let fine = Fine::new(&fine, weight, chance);
+        let fine = Fine::new(&fine, weight, chance.error);
         Self { metric, length, formula, tables, fine, codes: &kernels::table().codes }
     }
 
@@ -203,6 +203,25 @@ fn from_centre(space: &Space, query: &[f32]) -> Seen {
     let residual: Vec<f32> = query.iter().zip(space.centre()).map(|(x, centre)| x - centre).collect();
     let square = dot(&residual, &residual);
     Seen { residual, constant: -square, constant_size: square, offset_weight: 0.0 }
+}
+
+/// How much of an error's length counts, by the number of dimensions.
+struct Chance {
+    error: f64,
+    /// Errors are at a right angle to the vector, so the nearer it is to the query, the less of them can show.
+    narrowing: f64,
+}
+
+impl Chance {
+    fn new(dimensions: f64) -> Self {
+        let error = SIGMAS / (dimensions - 1.0).max(1.0).sqrt();
+        if error < 1.0 {
+            return Self { error, narrowing: error * error };
+        }
+        // With few dimensions a deviation says nothing, but an error is never longer than itself. There are two, the
+        // code's and that of rounding the query, and the root of the sum of squares is theirs for certain times √2.
+        Self { error: std::f64::consts::SQRT_2, narrowing: 0.0 }
+    }
 }
 
 /// Coordinates in whole steps.

@@ -35,6 +35,11 @@ impl Mean {
         }
     }
 
+    /// How many vectors it is of.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
     fn centre(&self) -> Vec<f32> {
         self.sums.iter().map(|sum| (sum / self.rows.max(1) as f64) as f32).collect()
     }

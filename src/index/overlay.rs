@@ -39,6 +39,11 @@ impl Overlay {
         self.places.is_empty()
     }
 
+    /// Whether it stands in for this row.
+    pub fn contains(&self, rowid: i64) -> bool {
+        self.places.contains_key(&rowid)
+    }
+
     /// Bytes of memory, about.
     pub fn bytes(&self) -> usize {
         let block = Codes::size_of(self.space.dimensions(), SLOTS) + Fine::size_of(self.space.dimensions(), SLOTS);

@@ -3,7 +3,7 @@
 use super::args::{Value, ValueRef, bytes, read};
 use super::{api, ffi};
 use crate::error::{Error, Result};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
 
 /// The connection a callback runs on. Borrowed from SQLite: never closed here, never kept past a module's own objects.
@@ -50,6 +50,17 @@ impl Connection {
     pub fn total_changes(self) -> i64 {
         // SAFETY: the connection is open.
         unsafe { api::total_changes64(self.raw()) }
+    }
+
+    /// The file behind a schema; nothing for a database in memory.
+    pub fn file_name(self, schema: &str) -> Option<String> {
+        let schema = CString::new(schema).ok()?;
+        // SAFETY: the connection is open and the name terminated; the text is copied.
+        unsafe {
+            let name = api::db_filename(self.raw(), schema.as_ptr());
+            let name = (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned());
+            name.filter(|name| !name.is_empty())
+        }
     }
 
     /// Fails with SQLite's own code when the statement that calls us was interrupted. For loops that step nothing else;

@@ -4,12 +4,13 @@ use super::api;
 use super::args::Value;
 use super::connection::Connection;
 use super::identifier::paths;
+use super::index_reader::{IndexReader, Wanted};
 use super::source::{Conditions, Source};
 use crate::config::SLOW_MS;
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::{Metric, Scorer};
-use crate::options::{IndexChoice, Options};
+use crate::options::Options;
 use crate::scan::{Rules, scan};
 use crate::stats::Path;
 use crate::topk::{self, TopK};
@@ -23,6 +24,8 @@ pub type Hit = topk::Hit<Option<Value>>;
 /// A search that is ready to run.
 pub struct Search {
     sources: Vec<Source>,
+    /// The index of each source that has one.
+    indexes: Vec<Option<IndexReader>>,
     scorer: Scorer,
     skip_bad: bool,
 }
@@ -46,11 +49,8 @@ impl Search {
             }
             sources.push(source);
         }
-        if let IndexChoice::Named(name) = &options.index {
-            let title = sources.first().map_or("", |source| source.title.as_str());
-            return Err(Error::expected(format_args!("options.index to name an index of {title}"), name));
-        }
-        Ok(Self { sources, scorer, skip_bad: options.skip_bad })
+        let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
+        Ok(Self { sources, indexes, scorer, skip_bad: options.skip_bad })
     }
 
     /// The metric searched by.
@@ -75,7 +75,18 @@ impl Search {
         let start = Instant::now();
         let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
         let mut best = TopK::new(limit);
+        let mut path = if conditions.names_rows() { Path::Lookup } else { Path::Scan };
         for (number, source) in (0..).zip(&mut self.sources) {
+            let index = self.indexes.get_mut(number as usize).and_then(Option::as_mut);
+            if let Some(index) = index.filter(|_| conditions.is_empty()) {
+                let floor = best.last();
+                let wanted = Wanted { scorer: &self.scorer, limit, rules: &rules, number, floor };
+                if let Some(places) = index.search(source, &wanted)? {
+                    places.into_iter().for_each(|place| best.offer(Hit { place, note: None }));
+                    path = Path::Index;
+                    continue;
+                }
+            }
             let title = source.title.clone();
             let scanned =
                 source.scan(conditions).and_then(|mut rows| scan(&mut rows, number, &self.scorer, &rules, &mut best));
@@ -83,7 +94,7 @@ impl Search {
             source.stats.rows.fetch_add(counts.rows, Relaxed);
             source.stats.bad.fetch_add(counts.bad, Relaxed);
         }
-        self.note(if conditions.names_rows() { Path::Lookup } else { Path::Scan }, start.elapsed());
+        self.note(path, start.elapsed());
         Ok(best.into_sorted())
     }
 

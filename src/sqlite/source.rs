@@ -18,6 +18,9 @@ pub struct Source {
     column: String,
     /// What the `source` column says: the name, with the schema if the user gave one, quoted where SQL would want it.
     pub title: String,
+    /// The columns of the table, for what an index must know.
+    columns: Vec<Column>,
+    is_table: bool,
     /// What is counted of this column.
     pub stats: Arc<Entry>,
     rows: Rows,
@@ -55,6 +58,7 @@ struct Column {
     /// As it was declared.
     kind: String,
     in_key: bool,
+    is_generated: bool,
 }
 
 /// What SQLite makes of values stored in a column: the part of its rules that comparisons of `id` depend on.
@@ -100,6 +104,11 @@ pub enum Listed {
 }
 
 impl Conditions {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rowid.is_empty() && self.id.is_empty() && self.list.is_none()
+    }
+
     /// Whether they name the rows to look at, instead of leaving all to be scanned.
     pub fn names_rows(&self) -> bool {
         let names_one = |terms: &[(&str, Value)]| terms.iter().any(|(operator, _)| *operator == "=");
@@ -134,8 +143,23 @@ impl Source {
             Id::Rowid | Id::Composite => Some(Affinity::Numeric),
         };
         let id_affinity = id_affinity.unwrap_or(Affinity::Other);
-        let source =
-            Self { connection, schema, name, column, title, stats, rows, id, id_affinity, scan: None, lookup: None };
+        let is_table = kind == Kind::Table;
+        let (scan, lookup) = (None, None);
+        let source = Self {
+            connection,
+            schema,
+            name,
+            column,
+            title,
+            columns,
+            is_table,
+            stats,
+            rows,
+            id,
+            id_affinity,
+            scan,
+            lookup,
+        };
         source.check_identity(is_view)?;
         Ok(source)
     }
@@ -161,6 +185,47 @@ impl Source {
             "expected options.key to name the column that is to be the id of table {}, whose primary key has several",
             self.title
         )))
+    }
+
+    /// The connection it is read on.
+    pub fn connection(&self) -> Connection {
+        self.connection
+    }
+
+    /// The database it is in.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// Its name in that database.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The column with the vectors.
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// What the rowid of an ordinary table is called; nothing for other sources.
+    pub fn rowid_name(&self) -> Option<&'static str> {
+        match self.rows {
+            Rows::Rowid(name) if self.is_table => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether the rowid is a column of the table, so that nothing renumbers it.
+    pub fn has_stable_rowids(&self) -> Result<bool> {
+        let mut key = self.columns.iter().filter(|column| column.in_key);
+        let (first, second) = (key.next(), key.next());
+        let is_integer = second.is_none() && first.is_some_and(|only| only.kind.eq_ignore_ascii_case("INTEGER"));
+        Ok(self.is_table && is_integer && !has_key_index(self.connection, &self.schema, &self.name)?)
+    }
+
+    /// Whether the column is computed, so that no trigger sees it change.
+    pub fn is_generated(&self) -> bool {
+        self.columns.iter().any(|column| column.name == self.column && column.is_generated)
     }
 
     /// The connection and full name, to recognise the same source again.
@@ -204,7 +269,12 @@ impl Source {
 
     /// The name of a row for messages.
     pub fn describe(&self, rowid: i64) -> String {
-        format!("table {}, column {}, rowid {rowid}", self.title, plain_or_quoted(&self.column))
+        format!("{}, rowid {rowid}", self.describe_column())
+    }
+
+    /// The name of the column for messages.
+    pub fn describe_column(&self) -> String {
+        format!("table {}, column {}", self.title, plain_or_quoted(&self.column))
     }
 
     fn looked_up(&mut self, expression: &str, rowid: i64) -> Result<Value> {
@@ -515,7 +585,12 @@ fn columns(connection: Connection, schema: &str, name: &str) -> Result<Vec<Colum
     let mut statement = connection.prepare(&format!("PRAGMA {}.table_xinfo({})", quoted(schema), quoted(name)))?;
     let mut columns = Vec::new();
     while statement.step()? {
-        columns.push(Column { name: statement.text(1), kind: statement.text(2), in_key: statement.integer(5) != 0 });
+        columns.push(Column {
+            name: statement.text(1),
+            kind: statement.text(2),
+            in_key: statement.integer(5) != 0,
+            is_generated: statement.integer(6) >= 2,
+        });
     }
     Ok(columns)
 }

@@ -22,7 +22,7 @@ pub struct Tracked {
 }
 
 /// When a trigger fires; also the end of its name.
-const EVENTS: [&str; 4] = ["insert", "delete", "update", "move"];
+pub const EVENTS: [&str; 4] = ["insert", "delete", "update", "move"];
 
 impl Tracked {
     /// The statement that makes the trigger for an event.
@@ -76,6 +76,22 @@ impl Tracked {
         let fold = |tokens: Vec<String>| tokens.into_iter().map(|token| token.to_ascii_lowercase()).collect::<Vec<_>>();
         fold(tokens(sql)) == fold(tokens(&self.statement(event, "")))
     }
+}
+
+/// What an index is of, if all its triggers are there and as they were made.
+pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Option<Tracked>> {
+    let sql = format!(
+        "SELECT tbl_name FROM {}.sqlite_schema WHERE type = 'trigger' AND name = ?1 COLLATE NOCASE",
+        quoted(schema)
+    );
+    let mut statement = connection.prepare(&sql)?;
+    statement.bind(1, super::args::ValueRef::Text(format!("{index}_update").as_bytes()))?;
+    if !statement.step()? {
+        return Ok(None);
+    }
+    let table = statement.text(0);
+    drop(statement);
+    Ok(tracked(connection, schema, &table)?.into_iter().find(|tracked| tracked.index.eq_ignore_ascii_case(index)))
 }
 
 /// The indexes of a table whose triggers are all there and as they were made, by name.
