@@ -4,7 +4,7 @@ use super::api;
 use super::args::Value;
 use super::connection::Connection;
 use super::identifier::paths;
-use super::index_reader::{IndexReader, Wanted};
+use super::index_reader::{IndexReader, Wanted, chosen};
 use super::source::{Conditions, Source};
 use crate::config::SLOW_MS;
 use crate::error::{Error, Result};
@@ -28,6 +28,15 @@ pub struct Search {
     indexes: Vec<Option<IndexReader>>,
     scorer: Scorer,
     skip_bad: bool,
+}
+
+/// The names of the indexes that a search of these sources would use.
+pub fn indexes(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for path in paths(tables)? {
+        names.extend(chosen(&Source::open(connection, &path, column, options.key.as_deref())?, options)?);
+    }
+    Ok(names)
 }
 
 impl Search {

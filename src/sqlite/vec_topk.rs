@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::ffi;
 use super::identifier::paths;
 use super::planner::{Arguments, Planner, Signature, called, conditions};
-use super::search::{Hit, Search};
+use super::search::{Hit, Search, indexes};
 use super::source::{Conditions, canonical, size};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::error::{Error, Result};
@@ -111,11 +111,42 @@ fn choose(connection: Connection, mut planner: Planner<'_, '_>) -> Choice {
     order(&mut planner);
     let mut literal = |slot| planner.constraint(slot).and_then(|at| planner.info.literal(at));
     let (table, column) = (literal(Slot::First), literal(Slot::Second));
+    let options = planner.constraint(Slot::Fifth).map(|at| planner.info.literal(at));
     estimate(&mut planner, table.as_ref().and_then(|table| rows(connection, table)).unwrap_or(ROWS));
-    let path = if table.is_some() && column.is_some() { "scan" } else { "auto" };
+    let path = match (table, column, options) {
+        (Some(table), Some(column), None) => path(connection, &planner.plan, &table, &column, &Value::Null),
+        (Some(table), Some(column), Some(Some(options))) => path(connection, &planner.plan, &table, &column, &options),
+        _ => "auto".into(),
+    };
     let k = if planner.plan.has(K) { " k=?" } else { "" };
     planner.info.describe(&format!("{path}{k}{}", planner.plan.describe()));
     Choice::Plan(planner.hand_over().number())
+}
+
+/// The way that a search with these literal arguments will go. What is wrong with them is said when it runs.
+fn path(connection: Connection, plan: &Plan, table: &Value, column: &Value, options: &Value) -> String {
+    let scan = || "scan".to_string();
+    let reads_table =
+        Slot::ALL.iter().any(|(slot, text)| plan.has(*slot) && (text.starts_with("rowid") || text.starts_with("id")));
+    if reads_table {
+        return scan();
+    }
+    let names = || {
+        let table = args::text("table_name as text", table.borrow())?;
+        let column = args::text("column_name as text", column.borrow())?;
+        indexes(connection, table, column, &read_options(options)?)
+    };
+    match names() {
+        Ok(names) if !names.is_empty() => format!("index {}", names.join(", ")),
+        _ => scan(),
+    }
+}
+
+fn read_options(options: &Value) -> Result<Options> {
+    match options {
+        Value::Null => Ok(Options::default()),
+        given => Options::from_json(args::text("options as a JSON object", given.borrow())?),
+    }
 }
 
 fn keep_conditions(planner: &mut Planner<'_, '_>) {
@@ -281,11 +312,7 @@ impl Asked {
         let Some(query) = args::vector(query.borrow()).map_err(|error| error.within("query"))? else { return Ok(None) };
         let table = args::text("table_name as text", table.borrow())?;
         let column = args::text("column_name as text", column.borrow())?;
-        let options = match options {
-            Value::Null => Options::default(),
-            given => Options::from_json(args::text("options as a JSON object", given.borrow())?)?,
-        };
-        Search::open(connection, table, column, query.into_owned(), &options).map(Some)
+        Search::open(connection, table, column, query.into_owned(), &read_options(options)?).map(Some)
     }
 }
 
