@@ -306,9 +306,12 @@ fn mean(source: &mut Source, everything: &Conditions, stray: Stray) -> Result<Me
             Ok(Some(vector)) => check_finite(&vector).map(|()| vector),
             Err(error) => Err(error),
         };
-        let fitting = vector.and_then(|vector| match *dimensions.get_or_insert(vector.len()) {
-            wanted if wanted == vector.len() && wanted > 0 => Ok(vector),
-            wanted => Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), vector.len())),
+        let fitting = vector.and_then(|vector| match vector.len() {
+            0 => Err(Error::expected("at least 1 dimension", 0)),
+            length => match *dimensions.get_or_insert(length) {
+                wanted if wanted == length => Ok(vector),
+                wanted => Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), length)),
+            },
         });
         match fitting {
             Ok(vector) => mean.add(&vector),
