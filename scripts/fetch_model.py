@@ -66,7 +66,7 @@ COPIED = {
 # Folder of the model: SHA-256 of the model.onnx that bert.py makes, and whether it is in int8.
 CONVERTED = {
     "all-MiniLM-L6-v2": ("72921cc452bfced2bf46de6dc0b9ab881d1f6d76410bb627ae23ce1a8e5365ad", False),
-    "all-MiniLM-L6-v2-int8": ("524e96811c961bbede3fbc52967ed8266c7014f7df52bd09f0b2316a0d180a0c", True),
+    "all-MiniLM-L6-v2-int8": ("c856efa47b4d628a3704746a2ebc687339b0238bd203264c1025fe1c2115f7fc", True),
 }
 
 

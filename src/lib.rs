@@ -27,7 +27,7 @@ pub mod pool;
 pub mod process;
 pub mod progress;
 pub mod scan;
-pub mod sqlite;
+mod sqlite;
 pub mod stats;
 pub mod topk;
 pub mod vector;

@@ -4,6 +4,7 @@
 
 mod cache;
 mod chunk;
+mod folder;
 mod model;
 mod places;
 mod registry;

@@ -1,8 +1,8 @@
 //! The models of this process: found by name, loaded at first use, shared by all.
 
-use super::model::{self, Model};
+use super::folder::{Folder, unreadable};
+use super::model::Model;
 use super::places;
-use super::settings::Settings;
 use crate::error::{Error, Result};
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
@@ -43,7 +43,7 @@ pub fn model(name: &str) -> Result<Arc<Model>> {
     if let Some(model) = &*slot {
         return Ok(Arc::clone(model));
     }
-    if !folder.is_dir() {
+    if !folder.try_exists().map_err(|error| unreadable(&folder, error))? {
         return Err(places::model_missing(name));
     }
     Ok(Arc::clone(slot.insert(Arc::new(Model::load(name, &folder)?))))
@@ -73,14 +73,12 @@ fn slot(folder: &Path) -> Slot {
 /// The names of the folders that hold a model.
 fn names() -> Result<BTreeSet<String>> {
     let root = places::models();
-    let unreadable = |error| Error::expected("a readable folder", error).within(root.display());
     let entries = match root.read_dir() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        entries => entries.map_err(unreadable)?,
+        entries => entries.map_err(|error| unreadable(&root, error))?,
     };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let holds_model = |name: &String| folder(name).is_ok_and(|folder| model::model_file(&folder).is_ok());
-    Ok(names.filter(holds_model).collect())
+    Ok(names.filter(|name| folder(name).is_ok_and(|folder| folder.join("tokenizer.json").exists())).collect())
 }
 
 fn listing(name: &str, folder: &Path) -> Listing {
@@ -91,17 +89,17 @@ fn listing(name: &str, folder: &Path) -> Listing {
             name: name.to_owned(),
             dimensions: Some(model.dimensions() as u64),
             max_tokens: Some(model.max_tokens()),
-            fingerprint: Some(model.fingerprint().to_owned()),
+            fingerprint: model.fingerprint().ok().map(str::to_owned),
             loaded: true,
         };
     }
-    let settings = Settings::read(folder).ok();
-    let fingerprint = |settings: &Settings| model::fingerprint(folder, &model::model_file(folder).ok()?, settings).ok();
+    let found = Folder::open(folder).ok();
+    let settings = found.as_ref().map(|found| &found.settings);
     Listing {
         name: name.to_owned(),
-        dimensions: settings.as_ref().and_then(|settings| settings.dimensions),
-        max_tokens: settings.as_ref().map(|settings| settings.max_tokens),
-        fingerprint: settings.as_ref().and_then(fingerprint),
+        dimensions: settings.and_then(|settings| settings.dimensions),
+        max_tokens: settings.map(|settings| settings.max_tokens),
+        fingerprint: found.as_ref().and_then(|found| found.fingerprint().ok()),
         loaded: false,
     }
 }

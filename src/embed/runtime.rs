@@ -54,6 +54,19 @@ pub fn failed<R>(error: ort::Error<R>) -> Error {
     Error::Mistake(format!("ONNX Runtime: {}", lines.collect::<Vec<_>>().join(" ")))
 }
 
+/// Hands memory that was freed back to the system. Loading a model frees as much as it keeps, and glibc sits on it: two
+/// sessions of a 90 MB model came to 330 MB, and to 250 MB with this.
+pub fn release_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: declared as in glibc's malloc.h. It takes any number and touches free memory alone.
+        unsafe extern "C" {
+            safe fn malloc_trim(keep: usize) -> std::ffi::c_int;
+        }
+        malloc_trim(0);
+    }
+}
+
 fn start() -> Result<Environment> {
     let silent = Arc::new(|_: ort::logging::LogLevel, _: &str, _: &str, _: &str, _: &str| ());
     ort::init().with_name("fafcas").with_telemetry(false).with_logger(silent).build().map_err(failed)

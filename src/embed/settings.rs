@@ -1,5 +1,6 @@
 //! What the JSON files of a sentence-transformers folder say about their model.
 
+use super::folder::unreadable;
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::fmt;
@@ -68,7 +69,7 @@ impl Settings {
 fn json(path: &Path) -> Result<Value> {
     let text = match std::fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Value::Null),
-        read => read.map_err(|error| Error::expected("a readable file", error).within(path.display()))?,
+        read => read.map_err(|error| unreadable(path, error))?,
     };
     serde_json::from_slice(&text).map_err(|error| Error::expected("JSON", error).within(path.display()))
 }

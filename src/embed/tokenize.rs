@@ -1,5 +1,6 @@
 //! Text to token ids, by the tokenizer of the model.
 
+use super::folder::unreadable;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use std::ops::Range;
@@ -22,8 +23,7 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads `tokenizer.json`. Its own truncation and padding are for other uses of the model and are dropped.
     pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
-        let bytes =
-            std::fs::read(path).map_err(|error| Error::expected("a readable file", error).within(path.display()))?;
+        let bytes = std::fs::read(path).map_err(|error| unreadable(path, error))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
             .map_err(|error| Error::expected("a tokenizer", error).within(path.display()))?;
         inner.with_padding(None);

@@ -60,7 +60,7 @@ macro_rules! routines {
             /// # Safety
             /// As SQLite documents for `sqlite3_` + this name.
             #[inline]
-            #[allow(clippy::too_many_arguments)]
+            #[allow(dead_code, clippy::too_many_arguments)]
             pub unsafe fn $name($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: `accept` refused tables in which this routine is missing; the rest is the caller's to ensure.
                 unsafe { table().$name.unwrap_unchecked()($($arg),*) }
@@ -152,7 +152,6 @@ routines! {
     fn result_blob64(context: *mut ffi::sqlite3_context, blob: *const c_void, bytes: u64, destructor: Destructor);
     fn result_error(context: *mut ffi::sqlite3_context, text: *const c_char, bytes: c_int);
     fn result_error_code(context: *mut ffi::sqlite3_context, code: c_int);
-    fn user_data(context: *mut ffi::sqlite3_context) -> *mut c_void;
 
     fn next_stmt(db: *mut ffi::sqlite3, statement: *mut ffi::sqlite3_stmt) -> *mut ffi::sqlite3_stmt;
     fn stmt_busy(statement: *mut ffi::sqlite3_stmt) -> c_int;
@@ -191,7 +190,6 @@ routines! {
         value: *mut *mut ffi::sqlite3_value,
     ) -> c_int;
     fn vtab_nochange(context: *mut ffi::sqlite3_context) -> c_int;
-    fn vtab_on_conflict(db: *mut ffi::sqlite3) -> c_int;
 }
 
 /// The host's version as it writes it, `3.54.1`.

@@ -115,6 +115,7 @@ impl<'a> Args<'a> {
     }
 
     /// Whether an UPDATE leaves the column of this argument as it was.
+    #[allow(dead_code)]
     pub fn unchanged(self, at: usize) -> bool {
         // SAFETY: as in `get`.
         self.values.get(at).is_some_and(|&value| unsafe { api::value_nochange(value) } != 0)

@@ -14,8 +14,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// An index of a source's column that may answer searches.
 pub struct IndexReader {
-    /// The index's name.
-    pub name: String,
     shelf: Shelf,
     rows: TableRows,
 }
@@ -72,7 +70,7 @@ impl IndexReader {
     pub fn open(source: &Source, options: &Options) -> Result<Option<Self>> {
         let Some(name) = chosen(source, options)? else { return Ok(None) };
         let shelf = Shelf::new(source.connection(), source.schema(), &name);
-        Ok(Some(Self { name, shelf, rows: TableRows::new(source)? }))
+        Ok(Some(Self { shelf, rows: TableRows::new(source)? }))
     }
 
     /// The best rows, or `None` where a scan has to answer.

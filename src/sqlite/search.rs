@@ -73,11 +73,6 @@ impl Search {
         found.ok_or_else(|| Error::Bug("a hit from an unknown source".into()))
     }
 
-    /// How many sources are searched.
-    pub fn source_count(&self) -> usize {
-        self.sources.len()
-    }
-
     /// The best `limit` rows that meet the rules and the conditions, in order.
     pub fn run(&mut self, limit: usize, rules: &Rules, conditions: &Conditions) -> Result<Vec<Hit>> {
         let _running = Running::enter(&self.sources)?;
