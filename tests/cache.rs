@@ -48,8 +48,10 @@ fn reads(store: &Memory, table: &mut Table) -> [BTreeMap<i64, usize>; 2] {
     for query in 0..5 {
         let scorer = scorer(Metric::Cosine, &random.vector(DIMENSIONS));
         let index = opened(&mut store, scope).unwrap();
-        let (outcome, _) = search(&index, &mut store, table, &request(&scorer, 10, &rules));
+        let (outcome, stats) = search(&index, &mut store, table, &request(&scorer, 10, &rules));
         assert_eq!(found(outcome), table.scan(&scorer, 10, &rules));
+        let read = store.reads.keys().filter(|id| **id > 1 && *id % 2 == 0).count() as u64;
+        assert!(query == 0 || stats.passing == read, "{stats:?}: what is read again is not held either");
         reads[usize::from(query > 0)] = std::mem::take(&mut store.reads);
     }
     reads

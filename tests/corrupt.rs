@@ -123,6 +123,35 @@ fn a_byte_changed_anywhere() {
     }
 }
 
+/// With checksums that fit, so that the check itself has to see it.
+#[test]
+fn what_the_format_rules_out() {
+    let case = Case::new();
+    let assert_seen = |changes: &[(i64, usize, u8)]| {
+        let mut store = case.store.clone();
+        for (id, at, byte) in changes {
+            let blob = store.blobs.get_mut(id).unwrap();
+            blob[*at] = blob[*at].wrapping_add(*byte);
+            reseal(blob);
+        }
+        let error = check_blocks(&mut store).err();
+        assert_says_where(&error.unwrap_or_else(|| unreachable!("{changes:?} pass the check")));
+    };
+    for id in [0, 1, 2, 3] {
+        (36..64).for_each(|reserved| assert_seen(&[(id, reserved, 1)]));
+    }
+    (108..128).for_each(|reserved| assert_seen(&[(0, reserved, 1)]));
+    // One row less than there are, in the header and in the directory's entry of the block.
+    assert_seen(&[(0, 88, 0xFF), (1, 64 + 4 * DIMENSIONS + 16, 0xFF)]);
+    // Something in the last slot, which is free: of its fingerprint, and of its fine code.
+    for id in [2, 3] {
+        assert_seen(&[(id, case.store.blobs[&id].len() - 1, 1)]);
+    }
+    // The rowid of the first slot made that of the second.
+    let rowids = case.store.blobs[&2].len() - (8 + 4) * 128;
+    assert_seen(&[(2, rowids, 1)]);
+}
+
 #[test]
 fn a_blob_missing_or_of_another_place_or_time() {
     let mut case = Case::new();

@@ -70,8 +70,9 @@ impl World {
         let scorer = scorer(metric, &self.random.vector(DIMENSIONS));
         let (limit, rules) = (1 + self.random.below(30), Rules::default());
         let request = Request { overlay: Some(&self.overlay), ..request(&scorer, limit, &rules) };
-        let (outcome, _) = search(&self.index, &mut self.store, &mut self.table, &request);
+        let (outcome, stats) = search(&self.index, &mut self.store, &mut self.table, &request);
         assert_eq!(found(outcome), self.table.scan(&scorer, limit, &rules), "seed {seed}");
+        assert_eq!(stats.ghosts, 0, "codes are left of rows that are gone");
     }
 }
 

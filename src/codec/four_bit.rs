@@ -17,7 +17,7 @@ pub struct Code {
     pub nibbles: Vec<u8>,
     /// What `v` is scaled with.
     pub scale: f32,
-    /// The length of the error; nothing is known of the vector where it is infinite.
+    /// The length of the error.
     pub error: f32,
 }
 
@@ -45,11 +45,7 @@ impl Code {
         let reach = dot(values, &residual.vector);
         let scale = if reach > 0.0 { residual.square / reach } else { 0.0 };
         let error = (scale * scale * dot(values, values) - residual.square).max(0.0).sqrt();
-        let told = reach > 0.0 || residual.square == 0.0;
         (self.scale, self.error) = (scale as f32, error as f32);
-        if !told || !(self.scale + self.error).is_finite() {
-            (self.scale, self.error) = (0.0, f32::INFINITY);
-        }
     }
 }
 

@@ -5,8 +5,8 @@ use super::format::{Entry, FRAME, Kind, Label, Token, seal, unseal};
 use super::store::Store;
 use crate::codec::{Encoder, Group, four_bit, one_bit};
 use crate::error::Result;
-use crate::kernels::F32Le;
 use crate::kernels::codes::{Factors, GROUP};
+use crate::kernels::{self, F32Le};
 use bytemuck::{Pod, Zeroable};
 
 /// Memory in whole cache lines, so that groups of codes begin at one.
@@ -314,6 +314,11 @@ impl Fine {
         let (factors, code) = self.bytes(slot).split_at(8);
         let (factors, _) = factors.as_chunks();
         ([f32::from_le_bytes(factors[0]), f32::from_le_bytes(factors[1])], code)
+    }
+
+    /// Starts to bring a slot's code in from memory.
+    pub fn fetch_ahead(&self, slot: usize) {
+        (kernels::table().codes.fetch)(self.bytes(slot));
     }
 
     #[inline]

@@ -20,6 +20,9 @@ use std::sync::Arc;
 /// in memory are fetched instead.
 const FINE_READS: usize = 64;
 
+/// How many looks ahead fine codes are brought in.
+const AHEAD: usize = 4;
+
 /// The blocks of a search, for a closer look at some of their slots.
 pub struct Blocks<'a> {
     index: &'a Index,
@@ -28,14 +31,15 @@ pub struct Blocks<'a> {
     pub resident: Arc<Vec<Numbered>>,
     /// Candidates from blocks that were not kept in memory.
     pub passing: HashMap<(u32, u32), Slot>,
-    /// Once it has been asked for: a block's fine codes, or that they are not to be had.
-    fine: HashMap<u32, Option<Arc<Fine>>>,
+    /// By number, once it has been asked for: a block's fine codes, or that they are not to be had.
+    fine: Vec<Option<Option<Arc<Fine>>>>,
     reads: usize,
 }
 
 impl<'a> Blocks<'a> {
     pub fn new(index: &'a Index, overlay: Option<&'a Overlay>) -> Self {
-        let (resident, passing, fine) = Default::default();
+        let (resident, passing) = Default::default();
+        let fine = vec![None; index.directory().blocks.len() + 1];
         Self { index, overlay, resident, passing, fine, reads: 0 }
     }
 
@@ -54,7 +58,7 @@ impl<'a> Blocks<'a> {
         if let Some((_, fine)) = self.overlay.and_then(|overlay| overlay.block(block)) {
             return Ok(Some(fine.clone()));
         }
-        if let Some(known) = self.fine.get(&block) {
+        if let Some(Some(known)) = self.fine.get(block as usize) {
             return Ok(known.clone());
         }
         let mut fine = self.index.cached_fine(block);
@@ -62,17 +66,24 @@ impl<'a> Blocks<'a> {
             self.reads += 1;
             fine = self.index.load_fine(store, block)?;
         }
-        self.fine.insert(block, fine.clone());
+        if let Some(place) = self.fine.get_mut(block as usize) {
+            *place = Some(fine.clone());
+        }
         Ok(fine)
+    }
+
+    /// Starts to bring in the fine code of a candidate that is soon to be looked at: memory is slower than arithmetic.
+    fn fetch_ahead(&self, candidate: &Candidate) {
+        if let Some(Some(Some(fine))) = self.fine.get(candidate.block as usize) {
+            fine.fetch_ahead(candidate.slot as usize);
+        }
     }
 }
 
-/// A candidate, and what is known of it beyond its 1-bit code.
+/// A candidate whose 4-bit code has been looked at.
 struct Ranked {
     upper: f32,
     candidate: Candidate,
-    /// Whether its 4-bit code has been looked at.
-    looked: bool,
 }
 
 impl Ord for Ranked {
@@ -112,28 +123,36 @@ impl<R: Rows> Reranker<'_, R> {
     /// Takes the candidates in.
     pub fn run<S: Store>(
         &mut self,
-        candidates: Vec<Candidate>,
+        mut candidates: Vec<Candidate>,
         blocks: &mut Blocks<'_>,
         store: &mut S,
     ) -> Result<Option<Reason>> {
-        let rank = |candidate: Candidate| Ranked { upper: candidate.upper, candidate, looked: false };
-        let mut heap: BinaryHeap<Ranked> = candidates.into_iter().map(rank).collect();
-        while let Some(next) = heap.pop() {
-            if next.upper < self.bar() {
-                break;
-            }
-            if !next.looked
-                && let Some(fine) = blocks.fine(store, next.candidate.block)?
-            {
-                heap.extend(self.look(next.candidate, &fine));
-                continue;
-            }
-            let Some(row) = blocks.slot(&next.candidate) else { continue };
+        candidates.sort_unstable_by(|a, b| b.upper.total_cmp(&a.upper));
+        let mut rough = candidates.iter();
+        let mut known: BinaryHeap<Ranked> = BinaryHeap::new();
+        loop {
+            let bar = self.bar();
+            let best_known = known.peek().map_or(f32::NEG_INFINITY, |ranked| ranked.upper);
+            let candidate = match rough.as_slice() {
+                [next, ..] if next.upper > best_known && next.upper >= bar => {
+                    rough.next();
+                    rough.as_slice().get(AHEAD).inspect(|later| blocks.fetch_ahead(later));
+                    if let Some(fine) = blocks.fine(store, next.block)? {
+                        known.extend(self.look(*next, &fine));
+                        continue;
+                    }
+                    *next
+                }
+                _ => match known.pop() {
+                    Some(next) if next.upper >= bar => next.candidate,
+                    _ => return Ok(None),
+                },
+            };
+            let Some(row) = blocks.slot(&candidate) else { continue };
             if let Some(reason) = self.verify(&row)? {
                 return Ok(Some(reason));
             }
         }
-        Ok(None)
     }
 
     /// What is certainly below this is not among the best.
@@ -146,7 +165,7 @@ impl<R: Rows> Reranker<'_, R> {
         let (factors, code) = fine.slot(candidate.slot as usize);
         let interval = self.query.look(code, factors, candidate.factors);
         let matters = interval.lower <= self.ceiling && interval.upper >= self.bar();
-        matters.then_some(Ranked { upper: interval.upper, candidate, looked: true })
+        matters.then_some(Ranked { upper: interval.upper, candidate })
     }
 
     fn verify(&mut self, row: &Slot) -> Result<Option<Reason>> {

@@ -2,11 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{GROUP, SUMS_IN_16_BITS, same_length, scalar};
+use super::{AHEAD, GROUP, SUMS_IN_16_BITS, same_length, scalar};
 
 const LANES: usize = 32;
-/// How far to ask for memory beforehand, in bytes.
-const AHEAD: usize = 8192;
 
 codes!("avx2", codes!(@plain crc32c(before, bytes)));
 
@@ -20,7 +18,7 @@ fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
         let mut upper = [_mm256_setzero_si256(); 2];
         for ([low_table, high_table], codes) in pairs.iter().zip(codes) {
             let (low_table, high_table) = (load_table(low_table), load_table(high_table));
-            fetch_ahead(codes);
+            fetch_line(codes.as_ptr().wrapping_add(AHEAD));
             let (halves, _) = codes.as_chunks::<LANES>();
             for i in 0..2 {
                 let code = load(&halves[i]);
@@ -81,11 +79,10 @@ pub(super) fn crc32c(before: u32, bytes: &[u8]) -> u32 {
     !rest.iter().fold(crc as u32, |crc, byte| _mm_crc32_u8(crc, *byte))
 }
 
-/// Starts to load what lies `AHEAD` of these bytes.
 #[inline]
-pub(super) fn fetch_ahead(line: &[u8; 64]) {
+pub(super) fn fetch_line(address: *const u8) {
     // SAFETY: a prefetch is a hint, which may point anywhere: it neither faults nor changes anything.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast::<i8>().wrapping_add(AHEAD)) };
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
 }
 
 #[inline]

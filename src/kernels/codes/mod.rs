@@ -6,7 +6,8 @@
 //! every CPU with wide vectors has. `../README.md` has the figures, and what was tried besides.
 
 /// The kernels of the file it is used in as plain function pointers. All of `$features` are enabled in
-/// them; `$crc32c` is the checksum. The file's `fetch_ahead` is shown every cache line that a sweep will read.
+/// them; `$crc32c` is the checksum. The file's `fetch_line`
+/// asks for the cache line at an address.
 #[allow(unused_macros, reason = "other CPUs have the scalar kernels alone")]
 macro_rules! codes {
     ($features:literal, $crc32c:expr) => {
@@ -15,6 +16,7 @@ macro_rules! codes {
             estimate: codes!(@plain estimate(formula, sums, factors, threshold, bounds)),
             dot_u4: codes!(@plain dot_u4(codes, even, odd)),
             crc32c: $crc32c,
+            fetch: |bytes| bytes.chunks(64).for_each(|line| fetch_line(line.as_ptr())),
         };
 
         #[target_feature(enable = $features)]
@@ -25,7 +27,8 @@ macro_rules! codes {
             threshold: f32,
             bounds: &mut $crate::kernels::codes::Bounds,
         ) -> u64 {
-            bytemuck::bytes_of(factors).as_chunks().0.iter().for_each(fetch_ahead);
+            let factor_lines = bytemuck::bytes_of(factors).chunks(64);
+            factor_lines.for_each(|line| fetch_line(line.as_ptr().wrapping_add($crate::kernels::codes::AHEAD)));
             $crate::kernels::codes::bounds::estimate(formula, sums, factors, threshold, bounds)
         }
     };
@@ -74,6 +77,9 @@ pub type DotU4 = fn(codes: &[u8], even: &[i8], odd: &[i8]) -> i32;
 /// CRC-32C of `bytes` going on from `before`, which is 0 at the start.
 pub type Crc32c = fn(before: u32, bytes: &[u8]) -> u32;
 
+/// Starts to bring bytes in from memory, and does not wait for them.
+pub type Fetch = fn(bytes: &[u8]);
+
 /// The kernels on codes of one instruction set.
 #[derive(Debug)]
 pub struct Codes {
@@ -85,7 +91,13 @@ pub struct Codes {
     pub dot_u4: DotU4,
     /// Checksum.
     pub crc32c: Crc32c,
+    /// Prefetch.
+    pub fetch: Fetch,
 }
+
+/// How far a sweep asks for memory beforehand, in bytes.
+#[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
+const AHEAD: usize = 8192;
 
 /// Code bytes whose sums fit in 16 bits: 256 times two entries of at most 127.
 #[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]

@@ -57,7 +57,7 @@ fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
 
 /// Left to the CPU: Rust has no stable name for the instruction.
 #[inline]
-fn fetch_ahead(_line: &[u8; 64]) {}
+fn fetch_line(_address: *const u8) {}
 
 #[inline]
 #[target_feature(enable = "neon")]
