@@ -87,3 +87,47 @@ impl Cache {
         generations.young.insert(key, vector);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn small() -> Cache {
+        Cache { capacity: 4, ..Cache::new(1) }
+    }
+
+    fn put(cache: &Cache, number: u32) {
+        cache.put(key(&number.to_string()), Arc::from([number as f32]));
+    }
+
+    fn get(cache: &Cache, number: u32) -> Option<f32> {
+        cache.get(&key(&number.to_string())).map(|vector| vector[0])
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let cache = small();
+        (0..1000).for_each(|number| put(&cache, number));
+        let kept = (0..1000).filter(|&number| get(&cache, number).is_some()).count();
+        assert!((1..=8).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn what_is_asked_for_stays() {
+        let cache = small();
+        for number in 0..100 {
+            put(&cache, number);
+            assert_eq!(get(&cache, number), Some(number as f32));
+            assert_eq!(get(&cache, 0), Some(0.0), "after {number}");
+        }
+    }
+
+    #[test]
+    fn sixteen_megabytes_of_vectors_are_kept() {
+        let cache = Cache::new(384);
+        let bytes = 2 * cache.capacity * (384 * 4 + 32);
+        assert!((15 << 20..=16 << 20).contains(&bytes), "{bytes}");
+        assert_eq!(Cache::new(usize::MAX >> 8).capacity, 1);
+    }
+}

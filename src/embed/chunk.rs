@@ -73,7 +73,7 @@ impl Cutter<'_> {
     fn fit(&self, begin: usize, done: usize, count: &dyn Fn(&str) -> Result<usize>) -> Result<(usize, usize)> {
         let mut room = self.most;
         loop {
-            let Some(stop) = self.stop(begin, done, room) else {
+            let Some(stop) = (room > 0).then(|| self.stop(begin, done, room)).flatten() else {
                 // What is repeated leaves no room for what is new; without it there is room for one character at least.
                 return if begin < done { self.fit(done, done, count) } else { Ok((begin, self.next_character(done))) };
             };
@@ -270,4 +270,123 @@ fn is_closing(character: char) -> bool {
         character,
         '"' | '\'' | ')' | ']' | '}' | '”' | '’' | '»' | '」' | '』' | '）' | '.' | '!' | '?' | '。' | '！' | '？'
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Words are tokens; a word of more than eight letters is several.
+    fn starts(text: &str) -> Vec<usize> {
+        let mut starts = Vec::new();
+        let mut letters = 0;
+        for (at, character) in text.char_indices() {
+            letters = if character.is_whitespace() { 0 } else { letters + 1 };
+            if letters % 8 == 1 {
+                starts.push(at);
+            }
+        }
+        starts
+    }
+
+    fn cut(text: &str, most: usize, overlap: usize) -> Vec<&str> {
+        let count = |part: &str| Ok(starts(part).len());
+        let chunks = chunks(text, &starts(text), most, overlap, &count).unwrap();
+        chunks.into_iter().map(|chunk| chunk.text).collect()
+    }
+
+    #[test]
+    fn a_text_with_room_is_one_chunk() {
+        assert_eq!(cut("  One two.\n\nThree four. \n", 4, 0), ["One two.\n\nThree four."]);
+    }
+
+    #[test]
+    fn whole_paragraphs_come_before_sentences() {
+        let text = "One two. Three.\n\nFour five. Six seven.\n\nEight nine. Ten.";
+        assert_eq!(cut(text, 8, 0), ["One two. Three.\n\nFour five. Six seven.", "Eight nine. Ten."]);
+        assert_eq!(cut(text, 6, 0), ["One two. Three.", "Four five. Six seven.", "Eight nine. Ten."]);
+        assert_eq!(cut(text, 3, 0), ["One two. Three.", "Four five.", "Six seven.", "Eight nine. Ten."]);
+    }
+
+    #[test]
+    fn sentences_come_before_lines_and_lines_before_words() {
+        assert_eq!(cut("a b cc. D e\nf g h i. J", 7, 0), ["a b cc.", "D e\nf g h i. J"]);
+        assert_eq!(cut("a b c\nd e f\ng h i", 5, 0), ["a b c", "d e f", "g h i"]);
+        assert_eq!(cut("a b c d e f g", 3, 0), ["a b c", "d e f", "g"]);
+    }
+
+    #[test]
+    fn a_word_without_room_is_cut_between_characters() {
+        assert_eq!(cut("éééééééééééééééééééé end", 1, 0), ["éééééééé", "éééééééé", "éééé", "end"]);
+    }
+
+    #[test]
+    fn a_heading_begins_a_chunk_and_stays_with_what_it_heads() {
+        let text = "Intro.\n# One\n\nText of one.\n\n## Two\n### Three\nText of three.\nMore\n\n# Four";
+        let expected = ["Intro.", "# One\n\nText of one.", "## Two\n### Three\nText of three.\nMore", "# Four"];
+        assert_eq!(cut(text, 50, 0), expected);
+        assert_eq!(cut(text, 50, 5), expected, "nothing is repeated across a heading");
+    }
+
+    #[test]
+    fn underlined_titles_are_headings() {
+        let text = "Title\n=====\nText one.\n\nSecond\n---\nText two.\n\n---\n\nAfter a rule.";
+        let expected = ["Title\n=====\nText one.", "Second\n---\nText two.\n\n---\n\nAfter a rule."];
+        assert_eq!(cut(text, 50, 0), expected);
+    }
+
+    #[test]
+    fn code_has_no_headings() {
+        let text = "Look:\n```\n# a comment\nx = 1\n```\nDone.\n# Next\n#hash #tags\n####### seven";
+        assert_eq!(
+            cut(text, 50, 0),
+            ["Look:\n```\n# a comment\nx = 1\n```\nDone.", "# Next\n#hash #tags\n####### seven"]
+        );
+    }
+
+    #[test]
+    fn sentences_end_where_a_reader_ends_them() {
+        let ends = |text: &str| sentences(text).into_iter().map(|at| text[at..].to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            ends("One. Two! Three? Four… Five"),
+            ["Two! Three? Four… Five", "Three? Four… Five", "Four… Five", "Five"]
+        );
+        assert_eq!(ends("He said \"Go.\" Then (he went.) Gone."), ["Then (he went.) Gone.", "Gone."]);
+        assert_eq!(ends("Version 1.2 of e.g. this, J. Smith et al. and so on... yes"), [""; 0]);
+        assert_eq!(ends("一つ。二つ！三つ"), ["二つ！三つ", "三つ"]);
+        assert_eq!(ends("Ende. Über allem."), ["Über allem."]);
+        assert_eq!(ends("What?! Really."), ["Really."]);
+    }
+
+    #[test]
+    fn overlap_repeats_whole_sentences_where_they_fit_else_words() {
+        let text = "One two. Three four. Five six. Seven eight.";
+        assert_eq!(cut(text, 4, 2), ["One two. Three four.", "Three four. Five six.", "Five six. Seven eight."]);
+        assert_eq!(cut(text, 4, 1), ["One two. Three four.", "four. Five six.", "six. Seven eight."]);
+        assert_eq!(cut("a b c d e", 3, 2), ["a b c", "b c d", "c d e"]);
+    }
+
+    #[test]
+    fn characters_are_numbered_as_sql_numbers_them() {
+        let text = " é🙂 中文. Next one.";
+        let chunks = chunks(text, &starts(text), 2, 0, &|part| Ok(starts(part).len())).unwrap();
+        let numbers = chunks.iter().map(|chunk| (chunk.start, chunk.stop, chunk.text)).collect::<Vec<_>>();
+        assert_eq!(numbers, [(2, 8, "é🙂 中文."), (9, 18, "Next one.")]);
+    }
+
+    /// A tokenizer that finds more tokens in a part than it found there in the whole.
+    #[test]
+    fn a_part_with_more_tokens_than_expected_is_made_smaller() {
+        let text = "a b c d e f g h";
+        let count = |part: &str| Ok(starts(part).len() + 1);
+        for overlap in 0..3 {
+            let chunks = chunks(text, &starts(text), 3, overlap, &count).unwrap();
+            assert!(chunks.iter().all(|chunk| starts(chunk.text).len() == 2), "{chunks:?}");
+            assert!(chunks.last().unwrap().text.ends_with('h'));
+        }
+        // Where not even one character has room, it is a chunk all the same.
+        let chunks = chunks("abc", &[0], 1, 0, &|_| Ok(2)).unwrap();
+        assert_eq!(chunks.iter().map(|chunk| chunk.text).collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
 }

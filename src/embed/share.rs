@@ -53,3 +53,41 @@ pub fn share<T: Send>(
     let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(results.into_iter().flatten().collect())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use std::sync::Barrier;
+
+    #[test]
+    fn results_are_in_order() {
+        for (jobs, threads) in [(0, 1), (1, 4), (7, 1), (7, 3), (100, 8)] {
+            let results = share(jobs, threads, |job| Ok(job * job), &mut |_| Ok(())).unwrap();
+            assert_eq!(results, (0..jobs).map(|job| job * job).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn threads_work_at_the_same_time() {
+        let together = Barrier::new(3);
+        share(3, 3, |_| Ok(together.wait().is_leader()), &mut |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn the_first_error_stops_all() {
+        let mistake = |job: usize| Error::Mistake(format!("job {job}"));
+        let failing = share(1000, 3, |job| if job == 5 { Err(mistake(job)) } else { Ok(job) }, &mut |_| Ok(()));
+        assert_eq!(failing, Err(mistake(5)));
+
+        let started = AtomicUsize::new(0);
+        let work = |_| Ok(started.fetch_add(1, Ordering::Relaxed));
+        let mut calls = 0;
+        let stopped = share(1000, 1, work, &mut |done| {
+            calls += 1;
+            if done == 10 { Err(mistake(0)) } else { Ok(()) }
+        });
+        assert_eq!((stopped.is_err(), calls, started.into_inner()), (true, 10, 10));
+    }
+}

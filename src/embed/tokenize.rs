@@ -151,3 +151,114 @@ fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
 pub fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn tokenizer(name: &str, parts: Value, max_tokens: usize) -> Tokenizer {
+        let path = std::env::temp_dir().join(format!("fafcas-{}-{name}.json", std::process::id()));
+        std::fs::write(&path, parts.to_string()).unwrap();
+        let pooling = Ok(super::super::settings::Pooling::Mean);
+        let settings = Settings { pooling, max_tokens, lower_case: false, vocabulary: None, dimensions: None };
+        let tokenizer = Tokenizer::load(&path, &settings);
+        std::fs::remove_file(&path).unwrap();
+        tokenizer.unwrap()
+    }
+
+    fn word_piece() -> Value {
+        let mut parts: Value = serde_json::from_str(include_str!("../../tests/data/tiny/tokenizer.json")).unwrap();
+        parts["normalizer"] = json!({ "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true });
+        parts
+    }
+
+    /// Letters, each with a twin that follows a space, and a merge or two.
+    fn byte_level() -> Value {
+        let letters = ('a'..='z').map(String::from).chain(["Ġ".into(), "Ċ".into(), "é".into(), "Ã".into(), "©".into()]);
+        let merged = ["Ġa", "ab", "Ġab", "ĠĠ", "ĠĠĠĠ"].map(String::from);
+        let vocab =
+            letters.chain(merged).enumerate().map(|(id, token)| (token, id.into())).collect::<serde_json::Map<_, _>>();
+        json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+            "pre_tokenizer": { "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true },
+            "post_processor": null, "decoder": null,
+            "model": { "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+                "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocab,
+                "merges": ["Ġ a", "a b", "Ġa b", "Ġ Ġ", "ĠĠ ĠĠ"] } })
+    }
+
+    fn unigram() -> Value {
+        let words = ["<unk>", "▁", "▁ab", "ab", "a", "b", "▁a", "bab", "c", "▁c", ".", "é"];
+        let vocab = words.iter().enumerate().map(|(id, word)| json!([word, -(id as f64) - 1.0])).collect::<Vec<_>>();
+        json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+            "normalizer": { "type": "NFKC" },
+            "pre_tokenizer": { "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true },
+            "post_processor": null, "decoder": null, "model": { "type": "Unigram", "unk_id": 0, "vocab": vocab } })
+    }
+
+    /// The ids by tokenizing the whole text.
+    fn whole(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
+        let mut encoding = tokenizer.plain(text).unwrap();
+        encoding.truncate(tokenizer.room, 0, TruncationDirection::Right);
+        encoding.take_overflowing();
+        tokenizer.inner.post_process(encoding, None, true).unwrap().get_ids().to_vec()
+    }
+
+    fn random(state: &mut u64) -> usize {
+        *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (*state >> 33) as usize
+    }
+
+    fn text(seed: u64) -> String {
+        let parts = [
+            "ab", "a", "b", "c", " ", "  ", "   ", "    ", "\n", ".", "é", "e\u{301}", "blueish", "red", "中", "x",
+            "\0",
+        ];
+        let mut state = seed;
+        let length = random(&mut state) % 400;
+        (0..length).map(|_| parts[random(&mut state) % parts.len()]).collect()
+    }
+
+    #[test]
+    fn the_beginning_of_a_text_makes_the_tokens_it_makes_in_the_whole() {
+        let kinds = [("word-piece", word_piece()), ("byte-level", byte_level()), ("unigram", unigram())];
+        for (name, parts) in kinds {
+            for max_tokens in [3, 5, 8, 20] {
+                let tokenizer = tokenizer(name, parts.clone(), max_tokens);
+                let mut shortened = 0;
+                for seed in 0..500 {
+                    let text = text(seed);
+                    shortened +=
+                        usize::from(tokenizer.beginning(&text).unwrap().len() < tokenizer.plain(&text).unwrap().len());
+                    assert_eq!(
+                        tokenizer.encode(&text).ok(),
+                        Some(whole(&tokenizer, &text)).filter(|ids| !ids.is_empty()),
+                        "{name} {max_tokens} seed {seed}"
+                    );
+                }
+                assert!(shortened > 100, "{name} {max_tokens}: only {shortened} texts were not read to the end");
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_make_the_tokens_of_the_whole() {
+        let tokenizer = tokenizer("pieces", word_piece(), 8);
+        let text = "red green blueish. ".repeat(PIECE / 5);
+        let starts = tokenizer.starts(&text).unwrap();
+        assert_eq!(starts.len(), tokenizer.plain(&text).unwrap().len());
+        assert_eq!(tokenizer.count(&text).unwrap(), starts.len());
+        assert!(starts.is_sorted() && starts[4] == 17 && starts[5] == 19, "{:?}", &starts[..8]);
+    }
+
+    #[test]
+    fn pieces_are_cut_between_characters_and_leave_nothing_out() {
+        for unit in ["x", "é", "中", "🙂", " ", "🙂 ", "word 中 "] {
+            let text = unit.repeat(3 * PIECE / unit.len() + 1);
+            let joined = pieces(&text).map(|piece| &text[piece]).collect::<String>();
+            assert!(joined == text, "{unit:?}");
+        }
+    }
+}
