@@ -54,6 +54,11 @@ impl Cache {
         Self { generations: Mutex::default(), entry: size_of::<Key>() + dimensions * size_of::<f32>() }
     }
 
+    /// Vectors in one generation.
+    fn capacity(&self) -> usize {
+        (GENERATION / self.entry).max(1)
+    }
+
     /// What it holds and has done.
     pub fn counters(&self) -> Counters {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +85,7 @@ impl Cache {
     }
 
     fn add(&self, generations: &mut Generations, key: Key, vector: Arc<[f32]>) {
-        if generations.young.len() >= (GENERATION / self.entry).max(1) {
+        if generations.young.len() >= self.capacity() {
             generations.counters.evictions += generations.old.len() as u64;
             generations.old = take(&mut generations.young);
         }
@@ -94,7 +99,7 @@ mod tests {
     use super::*;
 
     fn small() -> Cache {
-        Cache { capacity: 4, ..Cache::new(1) }
+        Cache { entry: GENERATION / 4, ..Cache::new(1) }
     }
 
     fn put(cache: &Cache, number: u32) {
@@ -126,8 +131,8 @@ mod tests {
     #[test]
     fn sixteen_megabytes_of_vectors_are_kept() {
         let cache = Cache::new(384);
-        let bytes = 2 * cache.capacity * (384 * 4 + 32);
+        let bytes = 2 * cache.capacity() * (384 * 4 + 32);
         assert!((15 << 20..=16 << 20).contains(&bytes), "{bytes}");
-        assert_eq!(Cache::new(usize::MAX >> 8).capacity, 1);
+        assert_eq!(Cache::new(usize::MAX >> 8).capacity(), 1);
     }
 }

@@ -177,6 +177,36 @@ impl Index {
         Ok(())
     }
 
+    /// About `most` of the rows with codes that `hidden` lets through, spread evenly, and the one with the greatest rowid;
+    /// each with the fingerprint of its vector.
+    pub fn sample<S: Store>(
+        &self,
+        store: &mut S,
+        most: usize,
+        hidden: impl Fn(i64) -> bool,
+    ) -> Result<Vec<(i64, u32)>> {
+        let stride = (self.header.rows as usize / most.max(1)).max(1);
+        let (mut sample, mut last, mut met) = (Vec::new(), None, 0);
+        self.each_codes(store, |_, codes| {
+            let codes = match &codes {
+                Resident::Kept(codes) => codes.as_ref(),
+                Resident::Passing(codes) => codes,
+            };
+            let slots = (0..codes.slots()).filter_map(|slot| codes.slot(slot));
+            for row in slots.filter(|row| !hidden(row.rowid)) {
+                let known = (row.rowid, row.fingerprint);
+                last = last.max(Some(known));
+                if met % stride == 0 {
+                    sample.push(known);
+                }
+                met += 1;
+            }
+            Ok(())
+        })?;
+        sample.extend(last);
+        Ok(sample)
+    }
+
     fn keep(&self, entry: &Entry, codes: Codes) -> Resident {
         let (cache, size) = (CACHE.get(), codes.size());
         if !cache.has_room(size, budget()) {

@@ -10,6 +10,7 @@ use crate::metric::{Metric, Scorer};
 use crate::options::{IndexChoice, Options};
 use crate::scan::Rules;
 use crate::topk::Place;
+use crate::vector::shown;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// An index of a source's column that may answer searches.
@@ -44,9 +45,10 @@ pub fn chosen(source: &Source, options: &Options) -> Result<Option<String>> {
 
 fn named_but_absent(source: &Source, options: &Options) -> Result<Option<String>> {
     match &options.index {
-        IndexChoice::Named(name) => {
-            Err(Error::expected(format_args!("options.index to name an index of {}", source.describe_column()), name))
-        }
+        IndexChoice::Named(name) => Err(Error::expected(
+            format_args!("options.index to name an index of {}", source.describe_column()),
+            shown(name),
+        )),
         _ => Ok(None),
     }
 }
@@ -84,6 +86,9 @@ impl IndexReader {
             return Ok(None);
         }
         let changes = self.shelf.changes(&index, &mut self.rows, threads)?;
+        if is_stale(&self.shelf, &index) {
+            return Ok(None);
+        }
         let hidden = |rowid: &i64| changes.as_ref().is_some_and(|changes| changes.overlay.contains(*rowid));
         let new_strays = changes.as_ref().map_or(0, |changes| changes.strays.len());
         let old_strays = index.directory().strays.iter().filter(|rowid| !hidden(rowid)).count();

@@ -4,6 +4,7 @@ use super::args::{Value, ValueRef, vector};
 use super::connection::{Connection, Statement};
 use super::identifier::quoted;
 use super::source::Source;
+use crate::codec::fingerprint;
 use crate::error::{Error, Result};
 use crate::index::{Batch, Index, Overlay, Row, Rows, Store, Token};
 use crate::process::PerProcess;
@@ -177,6 +178,8 @@ impl Store for Shelf {
 pub struct TableRows {
     fetch: Statement,
     title: String,
+    /// The statement for the rows behind one that have a vector.
+    behind: String,
     /// Nothing renumbers the rows: one that is not there was deleted.
     is_stable: bool,
 }
@@ -194,7 +197,13 @@ impl TableRows {
             quoted(source.name())
         );
         let fetch = source.connection().prepare(&sql)?;
-        Ok(Self { fetch, title: source.describe_column(), is_stable: source.has_stable_rowids()? })
+        let behind = format!(
+            "SELECT t.{rowid} FROM {}.{} AS t WHERE t.{rowid} > ?1 AND t.{} IS NOT NULL",
+            quoted(source.schema()),
+            quoted(source.name()),
+            quoted(source.column())
+        );
+        Ok(Self { fetch, behind, title: source.describe_column(), is_stable: source.has_stable_rowids()? })
     }
 
     /// Gives up its locks until the next row.
@@ -275,8 +284,37 @@ impl Shelf {
         rows.release();
         changes.overlay.change(batch, &without, threads)?;
         changes.strays = Arc::new(strays);
+        if !rows.is_stable && self.is_renumbered(index, rows, &changes)? {
+            mark_stale(self, index);
+            return Ok(None);
+        }
         self.keep(index.header.generation, place, token, &changes);
         Ok(Some(changes))
+    }
+
+    /// Whether VACUUM, or a dump and restore, gave the rows of a table without INTEGER PRIMARY KEY other rowids, so that the
+    /// noted changes name the wrong ones.
+    ///
+    /// Rows are renumbered from 1 without gaps. Where the last row with a code is still where it was, so are all before it;
+    /// and whatever comes behind it has to be among the changes. A few more rows guard against equal vectors.
+    fn is_renumbered(&mut self, index: &Index, rows: &mut TableRows, changes: &Changes) -> Result<bool> {
+        const SAMPLE: usize = 8;
+        let sample = index.sample(self, SAMPLE, |rowid| changes.overlay.contains(rowid))?;
+        for (rowid, expected) in &sample {
+            let is_same = match rows.fetch(*rowid)? {
+                Row::Vector(vector) => fingerprint(&vector) == *expected,
+                Row::Gone | Row::Doubtful => false,
+            };
+            if !is_same {
+                return Ok(true);
+            }
+        }
+        rows.release();
+        let last = sample.last().map_or(i64::MIN, |(rowid, _)| *rowid);
+        let strays = &index.directory().strays;
+        let is_known = |rowid: i64| changes.overlay.contains(rowid) || strays.contains(&rowid);
+        let behind = self.connection.prepare(&rows.behind)?;
+        first_unknown(behind, last, is_known)
     }
 
     /// The longest beginning of the changes that is known already, and where it ends.
@@ -304,6 +342,17 @@ impl Shelf {
         }
         kept.push(Kept { scope: self.scope, generation, place, token, changes: changes.clone() });
     }
+}
+
+/// Whether one of the rows behind this one is not known.
+fn first_unknown(mut behind: Statement, last: i64, is_known: impl Fn(i64) -> bool) -> Result<bool> {
+    behind.bind(1, ValueRef::Integer(last))?;
+    while behind.step()? {
+        if !is_known(behind.integer(0)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// An index in one state, by its scope and generation.
