@@ -4,7 +4,7 @@ use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
 use super::embedding::named;
 use super::planner::{Arguments, Planner, Signature, called};
-use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
+use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::error::Result;
 use crate::plan::Plan;
 
@@ -16,7 +16,7 @@ const SIGNATURE: Signature =
 
 impl Table for Chunk {
     const NAME: &'static str = "chunk";
-    type Cursor = Reader;
+    type Cursor = Listed<Whole>;
 
     fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         let schema = "CREATE TABLE x(seq INTEGER, start INTEGER, stop INTEGER, text TEXT, \
@@ -38,19 +38,18 @@ impl Table for Chunk {
         Ok(Choice::Plan(planner.hand_over().number()))
     }
 
-    fn open(&self) -> Result<Reader> {
-        Ok(Reader { arguments: Vec::new(), chunks: Vec::new(), at: 0 })
+    fn open(&self) -> Result<Listed<Whole>> {
+        Ok(Listed::new(Whole { arguments: Vec::new() }))
     }
 }
 
-/// One text, cut.
-pub struct Reader {
+/// A text that is cut, with what it is cut by.
+pub struct Whole {
     arguments: Vec<Value>,
-    chunks: Vec<Part>,
-    at: usize,
 }
 
-struct Part {
+/// A part of the text.
+pub struct Part {
     start: usize,
     stop: usize,
     text: String,
@@ -72,36 +71,23 @@ fn cut(arguments: &[ValueRef<'_>]) -> Result<Vec<Part>> {
     Ok(chunks.iter().map(|chunk| Part { start: chunk.start, stop: chunk.stop, text: chunk.text.to_owned() }).collect())
 }
 
-impl Cursor for Reader {
-    fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
+impl Listing for Whole {
+    type Row = Part;
+
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Part>> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        self.chunks = cut(&given)?;
+        let parts = cut(&given)?;
         self.arguments = given.into_iter().map(ValueRef::to_owned).collect();
-        self.at = 0;
-        Ok(())
+        Ok(parts)
     }
 
-    fn advance(&mut self) -> Result<()> {
-        self.at += 1;
-        Ok(())
-    }
-
-    fn at_end(&self) -> bool {
-        self.at >= self.chunks.len()
-    }
-
-    fn column(&mut self, column: usize) -> Result<Value> {
-        let Some(part) = self.chunks.get(self.at) else { return Ok(Value::Null) };
-        Ok(match column {
-            0 => Value::Integer(self.at as i64 + 1),
+    fn column(&self, part: &Part, at: usize, column: usize) -> Value {
+        match column {
+            0 => Value::Integer(at as i64 + 1),
             1 => Value::Integer(part.start as i64),
             2 => Value::Integer(part.stop as i64),
             3 => Value::from(part.text.as_str()),
             _ => self.arguments.get(column - 4).cloned().unwrap_or(Value::Null),
-        })
-    }
-
-    fn rowid(&self) -> Result<i64> {
-        Ok(self.at as i64 + 1)
+        }
     }
 }

@@ -2,22 +2,16 @@
 
 use super::args::{Args, Value};
 use super::connection::Connection;
-use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
-use crate::embed::{Listing, models};
+use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::embed;
 use crate::error::Result;
 
 /// The table.
 pub struct FafcasModels;
 
-/// One reading of the folder of models.
-pub struct Reader {
-    models: Vec<Listing>,
-    at: usize,
-}
-
 impl Table for FafcasModels {
     const NAME: &'static str = "fafcas_models";
-    type Cursor = Reader;
+    type Cursor = Listed<Models>;
 
     fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         let schema =
@@ -30,40 +24,29 @@ impl Table for FafcasModels {
         Ok(Choice::Plan(0))
     }
 
-    fn open(&self) -> Result<Reader> {
-        Ok(Reader { models: Vec::new(), at: 0 })
+    fn open(&self) -> Result<Listed<Models>> {
+        Ok(Listed::new(Models))
     }
 }
 
-impl Cursor for Reader {
-    fn filter(&mut self, _: i32, _: Args<'_>) -> Result<()> {
-        self.models = models()?;
-        self.at = 0;
-        Ok(())
+/// The folder of models, read.
+pub struct Models;
+
+impl Listing for Models {
+    type Row = embed::Listing;
+
+    fn list(&mut self, _: i32, _: Args<'_>) -> Result<Vec<embed::Listing>> {
+        embed::models()
     }
 
-    fn advance(&mut self) -> Result<()> {
-        self.at += 1;
-        Ok(())
-    }
-
-    fn at_end(&self) -> bool {
-        self.at >= self.models.len()
-    }
-
-    fn column(&mut self, column: usize) -> Result<Value> {
-        let Some(model) = self.models.get(self.at) else { return Ok(Value::Null) };
+    fn column(&self, model: &embed::Listing, _: usize, column: usize) -> Value {
         let number = |number: Option<u64>| number.map_or(Value::Null, |number| Value::Integer(number as i64));
-        Ok(match column {
+        match column {
             0 => Value::from(model.name.as_str()),
             1 => number(model.dimensions),
             2 => number(model.max_tokens.map(|tokens| tokens as u64)),
             3 => model.fingerprint.as_deref().map_or(Value::Null, Value::from),
             _ => Value::Integer(model.loaded.into()),
-        })
-    }
-
-    fn rowid(&self) -> Result<i64> {
-        Ok(self.at as i64 + 1)
+        }
     }
 }

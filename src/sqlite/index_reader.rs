@@ -5,7 +5,7 @@ use super::source::Source;
 use super::triggers::tracked;
 use crate::config;
 use crate::error::{Error, Result};
-use crate::index::{self, Opened, Outcome, Request, Stats};
+use crate::index::{self, Opened, Outcome, Overlay, Request, Stats};
 use crate::metric::{Metric, Scorer};
 use crate::options::{IndexChoice, Options};
 use crate::scan::Rules;
@@ -110,17 +110,10 @@ impl IndexReader {
         let mut stats = Stats::default();
         let outcome = index.search(&mut self.shelf, &request, &mut self.rows, &mut stats);
         self.rows.release();
-        let entry = &source.stats;
-        entry.candidates.fetch_add(stats.candidates, Relaxed);
-        entry.rescored.fetch_add(stats.fetched, Relaxed);
-        entry.pending.store(overlay.map_or(0, |overlay| overlay.len() as u64), Relaxed);
-        let cache = index::cache_counts();
-        entry.cache_bytes.store(cache.bytes as u64, Relaxed);
-        entry.cache_hits.store(cache.hits, Relaxed);
-        entry.cache_evictions.store(cache.evictions, Relaxed);
+        count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             Outcome::Found(places) => {
-                entry.bad.fetch_add(stats.bad + (new_strays + old_strays) as u64, Relaxed);
+                source.stats.bad.fetch_add(stats.bad + (new_strays + old_strays) as u64, Relaxed);
                 Ok(Some(places))
             }
             Outcome::Unfit => Ok(None),
@@ -130,4 +123,16 @@ impl IndexReader {
             }
         }
     }
+}
+
+/// Adds what a search did to what is counted of its column.
+fn count(source: &Source, stats: &Stats, pending: usize) {
+    let entry = &source.stats;
+    entry.candidates.fetch_add(stats.candidates, Relaxed);
+    entry.rescored.fetch_add(stats.fetched, Relaxed);
+    entry.pending.store(pending as u64, Relaxed);
+    let cache = index::cache_counts();
+    entry.cache_bytes.store(cache.bytes as u64, Relaxed);
+    entry.cache_hits.store(cache.hits, Relaxed);
+    entry.cache_evictions.store(cache.evictions, Relaxed);
 }

@@ -9,7 +9,7 @@ use super::identifier::{Path, paths, quoted, single};
 use super::shelf::{Shelf, TableRows, is_stale};
 use super::source::{Conditions, Source};
 use super::triggers::{EVENTS, Tracked, of_index};
-use super::vtab::{Change, Choice, Cursor, Declaration, IndexInfo, Risk, Table, Writable};
+use super::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::index::{self, Builder, Index, Mean, Opened};
@@ -20,6 +20,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// One index.
+#[derive(Clone)]
 pub struct VecIndex {
     connection: Connection,
     schema: String,
@@ -324,7 +325,7 @@ fn mean(source: &mut Source, everything: &Conditions, stray: Stray) -> Result<Me
 
 impl Table for VecIndex {
     const NAME: &'static str = "vec_index";
-    type Cursor = Reader;
+    type Cursor = Listed<Properties>;
 
     fn connect(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
         let index = Self::new(connection, arguments)?;
@@ -337,48 +338,27 @@ impl Table for VecIndex {
         Ok(Choice::Plan(0))
     }
 
-    fn open(&self) -> Result<Reader> {
-        let Self { connection, schema, name, table, column } = self;
-        let (schema, name, table, column) = (schema.clone(), name.clone(), table.clone(), column.clone());
-        let index = Self { connection: *connection, schema, name, table, column };
-        Ok(Reader { index, properties: Vec::new(), at: 0 })
+    fn open(&self) -> Result<Listed<Properties>> {
+        Ok(Listed::new(Properties(self.clone())))
     }
 }
 
-/// One reading of an index's properties.
-pub struct Reader {
-    index: VecIndex,
-    properties: Vec<(&'static str, Value)>,
-    at: usize,
-}
+/// What SELECT from an index gives.
+pub struct Properties(VecIndex);
 
-impl Cursor for Reader {
-    fn filter(&mut self, _: i32, _: Args<'_>) -> Result<()> {
-        self.properties = self.index.properties()?;
-        self.at = 0;
-        Ok(())
+impl Listing for Properties {
+    type Row = (&'static str, Value);
+
+    fn list(&mut self, _: i32, _: Args<'_>) -> Result<Vec<Self::Row>> {
+        self.0.properties()
     }
 
-    fn advance(&mut self) -> Result<()> {
-        self.at += 1;
-        Ok(())
-    }
-
-    fn at_end(&self) -> bool {
-        self.at >= self.properties.len()
-    }
-
-    fn column(&mut self, column: usize) -> Result<Value> {
-        let Some((property, value)) = self.properties.get(self.at) else { return Ok(Value::Null) };
-        Ok(match column {
+    fn column(&self, (property, value): &Self::Row, _: usize, column: usize) -> Value {
+        match column {
             0 => Value::from(*property),
             1 => value.clone(),
             _ => Value::Null,
-        })
-    }
-
-    fn rowid(&self) -> Result<i64> {
-        Ok(self.at as i64 + 1)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::args::{Args, Value};
 use super::connection::Connection;
-use super::vtab::{Change, Choice, Cursor, Declaration, IndexInfo, Risk, Table, Writable};
+use super::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use crate::error::{Error, Result};
 use crate::stats::{self, Entry};
 use std::sync::Arc;
@@ -10,12 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The table.
 pub struct VecStats;
-
-/// One reading of all entries.
-pub struct Reader {
-    rows: Vec<((String, String), Arc<Entry>)>,
-    at: usize,
-}
 
 type Measure = (&'static str, fn(&Entry) -> Value);
 
@@ -48,7 +42,7 @@ const MEASURES: [Measure; 15] = [
 
 impl Table for VecStats {
     const NAME: &'static str = "vec_stats";
-    type Cursor = Reader;
+    type Cursor = Listed<Entries>;
 
     fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         let measures = MEASURES.map(|(column, _)| column).join(", ");
@@ -61,38 +55,31 @@ impl Table for VecStats {
         Ok(Choice::Plan(0))
     }
 
-    fn open(&self) -> Result<Reader> {
-        Ok(Reader { rows: Vec::new(), at: 0 })
+    fn open(&self) -> Result<Listed<Entries>> {
+        Ok(Listed::new(Entries))
     }
 }
 
-impl Cursor for Reader {
-    fn filter(&mut self, _: i32, _: Args<'_>) -> Result<()> {
-        self.rows = stats::all();
-        self.at = 0;
-        Ok(())
+/// All entries, read.
+pub struct Entries;
+
+impl Listing for Entries {
+    type Row = ((String, String), Arc<Entry>);
+
+    fn list(&mut self, _: i32, _: Args<'_>) -> Result<Vec<Self::Row>> {
+        Ok(stats::all())
     }
 
-    fn advance(&mut self) -> Result<()> {
-        self.at += 1;
-        Ok(())
-    }
-
-    fn at_end(&self) -> bool {
-        self.at >= self.rows.len()
-    }
-
-    fn column(&mut self, column: usize) -> Result<Value> {
-        let Some(((source, name), entry)) = self.rows.get(self.at) else { return Ok(Value::Null) };
-        Ok(match column {
+    fn column(&self, ((source, name), entry): &Self::Row, _: usize, column: usize) -> Value {
+        match column {
             0 => Value::from(source.as_str()),
             1 => Value::from(name.as_str()),
             _ => MEASURES.get(column - 2).map_or(Value::Null, |(_, measure)| measure(entry)),
-        })
+        }
     }
 
-    fn rowid(&self) -> Result<i64> {
-        Ok(self.rows.get(self.at).map_or(0, |(_, entry)| entry.id as i64))
+    fn rowid(&self, (_, entry): &Self::Row, _: usize) -> i64 {
+        entry.id as i64
     }
 }
 

@@ -43,6 +43,59 @@ pub trait Cursor {
     fn rowid(&self) -> Result<i64>;
 }
 
+/// A read whose rows are all there at once. [`Listed`] makes a cursor of it.
+pub trait Listing {
+    /// What is kept of a row.
+    type Row;
+    /// All rows.
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Self::Row>>;
+    /// A column of a row; `at` is the row's place in the list.
+    fn column(&self, row: &Self::Row, at: usize, column: usize) -> Value;
+    /// The row's identity.
+    fn rowid(&self, _row: &Self::Row, at: usize) -> i64 {
+        at as i64 + 1
+    }
+}
+
+/// A cursor over a listing.
+pub struct Listed<L: Listing> {
+    listing: L,
+    rows: Vec<L::Row>,
+    at: usize,
+}
+
+impl<L: Listing> Listed<L> {
+    /// Nothing listed yet.
+    pub fn new(listing: L) -> Self {
+        Self { listing, rows: Vec::new(), at: 0 }
+    }
+}
+
+impl<L: Listing> Cursor for Listed<L> {
+    fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
+        self.rows = self.listing.list(plan, arguments)?;
+        self.at = 0;
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.at += 1;
+        Ok(())
+    }
+
+    fn at_end(&self) -> bool {
+        self.at >= self.rows.len()
+    }
+
+    fn column(&mut self, column: usize) -> Result<Value> {
+        Ok(self.rows.get(self.at).map_or(Value::Null, |row| self.listing.column(row, self.at, column)))
+    }
+
+    fn rowid(&self) -> Result<i64> {
+        Ok(self.rows.get(self.at).map_or(0, |row| self.listing.rowid(row, self.at)))
+    }
+}
+
 /// A virtual table that can be written, and what it may keep in the database.
 pub trait Writable: Table {
     /// CREATE VIRTUAL TABLE, as far as it differs from attaching to one that exists.
