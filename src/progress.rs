@@ -24,21 +24,11 @@ impl Progress {
         Self { bar }
     }
 
-    /// Whether a bar is drawn.
-    pub fn is_shown(&self) -> bool {
-        self.bar.is_some()
-    }
-
-    /// So many more steps are done.
-    pub fn inc(&self, steps: u64) {
+    /// So many steps are done.
+    pub fn set(&self, steps: u64) {
         if let Some(bar) = &self.bar {
-            bar.inc(steps);
+            bar.set_position(steps);
         }
-    }
-
-    /// All is done, or nothing more will be.
-    pub fn finish(self) {
-        drop(self);
     }
 }
 

@@ -6,18 +6,13 @@
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::mem::take;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of vectors in one generation.
 const GENERATION: usize = 8 << 20;
 
-static HITS: AtomicU64 = AtomicU64::new(0);
-static MISSES: AtomicU64 = AtomicU64::new(0);
-static EVICTIONS: AtomicU64 = AtomicU64::new(0);
-
-/// What the caches of all models of this process have done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the cache of a model holds and has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Texts whose vector was there.
     pub hits: u64,
@@ -25,12 +20,8 @@ pub struct Counters {
     pub misses: u64,
     /// Vectors that made room for others.
     pub evictions: u64,
-}
-
-/// The counters of this process.
-pub fn counters() -> Counters {
-    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    Counters { hits: read(&HITS), misses: read(&MISSES), evictions: read(&EVICTIONS) }
+    /// Bytes of the vectors and keys that are there.
+    pub bytes: u64,
 }
 
 /// A text by its SHA-256: nobody can make two texts that share a vector.
@@ -47,20 +38,32 @@ type Vectors = HashMap<Key, Arc<[f32]>>;
 struct Generations {
     young: Vectors,
     old: Vectors,
+    counters: Counters,
 }
 
 /// The cache of one model.
 pub struct Cache {
     generations: Mutex<Generations>,
-    /// Vectors in one generation.
-    capacity: usize,
+    /// Bytes of a vector and its key.
+    entry: usize,
 }
 
 impl Cache {
     /// A cache of vectors of so many dimensions.
     pub fn new(dimensions: usize) -> Self {
-        let bytes = size_of::<Key>() + dimensions * size_of::<f32>();
-        Self { generations: Mutex::default(), capacity: (GENERATION / bytes).max(1) }
+        Self { generations: Mutex::default(), entry: size_of::<Key>() + dimensions * size_of::<f32>() }
+    }
+
+    /// Vectors in one generation.
+    fn capacity(&self) -> usize {
+        (GENERATION / self.entry).max(1)
+    }
+
+    /// What it holds and has done.
+    pub fn counters(&self) -> Counters {
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let vectors = generations.young.len() + generations.old.len();
+        Counters { bytes: (vectors * self.entry) as u64, ..generations.counters }
     }
 
     /// The vector of this text, if it is here.
@@ -70,8 +73,8 @@ impl Cache {
             Some(vector) => Some(Arc::clone(vector)),
             None => generations.old.remove(key).inspect(|vector| self.add(&mut generations, *key, Arc::clone(vector))),
         };
-        let counter = if found.is_some() { &HITS } else { &MISSES };
-        counter.fetch_add(1, Ordering::Relaxed);
+        let counters = &mut generations.counters;
+        *(if found.is_some() { &mut counters.hits } else { &mut counters.misses }) += 1;
         found
     }
 
@@ -82,8 +85,8 @@ impl Cache {
     }
 
     fn add(&self, generations: &mut Generations, key: Key, vector: Arc<[f32]>) {
-        if generations.young.len() >= self.capacity {
-            EVICTIONS.fetch_add(generations.old.len() as u64, Ordering::Relaxed);
+        if generations.young.len() >= self.capacity() {
+            generations.counters.evictions += generations.old.len() as u64;
             generations.old = take(&mut generations.young);
         }
         generations.young.insert(key, vector);
@@ -96,7 +99,7 @@ mod tests {
     use super::*;
 
     fn small() -> Cache {
-        Cache { capacity: 4, ..Cache::new(1) }
+        Cache { entry: GENERATION / 4, ..Cache::new(1) }
     }
 
     fn put(cache: &Cache, number: u32) {
@@ -128,8 +131,8 @@ mod tests {
     #[test]
     fn sixteen_megabytes_of_vectors_are_kept() {
         let cache = Cache::new(384);
-        let bytes = 2 * cache.capacity * (384 * 4 + 32);
+        let bytes = 2 * cache.capacity() * (384 * 4 + 32);
         assert!((15 << 20..=16 << 20).contains(&bytes), "{bytes}");
-        assert_eq!(Cache::new(usize::MAX >> 8).capacity, 1);
+        assert_eq!(Cache::new(usize::MAX >> 8).capacity(), 1);
     }
 }

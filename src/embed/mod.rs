@@ -15,7 +15,7 @@ mod settings;
 mod share;
 mod tokenize;
 
-pub use cache::{Counters, counters};
+pub use cache::Counters;
 pub use chunk::Chunk;
 pub use model::Model;
 pub use places::{Places, configure};

@@ -1,6 +1,6 @@
 //! A model: its folder read and checked, its sessions, and the vectors of recent texts.
 
-use super::cache::{self, Cache};
+use super::cache::{self, Cache, Counters};
 use super::chunk::{self, Chunk};
 use super::folder::Folder;
 use super::session::Session;
@@ -77,6 +77,11 @@ impl Model {
     /// The most tokens it sees of a text, special ones included.
     pub fn max_tokens(&self) -> usize {
         self.folder.settings.max_tokens
+    }
+
+    /// What its cache of recent texts holds and has done.
+    pub fn cache(&self) -> Counters {
+        self.cache.counters()
     }
 
     /// SHA-256, in hexadecimal, of all that decides its vectors: model, tokenizer and settings. The first call reads the

@@ -1,0 +1,64 @@
+-- What an index named NAME on a table keeps in the database, and the layout of its BLOBs.
+--
+-- Plain tables, so that every SQLite opens the file and a program without the library can write to the indexed table.
+-- All numbers are little-endian; all floats are IEEE 754; reserved bytes are zero and checked.
+-- A format change takes a new format number. A reader that meets a greater one than it knows answers by scanning.
+
+-- The index itself. Written only when it is built or merged, never by a search.
+CREATE TABLE "NAME_blocks" (
+    id   INTEGER PRIMARY KEY,   -- 0 header, 1 directory, 2n codes of block n, 2n+1 fine codes of block n; n from 1
+    data BLOB NOT NULL
+);
+
+-- Rows that changed since. Appended to by triggers in plain SQL, whose shape and this table's never change: libraries
+-- of any age, and none, must be able to write. No key and no UNIQUE, so that an insert cannot fail.
+CREATE TABLE "NAME_pending" (
+    rid,                        -- rowid of a row that was inserted, deleted or changed
+    token                       -- random()
+);
+
+-- FRAME: the first 64 bytes of every BLOB in NAME_blocks
+--    0   8  magic 'fafcasix'
+--    8   2  format number: 1
+--   10   2  kind: 1 header, 2 directory, 3 codes, 4 fine codes
+--   12   4  CRC-32C of the BLOB without these four bytes
+--   16  16  token: random, fresh at every write. Equal tokens mean equal content; caches rest on it.
+--           The directory has the header's token; both BLOBs of a block have the block's.
+--   32   4  block number, 0 for header and directory
+--   36  28  reserved
+--
+-- HEADER
+--   64   4  dimensions d; 0 while no vector has been seen
+--   68   4  slots of a full block: a multiple of 64
+--   72   8  seed of the rotation
+--   80   8  rows the centre was taken from
+--   88   8  rows in blocks
+--   96   8  strays: rows that have something other than d floats
+--  104   4  blocks
+--  108  20  reserved
+--
+-- DIRECTORY
+--   64     4·d  centre: d floats
+--    …      24  for each block: token (16), rows (4), slots (4)
+--    …       8  for each stray: its rowid
+--
+-- CODES of a block of s slots, a multiple of 64. Rows take any slots. In a free slot every number is zero, and the offset
+-- is minus infinity.
+--   64          for each group of 64 slots:
+--       64·⌈d/8⌉  the codes, transposed: byte 0 of each of the 64, byte 1 of each, and so on. A byte has the signs of
+--                 eight coordinates, the first in its lowest bit, 1 for plus; bits beyond d are zero
+--            256  scale of each of the 64, as float; then error; then offset
+--            256
+--            256
+--    …     8·s  rowids
+--    …     4·s  fingerprints: CRC-32C of the vector's bytes
+--
+-- FINE CODES of the same slots
+--   64          for each slot:
+--          4    scale, as float
+--          4    error
+--      ⌈d/2⌉    the code: two coordinates a byte, the even one in the lower half; a half beyond d is zero
+--
+-- What the numbers mean: the vector less the centre, rotated, is close to scale · (signs) and closer to
+-- scale · (fine code - 7.5); error is the length of the difference; offset is the product of centre and vector - centre.
+-- src/codec/README.md has the rotation and the rest of the arithmetic, which is part of the format.

@@ -1,0 +1,273 @@
+//! A query made ready for the codes of one space: look-up tables, and the formula from sums to scores with their errors.
+
+use super::one_bit;
+use super::space::{Space, dot};
+use crate::kernels::codes::{Bounds, Codes, Factors, Formula, GROUP, TELLABLE};
+use crate::kernels::{self, F32Le};
+use crate::metric::Metric;
+
+/// How many deviations an estimate may be off before a row is missed: one in 30,000 is, on one side of a Gaussian.
+pub const SIGMAS: f64 = 4.0;
+
+/// The greatest magnitude of a coordinate of the query against 1-bit codes. Four of them fit in a table's entry, and the
+/// rounding to so many steps adds a thousandth to the error.
+const ONE_BIT_STEPS: f32 = 31.0;
+const FOUR_BIT_STEPS: f32 = 127.0;
+
+/// What rounding in f32 does to a score, relative to the largest of its terms: here, in the rotation, and in the true
+/// score, whose sum over up to 65,536 products is the worst of them.
+const SLACK: f64 = 1.0 / (1 << 18) as f64;
+
+/// A query, ready for codes.
+///
+/// *Keys* stand for scores here: numbers that are larger where scores are, but cheaper to estimate. A key is the product
+/// over the query's length for dot, the cosine itself, and the squared distance with a minus for l2.
+#[derive(Debug, Clone)]
+pub struct Query {
+    metric: Metric,
+    /// Length of the query as given.
+    length: f64,
+    formula: Formula,
+    tables: Vec<[u8; 16]>,
+    fine: Fine,
+    codes: &'static Codes,
+}
+
+#[derive(Debug, Clone)]
+struct Fine {
+    /// The rotated query's coordinates at even and at odd positions, in steps.
+    even: Vec<i8>,
+    odd: Vec<i8>,
+    step: f64,
+    /// What the middle of the code's range, 7.5 in every coordinate, contributes.
+    middle: f64,
+    /// Like the formula's, for this rounding of the query.
+    rounding: f64,
+}
+
+/// Where a key lies: not below `lower` nor above `upper`, but for the chance that [`SIGMAS`] leaves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    /// The estimate less its error.
+    pub lower: f32,
+    /// The estimate and its error.
+    pub upper: f32,
+}
+
+impl Interval {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self { lower: f32::NEG_INFINITY, upper: f32::INFINITY };
+
+    /// Around an estimate; unknown where it is not a number.
+    pub fn around(estimate: f32, error: f32) -> Self {
+        let (lower, upper) = (estimate - error, estimate + error);
+        if lower.is_finite() && upper.is_finite() { Self { lower, upper } } else { Self::UNKNOWN }
+    }
+}
+
+/// A query seen from the centre: `product(query, vector) = constant + weight · offset + residual · vector's residual`.
+struct Seen {
+    residual: Vec<f32>,
+    constant: f64,
+    constant_size: f64,
+    offset_weight: f64,
+}
+
+impl Query {
+    /// `None` for a query that codes cannot bound: of the metric l1, zero, or with sums beyond f32's range.
+    ///
+    /// `query` has the dimensions of the space.
+    pub fn new(space: &Space, metric: Metric, query: &[F32Le]) -> Option<Self> {
+        let query: Vec<f32> = query.iter().map(|x| x.get()).collect();
+        let length = dot(&query, &query).sqrt();
+        let mut seen = match metric {
+            Metric::Dot | Metric::Cosine => from_centre_line(space, &query, length),
+            Metric::L2 => from_centre(space, &query),
+            Metric::L1 => return None,
+        };
+        space.rotate(&mut seen.residual);
+        let reach = dot(&seen.residual, &seen.residual).sqrt();
+        let told = (reach as f32).is_finite() && (seen.constant_size as f32).is_finite();
+        if !told || length == 0.0 && metric != Metric::L2 {
+            return None;
+        }
+        Some(Self::ready(space, metric, length, &seen, reach))
+    }
+
+    fn ready(space: &Space, metric: Metric, length: f64, seen: &Seen, reach: f64) -> Self {
+        let dimensions = seen.residual.len() as f64;
+        let weight = if metric == Metric::L2 { 2.0 } else { 1.0 };
+        let coarse = Rounded::new(&seen.residual, ONE_BIT_STEPS);
+        let fine = Rounded::new(&seen.residual, FOUR_BIT_STEPS);
+        let chance = Chance::new(dimensions);
+        let magnitudes: f64 = coarse.steps.iter().map(|step| f64::from(step.abs())).sum();
+        let centre = dot(space.centre(), space.centre());
+        let formula = Formula {
+            dimensions: dimensions as f32,
+            constant: seen.constant as f32,
+            constant_size: seen.constant_size as f32,
+            offset_weight: seen.offset_weight as f32,
+            square_weight: if metric == Metric::L2 { 1.0 } else { 0.0 },
+            step: (weight * 2.0 * coarse.step) as f32,
+            base: (weight * -coarse.step * magnitudes) as f32,
+            // A little more, as the formula goes on to take the root of a difference of nearly equal numbers.
+            spread: (weight * reach * chance.error * (1.0 + SLACK)) as f32,
+            chance: chance.narrowing as f32,
+            rounding: (weight * coarse.error * dimensions.sqrt() * chance.error) as f32,
+            reach: (weight * reach * dimensions.sqrt()) as f32,
+            slack: SLACK as f32,
+            centre: (metric == Metric::Cosine).then_some(centre as f32),
+        };
+        let tables = tables(&coarse.steps);
+        let fine = Fine::new(&fine, weight, chance.error);
+        Self { metric, length, formula, tables, fine, codes: &kernels::table().codes }
+    }
+
+    /// The key of a score, rounded down: a vector whose key is certainly less has a lesser score.
+    pub fn key(&self, score: f64) -> f32 {
+        let key = match self.metric {
+            Metric::Dot => score / self.length,
+            // No distance is below 0.
+            Metric::L2 => -score.min(0.0).powi(2),
+            Metric::Cosine | Metric::L1 => score,
+        };
+        let rounded = key as f32;
+        if f64::from(rounded) > key { rounded.next_down() } else { rounded }
+    }
+
+    /// Estimates the keys of a group. Gives a bit for each vector whose key could reach `threshold`.
+    #[inline]
+    pub fn estimate(&self, group: Group<'_>, threshold: f32, bounds: &mut Bounds) -> u64 {
+        let mut sums = [0; GROUP];
+        (self.codes.sum_u1)(&self.tables, group.codes, &mut sums);
+        (self.codes.estimate)(&self.formula, &sums, group.factors, threshold, bounds)
+    }
+
+    /// Where a key lies by the vector's 4-bit code, whose own two factors are given, and its 1-bit code's.
+    pub fn look(&self, nibbles: &[u8], fine: [f32; 2], coarse: [f32; 3]) -> Interval {
+        let [scale, error] = fine.map(f64::from);
+        let [coarse_scale, coarse_error, offset] = coarse.map(f64::from);
+        let f = &self.formula;
+        let largest = f64::from(f.dimensions) * coarse_scale * coarse_scale;
+        let square = largest - coarse_error * coarse_error;
+        let sum = f64::from((self.codes.dot_u4)(nibbles, &self.fine.even, &self.fine.odd));
+        let product = scale * (self.fine.step * sum - self.fine.middle);
+        let doubt = f64::from(f.chance) * error * error / square.max(f64::MIN_POSITIVE);
+        let (spread, rounding) = (error * f64::from(f.spread), (square + error * error).sqrt() * self.fine.rounding);
+        let variance = spread * spread * (1.0 + doubt) - doubt * product * product;
+        let (offset, square_weight) = (f64::from(f.offset_weight) * offset, f64::from(f.square_weight));
+        let size =
+            f64::from(f.constant_size) + offset.abs() + square_weight * largest + coarse_scale * f64::from(f.reach);
+        let estimate = f64::from(f.constant) + offset - square_weight * square + product / (1.0 + doubt);
+        let error = (variance.max(0.0) + rounding * rounding).sqrt() / (1.0 + doubt) + SLACK * size;
+        match f.centre {
+            None => Interval::around(estimate as f32, error as f32),
+            Some(centre) => over_length(estimate, error, f64::from(centre), f64::from(coarse[2]), square),
+        }
+    }
+}
+
+/// For the cosine: both over the vector's length, where that can be told from numbers so much larger.
+fn over_length(estimate: f64, error: f64, centre: f64, offset: f64, square: f64) -> Interval {
+    let length = centre + 2.0 * offset + square;
+    if length > f64::from(TELLABLE) * (centre + square) {
+        let length = length.sqrt();
+        Interval::around((estimate / length) as f32, (error / length) as f32 + TELLABLE / 4.0)
+    } else {
+        Interval::UNKNOWN
+    }
+}
+
+/// A group of 1-bit codes as it lies in a block.
+#[derive(Debug, Clone, Copy)]
+pub struct Group<'a> {
+    /// Transposed: byte 0 of each of the vectors, byte 1 of each, and so on.
+    pub codes: &'a [[u8; GROUP]],
+    /// What goes with the codes.
+    pub factors: &'a Factors,
+}
+
+/// For products: the query at unit length, less its part along the centre, which the offset knows exactly.
+fn from_centre_line(space: &Space, query: &[f32], length: f64) -> Seen {
+    let centre = space.centre();
+    let square = dot(centre, centre);
+    let along = dot(query, centre) / length;
+    let share = if square > 0.0 { along / square } else { 0.0 };
+    let residual =
+        query.iter().zip(centre).map(|(x, centre)| (f64::from(*x) / length - share * f64::from(*centre)) as f32);
+    Seen { residual: residual.collect(), constant: along, constant_size: square.sqrt(), offset_weight: share }
+}
+
+/// For distances: the query as a vector is seen.
+fn from_centre(space: &Space, query: &[f32]) -> Seen {
+    let residual: Vec<f32> = query.iter().zip(space.centre()).map(|(x, centre)| x - centre).collect();
+    let square = dot(&residual, &residual);
+    Seen { residual, constant: -square, constant_size: square, offset_weight: 0.0 }
+}
+
+/// How much of an error's length counts, by the number of dimensions.
+struct Chance {
+    error: f64,
+    /// Errors are at a right angle to the vector, so the nearer it is to the query, the less of them can show.
+    narrowing: f64,
+}
+
+impl Chance {
+    fn new(dimensions: f64) -> Self {
+        let error = SIGMAS / (dimensions - 1.0).max(1.0).sqrt();
+        if error < 1.0 {
+            return Self { error, narrowing: error * error };
+        }
+        // With few dimensions a deviation says nothing, but an error is never longer than itself. There are two, the
+        // code's and that of rounding the query, and the root of the sum of squares is theirs for certain times √2.
+        Self { error: std::f64::consts::SQRT_2, narrowing: 0.0 }
+    }
+}
+
+/// Coordinates in whole steps.
+struct Rounded {
+    steps: Vec<i8>,
+    step: f64,
+    /// The length of what rounding changed.
+    error: f64,
+}
+
+impl Rounded {
+    fn new(vector: &[f32], most: f32) -> Self {
+        let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+        let step = f64::from(largest / most);
+        let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+        let steps: Vec<i8> = vector.iter().map(|x| (f64::from(*x) * inverse).round() as i8).collect();
+        let lost = |(x, steps): (&f32, &i8)| (f64::from(*x) - step * f64::from(*steps)).powi(2);
+        let error = vector.iter().zip(&steps).map(lost).sum::<f64>().sqrt();
+        Self { steps, step, error }
+    }
+}
+
+impl Fine {
+    fn new(query: &Rounded, weight: f64, chance: f64) -> Self {
+        let half =
+            |odd: usize| -> Vec<i8> { query.steps.chunks(2).map(|pair| pair.get(odd).copied().unwrap_or(0)).collect() };
+        let sum: f64 = query.steps.iter().map(|step| f64::from(*step)).sum();
+        Self {
+            even: half(0),
+            odd: half(1),
+            step: weight * query.step,
+            middle: weight * query.step * 7.5 * sum,
+            rounding: weight * query.error * chance,
+        }
+    }
+}
+
+/// For four coordinates each, what a code contributes where its signs agree with the query's: the magnitudes. A product
+/// of signs is twice that, less all magnitudes.
+fn tables(steps: &[i8]) -> Vec<[u8; 16]> {
+    let mut tables = vec![[0; 16]; 2 * one_bit::bytes(steps.len())];
+    for (table, steps) in tables.iter_mut().zip(steps.chunks(4)) {
+        for (code, entry) in table.iter_mut().enumerate() {
+            let agrees = |(i, step): (usize, &i8)| ((code >> i) & 1 == 1) == (*step >= 0);
+            *entry = steps.iter().enumerate().filter(|at| agrees(*at)).map(|(_, step)| step.unsigned_abs()).sum();
+        }
+    }
+    tables
+}

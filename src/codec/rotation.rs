@@ -1,0 +1,173 @@
+//! A random rotation that costs a few additions per coordinate: sign flips and Walsh-Hadamard transforms, in rounds.
+//!
+//! The transform needs a power of two. For other dimensions it takes turns on the first and on the last so many
+//! coordinates, and each round ends with the two halves of the vector mixed, pair by pair: `d` coordinates in, `d` out,
+//! and lengths are kept. Everything is plain f32 arithmetic in a fixed order, so every machine gets the same bits.
+
+/// Enough that one coordinate spreads over all of them, and that no direction stays special.
+const ROUNDS: usize = 4;
+
+/// A rotation of vectors of one length.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// For each round, 1 or -1 for each coordinate.
+    signs: Vec<Vec<f32>>,
+    /// The largest power of two that fits.
+    width: usize,
+}
+
+impl Rotation {
+    /// The same seed gives the same rotation everywhere, for ever: stored codes depend on it.
+    pub fn new(dimensions: usize, seed: u64) -> Self {
+        let mut bits = Bits { state: seed, word: 0, left: 0 };
+        let mut signs = || if bits.next() { -1.0 } else { 1.0 };
+        Self {
+            signs: (0..ROUNDS).map(|_| (0..dimensions).map(|_| signs()).collect()).collect(),
+            width: (dimensions + 1).next_power_of_two() / 2,
+        }
+    }
+
+    /// Rotates in place. The slice is as long as the rotation's dimensions.
+    pub fn apply(&self, vector: &mut [f32]) {
+        for (round, signs) in self.signs.iter().enumerate() {
+            for (x, sign) in vector.iter_mut().zip(signs) {
+                *x *= sign;
+            }
+            let rest = vector.len().saturating_sub(self.width);
+            let start = if round.is_multiple_of(2) { 0 } else { rest };
+            if let Some(part) = vector.get_mut(start..start + self.width) {
+                walsh_hadamard(part);
+            }
+            if rest > 0 {
+                mix_halves(vector);
+            }
+        }
+    }
+}
+
+/// Each coordinate of the first half meets its partner in the second: sum and difference, over √2.
+fn mix_halves(vector: &mut [f32]) {
+    let (first, second) = vector.split_at_mut(vector.len().div_ceil(2));
+    cross(first, second, std::f32::consts::FRAC_1_SQRT_2);
+}
+
+/// The transform of a power of two of coordinates, scaled to keep lengths.
+fn walsh_hadamard(vector: &mut [f32]) {
+    let (eights, rest) = vector.as_chunks_mut::<8>();
+    eights.iter_mut().for_each(walsh_hadamard_8);
+    if !rest.is_empty() {
+        walsh_hadamard_small(rest);
+    }
+    let mut width = 8;
+    while width < vector.len() {
+        for pair in vector.chunks_exact_mut(2 * width) {
+            let (first, second) = pair.split_at_mut(width);
+            cross(first, second, 1.0);
+        }
+        width *= 2;
+    }
+    let scale = 1.0 / (vector.len() as f32).sqrt();
+    vector.iter_mut().for_each(|x| *x *= scale);
+}
+
+fn walsh_hadamard_8(v: &mut [f32; 8]) {
+    let [a, b, c, d, e, f, g, h] = *v;
+    let [a, b, c, d, e, f, g, h] = [a + e, b + f, c + g, d + h, a - e, b - f, c - g, d - h];
+    let [a, b, c, d, e, f, g, h] = [a + c, b + d, a - c, b - d, e + g, f + h, e - g, f - h];
+    *v = [a + b, a - b, c + d, c - d, e + f, e - f, g + h, g - h];
+}
+
+/// Of less than eight coordinates.
+fn walsh_hadamard_small(vector: &mut [f32]) {
+    let mut width = 1;
+    while width < vector.len() {
+        for pair in vector.chunks_exact_mut(2 * width) {
+            let (first, second) = pair.split_at_mut(width);
+            cross(first, second, 1.0);
+        }
+        width *= 2;
+    }
+}
+
+fn cross(first: &mut [f32], second: &mut [f32], scale: f32) {
+    for (a, b) in first.iter_mut().zip(second) {
+        (*a, *b) = ((*a + *b) * scale, (*a - *b) * scale);
+    }
+}
+
+/// Random bits: SplitMix64, which is part of the format.
+struct Bits {
+    state: u64,
+    word: u64,
+    left: u32,
+}
+
+impl Bits {
+    fn next(&mut self) -> bool {
+        if self.left == 0 {
+            self.word = splitmix64(&mut self.state);
+            self.left = u64::BITS;
+        }
+        self.left -= 1;
+        let bit = self.word & 1 == 1;
+        self.word >>= 1;
+        bit
+    }
+}
+
+fn splitmix64(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn square(vector: &[f32]) -> f64 {
+        vector.iter().map(|&x| f64::from(x).powi(2)).sum()
+    }
+
+    #[test]
+    fn lengths_and_products_are_kept_in_any_dimension() {
+        for dimensions in (1..=130).chain([383, 384, 385, 511, 513, 768, 1000, 1536, 65_536]) {
+            let rotation = Rotation::new(dimensions, 7);
+            let mut a: Vec<f32> = (0..dimensions).map(|i| (i as f32 * 0.7 + 1.0).sin()).collect();
+            let mut b: Vec<f32> = (0..dimensions).map(|i| (i as f32 * 1.3).cos() + 0.2).collect();
+            let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+            let (size, before) = ((square(&a) * square(&b)).sqrt(), [square(&a), square(&b), product(&a, &b)]);
+            rotation.apply(&mut a);
+            rotation.apply(&mut b);
+            for (before, after) in before.into_iter().zip([square(&a), square(&b), product(&a, &b)]) {
+                // About 80 roundings a coordinate at most, which do not all go the same way.
+                assert!((before - after).abs() < 2e-6 * size.max(before), "{dimensions}: {before} became {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_coordinate_spreads_over_all() {
+        for dimensions in [64, 100, 127, 129, 384, 511, 768, 1000, 1536] {
+            let rotation = Rotation::new(dimensions, 7);
+            for at in [0, 1, dimensions / 2, dimensions - 1] {
+                let mut vector = vec![0.0; dimensions];
+                vector[at] = 1.0;
+                rotation.apply(&mut vector);
+                let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+                // Of so many Gaussian coordinates hardly one is beyond six times their mean.
+                assert!(largest * (dimensions as f32).sqrt() < 6.0, "{dimensions}, {at}: {largest}");
+            }
+        }
+    }
+
+    /// Stored codes rest on these bits.
+    #[test]
+    fn a_seed_gives_the_same_rotation_for_ever() {
+        let mut vector: Vec<f32> = (0..5).map(|i| i as f32).collect();
+        Rotation::new(5, 1).apply(&mut vector);
+        let shown: Vec<String> = vector.iter().map(|x| format!("{x:.4}")).collect();
+        assert_eq!(shown.join(" "), "-3.0348 -3.8839 -0.4760 2.1206 0.9911");
+    }
+}

@@ -1,0 +1,104 @@
+//! Where codes live: the centre of a collection and a rotation, and how a vector is brought there.
+
+use super::rotation::Rotation;
+use super::{four_bit, one_bit};
+use crate::kernels::{self, F32Le};
+
+/// A centre and a rotation. Codes mean something only in the space they were made in.
+#[derive(Debug, Clone)]
+pub struct Space {
+    centre: Vec<f32>,
+    rotation: Rotation,
+}
+
+/// A vector seen from the centre, rotated.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Residual {
+    pub vector: Vec<f32>,
+    /// The squared length of `vector`.
+    pub square: f64,
+    /// The product of the centre with what lies between the centre and the vector.
+    pub offset: f64,
+}
+
+impl Space {
+    /// The same centre and seed give the same codes on every machine.
+    pub fn new(centre: Vec<f32>, seed: u64) -> Self {
+        let rotation = Rotation::new(centre.len(), seed);
+        Self { centre, rotation }
+    }
+
+    /// How many coordinates vectors have here.
+    pub fn dimensions(&self) -> usize {
+        self.centre.len()
+    }
+
+    /// The centre's coordinates, before the rotation.
+    pub fn centre(&self) -> &[f32] {
+        &self.centre
+    }
+
+    /// Brings a vector of the right length in.
+    pub(super) fn enter(&self, vector: &[F32Le], residual: &mut Residual) {
+        residual.vector.clear();
+        residual.vector.extend(vector.iter().zip(&self.centre).map(|(x, centre)| x.get() - centre));
+        residual.offset = dot(&self.centre, &residual.vector);
+        self.rotation.apply(&mut residual.vector);
+        residual.square = dot(&residual.vector, &residual.vector);
+    }
+
+    pub(super) fn rotate(&self, vector: &mut [f32]) {
+        self.rotation.apply(vector);
+    }
+}
+
+/// In eight sums, whose order is the same on every machine: stored numbers depend on it.
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let (a, a_rest) = a.as_chunks::<8>();
+    let (b, b_rest) = b.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..8 {
+            sums[i] += f64::from(a[i]) * f64::from(b[i]);
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b));
+    sums.into_iter().chain(rest).sum()
+}
+
+/// Makes codes; keeps its buffers from one vector to the next.
+#[derive(Debug)]
+pub struct Encoder<'a> {
+    space: &'a Space,
+    residual: Residual,
+    values: Vec<f32>,
+    /// The 1-bit code of the last vector.
+    pub coarse: one_bit::Code,
+    /// The 4-bit code of the last vector.
+    pub fine: four_bit::Code,
+}
+
+impl<'a> Encoder<'a> {
+    /// An encoder into this space.
+    pub fn new(space: &'a Space) -> Self {
+        let (residual, values, coarse, fine) = Default::default();
+        Self { space, residual, values, coarse, fine }
+    }
+
+    /// How many coordinates vectors have.
+    pub fn dimensions(&self) -> usize {
+        self.space.dimensions()
+    }
+
+    /// Encodes a vector of the space's dimensions into `coarse` and `fine`.
+    pub fn encode(&mut self, vector: &[F32Le]) {
+        self.space.enter(vector, &mut self.residual);
+        self.coarse.take(&self.residual);
+        self.fine.take(&self.residual, &mut self.values);
+    }
+}
+
+/// A number for the vector's bits: equal vectors have equal ones, and others hardly ever.
+pub fn fingerprint(vector: &[F32Le]) -> u32 {
+    (kernels::table().codes.crc32c)(0, bytemuck::cast_slice(vector))
+}

@@ -1,0 +1,68 @@
+//! The settings of this process. SQL reads and sets them by name; nothing here is a path.
+
+use crate::error::{Error, Result};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One setting: its name in SQL, the least and greatest value, and the value.
+pub struct Setting {
+    /// The name in SQL.
+    pub name: &'static str,
+    least: u64,
+    greatest: u64,
+    value: AtomicU64,
+}
+
+impl Setting {
+    const fn new(name: &'static str, least: u64, greatest: u64, value: u64) -> Self {
+        Self { name, least, greatest, value: AtomicU64::new(value) }
+    }
+
+    /// The present value.
+    pub fn get(&self) -> u64 {
+        self.value.load(Ordering::Relaxed)
+    }
+
+    /// Sets the value, unless the process is locked or the value out of range.
+    pub fn set(&self, value: u64) -> Result<()> {
+        if *LOCKED {
+            return Err(Error::Mistake(format!("FAFCAS_LOCK_CONFIG=1 keeps {} as it is", self.name)));
+        }
+        if !(self.least..=self.greatest).contains(&value) {
+            let range = format!("{} from {} to {}", self.name, self.least, self.greatest);
+            return Err(Error::expected(range, value));
+        }
+        self.value.store(value, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+static LOCKED: LazyLock<bool> =
+    LazyLock::new(|| std::env::var_os("FAFCAS_LOCK_CONFIG").is_some_and(|value| value == "1"));
+
+/// Threads that search an index; 0 means one for each core.
+pub static THREADS: Setting = Setting::new("threads", 0, 1024, 0);
+/// Sessions that embed in bulk at the same time.
+pub static EMBED_THREADS: Setting = Setting::new("embed_threads", 1, 1024, 1);
+/// Bytes of index blocks kept in memory.
+pub static CACHE_BYTES: Setting = Setting::new("cache_bytes", 0, i64::MAX as u64, 256 << 20);
+/// Searches slower than this many milliseconds go to SQLite's error log; 0 means none does.
+pub static SLOW_MS: Setting = Setting::new("slow_ms", 0, i64::MAX as u64, 0);
+
+/// All settings.
+pub static ALL: [&Setting; 4] = [&THREADS, &EMBED_THREADS, &CACHE_BYTES, &SLOW_MS];
+
+/// The setting of this name.
+pub fn find(name: &str) -> Result<&'static Setting> {
+    let known = || ALL.map(|setting| setting.name).join(", ");
+    let found = ALL.into_iter().find(|setting| setting.name == name);
+    found.ok_or_else(|| Error::expected(format_args!("one of {}", known()), crate::vector::shown(name)))
+}
+
+/// How many threads search an index.
+pub fn threads() -> usize {
+    match THREADS.get() as usize {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    }
+}

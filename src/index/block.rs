@@ -1,0 +1,431 @@
+//! One block: the codes of some rows, and their finer codes, each in the bytes it is stored in.
+
+use super::encode::Encoded;
+use super::format::{Entry, FRAME, Kind, Label, Token, seal, unseal};
+use super::store::Store;
+use crate::codec::{Encoder, Group, four_bit, one_bit};
+use crate::error::Result;
+use crate::kernels::codes::{Factors, GROUP};
+use crate::kernels::{self, F32Le};
+use bytemuck::{Pod, Zeroable};
+
+/// Memory in whole cache lines, so that groups of codes begin at one.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Bytes that begin at a cache line.
+#[derive(Clone)]
+struct Lines {
+    lines: Vec<Line>,
+    length: usize,
+}
+
+impl Lines {
+    fn zeros(length: usize) -> Self {
+        Self { lines: vec![Line([0; 64]); length.div_ceil(64)], length }
+    }
+
+    fn copy(bytes: &[u8]) -> Self {
+        let mut lines = Self::zeros(bytes.len());
+        lines.bytes_mut().copy_from_slice(bytes);
+        lines
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.lines)[..self.length]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.length]
+    }
+}
+
+/// Where things are in the BLOBs of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
+    code: usize,
+    fine_code: usize,
+    slots: usize,
+}
+
+impl Layout {
+    fn new(dimensions: usize, slots: usize) -> Self {
+        let slots = slots.next_multiple_of(GROUP);
+        Self { code: one_bit::bytes(dimensions), fine_code: four_bit::bytes(dimensions), slots }
+    }
+
+    fn group(self) -> usize {
+        GROUP * self.code + size_of::<Factors>()
+    }
+
+    fn rowids(self) -> usize {
+        FRAME + self.slots / GROUP * self.group()
+    }
+
+    fn fingerprints(self) -> usize {
+        self.rowids() + 8 * self.slots
+    }
+
+    fn codes_bytes(self) -> usize {
+        self.fingerprints() + 4 * self.slots
+    }
+
+    /// Bytes of a slot's fine code with its factors.
+    fn fine_slot(self) -> usize {
+        8 + self.fine_code
+    }
+
+    fn fine_bytes(self) -> usize {
+        FRAME + self.slots * self.fine_slot()
+    }
+}
+
+/// What a slot says of its row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Slot {
+    /// The row.
+    pub rowid: i64,
+    /// Of the row's vector.
+    pub fingerprint: u32,
+    /// Scale, error and offset of the 1-bit code.
+    pub factors: [f32; 3],
+}
+
+/// The 1-bit codes of a block's rows, with their factors, rowids and fingerprints.
+#[derive(Clone)]
+pub struct Codes {
+    layout: Layout,
+    blob: Lines,
+}
+
+/// The 4-bit codes of a block's rows, with their factors.
+#[derive(Clone)]
+pub struct Fine {
+    layout: Layout,
+    blob: Lines,
+}
+
+/// The label of one of a block's BLOBs.
+pub fn label(kind: Kind, block: u32, token: Token) -> Label {
+    Label { kind, block, token }
+}
+
+/// Copies parts given by where they are, where they go, and their length.
+fn copy_parts(from: &[u8], to: &mut [u8], parts: &[(usize, usize, usize)]) {
+    for &(here, there, length) in parts {
+        to[there..][..length].copy_from_slice(&from[here..][..length]);
+    }
+}
+
+fn sized(label: Label, blob: &[u8], expected: usize) -> Result<Lines> {
+    unseal(label, blob)?;
+    if blob.len() != expected {
+        return Err(label.damaged(format_args!("{} bytes are not {expected}", blob.len())));
+    }
+    Ok(Lines::copy(blob))
+}
+
+impl Codes {
+    /// Reads and checks it from a store.
+    pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &Entry) -> Result<Self> {
+        let label = label(Kind::Codes, block, entry.token);
+        read(store, label, |blob| Self::decode(dimensions, block, entry, blob))
+    }
+
+    /// Reads and checks a BLOB of codes.
+    pub fn decode(dimensions: usize, block: u32, entry: &Entry, blob: &[u8]) -> Result<Self> {
+        let layout = Layout::new(dimensions, entry.slots as usize);
+        let blob = sized(label(Kind::Codes, block, entry.token), blob, layout.codes_bytes())?;
+        Ok(Self { layout, blob })
+    }
+
+    /// All free.
+    pub fn empty(dimensions: usize, slots: usize) -> Self {
+        let layout = Layout::new(dimensions, slots);
+        let mut codes = Self { layout, blob: Lines::zeros(layout.codes_bytes()) };
+        (0..layout.slots).for_each(|slot| codes.vacate(slot));
+        codes
+    }
+
+    /// How many slots there are.
+    pub fn slots(&self) -> usize {
+        self.layout.slots
+    }
+
+    /// Bytes of memory.
+    pub fn size(&self) -> usize {
+        self.blob.length
+    }
+
+    /// Bytes of memory that the codes of so many slots take.
+    pub fn size_of(dimensions: usize, slots: usize) -> usize {
+        Layout::new(dimensions, slots).codes_bytes()
+    }
+
+    /// The groups of 64 slots, in order.
+    pub fn groups(&self) -> impl Iterator<Item = Group<'_>> {
+        let bytes = self.blob.bytes();
+        let groups = bytes[FRAME..self.layout.rowids()].chunks_exact(self.layout.group());
+        groups.map(|group| {
+            let (codes, factors) = group.split_at(GROUP * self.layout.code);
+            Group { codes: codes.as_chunks().0, factors: bytemuck::from_bytes(factors) }
+        })
+    }
+
+    /// What a slot says, `None` for a free one.
+    pub fn slot(&self, slot: usize) -> Option<Slot> {
+        let factors = self.factors(slot);
+        let get = |array: &[F32Le; GROUP]| array[slot % GROUP].get();
+        let factors = [get(&factors.scale), get(&factors.error), get(&factors.offset)];
+        (factors[2] > f32::NEG_INFINITY).then(|| Slot {
+            rowid: self.rowid(slot),
+            fingerprint: self.fingerprint(slot),
+            factors,
+        })
+    }
+
+    /// The row of a slot, whatever of a free one.
+    #[inline]
+    pub fn rowid(&self, slot: usize) -> i64 {
+        i64::from_le_bytes(self.number(self.layout.rowids() + 8 * slot))
+    }
+
+    #[inline]
+    fn number<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.blob.bytes()[at..].first_chunk().copied().unwrap_or([0; N])
+    }
+
+    fn factors(&self, slot: usize) -> &Factors {
+        let at = FRAME + slot / GROUP * self.layout.group() + GROUP * self.layout.code;
+        bytemuck::from_bytes(&self.blob.bytes()[at..][..size_of::<Factors>()])
+    }
+
+    /// Gives a slot to a row.
+    pub fn put(&mut self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::Code) {
+        self.set(slot, &code.bits, [code.scale, code.error, code.offset]);
+        self.name(slot, rowid, fingerprint);
+    }
+
+    /// Frees a slot, and leaves nothing of what was in it.
+    pub fn vacate(&mut self, slot: usize) {
+        self.set(slot, &vec![0; self.layout.code], [0.0, 0.0, f32::NEG_INFINITY]);
+        self.name(slot, 0, 0);
+    }
+
+    fn set(&mut self, slot: usize, bits: &[u8], [scale, error, offset]: [f32; 3]) {
+        let (layout, in_group) = (self.layout, slot % GROUP);
+        let group = &mut self.blob.bytes_mut()[FRAME + slot / GROUP * layout.group()..][..layout.group()];
+        let (codes, factors) = group.split_at_mut(GROUP * layout.code);
+        for (column, byte) in codes.as_chunks_mut::<GROUP>().0.iter_mut().zip(bits) {
+            column[in_group] = *byte;
+        }
+        let factors: &mut Factors = bytemuck::from_bytes_mut(factors);
+        factors.scale[in_group] = scale.into();
+        factors.error[in_group] = error.into();
+        factors.offset[in_group] = offset.into();
+    }
+
+    fn name(&mut self, slot: usize, rowid: i64, fingerprint: u32) {
+        let layout = self.layout;
+        let bytes = self.blob.bytes_mut();
+        bytes[layout.rowids() + 8 * slot..][..8].copy_from_slice(&rowid.to_le_bytes());
+        bytes[layout.fingerprints() + 4 * slot..][..4].copy_from_slice(&fingerprint.to_le_bytes());
+    }
+
+    /// Whether a free slot has nothing left in it.
+    pub fn is_clean(&self, slot: usize) -> bool {
+        let nothing =
+            one_bit::Code { bits: vec![0; self.layout.code], offset: f32::NEG_INFINITY, ..Default::default() };
+        self.is(slot, 0, 0, &nothing)
+    }
+
+    /// Whether this, to the bit, is in a slot.
+    pub fn is(&self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::Code) -> bool {
+        let in_group = slot % GROUP;
+        let same_bits = self
+            .groups()
+            .nth(slot / GROUP)
+            .is_some_and(|group| group.codes.iter().zip(&code.bits).all(|(column, byte)| column[in_group] == *byte));
+        let Factors { scale, error, offset } = self.factors(slot);
+        let same = |array: &[F32Le; GROUP], number: f32| array[in_group].get().to_bits() == number.to_bits();
+        same_bits
+            && same(scale, code.scale)
+            && same(error, code.error)
+            && same(offset, code.offset)
+            && self.rowid(slot) == rowid
+            && self.fingerprint(slot) == fingerprint
+    }
+
+    #[inline]
+    fn fingerprint(&self, slot: usize) -> u32 {
+        u32::from_le_bytes(self.number(self.layout.fingerprints() + 4 * slot))
+    }
+
+    /// The same with more slots, the new ones free.
+    pub fn grown(&self, dimensions: usize, slots: usize) -> Self {
+        let mut grown = Self::empty(dimensions, slots);
+        let (from, to) = (self.layout, grown.layout);
+        let bytes = grown.blob.bytes_mut();
+        let parts = [
+            (FRAME, FRAME, from.rowids() - FRAME),
+            (from.rowids(), to.rowids(), 8 * from.slots),
+            (from.fingerprints(), to.fingerprints(), 4 * from.slots),
+        ];
+        copy_parts(self.blob.bytes(), bytes, &parts);
+        grown
+    }
+
+    /// The bytes to store.
+    pub fn seal(&mut self, block: u32, token: Token) -> &[u8] {
+        seal(label(Kind::Codes, block, token), self.blob.bytes_mut());
+        self.blob.bytes()
+    }
+}
+
+impl Fine {
+    /// Reads and checks it from a store.
+    pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &Entry) -> Result<Self> {
+        let label = label(Kind::Fine, block, entry.token);
+        read(store, label, |blob| Self::decode(dimensions, block, entry, blob))
+    }
+
+    /// Reads and checks a BLOB of fine codes.
+    pub fn decode(dimensions: usize, block: u32, entry: &Entry, blob: &[u8]) -> Result<Self> {
+        let layout = Layout::new(dimensions, entry.slots as usize);
+        let blob = sized(label(Kind::Fine, block, entry.token), blob, layout.fine_bytes())?;
+        Ok(Self { layout, blob })
+    }
+
+    /// All free.
+    pub fn empty(dimensions: usize, slots: usize) -> Self {
+        let layout = Layout::new(dimensions, slots);
+        Self { layout, blob: Lines::zeros(layout.fine_bytes()) }
+    }
+
+    /// Bytes of memory that the fine codes of so many slots take.
+    pub fn size_of(dimensions: usize, slots: usize) -> usize {
+        Layout::new(dimensions, slots).fine_bytes()
+    }
+
+    /// Scale, error and code of a slot.
+    #[inline]
+    pub fn slot(&self, slot: usize) -> ([f32; 2], &[u8]) {
+        let (factors, code) = self.bytes(slot).split_at(8);
+        let (factors, _) = factors.as_chunks();
+        ([f32::from_le_bytes(factors[0]), f32::from_le_bytes(factors[1])], code)
+    }
+
+    /// Starts to bring a slot's code in from memory.
+    pub fn fetch_ahead(&self, slot: usize) {
+        (kernels::table().codes.fetch)(self.bytes(slot));
+    }
+
+    #[inline]
+    fn bytes(&self, slot: usize) -> &[u8] {
+        let length = self.layout.fine_slot();
+        &self.blob.bytes()[FRAME + slot * length..][..length]
+    }
+
+    /// Gives a slot to a row.
+    pub fn put(&mut self, slot: usize, code: &four_bit::Code) {
+        self.set(slot, &code.nibbles, [code.scale, code.error]);
+    }
+
+    /// Frees a slot, and leaves nothing of what was in it.
+    pub fn vacate(&mut self, slot: usize) {
+        self.set(slot, &vec![0; self.layout.fine_code], [0.0; 2]);
+    }
+
+    /// Whether this, to the bit, is in a slot.
+    pub fn is(&self, slot: usize, code: &four_bit::Code) -> bool {
+        let (factors, nibbles) = self.slot(slot);
+        factors.map(f32::to_bits) == [code.scale, code.error].map(f32::to_bits) && nibbles == code.nibbles
+    }
+
+    fn set(&mut self, slot: usize, nibbles: &[u8], [scale, error]: [f32; 2]) {
+        let length = self.layout.fine_slot();
+        let bytes = &mut self.blob.bytes_mut()[FRAME + slot * length..][..length];
+        bytes[..4].copy_from_slice(&scale.to_le_bytes());
+        bytes[4..8].copy_from_slice(&error.to_le_bytes());
+        bytes[8..].copy_from_slice(nibbles);
+    }
+
+    /// The same with more slots, the new ones free.
+    pub fn grown(&self, dimensions: usize, slots: usize) -> Self {
+        let mut grown = Self::empty(dimensions, slots);
+        let bytes = &mut grown.blob.bytes_mut()[FRAME..][..self.blob.length - FRAME];
+        bytes.copy_from_slice(&self.blob.bytes()[FRAME..]);
+        grown
+    }
+
+    /// The bytes to store.
+    pub fn seal(&mut self, block: u32, token: Token) -> &[u8] {
+        seal(label(Kind::Fine, block, token), self.blob.bytes_mut());
+        self.blob.bytes()
+    }
+}
+
+/// Both BLOBs of a block, to be changed and stored.
+pub struct Block {
+    dimensions: usize,
+    pub codes: Codes,
+    pub fine: Fine,
+}
+
+impl Block {
+    /// All free.
+    pub fn empty(dimensions: usize, slots: usize) -> Self {
+        Self { dimensions, codes: Codes::empty(dimensions, slots), fine: Fine::empty(dimensions, slots) }
+    }
+
+    /// Reads both BLOBs from the store itself, not from a cache.
+    pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &Entry) -> Result<Self> {
+        let codes = Codes::read(store, dimensions, block, entry)?;
+        let fine = Fine::read(store, dimensions, block, entry)?;
+        Ok(Self { dimensions, codes, fine })
+    }
+
+    /// Gives a slot to a row.
+    pub fn put(&mut self, slot: usize, row: &Encoded) {
+        self.codes.put(slot, row.rowid, row.fingerprint, &row.coarse);
+        self.fine.put(slot, &row.fine);
+    }
+
+    /// Frees a slot.
+    pub fn vacate(&mut self, slot: usize) {
+        self.codes.vacate(slot);
+        self.fine.vacate(slot);
+    }
+
+    /// Whether a free slot has nothing left in it.
+    pub fn is_clean(&self, slot: usize) -> bool {
+        self.codes.is_clean(slot) && self.fine.bytes(slot).iter().all(|byte| *byte == 0)
+    }
+
+    /// Whether a slot has this row's codes, to the bit.
+    pub fn is(&self, slot: usize, rowid: i64, fingerprint: u32, encoder: &Encoder<'_>) -> bool {
+        self.codes.is(slot, rowid, fingerprint, &encoder.coarse) && self.fine.is(slot, &encoder.fine)
+    }
+
+    /// Makes room for so many rows altogether.
+    pub fn grow(&mut self, slots: usize) {
+        self.codes = self.codes.grown(self.dimensions, slots);
+        self.fine = self.fine.grown(self.dimensions, slots);
+    }
+
+    /// Stores both BLOBs under a new token.
+    pub fn write<S: Store>(&mut self, store: &mut S, block: u32) -> Result<Entry> {
+        let token = Token::fresh();
+        store.write(label(Kind::Codes, block, token).id(), self.codes.seal(block, token))?;
+        store.write(label(Kind::Fine, block, token).id(), self.fine.seal(block, token))?;
+        let slots = self.codes.slots();
+        let rows = (0..slots).filter(|&slot| self.codes.slot(slot).is_some()).count();
+        Ok(Entry { token, rows: rows as u32, slots: slots as u32 })
+    }
+}
+
+/// Shows a BLOB that the directory says is there.
+pub fn read<S: Store, T>(store: &mut S, label: Label, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+    store.read(label.id(), with)?.ok_or_else(|| label.damaged("it is missing"))
+}

@@ -1,0 +1,102 @@
+//! Everything about an index that can be checked: its BLOBs against each other, its codes against the rows.
+
+use super::block::{Block, label};
+use super::format::{Entry, FORMAT, HEADER, Kind};
+use super::merge::Progress;
+use super::open::{Index, Opened, open_uncached};
+use super::search::{Row, Rows};
+use super::store::Store;
+use crate::codec::{Encoder, fingerprint};
+use crate::error::{Error, Result};
+use std::collections::HashSet;
+
+/// Checks an index by itself: every BLOB, and that they belong together. Nothing is taken from a cache. Gives the index and
+/// the rows it has codes of.
+pub fn check_blocks<S: Store>(store: &mut S) -> Result<(Index, HashSet<i64>)> {
+    let index = match open_uncached(store)? {
+        Opened::Index(index) => index,
+        Opened::Absent => return Err(Error::Damaged("the index has no header; 'rebuild' mends it".into())),
+        Opened::Future(format) => {
+            let known = format_args!("an index of format {FORMAT} at most");
+            return Err(Error::expected(known, format_args!("one of format {format}")));
+        }
+    };
+    let mut rowids = HashSet::new();
+    for (number, entry) in index.blocks() {
+        let block = Block::read(store, index.header.dimensions, number, entry)?;
+        check_block(number, entry, &block, &mut rowids)?;
+    }
+    check_ids(store, &index)?;
+    Ok((index, rowids))
+}
+
+fn check_block(number: u32, entry: &Entry, block: &Block, rowids: &mut HashSet<i64>) -> Result<()> {
+    let damaged = |what: String| label(Kind::Codes, number, entry.token).damaged(what);
+    let mut rows = 0;
+    for slot in 0..block.codes.slots() {
+        match block.codes.slot(slot) {
+            Some(row) if !rowids.insert(row.rowid) => return Err(damaged(format!("row {} is there twice", row.rowid))),
+            Some(_) => rows += 1,
+            None if block.is_clean(slot) => {}
+            None => return Err(damaged(format!("the free slot {slot} is not empty"))),
+        }
+    }
+    if rows != entry.rows {
+        return Err(damaged(format!("{rows} rows are not {}", entry.rows)));
+    }
+    Ok(())
+}
+
+/// There is nothing that belongs to no block.
+fn check_ids<S: Store>(store: &mut S, index: &Index) -> Result<()> {
+    let last = 2 * i64::from(index.header.blocks) + 1;
+    match store.ids()?.into_iter().find(|id| !(HEADER..=last).contains(id)) {
+        Some(id) => Err(Error::Damaged(format!("the index has an entry {id} of no block; 'rebuild' mends it"))),
+        None => Ok(()),
+    }
+}
+
+impl Index {
+    /// Checks all codes against the rows they are of. Rows in `pending` may be as they like.
+    pub fn check_rows<S: Store, R: Rows>(
+        &self,
+        store: &mut S,
+        rows: &mut R,
+        pending: &HashSet<i64>,
+        progress: Progress<'_>,
+    ) -> Result<()> {
+        let mut encoder = Encoder::new(self.space());
+        let mut done = 0;
+        for (number, entry) in self.blocks() {
+            let block = Block::read(store, self.header.dimensions, number, entry)?;
+            for slot in 0..block.codes.slots() {
+                let Some(row) = block.codes.slot(slot).filter(|row| !pending.contains(&row.rowid)) else { continue };
+                check_row(&block, slot, row.rowid, rows, &mut encoder)?;
+                done += 1;
+                progress(done, self.header.rows)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_row<R: Rows>(block: &Block, slot: usize, rowid: i64, rows: &mut R, encoder: &mut Encoder<'_>) -> Result<()> {
+    let mut expected = None;
+    if let Row::Vector(vector) = rows.fetch(rowid)?
+        && vector.len() == encoder.dimensions()
+    {
+        encoder.encode(&vector);
+        expected = Some(fingerprint(&vector));
+    }
+    match expected {
+        None => Err(stale(rows.describe(rowid), "has no vector, but a code")),
+        Some(fingerprint) if !block.is(slot, rowid, fingerprint, encoder) => {
+            Err(stale(rows.describe(rowid), "has another vector than its code"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn stale(row: String, what: &str) -> Error {
+    Error::Damaged(format!("{row} {what}; 'rebuild' mends the index"))
+}

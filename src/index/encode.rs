@@ -1,0 +1,97 @@
+//! Many vectors to codes at once, on all threads.
+
+use crate::codec::{Encoder, Space, fingerprint, four_bit, one_bit};
+use crate::error::{Error, Result};
+use crate::kernels::F32Le;
+use crate::pool::{self, Job};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Rows that a thread takes at a time.
+const PIECE: usize = 64;
+
+/// Rows with their vectors, one after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    rowids: Vec<i64>,
+    vectors: Vec<F32Le>,
+}
+
+impl Batch {
+    /// Adds a row. All vectors of a batch have the same length.
+    pub fn push(&mut self, rowid: i64, vector: &[F32Le]) {
+        self.rowids.push(rowid);
+        self.vectors.extend_from_slice(vector);
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rowids.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rowids.is_empty()
+    }
+
+    /// Bytes of its vectors.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.vectors.as_slice())
+    }
+}
+
+/// A row in codes.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    pub rowid: i64,
+    pub fingerprint: u32,
+    pub coarse: one_bit::Code,
+    pub fine: four_bit::Code,
+}
+
+/// Encodes a batch of vectors of the space's dimensions, in its order.
+pub fn encode(space: &Arc<Space>, batch: Batch, threads: usize) -> Result<Vec<Encoded>> {
+    let pieces = batch.len().div_ceil(PIECE);
+    let done = (0..pieces).map(|_| Mutex::default()).collect();
+    let job = Arc::new(Encoding { space: space.clone(), batch, next: AtomicUsize::new(0), done });
+    pool::run(job.clone(), threads.min(pieces))?;
+    let job = Arc::into_inner(job).ok_or_else(|| Error::Bug("a finished job is still held".into()))?;
+    Ok(job.done.into_iter().flat_map(|piece| piece.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
+}
+
+struct Encoding {
+    space: Arc<Space>,
+    batch: Batch,
+    next: AtomicUsize,
+    done: Vec<Mutex<Vec<Encoded>>>,
+}
+
+impl Job for Encoding {
+    fn work(&self) {
+        let mut encoder = Encoder::new(&self.space);
+        loop {
+            let piece = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(done) = self.done.get(piece) else { return };
+            let encoded = self.encode_piece(piece, &mut encoder);
+            *done.lock().unwrap_or_else(PoisonError::into_inner) = encoded;
+        }
+    }
+}
+
+impl Encoding {
+    fn encode_piece(&self, piece: usize, encoder: &mut Encoder<'_>) -> Vec<Encoded> {
+        let dimensions = self.space.dimensions();
+        let rowids = self.batch.rowids.iter().skip(piece * PIECE).take(PIECE);
+        let vectors = self.batch.vectors.chunks_exact(dimensions.max(1)).skip(piece * PIECE);
+        let encode = |(rowid, vector): (&i64, &[F32Le])| {
+            encoder.encode(vector);
+            Encoded {
+                rowid: *rowid,
+                fingerprint: fingerprint(vector),
+                coarse: encoder.coarse.clone(),
+                fine: encoder.fine.clone(),
+            }
+        };
+        rowids.zip(vectors).map(encode).collect()
+    }
+}

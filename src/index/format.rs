@@ -1,0 +1,346 @@
+//! Bytes of the header and the directory, and the frame around every BLOB, as `sql/index.sql` lays them out.
+
+use crate::codec::{four_bit, one_bit};
+use crate::error::{Error, Result};
+use crate::kernels::codes::GROUP;
+use crate::kernels::{self, F32Le};
+use crate::vector::MAX_DIMENSIONS;
+use bytemuck::{Pod, Zeroable};
+use std::fmt;
+
+/// The number of the header's BLOB.
+pub const HEADER: i64 = 0;
+/// The number of the directory's BLOB.
+pub const DIRECTORY: i64 = 1;
+
+/// The format this code writes, and the greatest it reads.
+pub const FORMAT: u16 = 1;
+
+/// Bytes of a frame.
+pub const FRAME: usize = 64;
+
+const MAGIC: [u8; 8] = *b"fafcasix";
+/// About how many bytes a block's BLOBs have together.
+const BLOCK_BYTES: usize = 256 << 10;
+/// More slots than this make a change to one row rewrite too much, however short the codes.
+const MOST_SLOTS: usize = 4096;
+
+/// A random name for one state of a BLOB.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Token(pub [u8; 16]);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl Token {
+    /// One that no process has made before.
+    pub fn fresh() -> Self {
+        Self(bytemuck::cast([random(), random()]))
+    }
+}
+
+/// 64 random bits: the standard library's keys are random, and what is hashed differs after a fork.
+pub fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    RandomState::new().hash_one((std::process::id(), now, CALLS.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// What a BLOB is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Header = 1,
+    Directory = 2,
+    Codes = 3,
+    Fine = 4,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Directory => "directory",
+            Self::Codes => "codes",
+            Self::Fine => "fine codes",
+        }
+    }
+}
+
+/// A BLOB's place and state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Label {
+    pub kind: Kind,
+    pub block: u32,
+    pub token: Token,
+}
+
+impl Label {
+    /// The number of the BLOB.
+    pub fn id(&self) -> i64 {
+        match self.kind {
+            Kind::Header => HEADER,
+            Kind::Directory => DIRECTORY,
+            Kind::Codes => 2 * i64::from(self.block),
+            Kind::Fine => 2 * i64::from(self.block) + 1,
+        }
+    }
+
+    /// An error that says where the damage is.
+    pub fn damaged(&self, what: impl fmt::Display) -> Error {
+        let block = if self.block > 0 { format!(" of block {}", self.block) } else { String::new() };
+        Error::Damaged(format!("the index's {}{block}: {what}; 'rebuild' mends it", self.kind.name()))
+    }
+}
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Frame {
+    magic: [u8; 8],
+    format: [u8; 2],
+    kind: [u8; 2],
+    crc: [u8; 4],
+    token: Token,
+    block: [u8; 4],
+    reserved: [u8; 28],
+}
+
+/// Puts label and checksum into the first [`FRAME`] bytes of a BLOB that is otherwise complete.
+pub fn seal(label: Label, blob: &mut [u8]) {
+    let frame = Frame {
+        magic: MAGIC,
+        format: FORMAT.to_le_bytes(),
+        kind: (label.kind as u16).to_le_bytes(),
+        crc: [0; 4],
+        token: label.token,
+        block: label.block.to_le_bytes(),
+        reserved: [0; 28],
+    };
+    let Some(start) = blob.first_chunk_mut::<FRAME>() else { return };
+    *start = bytemuck::cast(frame);
+    let crc = checksum(blob).to_le_bytes();
+    if let Some(place) = blob.get_mut(12..16) {
+        place.copy_from_slice(&crc);
+    }
+}
+
+fn checksum(blob: &[u8]) -> u32 {
+    let crc32c = kernels::table().codes.crc32c;
+    crc32c(crc32c(0, blob.get(..12).unwrap_or(&[])), blob.get(16..).unwrap_or(&[]))
+}
+
+/// The format number of a BLOB that carries our magic.
+pub fn format_of(blob: &[u8]) -> Option<u16> {
+    let frame: Frame = bytemuck::try_pod_read_unaligned(blob.get(..FRAME)?).ok()?;
+    (frame.magic == MAGIC).then_some(u16::from_le_bytes(frame.format))
+}
+
+/// Checks everything about a BLOB that is the same for every kind, and its token unless the header's, which is whatever
+/// it is. Gives the token.
+pub fn unseal(label: Label, blob: &[u8]) -> Result<Token> {
+    let frame: Frame = match blob.get(..FRAME).map(bytemuck::try_pod_read_unaligned) {
+        Some(Ok(frame)) => frame,
+        _ => return Err(label.damaged(format_args!("{} bytes are too few", blob.len()))),
+    };
+    let kind = label.kind as u16;
+    if frame.magic != MAGIC || u16::from_le_bytes(frame.format) != FORMAT || u16::from_le_bytes(frame.kind) != kind {
+        return Err(label.damaged("it is something else"));
+    }
+    if u32::from_le_bytes(frame.crc) != checksum(blob) {
+        return Err(label.damaged("the checksum does not match"));
+    }
+    if u32::from_le_bytes(frame.block) != label.block || frame.reserved != [0; 28] {
+        return Err(label.damaged("it belongs elsewhere"));
+    }
+    if label.kind != Kind::Header && frame.token != label.token {
+        return Err(label.damaged("it is not of the directory's time"));
+    }
+    Ok(frame.token)
+}
+
+/// The header, the one BLOB that every search reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Names the state of the whole index.
+    pub generation: Token,
+    /// 0 while no vector has been seen.
+    pub dimensions: usize,
+    /// Slots of a full block.
+    pub block_slots: usize,
+    /// Of the rotation.
+    pub seed: u64,
+    /// How many rows the centre was taken from.
+    pub centred_at: u64,
+    /// Rows in blocks.
+    pub rows: u64,
+    /// Rows that have something other than a vector of so many dimensions.
+    pub strays: u64,
+    /// How many blocks there are.
+    pub blocks: u32,
+}
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct HeaderBytes {
+    frame: [u8; FRAME],
+    dimensions: [u8; 4],
+    block_slots: [u8; 4],
+    seed: [u8; 8],
+    centred_at: [u8; 8],
+    rows: [u8; 8],
+    strays: [u8; 8],
+    blocks: [u8; 4],
+    reserved: [u8; 20],
+}
+
+impl Header {
+    fn label(generation: Token) -> Label {
+        Label { kind: Kind::Header, block: 0, token: generation }
+    }
+
+    /// The header's BLOB.
+    pub fn encode(&self) -> Vec<u8> {
+        let bytes = HeaderBytes {
+            frame: [0; FRAME],
+            dimensions: (self.dimensions as u32).to_le_bytes(),
+            block_slots: (self.block_slots as u32).to_le_bytes(),
+            seed: self.seed.to_le_bytes(),
+            centred_at: self.centred_at.to_le_bytes(),
+            rows: self.rows.to_le_bytes(),
+            strays: self.strays.to_le_bytes(),
+            blocks: self.blocks.to_le_bytes(),
+            reserved: [0; 20],
+        };
+        let mut blob = bytemuck::bytes_of(&bytes).to_vec();
+        seal(Self::label(self.generation), &mut blob);
+        blob
+    }
+
+    /// Reads and checks a header.
+    pub fn decode(blob: &[u8]) -> Result<Self> {
+        let label = Self::label(Token([0; 16]));
+        let generation = unseal(label, blob)?;
+        let bytes: HeaderBytes = bytemuck::try_pod_read_unaligned(blob)
+            .map_err(|_| label.damaged(format_args!("{} bytes are not a header", blob.len())))?;
+        let header = Self {
+            generation,
+            dimensions: u32::from_le_bytes(bytes.dimensions) as usize,
+            block_slots: u32::from_le_bytes(bytes.block_slots) as usize,
+            seed: u64::from_le_bytes(bytes.seed),
+            centred_at: u64::from_le_bytes(bytes.centred_at),
+            rows: u64::from_le_bytes(bytes.rows),
+            strays: u64::from_le_bytes(bytes.strays),
+            blocks: u32::from_le_bytes(bytes.blocks),
+        };
+        let slots = header.block_slots;
+        let sound = header.dimensions <= MAX_DIMENSIONS
+            && (GROUP..=MOST_SLOTS).contains(&slots)
+            && slots.is_multiple_of(GROUP)
+            && bytes.reserved == [0; 20];
+        if sound { Ok(header) } else { Err(label.damaged("impossible numbers")) }
+    }
+}
+
+/// Slots of a full block, such that its BLOBs have about 256 KiB together.
+pub fn block_slots(dimensions: usize) -> usize {
+    let bytes = one_bit::bytes(dimensions) + four_bit::bytes(dimensions) + 3 * 4 + 8 + 4 + 2 * 4;
+    (BLOCK_BYTES / bytes / GROUP * GROUP).clamp(GROUP, MOST_SLOTS)
+}
+
+/// What the directory says of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Of both its BLOBs.
+    pub token: Token,
+    /// Slots taken.
+    pub rows: u32,
+    /// Slots there are.
+    pub slots: u32,
+}
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct EntryBytes {
+    token: Token,
+    rows: [u8; 4],
+    slots: [u8; 4],
+}
+
+/// Everything about the index but its codes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Directory {
+    /// What codes were taken relative to.
+    pub centre: Vec<f32>,
+    /// Block 1 first.
+    pub blocks: Vec<Entry>,
+    /// Rowids of strays, ascending.
+    pub strays: Vec<i64>,
+}
+
+impl Directory {
+    fn label(generation: Token) -> Label {
+        Label { kind: Kind::Directory, block: 0, token: generation }
+    }
+
+    /// The directory's BLOB, to go with the header of this generation.
+    pub fn encode(&self, generation: Token) -> Vec<u8> {
+        let mut blob = vec![0; FRAME];
+        blob.extend(self.centre.iter().flat_map(|x| x.to_le_bytes()));
+        for Entry { token, rows, slots } in &self.blocks {
+            let entry = EntryBytes { token: *token, rows: rows.to_le_bytes(), slots: slots.to_le_bytes() };
+            blob.extend_from_slice(bytemuck::bytes_of(&entry));
+        }
+        blob.extend(self.strays.iter().flat_map(|rowid| rowid.to_le_bytes()));
+        seal(Self::label(generation), &mut blob);
+        blob
+    }
+
+    /// Reads and checks the directory that goes with a header.
+    pub fn decode(header: &Header, blob: &[u8]) -> Result<Self> {
+        let label = Self::label(header.generation);
+        unseal(label, blob)?;
+        let impossible = || label.damaged("impossible numbers");
+        let body = blob.get(FRAME..).unwrap_or(&[]);
+        let (centre, body) = body.split_at_checked(4 * header.dimensions).ok_or_else(impossible)?;
+        let entries = (header.blocks as usize).checked_mul(size_of::<EntryBytes>()).ok_or_else(impossible)?;
+        let (entries, strays) = body.split_at_checked(entries).ok_or_else(impossible)?;
+        let (strays, rest) = strays.as_chunks::<8>();
+        let entries: &[EntryBytes] = bytemuck::try_cast_slice(entries).map_err(|_| impossible())?;
+        let directory = Self {
+            centre: bytemuck::try_cast_slice(centre)
+                .map(|centre: &[F32Le]| centre.iter().map(|x| x.get()).collect())
+                .map_err(|_| impossible())?,
+            blocks: entries.iter().map(Entry::decode).collect(),
+            strays: strays.iter().map(|rowid| i64::from_le_bytes(*rowid)).collect(),
+        };
+        let sound = rest.is_empty() && directory.is_sound(header);
+        if sound { Ok(directory) } else { Err(impossible()) }
+    }
+
+    fn is_sound(&self, header: &Header) -> bool {
+        let possible = |entry: &Entry| {
+            let slots = entry.slots as usize;
+            slots.is_multiple_of(GROUP) && slots <= header.block_slots && entry.rows <= entry.slots
+        };
+        let rows: u64 = self.blocks.iter().map(|entry| u64::from(entry.rows)).sum();
+        self.centre.iter().all(|x| x.is_finite())
+            && self.blocks.iter().all(possible)
+            && rows == header.rows
+            && self.strays.len() as u64 == header.strays
+            && self.strays.is_sorted_by(|a, b| a < b)
+    }
+}
+
+impl Entry {
+    fn decode(bytes: &EntryBytes) -> Self {
+        let (rows, slots) = (u32::from_le_bytes(bytes.rows), u32::from_le_bytes(bytes.slots));
+        Self { token: bytes.token, rows, slots }
+    }
+}

@@ -1,0 +1,202 @@
+//! Rows that changed, folded into an index: in place where they were, into free slots, into new blocks.
+
+use super::block::{Block, Codes};
+use super::build::write_top;
+use super::encode::{Batch, Encoded, encode};
+use super::format::{Directory, Entry, Header};
+use super::open::Index;
+use super::search::{Row, Rows};
+use super::store::Store;
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, HashMap};
+
+/// Rows that are folded in at a time: bounds memory, and one pass over all rowids serves them all.
+const ROUND: usize = 1 << 16;
+/// Bytes of vectors that are collected before all threads encode them.
+const BATCH_BYTES: usize = 4 << 20;
+/// The centre is good until the collection is so many times larger than the one it was taken from.
+const GROWTH: u64 = 4;
+/// Free slots are used again; a merge leaves an index with more than so many slots a row to a rebuild.
+const SPARSE: u64 = 4;
+
+/// Shown how far a merge is, in rows of how many. An error stops it.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
+
+/// Where one row's change goes.
+enum Edit {
+    Put(Box<Encoded>),
+    Vacate,
+}
+
+impl Index {
+    /// Whether folding in so many changed rows should be done by building anew: the index knows no dimensions yet, its
+    /// centre is of too few rows, or most of its slots would be free.
+    pub fn wants_rebuild(&self, changed: u64) -> bool {
+        let Header { dimensions, rows, centred_at, block_slots, .. } = self.header;
+        let slots: u64 = self.directory().blocks.iter().map(|entry| u64::from(entry.slots)).sum();
+        changed > 0 && (dimensions == 0 || rows + changed >= GROWTH * centred_at)
+            || slots > SPARSE * (rows + changed) + block_slots as u64
+    }
+
+    /// Folds in rows that changed, in any order, as they are now. On an error the caller rolls its transaction back.
+    pub fn merge<S: Store, R: Rows>(
+        &self,
+        store: &mut S,
+        changed: &[i64],
+        rows: &mut R,
+        threads: usize,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
+        let mut changed = changed.to_vec();
+        changed.sort_unstable();
+        changed.dedup();
+        let mut merge = Merge {
+            index: self,
+            store,
+            directory: self.directory().clone(),
+            threads,
+            done: 0,
+            total: changed.len() as u64,
+            progress,
+        };
+        for round in changed.chunks(ROUND) {
+            merge.round(round, rows)?;
+        }
+        let (store, directory) = (merge.store, merge.directory);
+        let mut header = self.header.clone();
+        write_top(store, &mut header, &directory)?;
+        Ok(Self::new(self.scope(), header, directory, self.space().clone()))
+    }
+}
+
+struct Merge<'a, S> {
+    index: &'a Index,
+    store: &'a mut S,
+    directory: Directory,
+    threads: usize,
+    done: u64,
+    total: u64,
+    progress: Progress<'a>,
+}
+
+impl<S: Store> Merge<'_, S> {
+    fn round<R: Rows>(&mut self, changed: &[i64], rows: &mut R) -> Result<()> {
+        let places = self.places(changed)?;
+        self.directory.strays.retain(|rowid| changed.binary_search(rowid).is_err());
+        // Everything vacates its slot but what is put there again.
+        let mut edits: BTreeMap<u32, Vec<(usize, Edit)>> = BTreeMap::new();
+        let mut gone: HashMap<i64, (u32, usize)> = places;
+        let mut new = Vec::new();
+        for row in self.encoded(changed, rows)? {
+            match gone.remove(&row.rowid) {
+                Some((block, slot)) => edits.entry(block).or_default().push((slot, Edit::Put(Box::new(row)))),
+                None => new.push(row),
+            }
+        }
+        for (block, slot) in gone.into_values() {
+            edits.entry(block).or_default().push((slot, Edit::Vacate));
+        }
+        self.apply(edits, &mut new)?;
+        self.append(&mut new)
+    }
+
+    /// Which of the rows are in blocks, and where.
+    fn places(&mut self, changed: &[i64]) -> Result<HashMap<i64, (u32, usize)>> {
+        let mut places = HashMap::new();
+        for (block, entry) in (1..).zip(&self.directory.blocks) {
+            let codes = Codes::read(self.store, self.index.header.dimensions, block, entry)?;
+            for slot in 0..codes.slots() {
+                if changed.binary_search(&codes.rowid(slot)).is_ok() && codes.slot(slot).is_some() {
+                    places.insert(codes.rowid(slot), (block, slot));
+                }
+            }
+        }
+        Ok(places)
+    }
+
+    /// The codes of those rows that have vectors; strays are noted.
+    fn encoded<R: Rows>(&mut self, changed: &[i64], rows: &mut R) -> Result<Vec<Encoded>> {
+        let mut encoded = Vec::new();
+        let mut batch = Batch::default();
+        for rowid in changed {
+            match rows.fetch(*rowid)? {
+                Row::Vector(vector) if vector.len() == self.index.header.dimensions => batch.push(*rowid, &vector),
+                Row::Vector(_) => self.directory.strays.push(*rowid),
+                Row::Gone | Row::Doubtful => {}
+            }
+            if batch.bytes() >= BATCH_BYTES {
+                encoded.extend(encode(self.index.space(), std::mem::take(&mut batch), self.threads)?);
+            }
+            self.done += 1;
+            (self.progress)(self.done, self.total)?;
+        }
+        encoded.extend(encode(self.index.space(), batch, self.threads)?);
+        self.directory.strays.sort_unstable();
+        Ok(encoded)
+    }
+
+    /// Changes blocks, and gives their free slots to new rows; those of other blocks too while there are new rows.
+    fn apply(&mut self, mut edits: BTreeMap<u32, Vec<(usize, Edit)>>, new: &mut Vec<Encoded>) -> Result<()> {
+        for (number, entry) in (1..).zip(self.directory.blocks.clone()) {
+            let edits = edits.remove(&number).unwrap_or_default();
+            let room = self.index.header.block_slots as u32 - entry.rows;
+            if edits.is_empty() && (new.is_empty() || room == 0) {
+                continue;
+            }
+            let entry = self.change(number, &entry, edits, new)?;
+            if let Some(place) = self.directory.blocks.get_mut(number as usize - 1) {
+                *place = entry;
+            }
+        }
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        number: u32,
+        entry: &Entry,
+        edits: Vec<(usize, Edit)>,
+        new: &mut Vec<Encoded>,
+    ) -> Result<Entry> {
+        let Header { dimensions, block_slots, .. } = self.index.header;
+        let mut block = Block::read(self.store, dimensions, number, entry)?;
+        for (slot, edit) in edits {
+            match edit {
+                Edit::Put(row) => block.put(slot, &row),
+                Edit::Vacate => block.vacate(slot),
+            }
+        }
+        let wanted = (entry.rows as usize + new.len()).min(block_slots);
+        if wanted > block.codes.slots() {
+            block.grow(wanted);
+        }
+        fill(&mut block, new);
+        block.write(self.store, number)
+    }
+
+    fn append(&mut self, new: &mut Vec<Encoded>) -> Result<()> {
+        let Header { dimensions, block_slots, .. } = self.index.header;
+        while !new.is_empty() {
+            let number = u32::try_from(self.directory.blocks.len() + 1)
+                .map_err(|_| Error::expected("fewer rows", "more blocks than have numbers"))?;
+            let mut block = Block::empty(dimensions, new.len().min(block_slots));
+            fill(&mut block, new);
+            self.directory.blocks.push(block.write(self.store, number)?);
+        }
+        Ok(())
+    }
+}
+
+/// Gives free slots to rows, as many as there are.
+fn fill(block: &mut Block, new: &mut Vec<Encoded>) {
+    for slot in 0..block.codes.slots() {
+        if new.is_empty() {
+            return;
+        }
+        if block.codes.slot(slot).is_none()
+            && let Some(row) = new.pop()
+        {
+            block.put(slot, &row);
+        }
+    }
+}

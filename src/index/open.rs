@@ -1,0 +1,239 @@
+//! An index as a transaction sees it: header, directory, and the space of its codes.
+
+use super::block::{Codes, Fine, read};
+use super::format::{Directory, Entry, FORMAT, HEADER, Header, Kind, Label, Token, format_of};
+use super::store::Store;
+use crate::cache::Cache;
+use crate::codec::Space;
+use crate::config::CACHE_BYTES;
+use crate::error::Result;
+use crate::process::PerProcess;
+use std::sync::Arc;
+
+/// What a store holds.
+pub enum Opened {
+    /// No index.
+    Absent,
+    /// An index of a format that this code does not know.
+    Future(u16),
+    /// An index.
+    Index(Index),
+}
+
+/// An index in one state. It stays good as long as the transaction it was opened in, for reading from the same store.
+#[derive(Clone)]
+pub struct Index {
+    scope: u64,
+    /// The header.
+    pub header: Header,
+    contents: Arc<Contents>,
+}
+
+/// What goes with a header.
+struct Contents {
+    directory: Directory,
+    space: Arc<Space>,
+}
+
+/// Names a value in the cache. The scope tells databases and indexes apart, though tokens alone should do: a copy of a
+/// database has the same tokens, and the same content unless one of them is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    scope: u64,
+    token: Token,
+    fine: bool,
+}
+
+#[derive(Clone)]
+enum Cached {
+    Contents(Arc<Contents>),
+    Codes(Arc<Codes>),
+    Fine(Arc<Fine>),
+}
+
+static CACHE: PerProcess<Cache<Key, Cached>> = PerProcess::new(Cache::default);
+
+fn budget() -> usize {
+    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX)
+}
+
+/// What the cache of this process holds, and how it fared.
+pub fn cache_counts() -> crate::cache::Counts {
+    CACHE.get().counts()
+}
+
+/// Looks at what the store holds. `scope` is a number for the database file and the index in it.
+pub fn open<S: Store>(store: &mut S, scope: u64) -> Result<Opened> {
+    read_index(store, scope, |store, header| {
+        let key = Key { scope, token: header.generation, fine: false };
+        if let Some(Cached::Contents(contents)) = CACHE.get().get(&key) {
+            return Ok(contents);
+        }
+        let contents = Arc::new(Contents::read(store, header)?);
+        CACHE.get().offer(key, Cached::Contents(contents.clone()), contents.size(), budget());
+        Ok(contents)
+    })
+}
+
+/// The same from the store alone.
+pub(super) fn open_uncached<S: Store>(store: &mut S) -> Result<Opened> {
+    read_index(store, 0, |store, header| Contents::read(store, header).map(Arc::new))
+}
+
+fn read_index<S: Store>(
+    store: &mut S,
+    scope: u64,
+    contents: impl FnOnce(&mut S, &Header) -> Result<Arc<Contents>>,
+) -> Result<Opened> {
+    let header = store.read(HEADER, |blob| match format_of(blob) {
+        Some(format) if format > FORMAT => Ok(Err(format)),
+        _ => Header::decode(blob).map(Ok),
+    })?;
+    match header {
+        None => Ok(Opened::Absent),
+        Some(Err(format)) => Ok(Opened::Future(format)),
+        Some(Ok(header)) => {
+            let contents = contents(store, &header)?;
+            Ok(Opened::Index(Index { scope, header, contents }))
+        }
+    }
+}
+
+impl Contents {
+    fn read<S: Store>(store: &mut S, header: &Header) -> Result<Self> {
+        let label = Label { kind: Kind::Directory, block: 0, token: header.generation };
+        let directory = read(store, label, |blob| Directory::decode(header, blob))?;
+        let space = Arc::new(Space::new(directory.centre.clone(), header.seed));
+        Ok(Self { directory, space })
+    }
+
+    fn size(&self) -> usize {
+        // The centre twice, the signs of the rotation's rounds.
+        6 * size_of_val(self.directory.centre.as_slice())
+            + size_of_val(self.directory.blocks.as_slice())
+            + size_of_val(self.directory.strays.as_slice())
+    }
+}
+
+/// The codes of a block, and whether they were read only now and will not be kept.
+pub(super) enum Resident {
+    Kept(Arc<Codes>),
+    Passing(Codes),
+}
+
+impl Index {
+    /// An index that was just written.
+    pub(super) fn new(scope: u64, header: Header, directory: Directory, space: Arc<Space>) -> Self {
+        Self { scope, header, contents: Arc::new(Contents { directory, space }) }
+    }
+
+    pub(super) fn scope(&self) -> u64 {
+        self.scope
+    }
+
+    /// Where its codes live.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.contents.space
+    }
+
+    /// Its directory.
+    pub fn directory(&self) -> &Directory {
+        &self.contents.directory
+    }
+
+    /// Its blocks with their numbers.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &Entry)> {
+        (1..).zip(&self.directory().blocks)
+    }
+
+    fn entry(&self, block: u32) -> Option<&Entry> {
+        self.directory().blocks.get((block as usize).checked_sub(1)?)
+    }
+
+    fn key(&self, entry: &Entry, fine: bool) -> Key {
+        Key { scope: self.scope, token: entry.token, fine }
+    }
+
+    /// Begins a search: shows the codes of every block to `with`. Those that the cache has come first.
+    pub(super) fn each_codes<S: Store>(
+        &self,
+        store: &mut S,
+        mut with: impl FnMut(u32, Resident) -> Result<()>,
+    ) -> Result<()> {
+        let cache = CACHE.get();
+        cache.begin();
+        let cached = cache.get_all(self.directory().blocks.iter().map(|entry| self.key(entry, false)));
+        let mut absent = Vec::new();
+        for ((block, entry), cached) in self.blocks().zip(cached) {
+            match cached {
+                Some(Cached::Codes(codes)) => with(block, Resident::Kept(codes))?,
+                _ => absent.push((block, *entry)),
+            }
+        }
+        for (block, entry) in absent {
+            let codes = Codes::read(store, self.header.dimensions, block, &entry)?;
+            with(block, self.keep(&entry, codes))?;
+        }
+        Ok(())
+    }
+
+    /// About `most` of the rows with codes that `hidden` lets through, spread evenly, and the one with the greatest rowid;
+    /// each with the fingerprint of its vector.
+    pub fn sample<S: Store>(
+        &self,
+        store: &mut S,
+        most: usize,
+        hidden: impl Fn(i64) -> bool,
+    ) -> Result<Vec<(i64, u32)>> {
+        let stride = (self.header.rows as usize / most.max(1)).max(1);
+        let (mut sample, mut last, mut met) = (Vec::new(), None, 0);
+        self.each_codes(store, |_, codes| {
+            let codes = match &codes {
+                Resident::Kept(codes) => codes.as_ref(),
+                Resident::Passing(codes) => codes,
+            };
+            let slots = (0..codes.slots()).filter_map(|slot| codes.slot(slot));
+            for row in slots.filter(|row| !hidden(row.rowid)) {
+                let known = (row.rowid, row.fingerprint);
+                last = last.max(Some(known));
+                if met % stride == 0 {
+                    sample.push(known);
+                }
+                met += 1;
+            }
+            Ok(())
+        })?;
+        sample.extend(last);
+        Ok(sample)
+    }
+
+    fn keep(&self, entry: &Entry, codes: Codes) -> Resident {
+        let (cache, size) = (CACHE.get(), codes.size());
+        if !cache.has_room(size, budget()) {
+            return Resident::Passing(codes);
+        }
+        let codes = Arc::new(codes);
+        cache.offer(self.key(entry, false), Cached::Codes(codes.clone()), size, budget());
+        Resident::Kept(codes)
+    }
+
+    /// The fine codes of a block if the cache has them.
+    pub(super) fn cached_fine(&self, block: u32) -> Option<Arc<Fine>> {
+        match CACHE.get().get(&self.key(self.entry(block)?, true))? {
+            Cached::Fine(fine) => Some(fine),
+            _ => None,
+        }
+    }
+
+    /// Reads the fine codes of a block, if the cache will keep them.
+    pub(super) fn load_fine<S: Store>(&self, store: &mut S, block: u32) -> Result<Option<Arc<Fine>>> {
+        let Some(entry) = self.entry(block) else { return Ok(None) };
+        let size = Fine::size_of(self.header.dimensions, entry.slots as usize);
+        if !CACHE.get().has_room(size, budget()) {
+            return Ok(None);
+        }
+        let fine = Arc::new(Fine::read(store, self.header.dimensions, block, entry)?);
+        CACHE.get().offer(self.key(entry, true), Cached::Fine(fine.clone()), size, budget());
+        Ok(Some(fine))
+    }
+}

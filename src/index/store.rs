@@ -1,0 +1,43 @@
+//! Where an index keeps its BLOBs.
+
+use crate::error::Result;
+use std::collections::BTreeMap;
+
+/// BLOBs by number. The caller has a transaction open around whatever is done with it, and rolls it back on an error.
+pub trait Store {
+    /// Shows a BLOB to `with`; `None` when there is none of that number.
+    fn read<T>(&mut self, id: i64, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>>;
+    /// Writes a BLOB, over the one that had the number.
+    fn write(&mut self, id: i64, blob: &[u8]) -> Result<()>;
+    /// Removes a BLOB, if there is one of that number.
+    fn delete(&mut self, id: i64) -> Result<()>;
+    /// The numbers of all BLOBs, ascending.
+    fn ids(&mut self) -> Result<Vec<i64>>;
+}
+
+/// A store in memory, without transactions.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// The BLOBs.
+    pub blobs: BTreeMap<i64, Vec<u8>>,
+}
+
+impl Store for Memory {
+    fn read<T>(&mut self, id: i64, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
+        self.blobs.get(&id).map(|blob| with(blob)).transpose()
+    }
+
+    fn write(&mut self, id: i64, blob: &[u8]) -> Result<()> {
+        self.blobs.insert(id, blob.to_vec());
+        Ok(())
+    }
+
+    fn delete(&mut self, id: i64) -> Result<()> {
+        self.blobs.remove(&id);
+        Ok(())
+    }
+
+    fn ids(&mut self) -> Result<Vec<i64>> {
+        Ok(self.blobs.keys().copied().collect())
+    }
+}

@@ -1,0 +1,77 @@
+//! Eight floats at a time: x86-64 CPUs since about 2013 (Intel Haswell, AMD Excavator).
+
+use std::arch::x86_64::*;
+
+use super::{F32Le, codes, each_row, same_length, scalar};
+
+const LANES: usize = 8;
+
+table!("avx2", "avx2,fma", is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"), codes::avx2::CODES);
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn dot_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
+    sum(a, b, |sum, a, b| _mm256_fmadd_ps(a, b, sum), scalar::dot_f32)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn l2_squared_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
+    let step = |sum, a, b| {
+        let difference = _mm256_sub_ps(a, b);
+        _mm256_fmadd_ps(difference, difference, sum)
+    };
+    sum(a, b, step, scalar::l2_squared_f32)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn l1_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
+    let sign = _mm256_set1_ps(-0.0);
+    let step = |sum, a, b| _mm256_add_ps(sum, _mm256_andnot_ps(sign, _mm256_sub_ps(a, b)));
+    sum(a, b, step, scalar::l1_f32)
+}
+
+/// Adds up the vectors with `step(sum, a, b)`, in four sums so that one need not wait for the other, then the tail.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn sum(
+    a: &[F32Le],
+    b: &[F32Le],
+    step: impl Fn(__m256, __m256, __m256) -> __m256,
+    tail: impl Fn(&[F32Le], &[F32Le]) -> f32,
+) -> f32 {
+    let (a, b) = same_length(a, b);
+    let (a, a_tail) = a.as_chunks::<LANES>();
+    let (b, b_tail) = b.as_chunks::<LANES>();
+    let (a_fours, a_rest) = a.as_chunks::<4>();
+    let (b_fours, b_rest) = b.as_chunks::<4>();
+
+    let mut sums = [_mm256_setzero_ps(); 4];
+    for (a, b) in a_fours.iter().zip(b_fours) {
+        for i in 0..4 {
+            sums[i] = step(sums[i], load(&a[i]), load(&b[i]));
+        }
+    }
+    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *sum = step(*sum, load(a), load(b));
+    }
+    let [s0, s1, s2, s3] = sums;
+    let total = add_lanes(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
+    if a_tail.is_empty() { total } else { total + tail(a_tail, b_tail) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn add_lanes(v: __m256) -> f32 {
+    let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn load(floats: &[F32Le; LANES]) -> __m256 {
+    // SAFETY: the array is 32 readable bytes, and this load asks for no alignment.
+    unsafe { _mm256_loadu_ps(floats.as_ptr().cast()) }
+}

@@ -1,0 +1,103 @@
+//! Sixteen floats at a time: AVX-512F, on Intel servers since 2017 and on AMD since Zen 4.
+
+use std::arch::x86_64::*;
+
+use super::{F32Le, codes, same_length};
+
+const LANES: usize = 16;
+const CACHE_LINE: usize = 64;
+/// How far to ask for memory beforehand, in bytes.
+const AHEAD: usize = 2048;
+
+table!(
+    "avx512",
+    "avx512f",
+    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
+    codes::avx512::CODES
+);
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn dot_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
+    sum(a, b, |sum, a, b| _mm512_fmadd_ps(a, b, sum))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn l2_squared_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
+    sum(a, b, |sum, a, b| {
+        let difference = _mm512_sub_ps(a, b);
+        _mm512_fmadd_ps(difference, difference, sum)
+    })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn l1_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
+    sum(a, b, |sum, a, b| _mm512_add_ps(sum, _mm512_abs_ps(_mm512_sub_ps(a, b))))
+}
+
+/// Adds up the vectors with `step(sum, a, b)`, in four sums so that one need not wait for the other. The tail is a
+/// vector filled up with zeros, which add nothing to any of the sums above.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn sum(a: &[F32Le], b: &[F32Le], step: impl Fn(__m512, __m512, __m512) -> __m512) -> f32 {
+    let (a, b) = same_length(a, b);
+    let (a, a_tail) = a.as_chunks::<LANES>();
+    let (b, b_tail) = b.as_chunks::<LANES>();
+    let (a_fours, a_rest) = a.as_chunks::<4>();
+    let (b_fours, b_rest) = b.as_chunks::<4>();
+
+    let mut sums = [_mm512_setzero_ps(); 4];
+    for (a, b) in a_fours.iter().zip(b_fours) {
+        for i in 0..4 {
+            sums[i] = step(sums[i], load(&a[i]), load(&b[i]));
+        }
+    }
+    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *sum = step(*sum, load(a), load(b));
+    }
+    let [s0, s1, s2, mut s3] = sums;
+    if !a_tail.is_empty() {
+        s3 = step(s3, load_tail(a_tail), load_tail(b_tail));
+    }
+    _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(floats: &[F32Le; LANES]) -> __m512 {
+    // SAFETY: the array is 64 readable bytes, and this load asks for no alignment.
+    unsafe { _mm512_loadu_ps(floats.as_ptr().cast()) }
+}
+
+/// Fewer floats than a vector holds, and zeros after them.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_tail(floats: &[F32Le]) -> __m512 {
+    let here = !(u32::MAX << floats.len().min(LANES)) as __mmask16;
+    // SAFETY: the mask has one bit for each float of the slice, at most 16, and lanes without a bit are not read.
+    unsafe { _mm512_maskz_loadu_ps(here, floats.as_ptr().cast()) }
+}
+
+/// Scores rows one by one, with the memory ahead asked for where loads straddle cache lines: only there does the CPU's
+/// own guess fall behind, and elsewhere the asking costs more than it brings.
+#[inline(always)]
+fn each_row(query: &[F32Le], rows: &[F32Le], scores: &mut [f32], kernel: impl Fn(&[F32Le], &[F32Le]) -> f32) {
+    super::each_row(query, rows, scores, |query, row| {
+        if row.as_ptr().addr() % CACHE_LINE != 0 {
+            fetch_ahead(row);
+        }
+        kernel(query, row)
+    });
+}
+
+/// Starts to load what lies `AHEAD` of a row.
+#[inline]
+fn fetch_ahead(row: &[F32Le]) {
+    let ahead = row.as_ptr().cast::<i8>().wrapping_add(AHEAD);
+    for line in (0..size_of_val(row)).step_by(CACHE_LINE) {
+        // SAFETY: a prefetch is a hint, which may point anywhere: it neither faults nor changes anything.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line)) };
+    }
+}

@@ -1,0 +1,117 @@
+//! Codes, 32 bytes at a time.
+
+use std::arch::x86_64::*;
+
+use super::{AHEAD, GROUP, SUMS_IN_16_BITS, same_length, scalar};
+
+const LANES: usize = 32;
+
+codes!("avx2", codes!(@plain crc32c(before, bytes)));
+
+#[target_feature(enable = "avx2")]
+fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
+    *sums = [0; GROUP];
+    let (pairs, _) = tables.as_chunks::<2>();
+    for (pairs, codes) in pairs.chunks(SUMS_IN_16_BITS).zip(codes.chunks(SUMS_IN_16_BITS)) {
+        // Sums of pairs of vectors, both as one 16-bit number whose carries run over, and of the upper one alone.
+        let mut both = [_mm256_setzero_si256(); 2];
+        let mut upper = [_mm256_setzero_si256(); 2];
+        for ([low_table, high_table], codes) in pairs.iter().zip(codes) {
+            let (low_table, high_table) = (load_table(low_table), load_table(high_table));
+            fetch_line(codes.as_ptr().wrapping_add(AHEAD));
+            let (halves, _) = codes.as_chunks::<LANES>();
+            for i in 0..2 {
+                let code = load(&halves[i]);
+                let low = _mm256_shuffle_epi8(low_table, low_nibbles(code));
+                let high = _mm256_shuffle_epi8(high_table, low_nibbles(_mm256_srli_epi16::<4>(code)));
+                let picked = _mm256_add_epi8(low, high);
+                both[i] = _mm256_add_epi16(both[i], picked);
+                upper[i] = _mm256_add_epi16(upper[i], _mm256_srli_epi16::<8>(picked));
+            }
+        }
+        for (i, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            let even = words(_mm256_sub_epi16(both[i], _mm256_slli_epi16::<8>(upper[i])));
+            let odd = words(upper[i]);
+            for (pair, (even, odd)) in sums.as_chunks_mut::<2>().0.iter_mut().zip(even.into_iter().zip(odd)) {
+                pair[0] += u32::from(even);
+                pair[1] += u32::from(odd);
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
+    let (codes, even, odd) = same_length(codes, even, odd);
+    let (codes, codes_rest) = codes.as_chunks::<LANES>();
+    let (even, even_rest) = even.as_chunks::<LANES>();
+    let (odd, odd_rest) = odd.as_chunks::<LANES>();
+    let ones = _mm256_set1_epi16(1);
+    let mut sum = _mm256_setzero_si256();
+    for ((codes, even), odd) in codes.iter().zip(even).zip(odd) {
+        let codes = load(codes);
+        let low = _mm256_maddubs_epi16(low_nibbles(codes), load_signed(even));
+        let high = _mm256_maddubs_epi16(low_nibbles(_mm256_srli_epi16::<4>(codes)), load_signed(odd));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), ones));
+    }
+    add_lanes(sum) + scalar::dot_u4(codes_rest, even_rest, odd_rest)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn low_nibbles(bytes: __m256i) -> __m256i {
+    _mm256_and_si256(bytes, _mm256_set1_epi8(15))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_lanes(v: __m256i) -> i32 {
+    let four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+    let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+    _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
+}
+
+/// Three streams at once would be faster still; blocks are a few hundred kilobytes and read once.
+#[target_feature(enable = "sse4.2")]
+pub(super) fn crc32c(before: u32, bytes: &[u8]) -> u32 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let crc = words.iter().fold(u64::from(!before), |crc, word| _mm_crc32_u64(crc, u64::from_le_bytes(*word)));
+    !rest.iter().fold(crc as u32, |crc, byte| _mm_crc32_u8(crc, *byte))
+}
+
+#[inline]
+pub(super) fn fetch_line(address: *const u8) {
+    // SAFETY: a prefetch is a hint, which may point anywhere: it neither faults nor changes anything.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(bytes: &[u8; LANES]) -> __m256i {
+    // SAFETY: the array is 32 readable bytes, and this load asks for no alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_signed(bytes: &[i8; LANES]) -> __m256i {
+    // SAFETY: the array is 32 readable bytes, and this load asks for no alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+/// A table twice over: a shuffle looks up in each half of the vector by itself.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_table(table: &[u8; 16]) -> __m256i {
+    // SAFETY: the array is 16 readable bytes, and this load asks for no alignment.
+    _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn words(v: __m256i) -> [u16; 16] {
+    let mut words = [0; 16];
+    // SAFETY: the array is 32 writable bytes, and this store asks for no alignment.
+    unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), v) };
+    words
+}

@@ -1,0 +1,91 @@
+//! Codes, 64 bytes at a time, which is one byte of every vector of a group. Byte shuffles need AVX-512BW.
+
+use std::arch::x86_64::*;
+
+use super::avx2::{crc32c, fetch_line};
+use super::{AHEAD, GROUP, SUMS_IN_16_BITS, same_length, scalar};
+
+const LANES: usize = 64;
+
+// The checksum has an instruction of its own, for eight bytes at a time, wherever there is AVX2.
+codes!("avx512f,avx512bw", codes!(@plain crc32c(before, bytes)));
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
+    *sums = [0; GROUP];
+    let (pairs, _) = tables.as_chunks::<2>();
+    for (pairs, codes) in pairs.chunks(SUMS_IN_16_BITS).zip(codes.chunks(SUMS_IN_16_BITS)) {
+        // Sums of pairs of vectors, both as one 16-bit number whose carries run over, and of the upper one alone.
+        let mut both = _mm512_setzero_si512();
+        let mut upper = _mm512_setzero_si512();
+        for ([low_table, high_table], code) in pairs.iter().zip(codes) {
+            fetch_line(code.as_ptr().wrapping_add(AHEAD));
+            let code = load(code);
+            let low = _mm512_shuffle_epi8(load_table(low_table), low_nibbles(code));
+            let high = _mm512_shuffle_epi8(load_table(high_table), low_nibbles(_mm512_srli_epi16::<4>(code)));
+            let picked = _mm512_add_epi8(low, high);
+            both = _mm512_add_epi16(both, picked);
+            upper = _mm512_add_epi16(upper, _mm512_srli_epi16::<8>(picked));
+        }
+        let even = words(_mm512_sub_epi16(both, _mm512_slli_epi16::<8>(upper)));
+        let odd = words(upper);
+        for (pair, (even, odd)) in sums.as_chunks_mut::<2>().0.iter_mut().zip(even.into_iter().zip(odd)) {
+            pair[0] += u32::from(even);
+            pair[1] += u32::from(odd);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
+    let (codes, even, odd) = same_length(codes, even, odd);
+    let (codes, codes_rest) = codes.as_chunks::<LANES>();
+    let (even, even_rest) = even.as_chunks::<LANES>();
+    let (odd, odd_rest) = odd.as_chunks::<LANES>();
+    let ones = _mm512_set1_epi16(1);
+    let mut sum = _mm512_setzero_si512();
+    for ((codes, even), odd) in codes.iter().zip(even).zip(odd) {
+        let codes = load(codes);
+        let low = _mm512_maddubs_epi16(low_nibbles(codes), load_signed(even));
+        let high = _mm512_maddubs_epi16(low_nibbles(_mm512_srli_epi16::<4>(codes)), load_signed(odd));
+        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_add_epi16(low, high), ones));
+    }
+    _mm512_reduce_add_epi32(sum) + scalar::dot_u4(codes_rest, even_rest, odd_rest)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn low_nibbles(bytes: __m512i) -> __m512i {
+    _mm512_and_si512(bytes, _mm512_set1_epi8(15))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(bytes: &[u8; LANES]) -> __m512i {
+    // SAFETY: the array is 64 readable bytes, and this load asks for no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_signed(bytes: &[i8; LANES]) -> __m512i {
+    // SAFETY: the array is 64 readable bytes, and this load asks for no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// A table four times over: a shuffle looks up in each quarter of the vector by itself.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_table(table: &[u8; 16]) -> __m512i {
+    // SAFETY: the array is 16 readable bytes, and this load asks for no alignment.
+    _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn words(v: __m512i) -> [u16; 32] {
+    let mut words = [0; 32];
+    // SAFETY: the array is 64 writable bytes, and this store asks for no alignment.
+    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), v) };
+    words
+}

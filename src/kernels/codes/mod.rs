@@ -1,0 +1,111 @@
+//! Arithmetic on stored codes: sums over 1-bit codes, bounds from them, products with 4-bit codes, and checksums.
+//!
+//! 1-bit codes lie in groups of 64 vectors, transposed: first the 64 bytes that hold dimensions 0 to 7 of each vector,
+//! then the 64 bytes of dimensions 8 to 15, and so on. One load brings the same dimensions of many vectors, and each
+//! half of a byte picks from a table of 16 what its four dimensions contribute: the look-up is a byte shuffle, which
+//! every CPU with wide vectors has. `../README.md` has the figures, and what was tried besides.
+
+/// The kernels of the file it is used in as plain function pointers. All of `$features` are enabled in
+/// them; `$crc32c` is the checksum. The file's `fetch_line`
+/// asks for the cache line at an address.
+#[allow(unused_macros, reason = "other CPUs have the scalar kernels alone")]
+macro_rules! codes {
+    ($features:literal, $crc32c:expr) => {
+        pub(in $crate::kernels) const CODES: $crate::kernels::codes::Codes = $crate::kernels::codes::Codes {
+            sum_u1: codes!(@plain sum_u1(tables, codes, sums)),
+            estimate: codes!(@plain estimate(formula, sums, factors, threshold, bounds)),
+            dot_u4: codes!(@plain dot_u4(codes, even, odd)),
+            crc32c: $crc32c,
+            fetch: |bytes| bytes.chunks(64).for_each(|line| fetch_line(line.as_ptr())),
+        };
+
+        #[target_feature(enable = $features)]
+        fn estimate(
+            formula: &$crate::kernels::codes::Formula,
+            sums: &[u32; $crate::kernels::codes::GROUP],
+            factors: &$crate::kernels::codes::Factors,
+            threshold: f32,
+            bounds: &mut $crate::kernels::codes::Bounds,
+        ) -> u64 {
+            let factor_lines = bytemuck::bytes_of(factors).chunks(64);
+            factor_lines.for_each(|line| fetch_line(line.as_ptr().wrapping_add($crate::kernels::codes::AHEAD)));
+            $crate::kernels::codes::bounds::estimate(formula, sums, factors, threshold, bounds)
+        }
+    };
+
+    (@plain $kernel:ident($($argument:ident),*)) => {
+        // SAFETY: only the table of kernels for these features holds this pointer, and it looked for them first.
+        |$($argument),*| unsafe { $kernel($($argument),*) }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
+mod bounds;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+pub(super) mod neon;
+pub(super) mod scalar;
+
+pub use bounds::{Bounds, Factors, Formula, TELLABLE};
+
+/// Vectors whose codes lie together.
+pub const GROUP: usize = 64;
+
+/// The greatest entry a look-up table may hold: a byte of a code adds two of them, in eight bits.
+pub const MAX_ENTRY: u8 = 127;
+
+/// For each vector of a group, the sum of what its code picks from the tables.
+///
+/// Byte `i` of a code picks from table `2i` with its lower half, and from table `2i+1` with its upper half. Entries are
+/// at most [`MAX_ENTRY`]. Codes or tables beyond the shorter of the two are not looked at.
+pub type Sums = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]);
+
+/// Estimates and errors of a group, and a bit for each of its vectors that could reach `threshold`, the first lowest.
+///
+/// A vector whose bound cannot be told (NaN) could; one whose offset is minus infinity, or NaN, could not.
+pub type Estimate =
+    fn(formula: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32, bounds: &mut Bounds) -> u64;
+
+/// The product of a vector of 4-bit numbers (0 to 15, two a byte) with one of signed bytes, given as its elements at
+/// even positions, which meet the lower halves, and at odd positions, which meet the upper halves.
+///
+/// What is beyond the shortest of the three is not looked at. Exact for up to 2^19 bytes.
+pub type DotU4 = fn(codes: &[u8], even: &[i8], odd: &[i8]) -> i32;
+
+/// CRC-32C of `bytes` going on from `before`, which is 0 at the start.
+pub type Crc32c = fn(before: u32, bytes: &[u8]) -> u32;
+
+/// Starts to bring bytes in from memory, and does not wait for them.
+pub type Fetch = fn(bytes: &[u8]);
+
+/// The kernels on codes of one instruction set.
+#[derive(Debug)]
+pub struct Codes {
+    /// Sums over a group of 1-bit codes.
+    pub sum_u1: Sums,
+    /// From sums to estimates with errors.
+    pub estimate: Estimate,
+    /// Product with a 4-bit code.
+    pub dot_u4: DotU4,
+    /// Checksum.
+    pub crc32c: Crc32c,
+    /// Prefetch.
+    pub fetch: Fetch,
+}
+
+/// How far a sweep asks for memory beforehand, in bytes.
+#[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
+const AHEAD: usize = 8192;
+
+/// Code bytes whose sums fit in 16 bits: 256 times two entries of at most 127.
+#[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
+const SUMS_IN_16_BITS: usize = 256;
+
+/// All three cut to the length of the shortest.
+#[inline]
+fn same_length<'a>(codes: &'a [u8], even: &'a [i8], odd: &'a [i8]) -> (&'a [u8], &'a [i8], &'a [i8]) {
+    let length = codes.len().min(even.len()).min(odd.len());
+    (&codes[..length], &even[..length], &odd[..length])
+}

@@ -1,0 +1,107 @@
+//! The `options` argument of a search: a JSON object of which every key is known.
+
+use crate::error::{Error, Result};
+use crate::metric::Metric;
+use crate::vector::shown;
+use serde_json::{Map, Value};
+
+/// What a search may be told beside its arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// How vectors are compared.
+    pub metric: Metric,
+    /// Whether the rows must equal the scan's.
+    pub exact: bool,
+    /// The column that identifies rows, where the source does not say.
+    pub key: Option<String>,
+    /// Which index may answer.
+    pub index: IndexChoice,
+    /// Pass over rows that cannot be scored.
+    pub skip_bad: bool,
+}
+
+/// Which index may answer a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexChoice {
+    /// Whichever serves.
+    Any,
+    /// None.
+    Never,
+    /// The one of this name.
+    Named(String),
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { metric: Metric::Dot, exact: false, key: None, index: IndexChoice::Any, skip_bad: false }
+    }
+}
+
+impl Options {
+    /// Reads the JSON text.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let object: Map<String, Value> = serde_json::from_str(text).map_err(|reason| {
+            Error::expected("options as a JSON object", format_args!("{} ({reason})", shown(text)))
+        })?;
+        let mut options = Self::default();
+        for (key, value) in &object {
+            options.set(key, value)?;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, key: &str, value: &Value) -> Result<()> {
+        match (key, value) {
+            ("metric", Value::String(name)) => {
+                let metric = Metric::from_name(name);
+                self.metric = metric.ok_or_else(|| wrong(key, "'dot', 'cosine', 'l2' or 'l1'", value))?;
+            }
+            ("metric", _) => return Err(wrong(key, "'dot', 'cosine', 'l2' or 'l1'", value)),
+            ("type", Value::String(name)) if name == "f32" => {}
+            ("type", _) => return Err(wrong(key, "'f32'", value)),
+            ("key", Value::String(name)) => self.key = Some(name.clone()),
+            ("key", _) => return Err(wrong(key, "a column's name", value)),
+            ("index", Value::Bool(false)) => self.index = IndexChoice::Never,
+            ("index", Value::String(name)) => self.index = IndexChoice::Named(name.clone()),
+            ("index", _) => return Err(wrong(key, "an index's name or false", value)),
+            ("exact", Value::Bool(exact)) => self.exact = *exact,
+            ("skip_bad", Value::Bool(skip)) => self.skip_bad = *skip,
+            ("exact" | "skip_bad", _) => return Err(wrong(key, "true or false", value)),
+            _ => return Err(Error::expected("options metric, exact, type, key, index or skip_bad", shown(key))),
+        }
+        Ok(())
+    }
+}
+
+fn wrong(key: &str, what: &str, value: &Value) -> Error {
+    Error::expected(format_args!("options.{key} as {what}"), shown(&value.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_read() {
+        let text = r#"{"metric":"l2","exact":true,"type":"f32","key":"k","index":"i","skip_bad":true}"#;
+        let index = IndexChoice::Named("i".into());
+        let read = Options { metric: Metric::L2, exact: true, key: Some("k".into()), index, skip_bad: true };
+        assert_eq!(Options::from_json(text).unwrap(), read);
+        assert_eq!(Options::from_json(r#"{"index":false}"#).unwrap().index, IndexChoice::Never);
+        assert_eq!(Options::from_json("{}").unwrap(), Options::default());
+    }
+
+    #[test]
+    fn what_is_not_an_option_is_refused() {
+        for (text, message) in [
+            ("[]", "expected options as a JSON object, not '[]'"),
+            (r#"{"metrics":1}"#, "expected options metric, exact, type, key, index or skip_bad, not 'metrics'"),
+            (r#"{"metric":"ip"}"#, r#"expected options.metric as 'dot', 'cosine', 'l2' or 'l1', not '"ip"'"#),
+            (r#"{"exact":1}"#, "expected options.exact as true or false, not '1'"),
+            (r#"{"index":true}"#, "expected options.index as an index's name or false, not 'true'"),
+        ] {
+            let error = Options::from_json(text).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+}

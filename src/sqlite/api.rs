@@ -1,0 +1,246 @@
+//! SQLite's routines, as the host that loaded us handed them over.
+//!
+//! A loadable extension links against no SQLite. The host passes a table of function pointers to the entry point; it is
+//! checked once, kept for the life of the process, and called through the wrappers below. Fields that the host's version
+//! does not have lie past the end of its table, so only routines of 3.38 are named here.
+
+use super::ffi;
+use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// The oldest SQLite whose table has every routine named here (3.38 brought `vtab_in` and its kin).
+const OLDEST: c_int = 3_038_000;
+
+static API: AtomicPtr<ffi::sqlite3_api_routines> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Takes the host's table, or says why this host cannot carry the extension.
+///
+/// A second table means a second SQLite in the process (say Python's own and apsw's). Calls for its connections would
+/// run through the first one's code, so it is refused.
+///
+/// # Safety
+/// `table` is null or points to the routine table of a SQLite that stays loaded as long as this library.
+pub unsafe fn accept(table: *const ffi::sqlite3_api_routines) -> Result<(), String> {
+    // SAFETY: the caller passes null or a routine table; both fields read here exist in every version.
+    let version = unsafe { table.as_ref() }
+        .and_then(|table| table.libversion_number)
+        .map(|version| unsafe { version() })
+        .ok_or("fafcas: expected SQLite's routine table, not NULL (this SQLite is built without extension loading)")?;
+    if version < OLDEST {
+        return Err(format!("fafcas: expected SQLite 3.38.0 or newer, not {}", dotted(version)));
+    }
+    // SAFETY: at 3.38 and above the table has every field that `missing` reads.
+    if let Some(name) = missing(unsafe { &*table }) {
+        return Err(format!("fafcas: expected a SQLite with sqlite3_{name}, not a build that leaves it out"));
+    }
+    match API.compare_exchange(std::ptr::null_mut(), table.cast_mut(), Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => Ok(()),
+        Err(first) if std::ptr::eq(first, table) => Ok(()),
+        Err(_) => Err(format!(
+            "fafcas: expected one SQLite library per process, not a second one ({}) beside the one it was loaded by first",
+            dotted(version)
+        )),
+    }
+}
+
+fn dotted(version: c_int) -> String {
+    format!("{}.{}.{}", version / 1_000_000, version / 1000 % 1000, version % 1000)
+}
+
+fn table() -> &'static ffi::sqlite3_api_routines {
+    // SAFETY: nothing is registered with SQLite before `accept` stored a table that lives as long as the process.
+    unsafe { &*API.load(Ordering::Acquire) }
+}
+
+macro_rules! routines {
+    ($(fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?;)*) => {
+        $(
+            /// SQLite's routine of this name.
+            ///
+            /// # Safety
+            /// As SQLite documents for `sqlite3_` + this name.
+            #[inline]
+            #[allow(dead_code, clippy::too_many_arguments)]
+            pub unsafe fn $name($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: `accept` refused tables in which this routine is missing; the rest is the caller's to ensure.
+                unsafe { table().$name.unwrap_unchecked()($($arg),*) }
+            }
+        )*
+
+        /// The first routine that this build of SQLite leaves out.
+        fn missing(table: &ffi::sqlite3_api_routines) -> Option<&'static str> {
+            $(
+                if table.$name.is_none() {
+                    return Some(stringify!($name));
+                }
+            )*
+            if table.log.is_none() {
+                return Some("log");
+            }
+            table.vtab_config.is_none().then_some("vtab_config")
+        }
+    };
+}
+
+type Destructor = Option<unsafe extern "C" fn(*mut c_void)>;
+type ScalarCallback = Option<unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value)>;
+type FinalCallback = Option<unsafe extern "C" fn(*mut ffi::sqlite3_context)>;
+
+/// Tells SQLite to copy a text or blob before the call returns.
+pub fn transient() -> Destructor {
+    // SAFETY: SQLite compares this value with -1 and never calls it.
+    Some(unsafe { std::mem::transmute::<isize, unsafe extern "C" fn(*mut c_void)>(-1) })
+}
+
+routines! {
+    fn libversion() -> *const c_char;
+    fn malloc64(bytes: u64) -> *mut c_void;
+    fn free(memory: *mut c_void);
+
+    fn prepare_v3(
+        db: *mut ffi::sqlite3,
+        sql: *const c_char,
+        bytes: c_int,
+        flags: c_uint,
+        statement: *mut *mut ffi::sqlite3_stmt,
+        tail: *mut *const c_char,
+    ) -> c_int;
+    fn step(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    fn reset(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    fn finalize(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    fn bind_null(statement: *mut ffi::sqlite3_stmt, index: c_int) -> c_int;
+    fn bind_int64(statement: *mut ffi::sqlite3_stmt, index: c_int, value: i64) -> c_int;
+    fn bind_double(statement: *mut ffi::sqlite3_stmt, index: c_int, value: f64) -> c_int;
+    fn bind_text64(
+        statement: *mut ffi::sqlite3_stmt,
+        index: c_int,
+        text: *const c_char,
+        bytes: u64,
+        destructor: Destructor,
+        encoding: c_uchar,
+    ) -> c_int;
+    fn bind_blob64(
+        statement: *mut ffi::sqlite3_stmt,
+        index: c_int,
+        blob: *const c_void,
+        bytes: u64,
+        destructor: Destructor,
+    ) -> c_int;
+    fn column_value(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *mut ffi::sqlite3_value;
+    fn column_int64(statement: *mut ffi::sqlite3_stmt, column: c_int) -> i64;
+    fn column_text(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *const c_uchar;
+    fn column_bytes(statement: *mut ffi::sqlite3_stmt, column: c_int) -> c_int;
+
+    fn value_type(value: *mut ffi::sqlite3_value) -> c_int;
+    fn value_int64(value: *mut ffi::sqlite3_value) -> i64;
+    fn value_double(value: *mut ffi::sqlite3_value) -> f64;
+    fn value_text(value: *mut ffi::sqlite3_value) -> *const c_uchar;
+    fn value_blob(value: *mut ffi::sqlite3_value) -> *const c_void;
+    fn value_bytes(value: *mut ffi::sqlite3_value) -> c_int;
+    fn value_nochange(value: *mut ffi::sqlite3_value) -> c_int;
+
+    fn result_null(context: *mut ffi::sqlite3_context);
+    fn result_int64(context: *mut ffi::sqlite3_context, value: i64);
+    fn result_double(context: *mut ffi::sqlite3_context, value: f64);
+    fn result_text64(
+        context: *mut ffi::sqlite3_context,
+        text: *const c_char,
+        bytes: u64,
+        destructor: Destructor,
+        encoding: c_uchar,
+    );
+    fn result_blob64(context: *mut ffi::sqlite3_context, blob: *const c_void, bytes: u64, destructor: Destructor);
+    fn result_error(context: *mut ffi::sqlite3_context, text: *const c_char, bytes: c_int);
+    fn result_error_code(context: *mut ffi::sqlite3_context, code: c_int);
+
+    fn next_stmt(db: *mut ffi::sqlite3, statement: *mut ffi::sqlite3_stmt) -> *mut ffi::sqlite3_stmt;
+    fn stmt_busy(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    fn stmt_readonly(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    fn db_filename(db: *mut ffi::sqlite3, schema: *const c_char) -> *const c_char;
+    fn errmsg(db: *mut ffi::sqlite3) -> *const c_char;
+    fn extended_errcode(db: *mut ffi::sqlite3) -> c_int;
+    fn total_changes64(db: *mut ffi::sqlite3) -> i64;
+    fn create_function_v2(
+        db: *mut ffi::sqlite3,
+        name: *const c_char,
+        arity: c_int,
+        flags: c_int,
+        data: *mut c_void,
+        call: ScalarCallback,
+        step: ScalarCallback,
+        last: FinalCallback,
+        destructor: Destructor,
+    ) -> c_int;
+    fn create_module_v2(
+        db: *mut ffi::sqlite3,
+        name: *const c_char,
+        module: *const ffi::sqlite3_module,
+        data: *mut c_void,
+        destructor: Destructor,
+    ) -> c_int;
+
+    fn declare_vtab(db: *mut ffi::sqlite3, schema: *const c_char) -> c_int;
+    fn vtab_collation(info: *mut ffi::sqlite3_index_info, constraint: c_int) -> *const c_char;
+    fn vtab_in(info: *mut ffi::sqlite3_index_info, constraint: c_int, handle: c_int) -> c_int;
+    fn vtab_in_first(list: *mut ffi::sqlite3_value, value: *mut *mut ffi::sqlite3_value) -> c_int;
+    fn vtab_in_next(list: *mut ffi::sqlite3_value, value: *mut *mut ffi::sqlite3_value) -> c_int;
+    fn vtab_rhs_value(
+        info: *mut ffi::sqlite3_index_info,
+        constraint: c_int,
+        value: *mut *mut ffi::sqlite3_value,
+    ) -> c_int;
+    fn vtab_nochange(context: *mut ffi::sqlite3_context) -> c_int;
+}
+
+/// The host's version as it writes it, `3.54.1`.
+pub fn version() -> String {
+    // SAFETY: the routine takes nothing and returns a static string.
+    unsafe { CStr::from_ptr(libversion()) }.to_string_lossy().into_owned()
+}
+
+/// Writes a line to the host's error log, if it keeps one.
+pub fn log(line: &str) {
+    let line: Vec<u8> = line.bytes().filter(|&byte| byte != 0).chain([0]).collect();
+    // SAFETY: `accept` checked the routine; the format wants one terminated text.
+    unsafe { table().log.unwrap_unchecked()(ffi::SQLITE_NOTICE as c_int, c"%s".as_ptr(), line.as_ptr()) };
+}
+
+/// `sqlite3_vtab_config` with an option, switched on where it takes a number.
+///
+/// # Safety
+/// Only inside xCreate or xConnect on `db`.
+pub unsafe fn vtab_config(db: *mut ffi::sqlite3, option: c_uint) -> c_int {
+    // SAFETY: `accept` checked the routine; the options without an argument ignore the one given.
+    unsafe { table().vtab_config.unwrap_unchecked()(db, option as c_int, 1 as c_int) }
+}
+
+/// A copy of `text` in SQLite's own memory, for the error fields that SQLite frees; null when memory is out.
+///
+/// Not `sqlite3_mprintf`: its first argument is a format, and messages quote what the user wrote.
+pub fn message(text: &str) -> *mut c_char {
+    // SAFETY: the block is written within its length, terminated, and owned by whoever receives the pointer.
+    unsafe { message_by(text, |bytes| malloc64(bytes)) }
+}
+
+/// [`message`] for a table that [`accept`] refused: in the memory of the SQLite that offered it.
+///
+/// # Safety
+/// As [`accept`].
+pub unsafe fn message_of(host: *const ffi::sqlite3_api_routines, text: &str) -> *mut c_char {
+    // SAFETY: the caller passes null or a routine table; malloc is in every version's.
+    match unsafe { host.as_ref() }.and_then(|host| host.malloc) {
+        // SAFETY: as in `message`.
+        Some(malloc) => unsafe { message_by(text, |bytes| malloc(bytes as c_int)) },
+        None => std::ptr::null_mut(),
+    }
+}
+
+unsafe fn message_by(text: &str, allocate: impl Fn(u64) -> *mut c_void) -> *mut c_char {
+    let text: Vec<u8> = text.bytes().filter(|&byte| byte != 0).chain([0]).collect();
+    let memory = allocate(text.len() as u64).cast::<u8>();
+    if !memory.is_null() {
+        // SAFETY: the block has room for `text.len()` bytes and is new.
+        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), memory, text.len()) };
+    }
+    memory.cast()
+}

@@ -1,0 +1,168 @@
+//! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
+
+use super::args::{Args, Value, ValueRef};
+use super::ffi;
+use super::source::{Conditions, Listed};
+use super::vtab::IndexInfo;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, Slot};
+
+/// The arguments of a table function: hidden columns that the caller makes equal to something.
+#[derive(Debug, Clone, Copy)]
+pub struct Signature {
+    /// The first hidden column.
+    pub first: i32,
+    /// The arguments' names.
+    pub names: &'static [&'static str],
+    /// How many of them a call must have.
+    pub required: usize,
+}
+
+/// One choice of plan.
+pub struct Planner<'a, 'b> {
+    /// SQLite's question.
+    pub info: &'a mut IndexInfo<'b>,
+    /// The slots kept so far.
+    pub plan: Plan,
+    /// The constraint behind each slot, by the slot's number.
+    taken: [Option<usize>; Slot::ALL.len()],
+}
+
+/// Whether a call's arguments are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arguments {
+    /// All that the call has.
+    Known,
+    /// One depends on a table that comes later in this order of the join.
+    Later,
+    /// One that is required was not given.
+    Missing,
+}
+
+impl<'a, 'b> Planner<'a, 'b> {
+    /// An empty plan.
+    pub fn new(info: &'a mut IndexInfo<'b>) -> Self {
+        Self { info, plan: Plan::default(), taken: [None; Slot::ALL.len()] }
+    }
+
+    /// Keeps the arguments of a call.
+    pub fn arguments(&mut self, signature: Signature) -> Arguments {
+        let constraints = self.info.constraints();
+        for ((column, slot), at) in (signature.first..).zip(Slot::ARGUMENTS).zip(0..signature.names.len()) {
+            let mut given = constraints.iter().enumerate().filter(|(_, constraint)| {
+                constraint.column == column && constraint.operator == ffi::SQLITE_INDEX_CONSTRAINT_EQ
+            });
+            match (given.clone().find(|(_, constraint)| constraint.usable), given.next()) {
+                (Some((constraint, _)), _) => self.keep(slot, constraint),
+                (None, Some(_)) => return Arguments::Later,
+                (None, None) if at < signature.required => return Arguments::Missing,
+                (None, None) => {}
+            }
+        }
+        Arguments::Known
+    }
+
+    /// The plan of a call that lacks arguments: so dear that any plan in which they are seen wins. For the terms of an OR,
+    /// SQLite asks for a plan without showing them; where there is no other plan they are missing, and the cursor says so.
+    pub fn incomplete(self) -> Plan {
+        self.info.estimate(1e99, 1);
+        Plan::default()
+    }
+
+    /// Keeps a constraint for a slot, unless the slot has one.
+    pub fn keep(&mut self, slot: Slot, constraint: usize) {
+        if !self.plan.has(slot) {
+            self.plan.add(slot);
+            self.taken[slot as usize] = Some(constraint);
+        }
+    }
+
+    /// The constraint kept for a slot.
+    pub fn constraint(&self, slot: Slot) -> Option<usize> {
+        self.taken[slot as usize].filter(|_| self.plan.has(slot))
+    }
+
+    /// Whether an optional argument is given and may turn out NULL, which is as if it were left out.
+    ///
+    /// A plan by OR would compare it with NULL again and lose every row. Cheap look-ups invite such plans, so where this is
+    /// true they must not look cheap.
+    pub fn may_be_null(&mut self, argument: Slot) -> bool {
+        let literal = self.constraint(argument).map(|at| self.info.literal(at).unwrap_or(Value::Null));
+        literal == Some(Value::Null)
+    }
+
+    /// Asks for the values in the plan's order. SQLite checks all conditions again, but not the arguments.
+    pub fn hand_over(&mut self) -> Plan {
+        for (slot, _) in Slot::ALL {
+            let Some(constraint) = self.constraint(slot) else { continue };
+            self.info.take(constraint, Slot::ARGUMENTS.contains(&slot));
+            if matches!(slot, Slot::RowidIn | Slot::IdIn) {
+                self.info.take_list(constraint);
+            }
+        }
+        self.plan
+    }
+}
+
+impl Planner<'_, '_> {
+    /// Keeps the conditions on a column that holds the rowid.
+    pub fn rowid_conditions(&mut self, column: i32) {
+        let slots = [
+            (ffi::SQLITE_INDEX_CONSTRAINT_EQ, Slot::RowidIs),
+            (ffi::SQLITE_INDEX_CONSTRAINT_GT, Slot::RowidAbove),
+            (ffi::SQLITE_INDEX_CONSTRAINT_GE, Slot::RowidFrom),
+            (ffi::SQLITE_INDEX_CONSTRAINT_LT, Slot::RowidBelow),
+            (ffi::SQLITE_INDEX_CONSTRAINT_LE, Slot::RowidTo),
+        ];
+        for (at, constraint) in self.info.constraints().into_iter().enumerate() {
+            if constraint.column != column || !constraint.usable {
+                continue;
+            }
+            let slot = slots.iter().find(|(operator, _)| *operator == constraint.operator).map(|(_, slot)| *slot);
+            match slot {
+                Some(Slot::RowidIs) if self.info.is_list(at) => self.keep(Slot::RowidIn, at),
+                Some(slot) => self.keep(slot, at),
+                None => {}
+            }
+        }
+    }
+}
+
+/// The arguments as the cursor got them, or what is missing.
+pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Result<Vec<ValueRef<'a>>> {
+    let given = Slot::ARGUMENTS.iter().take(signature.names.len());
+    let values: Vec<Option<usize>> = given.map(|&slot| plan.position(slot)).collect();
+    if values.iter().take(signature.required).any(Option::is_none) {
+        let names = signature.names.get(..signature.required).unwrap_or_default();
+        return Err(Error::expected(format_args!("the arguments {}", names.join(", ")), "fewer"));
+    }
+    Ok(values.into_iter().map(|at| at.map_or(ValueRef::Null, |at| arguments.get(at))).collect())
+}
+
+/// The conditions on rowid and id that the cursor got.
+pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
+    const ROWID: [(Slot, &str); 5] = [
+        (Slot::RowidIs, "="),
+        (Slot::RowidAbove, ">"),
+        (Slot::RowidFrom, ">="),
+        (Slot::RowidBelow, "<"),
+        (Slot::RowidTo, "<="),
+    ];
+    const ID: [(Slot, &str); 5] =
+        [(Slot::IdIs, "="), (Slot::IdAbove, ">"), (Slot::IdFrom, ">="), (Slot::IdBelow, "<"), (Slot::IdTo, "<=")];
+    let compared = |table: [(Slot, &'static str); 5]| {
+        let values = table
+            .into_iter()
+            .filter_map(|(slot, operator)| plan.position(slot).map(|at| (operator, arguments.get(at).to_owned())));
+        values.collect::<Vec<_>>()
+    };
+    let is_number = |value: &Value| matches!(value, Value::Integer(_) | Value::Real(_));
+    // What is not a number is compared with a rowid by SQLite alone.
+    let rowid = compared(ROWID).into_iter().filter(|(_, value)| is_number(value)).collect();
+    let list = match (plan.position(Slot::RowidIn), plan.position(Slot::IdIn)) {
+        (Some(at), _) => Some((Listed::Rowid, arguments.list(at)?)).filter(|(_, list)| list.iter().all(is_number)),
+        (None, Some(at)) => Some((Listed::Id, arguments.list(at)?)),
+        (None, None) => None,
+    };
+    Ok(Conditions { rowid, id: compared(ID), list })
+}

@@ -1,0 +1,158 @@
+//! A search over one or several sources: opened once for its arguments, then asked for rows as often as the reader wants.
+
+use super::api;
+use super::args::Value;
+use super::connection::Connection;
+use super::identifier::paths;
+use super::index_reader::{IndexReader, Wanted, chosen};
+use super::source::{Conditions, Source};
+use crate::config::SLOW_MS;
+use crate::error::{Error, Result};
+use crate::kernels::F32Le;
+use crate::metric::{Metric, Scorer};
+use crate::options::Options;
+use crate::scan::{Rules, scan};
+use crate::stats::Path;
+use crate::topk::{self, TopK};
+use std::cell::RefCell;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// A row that was found; the note is its id, where it could not be looked up again.
+pub type Hit = topk::Hit<Option<Value>>;
+
+/// A search that is ready to run.
+pub struct Search {
+    sources: Vec<Source>,
+    /// The index of each source that has one.
+    indexes: Vec<Option<IndexReader>>,
+    scorer: Scorer,
+    skip_bad: bool,
+}
+
+/// The names of the indexes that a search of these sources would use.
+pub fn indexes(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for path in paths(tables)? {
+        names.extend(chosen(&Source::open(connection, &path, column, options.key.as_deref())?, options)?);
+    }
+    Ok(names)
+}
+
+impl Search {
+    /// Finds the tables and checks that the arguments go together.
+    pub fn open(
+        connection: Connection,
+        tables: &str,
+        column: &str,
+        query: Vec<F32Le>,
+        options: &Options,
+    ) -> Result<Self> {
+        let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
+        let mut sources: Vec<Source> = Vec::new();
+        for path in paths(tables)? {
+            let source = Source::open(connection, &path, column, options.key.as_deref())
+                .map_err(|error| named(error, &path.name))?;
+            if sources.iter().any(|other| other.identity() == source.identity()) {
+                return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
+            }
+            sources.push(source);
+        }
+        let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
+        Ok(Self { sources, indexes, scorer, skip_bad: options.skip_bad })
+    }
+
+    /// The metric searched by.
+    pub fn metric(&self) -> Metric {
+        self.scorer.metric()
+    }
+
+    /// The source a hit came from.
+    pub fn source(&mut self, hit: &Hit) -> Result<&mut Source> {
+        let found = self.sources.get_mut(hit.place.source as usize);
+        found.ok_or_else(|| Error::Bug("a hit from an unknown source".into()))
+    }
+
+    /// The best `limit` rows that meet the rules and the conditions, in order.
+    pub fn run(&mut self, limit: usize, rules: &Rules, conditions: &Conditions) -> Result<Vec<Hit>> {
+        let _running = Running::enter(&self.sources)?;
+        let start = Instant::now();
+        let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
+        let mut best = TopK::new(limit);
+        let mut path = if conditions.names_rows() { Path::Lookup } else { Path::Scan };
+        for (number, source) in (0..).zip(&mut self.sources) {
+            let index = self.indexes.get_mut(number as usize).and_then(Option::as_mut);
+            if let Some(index) = index.filter(|_| conditions.is_empty()) {
+                let floor = best.last();
+                let wanted = Wanted { scorer: &self.scorer, limit, rules: &rules, number, floor };
+                if let Some(places) = index.search(source, &wanted)? {
+                    places.into_iter().for_each(|place| best.offer(Hit { place, note: None }));
+                    path = Path::Index;
+                    continue;
+                }
+            }
+            let title = source.title.clone();
+            let scanned =
+                source.scan(conditions).and_then(|mut rows| scan(&mut rows, number, &self.scorer, &rules, &mut best));
+            let counts = scanned.map_err(|error| named(error, &title))?;
+            source.stats.rows.fetch_add(counts.rows, Relaxed);
+            source.stats.bad.fetch_add(counts.bad, Relaxed);
+        }
+        self.note(path, start.elapsed());
+        Ok(best.into_sorted())
+    }
+
+    /// Counts a search that is done, and logs it if it was slow.
+    fn note(&self, path: Path, took: Duration) {
+        for source in &self.sources {
+            source.stats.searched(path, took);
+        }
+        let limit = SLOW_MS.get();
+        if limit > 0 && took.as_millis() > u128::from(limit) {
+            let titles: Vec<&str> = self.sources.iter().map(|source| source.title.as_str()).collect();
+            api::log(&format!("vec_topk: {} took {} ms", titles.join(", "), took.as_millis()));
+        }
+    }
+}
+
+/// Says which source SQLite failed on; our own errors name the row already.
+fn named(error: Error, title: &str) -> Error {
+    if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
+}
+
+/// Marks sources as being read by this thread, so that a view which searches itself is met again here, and not when the
+/// stack has overflowed.
+struct Running {
+    before: usize,
+}
+
+type Identity = (Connection, String, String);
+
+thread_local! {
+    static RUNNING: RefCell<Vec<Identity>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Running {
+    /// Views over views that search each other may nest this deep.
+    const DEEPEST: usize = 64;
+
+    fn enter(sources: &[Source]) -> Result<Self> {
+        RUNNING.with_borrow_mut(|running| {
+            for source in sources {
+                if running.contains(&source.identity()) || running.len() >= Self::DEEPEST {
+                    let view = format!("{} searched from within itself", source.title);
+                    return Err(Error::expected("a source that does not search itself", view));
+                }
+            }
+            let before = running.len();
+            running.extend(sources.iter().map(Source::identity));
+            Ok(Self { before })
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.with_borrow_mut(|running| running.truncate(self.before));
+    }
+}

@@ -1,0 +1,662 @@
+//! A table or view of the user's, read row by row: what it is called, how its rows are known, and the statements over it.
+
+use super::args::{Value, ValueRef, vector};
+use super::connection::{Connection, Statement};
+use super::identifier::{Path, quoted, single};
+use crate::error::{Error, Result};
+use crate::scan::VectorSource;
+use crate::stats::{self, Entry};
+use crate::vector::{Vector, shown};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// A searchable table or view, and the statements kept for it.
+pub struct Source {
+    connection: Connection,
+    schema: String,
+    name: String,
+    column: String,
+    /// What the `source` column says: the name, with the schema if the user gave one, quoted where SQL would want it.
+    pub title: String,
+    /// The columns of the table, for what an index must know.
+    columns: Vec<Column>,
+    is_table: bool,
+    /// What is counted of this column.
+    pub stats: Arc<Entry>,
+    rows: Rows,
+    id: Id,
+    id_affinity: Affinity,
+    /// The last statement of each kind, with what it was made of: a join asks for the same one row after row.
+    scan: Option<(String, Statement)>,
+    lookup: Option<(String, Statement)>,
+}
+
+/// How rows are told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Rows {
+    /// By the rowid, under a name that no column hides.
+    Rowid(&'static str),
+    /// By a view's own column.
+    Column(String),
+    /// Not at all: by their position in the scan.
+    None,
+}
+
+/// Where the `id` column comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Id {
+    /// It is the rowid.
+    Rowid,
+    /// A column's value.
+    Column(String),
+    /// The primary key has several columns and the user chose none.
+    Composite,
+}
+
+struct Column {
+    name: String,
+    /// As it was declared.
+    kind: String,
+    in_key: bool,
+    is_generated: bool,
+}
+
+/// What SQLite makes of values stored in a column: the part of its rules that comparisons of `id` depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Affinity {
+    /// INTEGER, REAL or NUMERIC: no text that reads as a number is stored as text.
+    Numeric,
+    /// TEXT, BLOB or none: it may be.
+    Other,
+}
+
+impl Affinity {
+    /// By SQLite's rules for declared types, in their order.
+    fn of(kind: &str) -> Self {
+        let kind = kind.to_ascii_uppercase();
+        let names = |words: &[&str]| words.iter().any(|word| kind.contains(word));
+        match () {
+            () if names(&["INT"]) => Self::Numeric,
+            () if names(&["CHAR", "CLOB", "TEXT", "BLOB"]) || kind.is_empty() => Self::Other,
+            () => Self::Numeric,
+        }
+    }
+}
+
+/// Conditions on a source's own columns, to be met by the statement that reads it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conditions {
+    /// Comparisons of the rowid with numbers.
+    pub rowid: Vec<(&'static str, Value)>,
+    /// Comparisons of the id.
+    pub id: Vec<(&'static str, Value)>,
+    /// A list of which one must be equal.
+    pub list: Option<(Listed, Vec<Value>)>,
+}
+
+/// What a list is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// The rowid.
+    Rowid,
+    /// The id.
+    Id,
+}
+
+impl Conditions {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rowid.is_empty() && self.id.is_empty() && self.list.is_none()
+    }
+
+    /// Whether they name the rows to look at, instead of leaving all to be scanned.
+    pub fn names_rows(&self) -> bool {
+        let names_one = |terms: &[(&str, Value)]| terms.iter().any(|(operator, _)| *operator == "=");
+        self.list.is_some() || names_one(&self.rowid) || names_one(&self.id)
+    }
+}
+
+impl Source {
+    /// Finds the table and the column. `key` is `options.key`.
+    pub fn open(connection: Connection, path: &Path, column: &str, key: Option<&str>) -> Result<Self> {
+        let (schema, kind) = find(connection, path)?;
+        let is_view = kind == Kind::View;
+        let name = path.name.clone();
+        let title = match &path.schema {
+            Some(schema) => format!("{}.{}", plain_or_quoted(schema), plain_or_quoted(&name)),
+            None => plain_or_quoted(&name),
+        };
+        let columns = columns(connection, &schema, &name)?;
+        let column = existing(&columns, column, &title)?;
+        let key = key.map(|key| existing(&columns, key, &title)).transpose()?;
+        let rows = if is_view { view_rows(&columns) } else { table_rows(connection, &schema, &name, &columns) };
+        let id = match key {
+            Some(key) => Id::Column(key),
+            None if is_view => view_id(&columns),
+            None => table_id(connection, &schema, &name, &columns, &rows)?,
+        };
+        let stats = stats::entry(&format!("{schema}.{name}"), &column);
+        let id_affinity = match &id {
+            Id::Column(name) => {
+                columns.iter().find(|column| column.name == *name).map(|column| Affinity::of(&column.kind))
+            }
+            Id::Rowid | Id::Composite => Some(Affinity::Numeric),
+        };
+        let id_affinity = id_affinity.unwrap_or(Affinity::Other);
+        let is_table = kind == Kind::Table;
+        let (scan, lookup) = (None, None);
+        let source = Self {
+            connection,
+            schema,
+            name,
+            column,
+            title,
+            columns,
+            is_table,
+            stats,
+            rows,
+            id,
+            id_affinity,
+            scan,
+            lookup,
+        };
+        source.check_identity(is_view)?;
+        Ok(source)
+    }
+
+    fn check_identity(&self, is_view: bool) -> Result<()> {
+        match (&self.id, &self.rows) {
+            (Id::Rowid, Rows::None) | (Id::Composite, Rows::None) => Err(Error::Mistake(format!(
+                "expected options.key to name a column that identifies the rows of {} {}, which has no {}",
+                if is_view { "view" } else { "table" },
+                self.title,
+                if is_view { "column rowid or id" } else { "single-column primary key and no rowid" },
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses to give the id of a table with a composite key, unless the user said which column to take.
+    pub fn check_id(&self) -> Result<()> {
+        if self.id != Id::Composite {
+            return Ok(());
+        }
+        Err(Error::Mistake(format!(
+            "expected options.key to name the column that is to be the id of table {}, whose primary key has several",
+            self.title
+        )))
+    }
+
+    /// The connection it is read on.
+    pub fn connection(&self) -> Connection {
+        self.connection
+    }
+
+    /// The database it is in.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// Its name in that database.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The column with the vectors.
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// What the rowid of an ordinary table is called; nothing for other sources.
+    pub fn rowid_name(&self) -> Option<&'static str> {
+        match self.rows {
+            Rows::Rowid(name) if self.is_table => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether the rowid is a column of the table, so that nothing renumbers it.
+    pub fn has_stable_rowids(&self) -> Result<bool> {
+        let mut key = self.columns.iter().filter(|column| column.in_key);
+        let (first, second) = (key.next(), key.next());
+        let is_integer = second.is_none() && first.is_some_and(|only| only.kind.eq_ignore_ascii_case("INTEGER"));
+        Ok(self.is_table && is_integer && !has_key_index(self.connection, &self.schema, &self.name)?)
+    }
+
+    /// Whether the column is computed, so that no trigger sees it change.
+    pub fn is_generated(&self) -> bool {
+        self.columns.iter().any(|column| column.name == self.column && column.is_generated)
+    }
+
+    /// The connection and full name, to recognise the same source again.
+    pub fn identity(&self) -> (Connection, String, String) {
+        (self.connection, self.schema.to_ascii_lowercase(), self.name.to_ascii_lowercase())
+    }
+
+    /// Whether rows have a rowid to show.
+    pub fn has_rowid(&self) -> bool {
+        self.rows != Rows::None
+    }
+
+    /// The `id` of a row that a scan found with this note.
+    pub fn id(&mut self, rowid: i64, note: &Option<Value>) -> Result<Value> {
+        if let Some(id) = note {
+            return Ok(id.clone());
+        }
+        if self.id == Id::Rowid {
+            return Ok(Value::Integer(rowid));
+        }
+        self.check_id()?;
+        self.looked_up(&self.id_expression(), rowid)
+    }
+
+    /// The rowids of the rows that meet the conditions and have a value in the column, as the source gives them.
+    pub fn rowids(&mut self, conditions: &Conditions) -> Result<Vec<i64>> {
+        let mut scan = self.scan(conditions)?;
+        let mut rowids = Vec::new();
+        while scan.advance()? {
+            if scan.statement.column(1) != ValueRef::Null {
+                rowids.push(scan.row()?);
+            }
+        }
+        Ok(rowids)
+    }
+
+    /// The column's value in a row; NULL when the row is gone.
+    pub fn value(&mut self, rowid: i64) -> Result<Value> {
+        self.looked_up(&format!("t.{}", quoted(&self.column)), rowid)
+    }
+
+    /// The name of a row for messages.
+    pub fn describe(&self, rowid: i64) -> String {
+        format!("{}, rowid {rowid}", self.describe_column())
+    }
+
+    /// The name of the column for messages.
+    pub fn describe_column(&self) -> String {
+        format!("table {}, column {}", self.title, plain_or_quoted(&self.column))
+    }
+
+    fn looked_up(&mut self, expression: &str, rowid: i64) -> Result<Value> {
+        if self.lookup.as_ref().is_none_or(|(kept, _)| kept != expression) {
+            let sql = format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
+            self.lookup = Some((expression.to_string(), self.connection.prepare(&sql)?));
+        }
+        let Some((_, statement)) = &mut self.lookup else { return Ok(Value::Null) };
+        statement.bind(1, ValueRef::Integer(rowid))?;
+        let found = statement.step()?;
+        let value = if found { statement.column(0).to_owned() } else { Value::Null };
+        statement.reset();
+        Ok(value)
+    }
+
+    /// Starts reading the rows that meet the conditions.
+    pub fn scan(&mut self, conditions: &Conditions) -> Result<Scan<'_>> {
+        let conditions = self.safe(conditions);
+        let sql = self.scan_sql(&conditions);
+        // One statement is kept, so that a search per outer row of a join compiles it once.
+        if self.scan.as_ref().is_none_or(|(kept, _)| *kept != sql) {
+            self.scan = None;
+            self.scan = Some((sql.clone(), self.connection.prepare(&sql)?));
+        }
+        let keeps_id = self.keeps_id();
+        let title = &self.title;
+        let Some((_, statement)) = &mut self.scan else { return Err(Error::Bug("no statement to scan with".into())) };
+        let mut scan = Scan {
+            statement,
+            title,
+            column: &self.column,
+            rows: &self.rows,
+            keeps_id,
+            listed: if matches!(conditions.list, Some((Listed::Id, _))) { 2 } else { 0 },
+            position: 0,
+            pending: None,
+            seen: HashSet::new(),
+        };
+        scan.bind(conditions)?;
+        Ok(scan)
+    }
+
+    /// The parameters are numbered in the order [`Scan::bind`] binds them: rowid, id, and the list's value last.
+    fn scan_sql(&self, conditions: &Conditions) -> String {
+        let row = self.row_expression();
+        let id = self.id_expression();
+        let mut terms = Vec::new();
+        let mut parameter = 0;
+        for (operator, _) in &conditions.rowid {
+            parameter += 1;
+            terms.push(format!("{row} {operator} ?{parameter}"));
+        }
+        for (operator, _) in &conditions.id {
+            parameter += 1;
+            terms.push(self.compared_id(operator, parameter));
+        }
+        parameter += 1;
+        match conditions.list {
+            Some((Listed::Rowid, _)) => terms.push(format!("{row} = ?{parameter}")),
+            Some((Listed::Id, _)) => terms.push(self.compared_id("=", parameter)),
+            None => {}
+        }
+        let kept = if self.keeps_id() || conditions.list.is_some() { id } else { "NULL".into() };
+        let clause = if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) };
+        format!("SELECT {row}, t.{}, {kept} FROM {}{clause}", quoted(&self.column), self.from())
+    }
+
+    /// Equality may use the key's index. Order is by bytes, as in any comparison of the result column `id`.
+    fn compared_id(&self, operator: &str, parameter: usize) -> String {
+        let collation = if operator == "=" { "" } else { " COLLATE BINARY" };
+        format!("{}{collation} {operator} ?{parameter}", self.id_expression())
+    }
+
+    /// The conditions on the id that may be put to the key column without losing rows that SQLite's own comparison, which
+    /// follows, would keep.
+    ///
+    /// The two differ because a value takes the key column's affinity, while the result column `id` has none, so that SQLite
+    /// compares by the affinity of the other side, which is not known here. Where that is numeric, a stored text that
+    /// reads as a number counts as one: it may equal a number, and it is less than every text.
+    fn safe(&self, conditions: &Conditions) -> Conditions {
+        let is_safe = |value: &Value| {
+            self.id_affinity == Affinity::Numeric || !matches!(value, Value::Integer(_) | Value::Real(_))
+        };
+        let mut safe = conditions.clone();
+        safe.id.retain(|(operator, value)| {
+            let in_order = *operator == "=" || self.id_affinity == Affinity::Other || !matches!(value, Value::Text(_));
+            is_safe(value) && in_order
+        });
+        for (operator, value) in &mut safe.id {
+            if let Value::Text(text) = value
+                && operator.starts_with('<')
+            {
+                // Whatever reads as a number sorts before a colon.
+                text.clone_from(&text.as_slice().max(b":").to_vec());
+            }
+        }
+        safe.list = safe.list.filter(|(listed, values)| *listed == Listed::Rowid || values.iter().all(is_safe));
+        safe
+    }
+
+    /// Rows that cannot be asked for again carry their id along.
+    fn keeps_id(&self) -> bool {
+        !matches!(self.rows, Rows::Rowid(_)) && matches!(self.id, Id::Column(_))
+    }
+
+    fn from(&self) -> String {
+        format!("{}.{} AS t", quoted(&self.schema), quoted(&self.name))
+    }
+
+    fn row_expression(&self) -> String {
+        match &self.rows {
+            Rows::Rowid(name) => format!("t.{name}"),
+            Rows::Column(name) => format!("t.{}", quoted(name)),
+            Rows::None => "NULL".into(),
+        }
+    }
+
+    fn id_expression(&self) -> String {
+        match &self.id {
+            Id::Column(name) => format!("t.{}", quoted(name)),
+            Id::Rowid | Id::Composite => self.row_expression(),
+        }
+    }
+}
+
+/// One pass over a source.
+pub struct Scan<'a> {
+    statement: &'a mut Statement,
+    title: &'a str,
+    column: &'a str,
+    rows: &'a Rows,
+    keeps_id: bool,
+    /// The result column that a list is compared with.
+    listed: i32,
+    /// Rows met so far.
+    position: i64,
+    /// The list's values still to look up, if there is a list.
+    pending: Option<Pending>,
+    /// What was found through the list: two of its values may be the same to the column (5 and '5').
+    seen: HashSet<Vec<u8>>,
+}
+
+struct Pending {
+    parameter: i32,
+    values: std::vec::IntoIter<Value>,
+    running: bool,
+}
+
+impl Drop for Scan<'_> {
+    fn drop(&mut self) {
+        self.statement.reset();
+    }
+}
+
+impl Scan<'_> {
+    fn bind(&mut self, conditions: Conditions) -> Result<()> {
+        let mut parameter = 0;
+        for (_, value) in conditions.rowid.iter().chain(&conditions.id) {
+            parameter += 1;
+            self.statement.bind(parameter, value.borrow())?;
+        }
+        self.pending = conditions.list.map(|(_, values)| Pending {
+            parameter: parameter + 1,
+            values: values.into_iter(),
+            running: false,
+        });
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<bool> {
+        let Some(pending) = &mut self.pending else { return self.statement.step() };
+        loop {
+            if pending.running && self.statement.step()? {
+                return Ok(true);
+            }
+            self.statement.reset();
+            let Some(value) = pending.values.next() else { return Ok(false) };
+            self.statement.bind(pending.parameter, value.borrow())?;
+            // All rows of one value are equal in that column, so the first tells whether an earlier value had them all.
+            pending.running = self.statement.step()?;
+            if pending.running {
+                if self.seen.insert(canonical(self.statement.column(self.listed))) {
+                    return Ok(true);
+                }
+                pending.running = false;
+            }
+        }
+    }
+}
+
+impl VectorSource for Scan<'_> {
+    type Note = Option<Value>;
+
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        self.position += 1;
+        if self.pending.is_none() { self.statement.step() } else { self.step() }
+    }
+
+    #[inline]
+    fn row(&self) -> Result<i64> {
+        match self.rows {
+            Rows::Rowid(_) => Ok(self.statement.integer(0)),
+            Rows::None => Ok(self.position),
+            Rows::Column(name) => match self.statement.column(0) {
+                ValueRef::Integer(rowid) => Ok(rowid),
+                other => {
+                    let view = format!("view {}, column {name}", self.title);
+                    Err(Error::expected("an INTEGER to serve as rowid", other).within(view))
+                }
+            },
+        }
+    }
+
+    #[inline]
+    fn vector(&self) -> Result<Option<Vector<'_>>> {
+        vector(self.statement.column(1))
+    }
+
+    fn note(&self) -> Result<Self::Note> {
+        Ok(self.keeps_id.then(|| self.statement.column(2).to_owned()))
+    }
+
+    fn describe(&self) -> String {
+        let row = match (self.rows, self.keeps_id) {
+            (Rows::None, true) => format!("id {}", self.statement.column(2)),
+            (Rows::None, false) => format!("row {}", self.position),
+            _ => format!("rowid {}", self.statement.integer(0)),
+        };
+        format!("table {}, column {}, {row}", self.title, plain_or_quoted(self.column))
+    }
+}
+
+/// Bytes that are equal when SQLite would call the values of a column equal.
+pub fn canonical(value: ValueRef<'_>) -> Vec<u8> {
+    let tagged = |tag: u8, bytes: &[u8]| [&[tag], bytes].concat();
+    match value {
+        ValueRef::Null => tagged(0, &[]),
+        ValueRef::Integer(x) => tagged(1, &x.to_le_bytes()),
+        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < 9.0e18 => tagged(1, &(x as i64).to_le_bytes()),
+        ValueRef::Real(x) => tagged(2, &x.to_le_bytes()),
+        ValueRef::Text(text) => tagged(3, text),
+        ValueRef::Blob(blob) => tagged(4, blob),
+    }
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Table,
+    View,
+    Virtual,
+}
+
+/// About how many rows a list of tables has, where that costs nothing to learn: the highest rowids, which are never read
+/// from views.
+pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
+    let highest = |path: &Path| {
+        let (schema, _) = find(connection, path).ok().filter(|(_, kind)| *kind == Kind::Table)?;
+        let sql = format!("SELECT max(t.rowid) FROM {}.{} AS t", quoted(&schema), quoted(&path.name));
+        let mut statement = connection.prepare(&sql).ok()?;
+        statement.step().ok().filter(|&found| found)?;
+        Some(statement.integer(0).max(0))
+    };
+    paths.iter().try_fold(0i64, |sum, path| Some(sum.saturating_add(highest(path)?)))
+}
+
+/// The schema a name is found in, as SQLite looks for it: TEMP, main, then attached databases in order.
+fn find(connection: Connection, path: &Path) -> Result<(String, Kind)> {
+    for schema in schemas(connection, path.schema.as_deref())? {
+        let sql = format!(
+            "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%' FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
+            quoted(&schema)
+        );
+        let mut statement = connection.prepare(&sql)?;
+        statement.bind(1, ValueRef::Text(path.name.as_bytes()))?;
+        if statement.step()? {
+            let kind = match (statement.integer(0), statement.integer(1)) {
+                (0, 0) => Kind::Table,
+                (0, _) => Kind::Virtual,
+                _ => Kind::View,
+            };
+            drop(statement);
+            return Ok((schema, kind));
+        }
+    }
+    let place = path.schema.as_ref().map(|schema| format!(" in {schema}")).unwrap_or_default();
+    Err(Error::expected(format_args!("a table or view{place}"), format_args!("{} (no such table)", shown(&path.name))))
+}
+
+fn schemas(connection: Connection, only: Option<&str>) -> Result<Vec<String>> {
+    let mut statement = connection.prepare("PRAGMA database_list")?;
+    let mut names = Vec::new();
+    while statement.step()? {
+        names.push(statement.text(1));
+    }
+    // The list leaves TEMP out as long as nothing is in it.
+    if let Some(wanted) = only {
+        let temp = Some("temp".to_string()).filter(|temp| wanted.eq_ignore_ascii_case(temp));
+        let known = names.into_iter().chain(temp).find(|name| name.eq_ignore_ascii_case(wanted));
+        return known.map(|name| vec![name]).ok_or_else(|| Error::expected("an attached database", shown(wanted)));
+    }
+    names.sort_by_key(|name| name != "temp");
+    Ok(names)
+}
+
+fn columns(connection: Connection, schema: &str, name: &str) -> Result<Vec<Column>> {
+    let mut statement = connection.prepare(&format!("PRAGMA {}.table_xinfo({})", quoted(schema), quoted(name)))?;
+    let mut columns = Vec::new();
+    while statement.step()? {
+        columns.push(Column {
+            name: statement.text(1),
+            kind: statement.text(2),
+            in_key: statement.integer(5) != 0,
+            is_generated: statement.integer(6) >= 2,
+        });
+    }
+    Ok(columns)
+}
+
+/// The column of this name, given plain or quoted as in SQL.
+fn existing(columns: &[Column], wanted: &str, title: &str) -> Result<String> {
+    let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+    let found = find(wanted).or_else(|| find(&single(wanted)?));
+    found.map(|column| column.name.clone()).ok_or_else(|| {
+        Error::expected(format_args!("a column of {title}"), format_args!("{} (no such column)", shown(wanted)))
+    })
+}
+
+fn has_column(columns: &[Column], name: &str) -> bool {
+    columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
+}
+
+fn table_rows(connection: Connection, schema: &str, name: &str, columns: &[Column]) -> Rows {
+    let names = ["rowid", "_rowid_", "oid"];
+    let Some(rowid) = names.into_iter().find(|rowid| !has_column(columns, rowid)) else { return Rows::None };
+    let sql = format!("SELECT t.{rowid} FROM {}.{} AS t", quoted(schema), quoted(name));
+    match connection.prepare(&sql) {
+        Ok(_) => Rows::Rowid(rowid),
+        Err(_) => Rows::None,
+    }
+}
+
+fn table_id(connection: Connection, schema: &str, name: &str, columns: &[Column], rows: &Rows) -> Result<Id> {
+    let key: Vec<&Column> = columns.iter().filter(|column| column.in_key).collect();
+    Ok(match key.as_slice() {
+        [] => Id::Rowid,
+        [only]
+            if only.kind.eq_ignore_ascii_case("INTEGER")
+                && *rows != Rows::None
+                && !has_key_index(connection, schema, name)? =>
+        {
+            Id::Rowid
+        }
+        [only] => Id::Column(only.name.clone()),
+        _ => Id::Composite,
+    })
+}
+
+/// An INTEGER PRIMARY KEY is the rowid unless SQLite keeps an index for it, as it does for `INTEGER PRIMARY KEY DESC`.
+fn has_key_index(connection: Connection, schema: &str, name: &str) -> Result<bool> {
+    let mut statement = connection.prepare(&format!("PRAGMA {}.index_list({})", quoted(schema), quoted(name)))?;
+    while statement.step()? {
+        if statement.text(3) == "pk" {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn view_rows(columns: &[Column]) -> Rows {
+    let rowid = columns.iter().find(|column| column.name.eq_ignore_ascii_case("rowid"));
+    rowid.map_or(Rows::None, |column| Rows::Column(column.name.clone()))
+}
+
+fn view_id(columns: &[Column]) -> Id {
+    let id = columns.iter().find(|column| column.name.eq_ignore_ascii_case("id"));
+    id.map_or(Id::Rowid, |column| Id::Column(column.name.clone()))
+}
+
+fn plain_or_quoted(name: &str) -> String {
+    let plain =
+        name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    if plain && !name.is_empty() { name.to_string() } else { quoted(name) }
+}

@@ -1,0 +1,430 @@
+//! `CREATE VIRTUAL TABLE i USING vec_index(table, column)`: an index that is kept fresh by plain triggers.
+//!
+//! Reading it gives its properties; `INSERT INTO i(i) VALUES ('merge')` and its like are commands. What it is of is read
+//! from its triggers, which follow ALTER TABLE; the arguments of CREATE only say where it began.
+
+use super::args::{Args, Value, ValueRef, text};
+use super::connection::Connection;
+use super::identifier::{Path, paths, quoted, single};
+use super::shelf::{Shelf, TableRows, is_stale};
+use super::source::{Conditions, Source};
+use super::triggers::{EVENTS, Tracked, of_index};
+use super::vtab::{Change, Choice, Cursor, Declaration, IndexInfo, Risk, Table, Writable};
+use crate::config;
+use crate::error::{Error, Result};
+use crate::index::{self, Builder, Index, Mean, Opened};
+use crate::progress::Progress;
+use crate::scan::VectorSource;
+use crate::vector::{check_finite, shown};
+use std::collections::HashSet;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// One index.
+pub struct VecIndex {
+    connection: Connection,
+    schema: String,
+    name: String,
+    /// The arguments of CREATE.
+    table: String,
+    column: String,
+}
+
+/// What a row that is no vector of the index's dimensions means for a build.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stray {
+    /// An error: the user has just named the column.
+    Refused,
+    /// It is noted, and searches answer by scan, whose error names it.
+    Noted,
+}
+
+impl VecIndex {
+    fn new(connection: Connection, arguments: &[&str]) -> Result<Self> {
+        let [_, schema, name, table, column] = arguments else {
+            let given = arguments.get(3..).unwrap_or_default().join(", ");
+            return Err(Error::expected("vec_index(table, column)", format_args!("vec_index({given})")));
+        };
+        let wrong = || Error::expected(format_args!("a table of {schema}"), shown(table));
+        let [Path { schema: within, name: table_name }] = paths(table)?.try_into().map_err(|_| wrong())?;
+        if within.is_some_and(|within| !within.eq_ignore_ascii_case(schema)) {
+            return Err(wrong());
+        }
+        let column = single(column).unwrap_or_else(|| column.trim().to_string());
+        let (schema, name) = (schema.to_string(), name.to_string());
+        Ok(Self { connection, schema, name, table: table_name, column })
+    }
+
+    fn declaration(&self) -> Declaration {
+        let schema = format!("CREATE TABLE x(property TEXT, value, {} HIDDEN)", quoted(&self.name));
+        Declaration { schema, risk: Risk::Normal }
+    }
+
+    fn shelf(&self) -> Shelf {
+        Shelf::new(self.connection, &self.schema, &self.name)
+    }
+
+    fn source(&self, table: &str, column: &str) -> Result<Source> {
+        let path = Path { schema: Some(self.schema.clone()), name: table.to_string() };
+        // The key is of no matter here; naming one keeps a table without it from being refused for that.
+        Source::open(self.connection, &path, column, Some(column))
+    }
+
+    /// What the index is of, while its triggers are as they were made.
+    fn tracked(&self) -> Result<Option<Tracked>> {
+        of_index(self.connection, &self.schema, &self.name)
+    }
+
+    fn must_be_tracked(&self) -> Result<Tracked> {
+        self.tracked()?.ok_or_else(|| {
+            Error::Mistake(format!(
+                "expected the triggers of {} as they were made; 'rebuild' makes them anew",
+                self.name
+            ))
+        })
+    }
+
+    /// Makes everything the index keeps in the database.
+    fn make(&self) -> Result<()> {
+        let mut source = self.source(&self.table, &self.column)?;
+        let Some(rowid) = source.rowid_name() else {
+            let kind = "a view, a virtual table or a table without rowid";
+            return Err(Error::expected("an ordinary table with rowids", format_args!("{}, {kind}", source.title)));
+        };
+        if source.is_generated() {
+            return Err(Error::expected(
+                "a stored column",
+                format_args!("{}, which is generated", source.describe_column()),
+            ));
+        }
+        self.clear_leftovers()?;
+        let tracked = Tracked {
+            index: self.name.clone(),
+            table: source.name().to_string(),
+            column: source.column().to_string(),
+            rowid: rowid.to_string(),
+        };
+        let mut shelf = self.shelf();
+        let made = shelf
+            .create()
+            .and_then(|()| tracked.create(self.connection, &self.schema))
+            .and_then(|()| self.build(&mut source, &mut shelf, Stray::Refused));
+        drop(shelf);
+        // Inside a transaction of the user's, SQLite does not undo what a failed CREATE did.
+        made.inspect_err(|_| drop(self.remove()))
+    }
+
+    /// Takes away what a restore without this index's virtual table left behind, and nothing else.
+    fn clear_leftovers(&self) -> Result<()> {
+        let mut shelf = self.shelf();
+        let is_there = |suffix: &str| -> Result<bool> {
+            let sql = format!("SELECT 1 FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE", quoted(&self.schema));
+            let mut statement = self.connection.prepare(&sql)?;
+            statement.bind(1, ValueRef::Text(format!("{}_{suffix}", self.name).as_bytes()))?;
+            statement.step()
+        };
+        let is_ours = is_there("blocks")? && matches!(index::open(&mut shelf, 0), Ok(Opened::Index(_)));
+        if is_ours {
+            Tracked::drop(self.connection, &self.schema, &self.name)?;
+            return shelf.drop();
+        }
+        for suffix in ["blocks", "pending"].into_iter().chain(EVENTS) {
+            if is_there(suffix)? {
+                return Err(Error::expected(format_args!("no {0}_{suffix} beside an index {0}", self.name), "one"));
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<()> {
+        Tracked::drop(self.connection, &self.schema, &self.name)?;
+        self.shelf().drop()
+    }
+
+    /// Writes the index anew from all rows.
+    fn build(&self, source: &mut Source, shelf: &mut Shelf, stray: Stray) -> Result<()> {
+        let everything = Conditions::default();
+        let mean = mean(source, &everything, stray)?;
+        let (total, stats) = (mean.rows(), source.stats.clone());
+        let progress = Progress::new("indexing", total);
+        stats.total.store(total, Relaxed);
+        let scope = shelf.scope;
+        let mut builder = Builder::new(shelf, scope, &mean, index::random(), config::threads());
+        let built = source.scan(&everything).and_then(|mut rows| {
+            while rows.advance()? {
+                match rows.vector() {
+                    Ok(None) => continue,
+                    Ok(Some(vector)) if check_finite(&vector).is_ok() => builder.push(rows.row()?, &vector)?,
+                    _ => builder.push(rows.row()?, &[])?,
+                }
+                stats.done.store(builder.rows(), Relaxed);
+                progress.set(builder.rows());
+            }
+            Ok(())
+        });
+        stats.total.store(0, Relaxed);
+        built?;
+        builder.finish()?;
+        shelf.forget_changes()
+    }
+
+    fn command(&self, command: &str) -> Result<()> {
+        match command {
+            "merge" => self.merge(),
+            "rebuild" => self.rebuild(),
+            "check" => self.check(),
+            _ => Err(Error::expected("a command 'merge', 'rebuild' or 'check'", shown(command))),
+        }
+    }
+
+    /// Folds the changes in.
+    fn merge(&self) -> Result<()> {
+        let tracked = self.must_be_tracked()?;
+        let mut source = self.source(&tracked.table, &tracked.column)?;
+        let mut shelf = self.shelf();
+        let index = self.index(&mut shelf)?;
+        let changed: Vec<i64> = shelf.changed()?.into_iter().collect();
+        if index.wants_rebuild(changed.len() as u64) || is_stale(&shelf, &index) {
+            return self.build(&mut source, &mut shelf, Stray::Noted);
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let mut rows = TableRows::new(&source)?;
+        let progress = Progress::new("merging", changed.len() as u64);
+        let (connection, stats) = (self.connection, &source.stats);
+        let merged = index.merge(&mut shelf, &changed, &mut rows, config::threads(), &mut |done, total| {
+            progress.set(done);
+            stats.done.store(done, Relaxed);
+            stats.total.store(total, Relaxed);
+            if done % 1024 == 0 { connection.check_interrupt() } else { Ok(()) }
+        });
+        stats.total.store(0, Relaxed);
+        merged?;
+        shelf.forget_changes()
+    }
+
+    /// Writes the index anew, and its triggers where they are not as they were made.
+    fn rebuild(&self) -> Result<()> {
+        let tracked = self.tracked()?;
+        let (table, column) = match &tracked {
+            Some(tracked) => (tracked.table.as_str(), tracked.column.as_str()),
+            None => (self.table.as_str(), self.column.as_str()),
+        };
+        let mut source = self.source(table, column)?;
+        let Some(rowid) = source.rowid_name() else {
+            return Err(Error::expected("a table with rowids", &source.title));
+        };
+        if tracked.is_none() {
+            Tracked::drop(self.connection, &self.schema, &self.name)?;
+            let (index, rowid) = (self.name.clone(), rowid.to_string());
+            let (table, column) = (source.name().to_string(), source.column().to_string());
+            Tracked { index, table, column, rowid }.create(self.connection, &self.schema)?;
+        }
+        self.build(&mut source, &mut self.shelf(), Stray::Noted)
+    }
+
+    /// Compares every code with its row, and every row with the codes.
+    fn check(&self) -> Result<()> {
+        let tracked = self.must_be_tracked()?;
+        let mut source = self.source(&tracked.table, &tracked.column)?;
+        let mut shelf = self.shelf();
+        let (index, coded) = index::check_blocks(&mut shelf)?;
+        let changed: HashSet<i64> = shelf.changed()?.into_iter().collect();
+        let mut rows = TableRows::new(&source)?;
+        let connection = self.connection;
+        index.check_rows(&mut shelf, &mut rows, &changed, &mut |done, _| {
+            if done % 1024 == 0 { connection.check_interrupt() } else { Ok(()) }
+        })?;
+        let strays: HashSet<i64> = index.directory().strays.iter().copied().collect();
+        let everything = Conditions::default();
+        let mut scan = source.scan(&everything)?;
+        while scan.advance()? {
+            let rowid = scan.row()?;
+            let is_known = coded.contains(&rowid) || changed.contains(&rowid) || strays.contains(&rowid);
+            if !is_known && !matches!(scan.vector(), Ok(None)) {
+                return Err(Error::Damaged(format!("{} has no code; 'rebuild' mends the index", scan.describe())));
+            }
+        }
+        Ok(())
+    }
+
+    fn index(&self, shelf: &mut Shelf) -> Result<Index> {
+        let scope = shelf.scope;
+        match index::open(shelf, scope)? {
+            Opened::Index(index) => Ok(index),
+            Opened::Absent => Err(Error::Damaged("the index has no header; 'rebuild' mends it".into())),
+            Opened::Future(format) => Err(Error::expected(
+                format_args!("an index of format {} at most", index::FORMAT),
+                format_args!("one of format {format}, written by a later version"),
+            )),
+        }
+    }
+
+    /// What SELECT shows.
+    fn properties(&self) -> Result<Vec<(&'static str, Value)>> {
+        let mut shelf = self.shelf();
+        let tracked = self.tracked()?;
+        let pending = shelf.pending_count()?;
+        let bytes = shelf.bytes()?;
+        let scope = shelf.scope;
+        let opened = index::open(&mut shelf, scope);
+        let (state, index) = match opened {
+            Ok(Opened::Index(index)) if tracked.is_none() || is_stale(&shelf, &index) => ("rebuild", Some(index)),
+            Ok(Opened::Index(index)) if pending > 1000 + index.header.rows as i64 / 10 => ("merge due", Some(index)),
+            Ok(Opened::Index(index)) => ("ready", Some(index)),
+            Ok(Opened::Future(_)) => ("of a later version", None),
+            Ok(Opened::Absent) | Err(Error::Damaged(_)) => ("damaged", None),
+            Err(error) => return Err(error),
+        };
+        let whole = |number: u64| Value::Integer(number as i64);
+        let header = index.as_ref().map(|index| &index.header);
+        let table = tracked.as_ref().map_or(self.table.as_str(), |tracked| tracked.table.as_str());
+        let column = tracked.as_ref().map_or(self.column.as_str(), |tracked| tracked.column.as_str());
+        Ok(vec![
+            ("table", Value::from(table)),
+            ("column", Value::from(column)),
+            ("state", Value::from(state)),
+            ("rows", header.map_or(Value::Null, |header| whole(header.rows))),
+            ("pending", Value::Integer(pending)),
+            ("strays", header.map_or(Value::Null, |header| whole(header.strays))),
+            ("dimensions", header.map_or(Value::Null, |header| whole(header.dimensions as u64))),
+            ("blocks", header.map_or(Value::Null, |header| whole(header.blocks.into()))),
+            ("bytes", Value::Integer(bytes)),
+            ("format", whole(index::FORMAT.into())),
+        ])
+    }
+}
+
+/// The mean of all vectors; their lengths are checked on the way.
+fn mean(source: &mut Source, everything: &Conditions, stray: Stray) -> Result<Mean> {
+    let mut mean = Mean::default();
+    let mut dimensions = None;
+    let mut scan = source.scan(everything)?;
+    while scan.advance()? {
+        let vector = match scan.vector() {
+            Ok(None) => continue,
+            Ok(Some(vector)) => check_finite(&vector).map(|()| vector),
+            Err(error) => Err(error),
+        };
+        let fitting = vector.and_then(|vector| match vector.len() {
+            0 => Err(Error::expected("at least 1 dimension", 0)),
+            length => match *dimensions.get_or_insert(length) {
+                wanted if wanted == length => Ok(vector),
+                wanted => Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), length)),
+            },
+        });
+        match fitting {
+            Ok(vector) => mean.add(&vector),
+            Err(error) if stray == Stray::Refused => return Err(error.within(scan.describe())),
+            Err(_) => {}
+        }
+    }
+    Ok(mean)
+}
+
+impl Table for VecIndex {
+    const NAME: &'static str = "vec_index";
+    type Cursor = Reader;
+
+    fn connect(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
+        let index = Self::new(connection, arguments)?;
+        let declaration = index.declaration();
+        Ok((index, declaration))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        info.estimate(1e3, 10);
+        Ok(Choice::Plan(0))
+    }
+
+    fn open(&self) -> Result<Reader> {
+        let Self { connection, schema, name, table, column } = self;
+        let (schema, name, table, column) = (schema.clone(), name.clone(), table.clone(), column.clone());
+        let index = Self { connection: *connection, schema, name, table, column };
+        Ok(Reader { index, properties: Vec::new(), at: 0 })
+    }
+}
+
+/// One reading of an index's properties.
+pub struct Reader {
+    index: VecIndex,
+    properties: Vec<(&'static str, Value)>,
+    at: usize,
+}
+
+impl Cursor for Reader {
+    fn filter(&mut self, _: i32, _: Args<'_>) -> Result<()> {
+        self.properties = self.index.properties()?;
+        self.at = 0;
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.at += 1;
+        Ok(())
+    }
+
+    fn at_end(&self) -> bool {
+        self.at >= self.properties.len()
+    }
+
+    fn column(&mut self, column: usize) -> Result<Value> {
+        let Some((property, value)) = self.properties.get(self.at) else { return Ok(Value::Null) };
+        Ok(match column {
+            0 => Value::from(*property),
+            1 => value.clone(),
+            _ => Value::Null,
+        })
+    }
+
+    fn rowid(&self) -> Result<i64> {
+        Ok(self.at as i64 + 1)
+    }
+}
+
+impl Writable for VecIndex {
+    fn create(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
+        let index = Self::new(connection, arguments)?;
+        index.make()?;
+        let declaration = index.declaration();
+        Ok((index, declaration))
+    }
+
+    fn destroy(&mut self) -> Result<()> {
+        self.remove()
+    }
+
+    fn change(&mut self, change: Change<'_>) -> Result<i64> {
+        const COMMAND: usize = 2;
+        let Change::Insert { values, .. } = change else {
+            return Err(Error::Mistake("expected an INSERT of a command, the only change an index takes".into()));
+        };
+        let command = text("a command 'merge', 'rebuild' or 'check' as text", values.get(COMMAND))?;
+        self.command(command)?;
+        Ok(0)
+    }
+
+    fn rename(&mut self, name: &str) -> Result<()> {
+        let tracked = self.tracked()?;
+        Tracked::drop(self.connection, &self.schema, &self.name)?;
+        self.shelf().rename(name)?;
+        if let Some(tracked) = tracked {
+            Tracked { index: name.to_string(), ..tracked }.create(self.connection, &self.schema)?;
+        }
+        self.name = name.to_string();
+        Ok(())
+    }
+
+    fn shadow_name(suffix: &str) -> bool {
+        suffix == "blocks"
+    }
+
+    fn integrity(&self, quick: bool) -> Result<Option<String>> {
+        let checked = if quick { index::check_blocks(&mut self.shelf()).map(drop) } else { self.check() };
+        match checked {
+            Ok(()) => Ok(None),
+            Err(Error::Sqlite { code, message }) => Err(Error::Sqlite { code, message }),
+            Err(error) => Ok(Some(format!("vec_index {}: {error}", self.name))),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `vec_stats`: what this process measured, a row for each source and column. `DELETE FROM vec_stats` forgets it.
+
+use super::args::{Args, Value};
+use super::connection::Connection;
+use super::vtab::{Change, Choice, Cursor, Declaration, IndexInfo, Risk, Table, Writable};
+use crate::error::{Error, Result};
+use crate::stats::{self, Entry};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The table.
+pub struct VecStats;
+
+/// One reading of all entries.
+pub struct Reader {
+    rows: Vec<((String, String), Arc<Entry>)>,
+    at: usize,
+}
+
+type Measure = (&'static str, fn(&Entry) -> Value);
+
+fn count(counter: &AtomicU64) -> Value {
+    Value::Integer(counter.load(Relaxed) as i64)
+}
+
+fn quantile(entry: &Entry, share: f64) -> Value {
+    entry.times.quantile(share).map_or(Value::Null, Value::Real)
+}
+
+/// The columns behind source and column_name.
+const MEASURES: [Measure; 15] = [
+    ("searches INTEGER", |entry| Value::Integer(entry.times.count() as i64)),
+    ("p50_ms REAL", |entry| quantile(entry, 0.5)),
+    ("p95_ms REAL", |entry| quantile(entry, 0.95)),
+    ("p99_ms REAL", |entry| quantile(entry, 0.99)),
+    ("path TEXT", |entry| Value::from(entry.path())),
+    ("rows_scanned INTEGER", |entry| count(&entry.rows)),
+    ("candidates INTEGER", |entry| count(&entry.candidates)),
+    ("rescored INTEGER", |entry| count(&entry.rescored)),
+    ("skipped INTEGER", |entry| count(&entry.bad)),
+    ("pending INTEGER", |entry| count(&entry.pending)),
+    ("cache_bytes INTEGER", |entry| count(&entry.cache_bytes)),
+    ("cache_hits INTEGER", |entry| count(&entry.cache_hits)),
+    ("cache_evictions INTEGER", |entry| count(&entry.cache_evictions)),
+    ("progress_done INTEGER", |entry| count(&entry.done)),
+    ("progress_total INTEGER", |entry| count(&entry.total)),
+];
+
+impl Table for VecStats {
+    const NAME: &'static str = "vec_stats";
+    type Cursor = Reader;
+
+    fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        let measures = MEASURES.map(|(column, _)| column).join(", ");
+        let schema = format!("CREATE TABLE x(source TEXT, column_name TEXT, {measures})");
+        Ok((Self, Declaration { schema, risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        info.estimate(10.0, 10);
+        Ok(Choice::Plan(0))
+    }
+
+    fn open(&self) -> Result<Reader> {
+        Ok(Reader { rows: Vec::new(), at: 0 })
+    }
+}
+
+impl Cursor for Reader {
+    fn filter(&mut self, _: i32, _: Args<'_>) -> Result<()> {
+        self.rows = stats::all();
+        self.at = 0;
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.at += 1;
+        Ok(())
+    }
+
+    fn at_end(&self) -> bool {
+        self.at >= self.rows.len()
+    }
+
+    fn column(&mut self, column: usize) -> Result<Value> {
+        let Some(((source, name), entry)) = self.rows.get(self.at) else { return Ok(Value::Null) };
+        Ok(match column {
+            0 => Value::from(source.as_str()),
+            1 => Value::from(name.as_str()),
+            _ => MEASURES.get(column - 2).map_or(Value::Null, |(_, measure)| measure(entry)),
+        })
+    }
+
+    fn rowid(&self) -> Result<i64> {
+        Ok(self.rows.get(self.at).map_or(0, |(_, entry)| entry.id as i64))
+    }
+}
+
+impl Writable for VecStats {
+    fn change(&mut self, change: Change<'_>) -> Result<i64> {
+        match change {
+            Change::Delete(rowid) => {
+                stats::forget(rowid as u64);
+                Ok(rowid)
+            }
+            _ => Err(Error::Mistake("expected DELETE, the only change there is to what was measured".into())),
+        }
+    }
+}

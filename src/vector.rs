@@ -1,0 +1,116 @@
+//! Vectors as users hand them over: a BLOB of little-endian f32, or TEXT holding a JSON array of numbers.
+
+use crate::error::{Error, Result};
+use crate::kernels::F32Le;
+use std::borrow::Cow;
+
+/// The most elements a vector may have.
+pub const MAX_DIMENSIONS: usize = 65_536;
+
+/// A vector read in place where it is a BLOB, parsed where it is JSON.
+pub type Vector<'a> = Cow<'a, [F32Le]>;
+
+/// Views the bytes of a BLOB as a vector. Any address will do; values are not looked at.
+pub fn from_blob(blob: &[u8]) -> Result<&[F32Le]> {
+    let vector = bytemuck::try_cast_slice::<u8, F32Le>(blob)
+        .map_err(|_| Error::expected("a BLOB of 4-byte floats", format_args!("{} bytes", blob.len())))?;
+    within_limit(vector.len())?;
+    Ok(vector)
+}
+
+/// Reads a JSON array of numbers.
+pub fn from_json(text: &str) -> Result<Vec<F32Le>> {
+    let numbers: Vec<f64> = serde_json::from_str(text)
+        .map_err(|reason| Error::expected("a JSON array of numbers", format_args!("{} ({reason})", shown(text))))?;
+    within_limit(numbers.len())?;
+    Ok(numbers.into_iter().map(|number| F32Le::from(number as f32)).collect())
+}
+
+fn within_limit(dimensions: usize) -> Result<()> {
+    if dimensions > MAX_DIMENSIONS {
+        return Err(Error::expected(format_args!("at most {MAX_DIMENSIONS} dimensions"), dimensions));
+    }
+    Ok(())
+}
+
+/// Refuses NaN and infinities, by the position of the first.
+pub fn check_finite(vector: &[F32Le]) -> Result<()> {
+    match vector.iter().position(|x| !x.get().is_finite()) {
+        Some(at) => Err(Error::expected("finite numbers", format_args!("{} at [{at}]", shown_float(vector[at].get())))),
+        None => Ok(()),
+    }
+}
+
+fn shown_float(x: f32) -> &'static str {
+    match x {
+        x if x.is_nan() => "NaN",
+        x if x > 0.0 => "infinity",
+        _ => "-infinity",
+    }
+}
+
+/// Scales to unit length; `None` for a vector without a direction (empty or zero).
+///
+/// The norm is summed in f64 from first to last and each element divided by it in f64, so that every CPU gives the same
+/// bits: the result may be stored by replicated statements and indexed.
+pub fn normalize(vector: &[F32Le]) -> Option<Vec<F32Le>> {
+    let norm = vector.iter().map(|x| f64::from(x.get()).powi(2)).sum::<f64>().sqrt();
+    (norm > 0.0).then(|| vector.iter().map(|x| F32Le::from((f64::from(x.get()) / norm) as f32)).collect())
+}
+
+/// A user's text as an error message quotes it: the beginning is enough.
+pub fn shown(text: &str) -> String {
+    const LIMIT: usize = 60;
+    match text.char_indices().nth(LIMIT) {
+        Some((end, _)) => format!("'{}...'", &text[..end]),
+        None => format!("'{text}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floats(vector: &[F32Le]) -> Vec<f32> {
+        vector.iter().map(|x| x.get()).collect()
+    }
+
+    #[test]
+    fn a_blob_is_read_at_any_address() {
+        let mut bytes = vec![0u8];
+        bytes.extend([1.0f32, -2.5].iter().flat_map(|x| x.to_le_bytes()));
+        assert_eq!(floats(from_blob(&bytes[1..]).unwrap()), [1.0, -2.5]);
+        assert_eq!(from_blob(&bytes).unwrap_err().to_string(), "expected a BLOB of 4-byte floats, not 9 bytes");
+    }
+
+    #[test]
+    fn json_is_numbers_and_nothing_else() {
+        assert_eq!(floats(&from_json(" [1, -2.5e0] ").unwrap()), [1.0, -2.5]);
+        for text in ["", "1", "[1,]", "[\"1\"]", "[null]", "[[1]]", "{}", "[NaN]", "[1] 2"] {
+            let message = from_json(text).unwrap_err().to_string();
+            assert!(message.starts_with("expected a JSON array of numbers, not '"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_f32_is_found_as_infinite() {
+        let vector = from_json("[0, 1e39]").unwrap();
+        assert_eq!(check_finite(&vector).unwrap_err().to_string(), "expected finite numbers, not infinity at [1]");
+    }
+
+    #[test]
+    fn normalize_gives_unit_length_or_nothing() {
+        assert!(normalize(&[]).is_none());
+        assert!(normalize(&from_json("[0, -0.0]").unwrap()).is_none());
+        assert_eq!(floats(&normalize(&from_json("[3, 4]").unwrap()).unwrap()), [0.6, 0.8]);
+        let tiny = normalize(&[F32Le::from(f32::from_bits(1)); 2]).unwrap();
+        assert!((f64::from(tiny[0].get()) - 0.5f64.sqrt()).abs() < 1e-7);
+        assert!(normalize(&[F32Le::from(f32::MAX); 3]).unwrap().iter().all(|x| x.get().is_finite()));
+    }
+
+    #[test]
+    fn long_texts_are_quoted_by_their_beginning() {
+        assert_eq!(shown("ab"), "'ab'");
+        assert_eq!(shown(&"ä".repeat(61)), format!("'{}...'", "ä".repeat(60)));
+    }
+}

@@ -1,0 +1,105 @@
+//! No search answers from memory of another: not a statement run again, not a neighbour's commit, not what was rolled
+//! back. `tests/slt/fresh.slt` has what one connection alone can show.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use rusqlite::{Connection, Statement};
+use support::scratch;
+
+/// The second searches once per outer row, and may keep its hits between them.
+const NEAREST: [&str; 2] = [
+    "SELECT rowid FROM vec_topk('nodes', 'v', '[1,0]', 1)",
+    "SELECT n.id FROM nodes AS n CROSS JOIN vec_topk('nodes', 'v', '[1,0]', 1) AS t ON t.rowid = n.id",
+];
+
+#[test]
+fn a_statement_run_again_sees_what_has_changed() {
+    let connection = connections(1, "again").remove(0);
+    for sql in NEAREST {
+        let mut statement = connection.prepare(sql).unwrap();
+        assert_eq!(ids(&mut statement), [2]);
+        connection.execute_batch("INSERT INTO nodes VALUES (3, '[3,0]')").unwrap();
+        assert_eq!(ids(&mut statement), [3]);
+        connection.execute_batch("UPDATE nodes SET v = '[0,0]' WHERE id = 3").unwrap();
+        assert_eq!(ids(&mut statement), [2]);
+        connection.execute_batch("BEGIN; UPDATE nodes SET v = '[9,0]' WHERE id = 1").unwrap();
+        assert_eq!(ids(&mut statement), [1]);
+        connection.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(ids(&mut statement), [2]);
+        connection.execute_batch("DELETE FROM nodes WHERE id = 3").unwrap();
+        assert_eq!(ids(&mut statement), [2]);
+    }
+}
+
+/// What another connection commits moves none of the first's own counters.
+#[test]
+fn another_connections_commit_is_seen_and_its_open_transaction_is_not() {
+    for mode in ["DELETE", "WAL"] {
+        let pair = connections(2, &format!("commit-{mode}"));
+        pair[0].query_row(&format!("PRAGMA journal_mode = {mode}"), [], |_| Ok(())).unwrap();
+        for sql in NEAREST {
+            let mut statement = pair[0].prepare(sql).unwrap();
+            assert_eq!(ids(&mut statement), [2]);
+            pair[1].execute_batch("BEGIN; INSERT INTO nodes VALUES (7, '[7,0]')").unwrap();
+            assert_eq!(ids(&mut statement), [2]);
+            pair[1].execute_batch("COMMIT").unwrap();
+            assert_eq!(ids(&mut statement), [7]);
+            pair[1].execute_batch("DELETE FROM nodes WHERE id = 7").unwrap();
+            assert_eq!(ids(&mut statement), [2]);
+        }
+    }
+}
+
+/// In WAL mode a reader keeps its snapshot while others write.
+#[test]
+fn a_snapshot_stays_what_it_was() {
+    let pair = connections(2, "snapshot");
+    pair[0].query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
+    for sql in NEAREST {
+        let mut statement = pair[0].prepare(sql).unwrap();
+        pair[0].execute_batch("BEGIN").unwrap();
+        assert_eq!(ids(&mut statement), [2]);
+        pair[1].execute_batch("INSERT INTO nodes VALUES (7, '[7,0]')").unwrap();
+        assert_eq!(ids(&mut statement), [2]);
+        pair[0].execute_batch("COMMIT").unwrap();
+        assert_eq!(ids(&mut statement), [7]);
+        pair[1].execute_batch("DELETE FROM nodes WHERE id = 7").unwrap();
+    }
+}
+
+/// Another file under the same alias is another table, though no row has changed.
+#[test]
+fn another_attached_file_is_another_table() {
+    let connection = connections(1, "attach").remove(0);
+    let sql = "SELECT o.x FROM (SELECT 1 AS x UNION SELECT 2) AS o CROSS JOIN vec_topk('aux.t', 'v', '[1,0]', 1) AS t ON t.rowid = o.x";
+    let folder = scratch("fresh-attached");
+    for (name, nearest) in [("a.db", 1), ("b.db", 2)] {
+        let path = folder.join(name);
+        let (first, second) = (3 - nearest, nearest);
+        let fill = format!("CREATE TABLE aux.t(v); INSERT INTO aux.t VALUES ('[{first},0]'), ('[{second},0]')");
+        connection.execute_batch(&format!("ATTACH '{}' AS aux; {fill}", path.display())).unwrap();
+        assert_eq!(ids(&mut connection.prepare(sql).unwrap()), [nearest]);
+        connection.execute_batch("DETACH aux").unwrap();
+    }
+    for (name, nearest) in [("a.db", 1), ("b.db", 2), ("a.db", 1)] {
+        connection.execute_batch(&format!("ATTACH '{}' AS aux", folder.join(name).display())).unwrap();
+        assert_eq!(ids(&mut connection.prepare_cached(sql).unwrap()), [nearest]);
+        connection.execute_batch("DETACH aux").unwrap();
+    }
+}
+
+fn ids(statement: &mut Statement) -> Vec<i64> {
+    statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// Connections to one new file with two vectors, of which the second is nearest.
+fn connections(count: usize, name: &str) -> Vec<Connection> {
+    fafcas::register_auto_extension().unwrap();
+    let path = scratch(&format!("fresh-{name}")).join("test.db");
+    let connections: Vec<_> = (0..count).map(|_| Connection::open(&path).unwrap()).collect();
+    let schema = "CREATE TABLE nodes(id INTEGER PRIMARY KEY, v); INSERT INTO nodes(v) VALUES ('[1,0]'), ('[2,0]')";
+    connections[0].execute_batch(schema).unwrap();
+    connections
+}

@@ -1,0 +1,19 @@
+//! SQLite 3.37 is too old: loading the library named by `FAFCAS_LIBRARY` must fail, say so, and harm nothing.
+
+use rusqlite::Connection;
+
+fn main() {
+    assert!(rusqlite::version().starts_with("3.37."), "this is SQLite {}", rusqlite::version());
+    let library = std::env::var_os("FAFCAS_LIBRARY").expect("FAFCAS_LIBRARY names the library");
+    let connection = Connection::open_in_memory().unwrap();
+    let refusal = unsafe {
+        connection.load_extension_enable().unwrap();
+        connection.load_extension(&library, None).expect_err("an SQLite that is too old must be refused")
+    };
+    println!("{refusal}");
+    let message = refusal.to_string();
+    assert!(message.contains("3.38") && message.contains(rusqlite::version()), "{message} does not name both versions");
+    let one: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(one, 0);
+    connection.prepare("SELECT vec_dot('[1]', '[1]')").expect_err("nothing may have been registered");
+}

@@ -1,0 +1,101 @@
+//! What several test files need: the built library, scratch files, seeded randomness.
+//!
+//! Each test crate uses its own part of it.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rusqlite::Connection;
+
+/// The loadable library that cargo built for this very run, beside the test's own binary.
+pub fn library() -> PathBuf {
+    let name = format!("{}fafcas{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let path = std::env::current_exe().unwrap().with_file_name(name);
+    assert!(path.exists(), "{} is missing", path.display());
+    path
+}
+
+/// Loads the library into a connection.
+#[allow(unsafe_code)]
+pub fn load(connection: &Connection, library: &Path) -> rusqlite::Result<()> {
+    // SAFETY: the library is this package's own, and its entry point is what SQLite expects.
+    unsafe {
+        connection.load_extension_enable()?;
+        connection.load_extension(library, None::<&str>)?;
+    }
+    connection.load_extension_disable()
+}
+
+/// An empty folder of this name, for the files of one test.
+pub fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A vector as it is stored.
+pub fn blob(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// Says that a host is not there, which is a failure where `FAFCAS_REQUIRE_HOSTS=1`.
+pub fn absent(what: &str) {
+    assert!(std::env::var_os("FAFCAS_REQUIRE_HOSTS").is_none_or(|value| value != "1"), "{what} is required");
+    println!("skipped: {what} is not here");
+}
+
+/// SplitMix64: small, and the same everywhere for the same seed.
+pub struct Random(pub u64);
+
+impl Random {
+    /// Any number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    /// True once in `times`.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    /// One of them.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    /// A real between -1 and 1.
+    pub fn real(&mut self) -> f64 {
+        self.next() as f64 / u64::MAX as f64 * 2.0 - 1.0
+    }
+}
+
+/// Runs a cargo package that stands outside this one.
+pub fn run_package(folder: &str, environment: &[(&str, &Path)]) {
+    let output = cargo("run", folder).envs(environment.iter().copied()).output().unwrap();
+    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{folder}\n{said}\n{failed}");
+    println!("{said}");
+}
+
+/// Whether what such a package depends on is here or can be fetched.
+pub fn can_be_built(folder: &str) -> bool {
+    cargo("fetch", folder).output().unwrap().status.success()
+}
+
+fn cargo(command: &str, folder: &str) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([command, "--quiet", "--manifest-path"]).arg(Path::new(folder).join("Cargo.toml"));
+    cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages"));
+    cargo
+}

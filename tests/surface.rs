@@ -1,0 +1,68 @@
+//! Every name that the library adds to SQL, with how far SQLite may trust it. A name that is not here is a mistake.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use rusqlite::Connection;
+use std::collections::BTreeSet;
+
+/// Functions: name, number of arguments, flags.
+const FUNCTIONS: &[(&str, i64, i64)] = &[
+    ("embed", 1, DETERMINISTIC),
+    ("embed", 2, DETERMINISTIC),
+    ("embed_tokens", 1, DETERMINISTIC),
+    ("embed_tokens", 2, DETERMINISTIC),
+    ("fafcas_config", 1, DIRECTONLY),
+    ("fafcas_config", 2, DIRECTONLY),
+    ("fafcas_info", 0, PLAIN),
+    ("fafcas_normalize", 1, DETERMINISTIC | INNOCUOUS),
+    ("vec_dot", 2, DETERMINISTIC | INNOCUOUS),
+    ("vec_version", 0, DETERMINISTIC | INNOCUOUS),
+];
+
+/// Table functions and modules.
+const MODULES: &[&str] = &["chunk", "embed_rows", "fafcas_models", "vec_index", "vec_stats", "vec_topk"];
+
+const PLAIN: i64 = 0;
+const DETERMINISTIC: i64 = 0x800;
+const DIRECTONLY: i64 = 0x8_0000;
+const INNOCUOUS: i64 = 0x20_0000;
+
+/// One test, as what the second half registers is there for the whole process.
+#[test]
+fn both_doors_add_these_names_and_no_others() {
+    let loaded = Connection::open_in_memory().unwrap();
+    let (functions, modules) = (functions(&loaded), modules(&loaded));
+    support::load(&loaded, &support::library()).unwrap();
+    assert_added(&loaded, &functions, &modules);
+
+    fafcas::register_auto_extension().unwrap();
+    assert_added(&Connection::open_in_memory().unwrap(), &functions, &modules);
+}
+
+type Functions = BTreeSet<(String, String, i64, i64)>;
+
+fn assert_added(connection: &Connection, functions_before: &Functions, modules_before: &BTreeSet<String>) {
+    let added: Vec<_> = functions(connection).difference(functions_before).cloned().collect();
+    let added: Vec<_> =
+        added.iter().map(|(name, kind, arguments, flags)| (&**name, &**kind, *arguments, *flags)).collect();
+    let expected: Vec<_> = FUNCTIONS.iter().map(|&(name, arguments, flags)| (name, "s", arguments, flags)).collect();
+    assert_eq!(added, expected);
+    let added: Vec<_> = modules(connection).difference(modules_before).cloned().collect();
+    assert_eq!(added, MODULES);
+}
+
+/// Name, type (`s`calar, `a`ggregate, `w`indow), arguments, flags.
+fn functions(connection: &Connection) -> Functions {
+    let sql = "SELECT name, type, narg, flags FROM pragma_function_list";
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+fn modules(connection: &Connection) -> BTreeSet<String> {
+    let mut statement = connection.prepare("SELECT name FROM pragma_module_list").unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
