@@ -509,6 +509,22 @@ fn a_model_that_was_replaced_is_not_mistaken_for_the_loaded_one() {
     assert!(message(model.fingerprint()).contains("expected the file that was loaded, not another"));
 }
 
+/// The one session there is works on; a second one of another model beside it would be worse than an error.
+#[test]
+fn no_session_is_made_of_a_file_that_has_changed() {
+    let folder = ROOT.join("changed");
+    fs::create_dir_all(folder.join("1_Pooling")).unwrap();
+    for file in ["model.onnx", "tokenizer.json", "config.json", "1_Pooling/config.json"] {
+        fs::copy(ROOT.join(INT8).join(file), folder.join(file)).unwrap();
+    }
+    let model = model("changed").unwrap();
+    fs::write(folder.join("model.onnx"), "another").unwrap();
+    let texts = (0..40).map(|number| format!("{number} {}", "long ".repeat(300))).collect::<Vec<_>>();
+    let message = message(model.embed_batch(&refs(&texts), 2, &mut |_| Ok(())));
+    assert!(message.contains("expected the file that was loaded, not another"), "{message}");
+    assert_eq!(batch(&model, &refs(&texts), 1).len(), 40);
+}
+
 // Chunks
 
 #[test]

@@ -68,8 +68,7 @@ fn load(path: &Path) -> Result<ort::session::Session> {
     let builder = ort::session::Session::builder(environment).map_err(runtime::failed)?;
     let builder = builder.with_intra_threads(1).map_err(runtime::failed)?;
     let builder = builder.with_inter_threads(1).map_err(runtime::failed)?;
-    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(runtime::failed)?;
-    let mut builder = builder.with_log_level(ort::logging::LogLevel::Fatal).map_err(runtime::failed)?;
+    let mut builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(runtime::failed)?;
     let session = builder.commit_from_file(path).map_err(runtime::failed)?;
     runtime::release_memory();
     Ok(session)

@@ -78,8 +78,15 @@ mod tests {
     #[test]
     fn the_first_error_stops_all() {
         let mistake = |job: usize| Error::Mistake(format!("job {job}"));
-        let failing = share(1000, 3, |job| if job == 5 { Err(mistake(job)) } else { Ok(job) }, &mut |_| Ok(()));
-        assert_eq!(failing, Err(mistake(5)));
+        let started = AtomicUsize::new(0);
+        let fail = |job| {
+            started.fetch_add(1, Ordering::Relaxed);
+            thread::yield_now();
+            if job == 5 { Err(mistake(job)) } else { Ok(job) }
+        };
+        let many = 1_000_000;
+        assert_eq!(share(many, 3, fail, &mut |_| Ok(())), Err(mistake(5)));
+        assert!(started.into_inner() < many);
 
         let started = AtomicUsize::new(0);
         let work = |_| Ok(started.fetch_add(1, Ordering::Relaxed));

@@ -213,8 +213,25 @@ mod tests {
 
     fn text(seed: u64) -> String {
         let parts = [
-            "ab", "a", "b", "c", " ", "  ", "   ", "    ", "\n", ".", "é", "e\u{301}", "blueish", "red", "中", "x",
+            "ab",
+            "a",
+            "b",
+            "c",
+            " ",
+            "  ",
+            "   ",
+            "    ",
+            "\n",
+            ".",
+            "é",
+            "e\u{301}",
+            "blueish",
+            "red",
+            "中",
+            "x",
             "\0",
+            "abbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbx",
+            "                                     ",
         ];
         let mut state = seed;
         let length = random(&mut state) % 400;
