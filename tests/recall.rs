@@ -84,6 +84,22 @@ fn far_from_the_origin() {
     assert_recall(vectors);
 }
 
+/// The length of such rows cannot be told from the codes, so for the cosine nothing can.
+#[test]
+fn near_the_origin_of_a_distant_collection() {
+    let mut random = Random(SEED);
+    let place = |(i, mut vector): (usize, Vec<f32>)| {
+        vector.iter_mut().for_each(|x| if i % 9 == 0 { *x /= 1e4 } else { *x += 50.0 });
+        vector
+    };
+    let mut vectors: Vec<_> = clusters(&mut random, 900, 40, 1.0).into_iter().enumerate().map(place).collect();
+    // In the direction of the centre, of which the codes know nothing, and in others.
+    let centre: Vec<f32> = (0..40).map(|i| vectors.iter().map(|vector| vector[i]).sum::<f32>() / 900.0).collect();
+    vectors.extend([centre.clone(), centre.iter().map(|x| -x).collect(), centre.iter().map(|x| x * 1e-3).collect()]);
+    vectors.extend((0..5).map(|_| random.vector(40)));
+    assert_recall(vectors);
+}
+
 #[test]
 fn among_duplicates() {
     let mut random = Random(SEED);
