@@ -7,7 +7,7 @@ use super::args::{Args, Value, ValueRef, text};
 use super::connection::Connection;
 use super::identifier::{Path, paths, quoted, single};
 use super::shelf::{Shelf, TableRows, is_stale};
-use super::source::{Conditions, Source};
+use super::source::{Conditions, Source, schema_of};
 use super::triggers::{EVENTS, Tracked, of_index};
 use super::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use crate::config;
@@ -86,11 +86,9 @@ impl VecIndex {
 
     /// Makes everything the index keeps in the database.
     fn make(&self) -> Result<()> {
+        self.must_be_here()?;
         let mut source = self.source(&self.table, &self.column)?;
-        let Some(rowid) = source.rowid_name() else {
-            let kind = "a view, a virtual table or a table without rowid";
-            return Err(Error::expected("an ordinary table with rowids", format_args!("{}, {kind}", source.title)));
-        };
+        let rowid = ordinary(&source)?;
         if source.is_generated() {
             return Err(Error::expected(
                 "a stored column",
@@ -112,6 +110,20 @@ impl VecIndex {
         drop(shelf);
         // Inside a transaction of the user's, SQLite does not undo what a failed CREATE did.
         made.inspect_err(|_| drop(self.remove()))
+    }
+
+    /// Refuses a table of another schema: triggers cannot reach from one into the other.
+    fn must_be_here(&self) -> Result<()> {
+        let within = |schema: Option<&String>| {
+            schema_of(self.connection, &Path { schema: schema.cloned(), name: self.table.clone() })
+        };
+        match (within(Some(&self.schema)), within(None)) {
+            (None, Some(other)) => Err(Error::expected(
+                format_args!("a table of {}, where the index is to be", self.schema),
+                format_args!("{}, which is in {other}", shown(&self.table)),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Takes away what a restore without this index's virtual table left behind, and nothing else.
@@ -212,9 +224,7 @@ impl VecIndex {
             None => (self.table.as_str(), self.column.as_str()),
         };
         let mut source = self.source(table, column)?;
-        let Some(rowid) = source.rowid_name() else {
-            return Err(Error::expected("a table with rowids", &source.title));
-        };
+        let rowid = ordinary(&source)?;
         if tracked.is_none() {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             let (index, rowid) = (self.name.clone(), rowid.to_string());
@@ -294,6 +304,12 @@ impl VecIndex {
             ("format", whole(index::FORMAT.into())),
         ])
     }
+}
+
+/// The rowid's name in a table that can be indexed.
+fn ordinary(source: &Source) -> Result<&'static str> {
+    let refused = || Error::expected("an ordinary table with rowids", format_args!("{}, {}", source.title, source.kind()));
+    source.rowid_name().ok_or_else(refused)
 }
 
 /// The mean of all vectors; their lengths are checked on the way.
