@@ -144,21 +144,8 @@ impl Source {
         };
         let id_affinity = id_affinity.unwrap_or(Affinity::Other);
         let (scan, lookup) = (None, None);
-        let source = Self {
-            connection,
-            schema,
-            name,
-            column,
-            title,
-            columns,
-            kind,
-            stats,
-            rows,
-            id,
-            id_affinity,
-            scan,
-            lookup,
-        };
+        let source =
+            Self { connection, schema, name, column, title, columns, kind, stats, rows, id, id_affinity, scan, lookup };
         source.check_identity(is_view)?;
         Ok(source)
     }
