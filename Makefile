@@ -3,7 +3,10 @@
 PYTHON ?= python3
 VENV    = .venv/bin/python
 
-.PHONY: demo build test lint model bench clean
+# The library as cargo names it here.
+LIBRARY = target/release/$(if $(filter Darwin,$(shell uname)),libfafcas.dylib,libfafcas.so)
+
+.PHONY: demo build test lint model wheel bench clean
 
 demo: build model
 	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py target/release/libfafcas
@@ -34,8 +37,14 @@ model: .venv/ready
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	@touch $@
 
+# The Python package for this platform, in dist/. Made from a copy, as the tools leave files where they work.
+wheel: build
+	@rm -rf target/wheel && cp -R python target/wheel && cp LICENSE-* target/wheel
+	@FAFCAS_LIBRARY=$(CURDIR)/$(LIBRARY) $(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist target/wheel
+	@ls dist/fafcas-*.whl
+
 bench:
 	cargo bench
 
 clean:
-	rm -rf target .venv models
+	rm -rf target .venv models dist
