@@ -26,6 +26,7 @@ pub mod plan;
 pub mod pool;
 pub mod process;
 pub mod progress;
+pub mod ranking;
 pub mod scan;
 mod sqlite;
 pub mod stats;
@@ -51,6 +52,7 @@ use std::ffi::{c_char, c_int};
 const SCALARS: &[Scalar] = &[
     scalar!("fafcas_normalize", 1, Pure, f::fafcas_normalize),
     scalar!("vec_dot", 2, Pure, f::vec_dot),
+    scalar!("rrf", -1, Pure, f::rrf),
     scalar!("vec_version", 0, Pure, f::vec_version),
     scalar!("embed", 1, Deterministic, e::embed),
     scalar!("embed", 2, Deterministic, e::embed),
