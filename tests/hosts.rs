@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{absent, can_be_built, library, load, run_package, scratch};
+use support::{absent, can_be_built, library, load, run_package, runs, scratch};
 
 /// Settings of a connection that change what the library may do and what it finds.
 const MODES: [&[&str]; 3] = [&[], &["--defensive", "--untrusted"], &["--defensive", "--untrusted", "--late"]];
@@ -44,7 +44,7 @@ fn bundled_sqlite() {
 
 #[test]
 fn the_sqlite3_shell() {
-    if Command::new("sqlite3").arg("--version").output().is_err() {
+    if !runs("sqlite3", "--version") {
         return absent("the sqlite3 shell");
     }
     for mode in MODES {
@@ -123,7 +123,7 @@ fn it_loads_under_any_file_name() {
 
 #[test]
 fn a_locked_process_keeps_its_settings() {
-    if Command::new("sqlite3").arg("--version").output().is_err() {
+    if !runs("sqlite3", "--version") {
         return absent("the sqlite3 shell");
     }
     let load = format!(".load {}", library().display());

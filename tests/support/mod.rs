@@ -46,6 +46,31 @@ pub fn absent(what: &str) {
     println!("skipped: {what} is not here");
 }
 
+/// Whether a program is here.
+pub fn runs(program: &str, argument: &str) -> bool {
+    Command::new(program).arg(argument).output().is_ok()
+}
+
+/// The folder that `make model` fills.
+pub fn models() -> PathBuf {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    assert!(models.join("all-MiniLM-L6-v2").exists(), "the models are missing: run `make model` first");
+    models
+}
+
+/// The fenced blocks of a page: language and text.
+pub fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push((language.to_string(), text.join("\n")));
+        }
+    }
+    blocks
+}
+
 /// SplitMix64: small, and the same everywhere for the same seed.
 pub struct Random(pub u64);
 
