@@ -24,6 +24,8 @@ pub struct Entry {
     pub bad: AtomicU64,
     /// Rows changed since the index was last merged, as of the last search.
     pub pending: AtomicU64,
+    /// Changed rows that were encoded for searches, until they are merged.
+    pub encoded: AtomicU64,
     /// Bytes kept in memory.
     pub cache_bytes: AtomicU64,
     /// Look-ups that memory answered.
