@@ -13,9 +13,9 @@ mod runner;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use support::{absent, can_be_built, library, load, run_package, runs, scratch};
+use support::{absent, can_be_built, environment, library, load, python_with, run_package, runs, scratch, succeed};
 
 /// Settings of a connection that change what the library may do and what it finds.
 const MODES: [&[&str]; 3] = [&[], &["--defensive", "--untrusted"], &["--defensive", "--untrusted", "--late"]];
@@ -111,7 +111,7 @@ fn an_older_sqlite_is_refused_and_writes_without() {
 fn a_second_sqlite_library_in_the_process_is_refused() {
     let Some(python) = python_with(&environment(), "apsw, pysqlite3") else { return };
     let library = library();
-    succeed(Command::new(python).arg("tests/hosts/two_libraries.py").arg(library));
+    println!("{}", succeed(Command::new(python).arg("tests/hosts/two_libraries.py").arg(library)).0);
 }
 
 #[test]
@@ -177,26 +177,5 @@ fn host_package(folder: &str, files: &[(&str, &Path)]) {
 fn golden_files(python: &Path, host: &str, mode: &[&str]) {
     let mut command = Command::new(python);
     command.args(["tests/slt/run.py", "--host", host, "--library"]).arg(library()).args(mode);
-    succeed(&mut command);
-}
-
-fn succeed(command: &mut Command) {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{command:?}\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    println!("{}", said.lines().last().unwrap_or_default());
-}
-
-fn environment() -> String {
-    std::env::var("FAFCAS_PYTHON").unwrap_or_else(|_| ".venv/bin/python".into())
-}
-
-/// A Python that can import these modules.
-fn python_with(python: &str, modules: &str) -> Option<PathBuf> {
-    let found = Command::new(python).args(["-c", &format!("import {modules}")]).output();
-    if found.is_ok_and(|output| output.status.success()) {
-        return Some(python.into());
-    }
-    absent(&format!("{python} with {modules}"));
-    None
+    println!("{}", succeed(&mut command).0);
 }
