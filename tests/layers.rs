@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("cache", &[]),
     ("process", &[]),
     ("pool", &["error", "process"]),
@@ -19,6 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("metric", &["error", "kernels", "vector"]),
     ("options", &["error", "metric", "vector"]),
     ("plan", &[]),
+    ("ranking", &[]),
     ("topk", &[]),
     ("stats", &[]),
     ("scan", &["error", "metric", "topk", "vector"]),
