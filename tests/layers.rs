@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("cache", &[]),
     ("process", &[]),
     ("pool", &["error", "process"]),
@@ -15,11 +15,13 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("kernels", &[]),
     ("error", &[]),
     ("config", &["error", "vector"]),
+    ("cost", &[]),
     ("vector", &["error", "kernels"]),
     ("metric", &["error", "kernels", "vector"]),
     ("options", &["error", "metric", "vector"]),
     ("plan", &[]),
     ("topk", &[]),
+    ("rowset", &[]),
     ("stats", &[]),
     ("scan", &["error", "metric", "topk", "vector"]),
 ];
