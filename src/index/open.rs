@@ -61,7 +61,8 @@ fn budget() -> usize {
 
 /// What the cache of this process holds, and how it fared.
 pub fn cache_counts() -> crate::cache::Counts {
-    CACHE.get().counts()
+    let counts = CACHE.get().counts();
+    crate::cache::Counts { bytes: counts.bytes + super::answers::bytes(), ..counts }
 }
 
 /// Looks at what the store holds. `scope` is a number for the database file and the index in it.

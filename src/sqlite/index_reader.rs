@@ -123,10 +123,11 @@ impl IndexReader {
             floor: wanted.floor,
             accept: rows.map(|rows| -> Accept { Arc::new(move |rowid| rows.contains(rowid)) }),
             overlay,
+            tail: changes.as_ref().and_then(|changes| changes.tail),
             threads,
         };
         let mut stats = Stats::default();
-        let outcome = index.search(&mut self.shelf, &request, &mut self.rows, &mut stats);
+        let outcome = index.answer(&mut self.shelf, &request, &mut self.rows, &mut stats);
         self.rows.release();
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
@@ -191,6 +192,7 @@ fn count(source: &Source, stats: &Stats, pending: usize) {
     let entry = &source.stats;
     entry.candidates.fetch_add(stats.candidates, Relaxed);
     entry.rescored.fetch_add(stats.fetched, Relaxed);
+    entry.repeated.fetch_add(u64::from(stats.repeated), Relaxed);
     entry.pending.store(pending as u64, Relaxed);
     let cache = index::cache_counts();
     entry.cache_bytes.store(cache.bytes as u64, Relaxed);

@@ -238,6 +238,8 @@ pub struct Changes {
     pub overlay: Overlay,
     /// Those that have something else than a vector of the index's dimensions.
     pub strays: Arc<HashSet<i64>>,
+    /// The place and token of the last of them.
+    pub tail: Option<(i64, i64)>,
 }
 
 /// Changes up to a tail. The table of changes is only ever appended to, so where the same token stands in the same place,
@@ -284,6 +286,7 @@ impl Shelf {
         rows.release();
         changes.overlay.change(batch, &without, threads)?;
         changes.strays = Arc::new(strays);
+        changes.tail = if let Value::Integer(token) = token { Some((place, token)) } else { None };
         if !rows.is_stable && self.is_renumbered(index, rows, &changes)? {
             mark_stale(self, index);
             return Ok(None);
@@ -331,7 +334,7 @@ impl Shelf {
                 return Ok((place, changes));
             }
         }
-        Ok((0, Changes { overlay: Overlay::new(index.space().clone()), strays: Arc::default() }))
+        Ok((0, Changes { overlay: Overlay::new(index.space().clone()), strays: Arc::default(), tail: None }))
     }
 
     fn keep(&self, generation: Token, place: i64, token: Value, changes: &Changes) {
