@@ -17,7 +17,7 @@ LIBRARY_NAME := libfafcas.$(ENDING)
 MODELS       := all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8
 SQL          := $(shell find sql -name '*.sql')
 
-.PHONY: demo build test lint model hosts wheel npm static install uninstall dist bench clean
+.PHONY: demo build test test-spark lint model hosts wheel npm static install uninstall dist bench clean
 
 demo: build model
 	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py $(LIBRARY)
@@ -29,6 +29,13 @@ build:
 test: model hosts
 	@echo "== running all tests (cargo test)"
 	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test
+
+# Shards on Spark, which wants Java 17, and 1.2 GB of disk and of memory.
+test-spark: build model .venv/spark
+	@echo "== testing shards on Spark, with two executors"
+	@export PYTHONPATH=$(CURDIR)/python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=$(CURDIR)/models && \
+	export PYSPARK_PYTHON=$(CURDIR)/$(VENV) SPARK_LOCAL_IP=127.0.0.1 && \
+	$(VENV) tests/distributed/shards.py spark && $(VENV) tests/distributed/page.py spark
 
 lint:
 	cargo fmt --check
@@ -46,6 +53,11 @@ model: .venv/ready
 	@echo "== fetching Python packages into .venv ($$(tr '\n' ' ' <scripts/requirements.txt))"
 	@$(PYTHON) -m venv --without-pip .venv
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements.txt
+	@touch $@
+
+.venv/spark: .venv/ready scripts/requirements-spark.txt
+	@echo "== fetching Spark into .venv (456 MB)"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements-spark.txt
 	@touch $@
 
 # What the tests of the Node package run in. Without npm they are skipped, and say so.
