@@ -108,6 +108,9 @@ class BuildIndex:
         connection.execute(f"INSERT INTO {index}({index}) VALUES ('{command}')")
 
 
+# A search cannot roll back what another has left half-written; any writer does.
+_DEAD_WRITER = "expected a file whose last writer lived, not one with its journal: repeat the write, or open it once with sqlite3"
+
 Work = Union[Search, Write, BuildIndex]
 
 
@@ -127,7 +130,8 @@ def perform(task: Task) -> Any:
             _check(connection, task.layout, task.shard)
             return task.work.run(connection, task.layout, task.shard)
     except Exception as error:
-        raise ShardError(f"shard {task.shard.number} ({task.shard.path}): {error}") from error
+        reason = _DEAD_WRITER if "readonly" in str(error) else error
+        raise ShardError(f"shard {task.shard.number} ({task.shard.path}): {reason}") from error
 
 
 def _check(connection: Any, layout: Layout, shard: Shard) -> None:
