@@ -77,12 +77,34 @@ fn pysqlite3() {
 
 #[test]
 fn the_oldest_sqlite_that_is_taken() {
-    host_package("tests/hosts/sqlite-3.38");
+    host_package("tests/hosts/sqlite-3.38", &[]);
 }
 
+/// Nor does it need the library: it writes to an indexed table, and the index is right.
 #[test]
-fn an_older_sqlite_is_refused() {
-    host_package("tests/hosts/sqlite-3.37");
+fn an_older_sqlite_is_refused_and_writes_without() {
+    let path = scratch("older-sqlite").join("test.db");
+    let connection = Connection::open(&path).unwrap();
+    load(&connection, &library()).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE nodes(id INTEGER PRIMARY KEY, v TEXT);
+             INSERT INTO nodes(v) WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1500)
+             SELECT json_array(x % 37, x % 11, x % 7, x / 100) FROM n;
+             CREATE VIRTUAL TABLE nodes_vec USING vec_index(nodes, v)",
+        )
+        .unwrap();
+    host_package("tests/hosts/sqlite-3.37", &[("FAFCAS_INDEXED", &path)]);
+    let ask = |options: &str| -> Vec<(i64, f64)> {
+        let sql = "SELECT rowid, score FROM vec_topk('nodes', 'v', '[1, 3, 5, -2]', 20, ?1)";
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([options], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(ask("{}"), ask(r#"{"index": false}"#));
+    let merge = "INSERT INTO nodes_vec(nodes_vec) VALUES ('check'), ('merge'), ('check')";
+    connection.execute_batch(merge).unwrap();
+    assert_eq!(ask("{}"), ask(r#"{"index": false}"#));
 }
 
 #[test]
@@ -90,6 +112,12 @@ fn a_second_sqlite_library_in_the_process_is_refused() {
     let Some(python) = python_with(&environment(), "apsw, pysqlite3") else { return };
     let library = library();
     println!("{}", succeed(Command::new(python).arg("tests/hosts/two_libraries.py").arg(library)).0);
+}
+
+#[test]
+fn sessions_and_databases_from_bytes() {
+    let Some(python) = python_with(&environment(), "apsw; apsw.Session") else { return };
+    succeed(Command::new(python).arg("tests/hosts/sessions.py").arg(library()));
 }
 
 #[test]
@@ -137,11 +165,12 @@ fn a_locked_process_keeps_its_settings() {
 }
 
 /// A program of its own with an SQLite of its own. Once what it is made of is there, it must build and succeed.
-fn host_package(folder: &str) {
+fn host_package(folder: &str, files: &[(&str, &Path)]) {
     if !can_be_built(folder) {
         return absent(&format!("what {folder} depends on"));
     }
-    run_package(folder, &[("FAFCAS_LIBRARY", &library())]);
+    let library = library();
+    run_package(folder, &[&[("FAFCAS_LIBRARY", library.as_path())], files].concat());
 }
 
 /// The golden files by way of `run.py`.

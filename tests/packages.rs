@@ -121,6 +121,23 @@ fn a_rust_program() {
     assert_eq!(succeed(&mut cargo).0, printed);
 }
 
+/// With Debian's packages of Go and the driver, or those that GOPATH has.
+#[test]
+fn a_go_program() {
+    let sources = std::env::var("GOPATH").unwrap_or_else(|_| "/usr/share/gocode".into());
+    if !runs("go", "version") || !Path::new(&sources).join("src/github.com/mattn/go-sqlite3").exists() {
+        return absent("Go with github.com/mattn/go-sqlite3");
+    }
+    let folder = scratch("go");
+    let (text, printed) = program("go");
+    let text = text.replace("/usr/local/lib/fafcas", library().to_str().unwrap());
+    fs::write(folder.join("page.go"), text).unwrap();
+    let mut go = Command::new("go");
+    go.args(["run", "-tags", "libsqlite3", "page.go"]).current_dir(&folder).env("FAFCAS_MODEL_DIR", models());
+    go.env("GO111MODULE", "off").env("GOPATH", sources).env("GOCACHE", folder.join("cache"));
+    assert_eq!(succeed(&mut go).0, printed);
+}
+
 #[test]
 fn installed_under_a_prefix_it_finds_its_models_and_can_be_taken_away() {
     let home = scratch("home");
@@ -166,11 +183,18 @@ fn the_archive_matches_its_checksums_and_works_where_it_is_unpacked() {
     if !runs("sqlite3", "--version") {
         return absent("the sqlite3 shell");
     }
-    let program = "sqlite3 -cmd \".load $HOME/fafcas-*/lib/fafcas\" :memory: \
-                   \"SELECT length(embed('a', 'all-MiniLM-L6-v2-int8'))\"";
-    let program = program.replace("$HOME/fafcas-*", archive.to_str().unwrap().trim_end_matches(".tar.gz"));
-    let program = program.replace("/dist/", "/");
+    let name = archive.file_name().unwrap().to_str().unwrap().trim_end_matches(".tar.gz");
+    let load = format!(".load {}/lib/fafcas", home.join(name).display());
+    let program = format!("sqlite3 -cmd '{load}' :memory: \"SELECT length(embed('a', 'all-MiniLM-L6-v2-int8'))\"");
     assert_eq!(succeed(&mut shell(&program, &home)).0, "1536");
+}
+
+#[test]
+fn all_packages_have_the_crates_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let has = |file: &str, line: String| assert!(fs::read_to_string(file).unwrap().contains(&line), "{file}: {line}");
+    has("python/fafcas/__init__.py", format!("__version__ = \"{version}\""));
+    has("node/package.json", format!("\"version\": \"{version}\""));
 }
 
 /// Nothing of this machine's own settings may help.
@@ -185,7 +209,7 @@ fn shell(program: &str, home: &Path) -> Command {
 
 /// The program that the page of this language shows, and what the page says it prints.
 fn program(language: &str) -> (String, String) {
-    let pages = [("python", "python"), ("js", "node"), ("c", "c"), ("rust", "rust"), ("sh", "shell")];
+    let pages = [("python", "python"), ("js", "node"), ("c", "c"), ("rust", "rust"), ("sh", "shell"), ("go", "go")];
     let page = pages.iter().find(|(known, _)| *known == language).unwrap().1;
     let blocks = blocks(&fs::read_to_string(format!("docs/{page}.md")).unwrap());
     let at = blocks.windows(2).find(|pair| pair[0].0 == language && pair[1].0 == "text").unwrap();

@@ -98,8 +98,7 @@ impl Work {
         }
         let rowids = source.rowids(&conditions(plan, given)?)?;
         let total = rowids.len() as u64;
-        source.stats.total.store(total, Relaxed);
-        source.stats.done.store(0, Relaxed);
+        source.stats.begin(total);
         let model = named(arguments[2].borrow())?;
         let progress = Progress::new("embedding", total);
         Ok(Self { source, model, rowids: rowids.into_iter(), progress, done: 0 })
