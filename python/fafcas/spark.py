@@ -31,7 +31,7 @@ from .shards._work import Task, perform
 
 
 class Shards(shards.Shards):
-    """The shards in a folder, worked on by the executors of a session, one task a shard.
+    """The shards in a folder, worked on by the executors of a session, all at once.
 
     Spark itself gives the tasks of a lost executor to another, as often as `spark.task.maxFailures` allows.
     """
@@ -44,8 +44,10 @@ class Shards(shards.Shards):
         self._context.addPyFile(str(_package()))
 
     def run(self, tasks: Sequence[Task]) -> list[Any]:
+        # One task of Spark's for each core of the cluster, and not for each shard: it costs more than many a search.
+        slices = min(len(tasks), self._context.defaultParallelism)
         library = self._library
-        results = self._context.parallelize(tasks, len(tasks)).map(lambda task: _attempt(task, library)).collect()
+        results = self._context.parallelize(tasks, slices).map(lambda task: _attempt(task, library)).collect()
         for result in results:
             if isinstance(result, shards.ShardError):
                 raise result

@@ -318,6 +318,13 @@ class Changing(Case):
         found = notes.search(vector, 20, columns=["title", "kind"])
         self.assertEqual({hit.id: tuple(hit.columns.values()) for hit in found if hit.id == -93}, {-93: ("other", "b")})
 
+    def test_no_rows_and_no_ids_change_nothing(self):
+        notes = self.split(20, 2)
+        self.assertEqual(notes.add([]), 0)
+        notes.delete([])
+        query = numbers(self.random)
+        self.agree(notes.search(query, 20), 2, query, 20)
+
     def test_an_id_goes_by_what_its_column_makes_of_it(self):
         notes = self.split(50, 4)
         vector = numbers(self.random)

@@ -118,6 +118,8 @@ class Shards:
         routed: dict[int, list[tuple[Value, ...]]] = {}
         for id, row in zip(_as_stored(ids, layout), rows):
             routed.setdefault(shard_of(id, layout.shards), []).append(row)
+        if not routed:
+            return
         _, shards = self._set.read()
         tasks = [Task(layout, shards[number], Write(sql, tuple(own))) for number, own in routed.items()]
         self._set.record(dict(zip(routed, self.run(tasks))), layout.vector_bytes)
