@@ -8,13 +8,13 @@ Needs what `shards.py` needs.
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import apsw
 
 import fafcas
-from nodes import PAGE
+from nodes import LIMIT_S, PAGE, Process, commands
 
 NOTES = [
     ("fact", "With a write-ahead log, queries go on while one connection appends."),
@@ -34,6 +34,23 @@ def programs():
             for kind, text, (what, printed) in zip(kinds, texts, below) if kind == "python"]
 
 
+def on_several_machines(folder):
+    """The scheduler and the workers of the page, each a process of its own."""
+    from distributed import Client
+
+    from fafcas.dask import Shards
+
+    with ExitStack() as stack:
+        started = commands("dask")
+        for name, command in zip(("scheduler", "worker"), started):
+            process = Process(folder, name, [sys.executable, "-m", *command])
+            stack.callback(process.kill)
+        client = stack.enter_context(Client(started[1][2], timeout=LIMIT_S))
+        client.wait_for_workers(1, timeout=LIMIT_S)
+        found = Shards(folder / "notes.shards", client).search("why are there tides", 1, columns=["body"])
+        assert "moon" in found[0].columns["body"], found
+
+
 def main(engine):
     found = [(program, printed) for program, printed in programs() if "shards.split" in program or f"fafcas.{engine}" in program]
     assert len(found) == 2, found
@@ -47,6 +64,8 @@ def main(engine):
             file.write_text(program, encoding="utf-8")
             ran = subprocess.run([sys.executable, file], cwd=folder, text=True, capture_output=True, check=False)
             assert ran.returncode == 0 and ran.stdout == printed, f"{program}\nprinted\n{ran.stdout}{ran.stderr}"
+        if engine == "dask":
+            on_several_machines(Path(folder))
     print(f"the page's programs on {engine} print what it says")
 
 
