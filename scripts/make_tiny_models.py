@@ -5,11 +5,14 @@ text's vector must be. Run it again after a change here; its output is committed
 """
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from onnx_file import Graph
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
+
+from fafcas.models.onnx_file import Graph
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "data" / "tiny"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "green", "blue", "##ish", ".", "a", "b", "##b"]

@@ -27,6 +27,7 @@ pub mod plan;
 pub mod pool;
 pub mod process;
 pub mod progress;
+pub mod ranking;
 pub mod rowset;
 pub mod scan;
 mod sqlite;
@@ -53,6 +54,7 @@ use std::ffi::{c_char, c_int};
 const SCALARS: &[Scalar] = &[
     scalar!("fafcas_normalize", 1, Pure, f::fafcas_normalize),
     scalar!("vec_dot", 2, Pure, f::vec_dot),
+    scalar!("rrf", -1, Pure, f::rrf),
     scalar!("vec_version", 0, Pure, f::vec_version),
     scalar!("embed", 1, Deterministic, e::embed),
     scalar!("embed", 2, Deterministic, e::embed),
@@ -122,6 +124,23 @@ pub unsafe extern "C" fn linked_init(
 ) -> c_int {
     // SAFETY: SQLite calls this as it documents for entry points.
     unsafe { enter(db, message, host, ffi::SQLITE_OK as c_int, register) }
+}
+
+/// [`linked_init`] under the name that `include/fafcas.h` declares, for programs that link the static library. There is no
+/// `sqlite3_extension_init` beside it: two extensions in one program would both have it.
+///
+/// # Safety
+/// For SQLite alone to call.
+#[cfg(all(feature = "static", not(feature = "loadable")))]
+#[allow(unsafe_code)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_fafcas_init(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite calls this as it documents for entry points.
+    unsafe { linked_init(db, message, host) }
 }
 
 /// Gives every connection that this process opens from now on the functions of this crate.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("cache", &[]),
     ("process", &[]),
     ("pool", &["error", "process"]),
@@ -20,6 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("metric", &["error", "kernels", "vector"]),
     ("options", &["error", "metric", "vector"]),
     ("plan", &[]),
+    ("ranking", &[]),
     ("topk", &[]),
     ("rowset", &[]),
     ("stats", &[]),

@@ -17,6 +17,7 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
     ("fafcas_config", 2, DIRECTONLY),
     ("fafcas_info", 0, PLAIN),
     ("fafcas_normalize", 1, DETERMINISTIC | INNOCUOUS),
+    ("rrf", -1, DETERMINISTIC | INNOCUOUS),
     ("vec_dot", 2, DETERMINISTIC | INNOCUOUS),
     ("vec_version", 0, DETERMINISTIC | INNOCUOUS),
 ];

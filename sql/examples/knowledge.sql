@@ -1,29 +1,18 @@
 -- A small knowledge base to try fafcas on: short entries on ten subjects, and the links between them.
--- Plain SQL for SQLite 3.38 or later; it does not need the library. The vectors are left to be filled in.
+--
+--     sqlite3 -bail notes.db ".read sql/schema.sql" ".read sql/examples/knowledge.sql"
+--
+-- Plain SQL for SQLite 3.38 or later; it does not need the library. sql/queries/reembed.sql fills in the vectors. Run twice, it
+-- changes nothing.
 -- Written for fafcas and under its licence: MIT OR Apache-2.0.
 
 BEGIN IMMEDIATE;
 
--- The vector stands before the long text, so that a scan reads it without walking the text's overflow pages.
-CREATE TABLE nodes (
-    seq       INTEGER PRIMARY KEY,
-    id        TEXT UNIQUE NOT NULL,
-    type      TEXT NOT NULL,
-    title     TEXT NOT NULL,
-    embedding BLOB,
-    body      TEXT NOT NULL
-);
-
 -- A link reads from left to right: source requires target, source is part of target. Each pair is linked once.
-CREATE TABLE edges (
-    source TEXT NOT NULL REFERENCES nodes(id),
-    target TEXT NOT NULL REFERENCES nodes(id),
-    type   TEXT NOT NULL,
-    PRIMARY KEY (source, target, type)
-) WITHOUT ROWID;
 
 -- SQLite and databases.
-INSERT INTO nodes (id, type, title, body) VALUES
+INSERT INTO nodes (domain, id, type, title, content)
+SELECT 'databases', * FROM (VALUES
 ('sqlite', 'tool', 'SQLite', 'A database engine that is a library: it runs inside the program that uses it and keeps everything in one ordinary file. There is no server to install, start or administer.'),
 ('write-ahead-log', 'concept', 'Write-ahead log (WAL)', 'Many connections share one database without blocking each other: changed pages go to the end of a side file, and each query keeps to the snapshot it began with, even while another connection commits. Only one may make changes at a time.'),
 ('rollback-journal', 'concept', 'Rollback journal', 'Before a page is modified, its old content is saved to a journal next to the database. After a crash the saved pages are put back, which undoes the half-finished transaction. While it commits, nobody else may read.'),
@@ -109,10 +98,12 @@ INSERT INTO nodes (id, type, title, body) VALUES
 ('replication', 'concept', 'Replication', 'Keeping copies of the data on several machines so that one can fail and reads can be spread. Copies that follow with a delay may briefly show old values.'),
 ('sharding', 'concept', 'Sharding', 'Splitting one large data set over several machines by key, each holding its own part. It adds capacity, while questions that touch all parts and transactions across them become hard.'),
 ('edgar-codd', 'person', 'Edgar F. Codd', 'The British computer scientist who, at IBM in 1970, proposed to see data as relations that are queried by what is wanted and not by how to find it. He received the Turing Award in 1981.'),
-('richard-hipp', 'person', 'D. Richard Hipp', 'American programmer who began SQLite in 2000, while working on software for a US Navy destroyer whose database server was often down. He placed the code in the public domain.');
+('richard-hipp', 'person', 'D. Richard Hipp', 'American programmer who began SQLite in 2000, while working on software for a US Navy destroyer whose database server was often down. He placed the code in the public domain.')) WHERE true
+ON CONFLICT DO NOTHING;
 
 -- Search and embeddings.
-INSERT INTO nodes (id, type, title, body) VALUES
+INSERT INTO nodes (domain, id, type, title, content)
+SELECT 'search', * FROM (VALUES
 ('embedding', 'concept', 'Embedding', 'A list of numbers that stands for a text, made by a neural network so that texts of similar meaning get similar numbers. "Cheap flights" and "low-cost air travel" end up close together.'),
 ('semantic-search', 'concept', 'Semantic search', 'Finding passages by what they mean and not by their letters: the question is turned into a vector and the nearest stored vectors are returned. It forgives synonyms and paraphrase.'),
 ('keyword-search', 'concept', 'Keyword search', 'Returns documents that contain the words asked for. Unbeatable for names, part numbers and rare terms; blind to a text that says the same with other words.'),
@@ -155,10 +146,12 @@ INSERT INTO nodes (id, type, title, body) VALUES
 ('knowledge-graph', 'concept', 'Knowledge graph', 'Things as nodes and named relations as edges: a recipe requires an ingredient, a person founded a town. Walking the edges finds connections that no single text states.'),
 ('pagerank', 'concept', 'PageRank', 'A page is important if important pages link to it. Imagine a reader who follows random links and sometimes jumps anywhere; the share of time spent on a page is its rank.'),
 ('pca', 'concept', 'Principal component analysis', 'Finds the directions in which data varies most. Keeping the first two turns a cloud of long vectors into a flat map on which related texts form islands.'),
-('karen-sparck-jones', 'person', 'Karen Spärck Jones', 'British computer scientist who showed in 1972 that a word is the more telling the fewer documents contain it. Nearly every search engine since has used her inverse document frequency.');
+('karen-sparck-jones', 'person', 'Karen Spärck Jones', 'British computer scientist who showed in 1972 that a word is the more telling the fewer documents contain it. Nearly every search engine since has used her inverse document frequency.')) WHERE true
+ON CONFLICT DO NOTHING;
 
 -- Unix, shell, git and networks.
-INSERT INTO nodes (id, type, title, body) VALUES
+INSERT INTO nodes (domain, id, type, title, content)
+SELECT 'computing', * FROM (VALUES
 ('pipe', 'concept', 'Pipe', 'command1 | command2 sends the output of one program into the next while both run. Small tools that each do one thing become parts of a larger one.'),
 ('redirection', 'how-to', 'Send output to a file', '> replaces a file, >> appends to it, 2> catches error messages, and 2>&1 sends them the same way as normal output. Order matters: write > log 2>&1.'),
 ('grep', 'tool', 'grep', 'Prints the lines of files that match a pattern. -r searches folders, -i ignores case, -n shows line numbers, -v inverts, -l lists only the names of files.'),
@@ -198,10 +191,12 @@ INSERT INTO nodes (id, type, title, body) VALUES
 ('tcp-udp', 'concept', 'TCP and UDP', 'TCP delivers a stream complete and in order, repeating what was lost. UDP sends single packets with no promise, which suits calls and games where late is worse than missing.'),
 ('http-status', 'fact', 'HTTP status codes', '2xx went well, 3xx look elsewhere, 4xx the request is wrong, 5xx the server failed. 404 is not found, 403 not allowed, 429 too many requests, 503 come back later.'),
 ('tls', 'concept', 'TLS and certificates', 'Encrypts a connection and proves, by a certificate that a trusted authority signed, that the server owns its name. It does not say that the owner is honest.'),
-('network-debugging', 'how-to', 'Nothing loads: where is the fault?', 'Ping the router, then 1.1.1.1, then a name. If addresses answer but names do not, it is DNS; if not even the router answers, look at cable or Wi-Fi.');
+('network-debugging', 'how-to', 'Nothing loads: where is the fault?', 'Ping the router, then 1.1.1.1, then a name. If addresses answer but names do not, it is DNS; if not even the router answers, look at cable or Wi-Fi.')) WHERE true
+ON CONFLICT DO NOTHING;
 
 -- Everyday science.
-INSERT INTO nodes (id, type, title, body) VALUES
+INSERT INTO nodes (domain, id, type, title, content)
+SELECT 'science', * FROM (VALUES
 ('rayleigh-scattering', 'fact', 'Why the sky is blue', 'Molecules of air scatter short waves far more than long ones, so blue light reaches us from everywhere overhead. Violet is scattered even more, but the sun gives less of it and our eyes see it poorly.'),
 ('sunset', 'fact', 'Why the evening sun is red', 'When the sun is low its light crosses far more air, and the blue part is lost on the way to the side. What arrives is yellow, orange and at last red.'),
 ('rainbow', 'fact', 'Rainbow', 'Sunlight enters raindrops, is reflected inside and split into colours as it leaves. It always stands opposite the sun, at about 42 degrees around the shadow of your head.'),
@@ -248,10 +243,12 @@ INSERT INTO nodes (id, type, title, body) VALUES
 ('controlled-trial', 'concept', 'Controlled trial', 'To learn whether a medicine works, give it to one group of patients by lot and a sham, the placebo, to another, and let no one involved know who got which. Otherwise hope counts as healing.'),
 ('correlation', 'concept', 'Correlation is not causation', 'Ice cream sales and drownings rise together because summer causes both. Before believing that one thing brings about another, look for a third and for chance.'),
 ('wind-and-pressure', 'fact', 'Highs, lows and wind direction', 'Air flows from high pressure to low and is turned by the Earth''s rotation. On the northern half it circles lows anticlockwise: with the wind at your back, the low is to your left.'),
-('clouds', 'how-to', 'Read the clouds', 'High feathery cirrus that thickens into a veil often means rain within a day. Puffy fair-weather cumulus is harmless unless it towers up by noon, which announces storms.');
+('clouds', 'how-to', 'Read the clouds', 'High feathery cirrus that thickens into a veil often means rain within a day. Puffy fair-weather cumulus is harmless unless it towers up by noon, which announces storms.')) WHERE true
+ON CONFLICT DO NOTHING;
 
 -- Health and first aid.
-INSERT INTO nodes (id, type, title, body) VALUES
+INSERT INTO nodes (domain, id, type, title, content)
+SELECT 'health', * FROM (VALUES
 ('burns', 'how-to', 'Treat a burn or scald', 'Cool it under running tap water for twenty minutes, take off rings before it swells, then cover it loosely with cling film. No ice, butter or toothpaste; large or deep ones need a doctor.'),
 ('bleeding', 'how-to', 'Stop heavy bleeding', 'Press hard on the wound with a clean cloth and do not let go to look. Add layers on top, lay the person down and call an ambulance.'),
 ('shock', 'concept', 'Shock', 'Pale, cold, sweaty skin with a fast weak pulse means that blood is not reaching the organs. Lay the person flat, keep them warm, give nothing to drink, and call for help at once.'),
@@ -278,10 +275,12 @@ INSERT INTO nodes (id, type, title, body) VALUES
 ('antibiotics', 'fact', 'Antibiotics do not help against flu', 'They kill bacteria, while colds and flu are caused by viruses. Taking them needlessly breeds germs that no drug stops any more.'),
 ('vaccine', 'concept', 'Vaccination', 'Shows the immune system a harmless piece or likeness of a germ, so that it is ready when the real one comes. If enough people take part, those who cannot are protected too.'),
 ('sleep', 'fact', 'Sleep better', 'Most adults need seven to nine hours. A fixed time to get up, daylight in the morning, no coffee after early afternoon and a cool dark room do more than any tea.'),
-('caffeine', 'fact', 'How long coffee lasts', 'Half of the caffeine is still in the blood after about five hours. A cup at four in the afternoon is like half a cup at nine.');
+('caffeine', 'fact', 'How long coffee lasts', 'Half of the caffeine is still in the blood after about five hours. A cup at four in the afternoon is like half a cup at nine.')) WHERE true
+ON CONFLICT DO NOTHING;
 
 -- Cooking.
-INSERT INTO nodes (id, type, title, body) VALUES
+INSERT INTO nodes (domain, id, type, title, content)
+SELECT 'cooking', * FROM (VALUES
 ('maillard', 'concept', 'Browning (Maillard reaction)', 'Above about 140 °C, proteins and sugars form the brown crust and roasted flavours of bread, meat and coffee. Water holds the surface at 100 °C, so pat food dry first.'),
 ('searing', 'how-to', 'Brown meat properly', 'Dry it, heat the pan until the oil shimmers, and leave gaps between the pieces, or they stew in their own juice. Searing gives flavour; it does not seal anything in.'),
 ('resting-meat', 'how-to', 'Let roast meat rest', 'Leave it for five to fifteen minutes before you carve. The juices thicken and stay inside, and the centre warms by a few more degrees.'),
@@ -310,10 +309,12 @@ INSERT INTO nodes (id, type, title, body) VALUES
 ('sharp-knife', 'how-to', 'Keep a kitchen knife sharp', 'A blunt blade slips and cuts the cook. Draw it along a whetstone at about fifteen to twenty degrees until you feel a burr, turn, repeat, and never put it into the dishwasher.'),
 ('chopping-onions', 'how-to', 'Cut onions without tears', 'Broken cells give off a gas that stings. Chill the onion, use a keen blade that crushes less, and leave the root end on till last.'),
 ('fermented-cabbage', 'recipe', 'Sauerkraut', 'Knead shredded cabbage with two percent of its weight in salt until it swims in its own juice. Keep it pressed below the brine for two to four weeks at room temperature.'),
-('tea-brewing', 'how-to', 'Brew tea without bitterness', 'Black tea likes boiling water for three to four minutes, green tea 70 to 80 °C for two. Too hot or too long draws out tannins; for more strength use more leaves.');
+('tea-brewing', 'how-to', 'Brew tea without bitterness', 'Black tea likes boiling water for three to four minutes, green tea 70 to 80 °C for two. Too hot or too long draws out tannins; for more strength use more leaves.')) WHERE true
+ON CONFLICT DO NOTHING;
 
 -- Gardening and nature.
-INSERT INTO nodes (id, type, title, body) VALUES
+INSERT INTO nodes (domain, id, type, title, content)
+SELECT 'nature', * FROM (VALUES
 ('soil-types', 'how-to', 'Know your soil', 'Roll a moist crumb between your fingers: sand falls apart, clay makes a shiny sausage, loam holds but crumbles. Compost improves them all, holding water in sand and opening clay.'),
 ('compost', 'how-to', 'Make compost', 'Layer wet green scraps with dry brown leaves or cardboard, about one to two by volume, and keep it moist as a wrung sponge. If it smells, it needs air and browns.'),
 ('earthworms', 'fact', 'Earthworms', 'They pull leaves underground, mix and air the soil, and leave droppings rich in nutrients. Digging less keeps more of them.'),
@@ -335,10 +336,12 @@ INSERT INTO nodes (id, type, title, body) VALUES
 ('bird-migration', 'fact', 'How birds find their way', 'They steer by sun and stars, by the Earth''s magnetic field and by landmarks. An Arctic tern flies from pole to pole and back each year, some 70,000 kilometres or more.'),
 ('tree-age', 'how-to', 'Estimate the age of a tree', 'In a stump, count the rings: a pale and a dark band make one year. For a living tree, measure the girth at chest height; in the open two to two and a half centimetres a year is common.'),
 ('fungi', 'fact', 'Fungi and tree roots', 'Most forest mushrooms are the fruit of a web that wraps tree roots, bringing water and minerals in exchange for sugar. Picking the fruit does not kill it.'),
-('poisonous-mushrooms', 'fact', 'Death cap', 'A pale green cap, white gills, a ring and a bag at the foot. Half of one can kill, sickness begins only after six hours or more, and neither cooking nor a silver spoon tells you anything.');
+('poisonous-mushrooms', 'fact', 'Death cap', 'A pale green cap, white gills, a ring and a bag at the foot. Half of one can kill, sickness begins only after six hours or more, and neither cooking nor a silver spoon tells you anything.')) WHERE true
+ON CONFLICT DO NOTHING;
 
 -- Travel and geography.
-INSERT INTO nodes (id, type, title, body) VALUES
+INSERT INTO nodes (domain, id, type, title, content)
+SELECT 'travel', * FROM (VALUES
 ('istanbul', 'place', 'Istanbul', 'Turkey''s largest city lies in both Europe and Asia, divided by the Bosphorus. It was called Byzantium, then Constantinople, capital of empires for some sixteen centuries.'),
 ('bosphorus', 'place', 'Bosphorus', 'A strait about 30 kilometres long and at its narrowest 700 metres wide, which joins the Black Sea to the Sea of Marmara. Tankers, ferries and dolphins share it.'),
 ('panama-canal', 'place', 'Panama Canal', 'Opened in 1914, it lifts ships 26 metres through locks to a lake and lets them down on the other side, saving the voyage round Cape Horn. Its water comes from rain.'),
@@ -362,10 +365,12 @@ INSERT INTO nodes (id, type, title, body) VALUES
 ('map-projection', 'fact', 'Why maps distort', 'A globe cannot be flattened without stretching. Mercator''s map keeps angles for navigators and makes Greenland look like Africa, which is fourteen times as large.'),
 ('packing-light', 'how-to', 'Pack light', 'Take clothes for a week in colours that go together and wash on the way. Wear the heaviest shoes, roll the soft things, and leave out whatever is there just in case.'),
 ('pickpockets', 'how-to', 'Keep your things safe on a trip', 'Thieves like crowds and distraction: a spill, a petition, a sudden crush at the doors. Keep cash and cards in two places and a scan of your passport online.'),
-('tap-water', 'how-to', 'Make doubtful water drinkable', 'Bring it to a rolling boil for one minute, three above 2000 metres. Filters hold back bacteria and parasites but mostly not viruses; chlorine tablets need half an hour.');
+('tap-water', 'how-to', 'Make doubtful water drinkable', 'Bring it to a rolling boil for one minute, three above 2000 metres. Filters hold back bacteria and parasites but mostly not viruses; chlorine tablets need half an hour.')) WHERE true
+ON CONFLICT DO NOTHING;
 
 -- Sailing, cycling and hiking.
-INSERT INTO nodes (id, type, title, body) VALUES
+INSERT INTO nodes (domain, id, type, title, content)
+SELECT 'outdoors', * FROM (VALUES
 ('sailing-right-of-way', 'how-to', 'Which sailing boat gives way', 'With the wind from opposite sides, the one that has it from the left keeps clear. On the same side, the windward boat keeps clear; and whoever overtakes stays out of the way.'),
 ('points-of-sail', 'concept', 'Points of sail', 'No boat sails straight into the wind; about 45 degrees to it is as near as most get. Close-hauled sheets are tight, on a beam reach half out, running before the wind right out.'),
 ('tacking', 'how-to', 'Sail to a place upwind', 'Zigzag: turn the bow through the wind, let the jib cross, and trim on the new side. Keep up speed going in, or the boat stops head to wind.'),
@@ -386,10 +391,12 @@ INSERT INTO nodes (id, type, title, body) VALUES
 ('north-star', 'how-to', 'Find north without a compass', 'Extend the line of the two stars at the end of the Plough''s bowl five times to reach Polaris. By day in the north, point the hour hand at the sun; south lies midway between it and twelve.'),
 ('lightning-safety', 'how-to', 'Caught in a thunderstorm outdoors', 'Leave ridges, lone trees, water and wire fences. A car or a house is safe; otherwise crouch in a hollow with feet together, apart from the others. Wait half an hour after the last rumble.'),
 ('altitude-sickness', 'how-to', 'Altitude sickness', 'Headache, nausea and poor sleep above 2500 metres mean: climb no further. Confusion, stumbling or breathlessness at rest mean: go down now. Sleep only 300 to 500 metres higher each night.'),
-('milky-way', 'how-to', 'See the Milky Way', 'Choose a moonless night far from town and give your eyes twenty minutes without any white light. In the northern summer its bright centre stands low in the south.');
+('milky-way', 'how-to', 'See the Milky Way', 'Choose a moonless night far from town and give your eyes twenty minutes without any white light. In the northern summer its bright centre stands low in the south.')) WHERE true
+ON CONFLICT DO NOTHING;
 
 -- Music, writing and work.
-INSERT INTO nodes (id, type, title, body) VALUES
+INSERT INTO nodes (domain, id, type, title, content)
+SELECT 'work', * FROM (VALUES
 ('equal-temperament', 'concept', 'Equal temperament', 'The octave is divided into twelve equal steps, each raising the pitch by about six percent. No interval but the octave is quite pure, yet a piano can play in all keys.'),
 ('circle-of-fifths', 'concept', 'Circle of fifths', 'Going up by fifths from C adds one sharp each time: G, D, A, E. Neighbours share all notes but one, which is why songs wander to them so easily.'),
 ('minor-major', 'concept', 'Major and minor', 'The third note decides: four half-steps above the root sound bright, three sound darker. C major and A minor use the very same white keys.'),
@@ -409,7 +416,8 @@ INSERT INTO nodes (id, type, title, body) VALUES
 ('hofstadter', 'law', 'Hofstadter''s law', 'It always takes longer than you expect, even when you take this law into account. Estimate by how long similar jobs really took.'),
 ('meeting', 'how-to', 'Run a short meeting', 'State the decision wanted in the invitation, ask only those needed for it, and end with who does what by when, in writing.'),
 ('rubber-duck', 'how-to', 'Explain it to a rubber duck', 'Tell a patient object line by line what your program should do. Half the time you hear the mistake in your own words before you reach the end.'),
-('saying-no', 'how-to', 'Say no to a request', 'Answer soon, thank them, decline in one clear sentence without a list of excuses, and if you can, name somebody or a time that suits better.');
+('saying-no', 'how-to', 'Say no to a request', 'Answer soon, thank them, decline in one clear sentence without a list of excuses, and if you can, name somebody or a time that suits better.')) WHERE true
+ON CONFLICT DO NOTHING;
 
 -- Links from: SQLite and databases.
 INSERT INTO edges (source, target, type) VALUES
@@ -495,7 +503,8 @@ INSERT INTO edges (source, target, type) VALUES
 ('replication', 'sharding', 'contrasts'), ('replication', 'rsync', 'related'),
 ('sharding', 'column-store', 'related'), ('sharding', 'cap-theorem', 'related'),
 ('edgar-codd', 'normal-form', 'originated'), ('edgar-codd', 'view', 'related'),
-('richard-hipp', 'sqlite', 'originated'), ('richard-hipp', 'ken-thompson', 'related');
+('richard-hipp', 'sqlite', 'originated'), ('richard-hipp', 'ken-thompson', 'related')
+ON CONFLICT DO NOTHING;
 
 -- Links from: Search and embeddings.
 INSERT INTO edges (source, target, type) VALUES
@@ -537,7 +546,8 @@ INSERT INTO edges (source, target, type) VALUES
 ('knowledge-graph', 'pagerank', 'related'),
 ('pagerank', 'recursive-cte', 'related'),
 ('pca', 'embedding', 'related'), ('pca', 'binary-quantization', 'related'),
-('karen-sparck-jones', 'tf-idf', 'originated'), ('karen-sparck-jones', 'keyword-search', 'related');
+('karen-sparck-jones', 'tf-idf', 'originated'), ('karen-sparck-jones', 'keyword-search', 'related')
+ON CONFLICT DO NOTHING;
 
 -- Links from: Unix, shell, git and networks.
 INSERT INTO edges (source, target, type) VALUES
@@ -578,7 +588,8 @@ INSERT INTO edges (source, target, type) VALUES
 ('tcp-udp', 'dns', 'related'),
 ('http-status', 'tls', 'related'),
 ('tls', 'tcp-udp', 'requires'),
-('network-debugging', 'dns', 'related'), ('network-debugging', 'ip-address', 'related'), ('network-debugging', 'http-status', 'related');
+('network-debugging', 'dns', 'related'), ('network-debugging', 'ip-address', 'related'), ('network-debugging', 'http-status', 'related')
+ON CONFLICT DO NOTHING;
 
 -- Links from: Everyday science.
 INSERT INTO edges (source, target, type) VALUES
@@ -617,7 +628,8 @@ INSERT INTO edges (source, target, type) VALUES
 ('speed-of-light', 'refraction', 'related'),
 ('controlled-trial', 'correlation', 'related'), ('controlled-trial', 'vaccine', 'related'), ('controlled-trial', 'antibiotics', 'related'),
 ('wind-and-pressure', 'clouds', 'related'),
-('clouds', 'lightning-safety', 'related');
+('clouds', 'lightning-safety', 'related')
+ON CONFLICT DO NOTHING;
 
 -- Links from: Health and first aid.
 INSERT INTO edges (source, target, type) VALUES
@@ -646,7 +658,8 @@ INSERT INTO edges (source, target, type) VALUES
 ('antibiotics', 'cells-bacteria-viruses', 'requires'),
 ('vaccine', 'cells-bacteria-viruses', 'related'), ('vaccine', 'antibiotics', 'related'),
 ('sleep', 'caffeine', 'related'),
-('caffeine', 'half-life', 'related');
+('caffeine', 'half-life', 'related')
+ON CONFLICT DO NOTHING;
 
 -- Links from: Cooking.
 INSERT INTO edges (source, target, type) VALUES
@@ -678,7 +691,8 @@ INSERT INTO edges (source, target, type) VALUES
 ('sharp-knife', 'resting-meat', 'related'),
 ('chopping-onions', 'sharp-knife', 'requires'), ('chopping-onions', 'tomato-sauce', 'related'), ('chopping-onions', 'stock', 'related'),
 ('fermented-cabbage', 'ph-scale', 'related'), ('fermented-cabbage', 'danger-zone', 'related'),
-('tea-brewing', 'caffeine', 'related');
+('tea-brewing', 'caffeine', 'related')
+ON CONFLICT DO NOTHING;
 
 -- Links from: Gardening and nature.
 INSERT INTO edges (source, target, type) VALUES
@@ -702,7 +716,8 @@ INSERT INTO edges (source, target, type) VALUES
 ('bird-migration', 'north-star', 'related'),
 ('tree-age', 'fungi', 'related'), ('tree-age', 'half-life', 'related'), ('tree-age', 'chlorophyll', 'related'), ('tree-age', 'pruning-apple', 'related'),
 ('fungi', 'poisonous-mushrooms', 'related'), ('fungi', 'compost', 'related'),
-('poisonous-mushrooms', 'poisoning', 'related');
+('poisonous-mushrooms', 'poisoning', 'related')
+ON CONFLICT DO NOTHING;
 
 -- Links from: Travel and geography.
 INSERT INTO edges (source, target, type) VALUES
@@ -729,7 +744,8 @@ INSERT INTO edges (source, target, type) VALUES
 ('map-projection', 'latitude-longitude', 'related'), ('map-projection', 'pca', 'related'),
 ('packing-light', 'layering', 'related'),
 ('pickpockets', 'packing-light', 'related'), ('pickpockets', 'backup-rule', 'related'),
-('tap-water', 'boiling-altitude', 'related'), ('tap-water', 'dehydration', 'related');
+('tap-water', 'boiling-altitude', 'related'), ('tap-water', 'dehydration', 'related')
+ON CONFLICT DO NOTHING;
 
 -- Links from: Sailing, cycling and hiking.
 INSERT INTO edges (source, target, type) VALUES
@@ -752,7 +768,8 @@ INSERT INTO edges (source, target, type) VALUES
 ('north-star', 'latitude-longitude', 'related'),
 ('lightning-safety', 'thunder', 'requires'),
 ('altitude-sickness', 'turn-back-time', 'related'), ('altitude-sickness', 'boiling-altitude', 'related'),
-('milky-way', 'moon-phases', 'related');
+('milky-way', 'moon-phases', 'related')
+ON CONFLICT DO NOTHING;
 
 -- Links from: Music, writing and work.
 INSERT INTO edges (source, target, type) VALUES
@@ -773,6 +790,7 @@ INSERT INTO edges (source, target, type) VALUES
 ('hofstadter', 'meeting', 'related'),
 ('meeting', 'inverted-pyramid', 'related'),
 ('rubber-duck', 'git-bisect', 'related'), ('rubber-duck', 'read-aloud', 'related'),
-('saying-no', 'single-tasking', 'related'), ('saying-no', 'meeting', 'related');
+('saying-no', 'single-tasking', 'related'), ('saying-no', 'meeting', 'related')
+ON CONFLICT DO NOTHING;
 
 COMMIT;

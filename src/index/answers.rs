@@ -11,6 +11,7 @@ use super::open::Index;
 use super::search::{Outcome, Request, Row, Rows, Stats};
 use super::store::Store;
 use crate::codec::fingerprint;
+use crate::config::CACHE_BYTES;
 use crate::error::Result;
 use crate::metric::{Metric, Scorer};
 use crate::process::PerProcess;
@@ -19,9 +20,14 @@ use crate::topk::Place;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Bytes of all answers, and of one. A few hundred answers of ten rows, so that looking through them takes no time.
+/// Bytes of all answers: a few hundred of ten rows, so that looking through them takes no time. Where the cache is small,
+/// only its share of it; and no answer may take more than its share of that.
 const BUDGET: usize = 1 << 20;
-const MOST: usize = BUDGET / 16;
+const SHARE: usize = 16;
+
+fn budget() -> usize {
+    BUDGET.min(usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX) / SHARE)
+}
 
 /// Everything but the rows that decides an answer.
 #[derive(PartialEq)]
@@ -175,7 +181,7 @@ impl Answers {
 
     fn keep(&mut self, answer: Answer) {
         let bytes = answer.bytes();
-        if bytes > MOST {
+        if bytes > budget() / SHARE {
             return;
         }
         if let Some(at) = self.kept.iter().position(|other| other.question == answer.question) {
@@ -183,7 +189,7 @@ impl Answers {
         }
         self.bytes += bytes;
         self.kept.push_back(answer);
-        while self.bytes > BUDGET {
+        while self.bytes > budget() {
             let Some(oldest) = self.kept.pop_front() else { break };
             self.bytes -= oldest.bytes();
         }

@@ -8,6 +8,7 @@ use crate::codec::Space;
 use crate::config::CACHE_BYTES;
 use crate::error::Result;
 use crate::process::PerProcess;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// What a store holds.
@@ -55,8 +56,17 @@ enum Cached {
 
 static CACHE: PerProcess<Cache<Key, Cached>> = PerProcess::new(Cache::default);
 
+/// What of the budget is not for blocks.
+static SET_ASIDE: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells how many bytes the codes of changed rows take, which are kept elsewhere, and count.
+pub fn set_aside(bytes: usize) {
+    SET_ASIDE.store(bytes, Ordering::Relaxed);
+}
+
 fn budget() -> usize {
-    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX)
+    let others = SET_ASIDE.load(Ordering::Relaxed) + super::answers::bytes();
+    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX).saturating_sub(others)
 }
 
 /// What the cache of this process holds, and how it fared.

@@ -195,12 +195,22 @@ pub fn text<'a>(what: &str, value: ValueRef<'a>) -> Result<&'a str> {
     }
 }
 
-/// A whole number of 0 or more. Clients whose only number is a double bind 10 as 10.0, so that counts as whole.
+/// A whole number of 0 or more.
 pub fn count(what: &str, value: ValueRef<'_>) -> Result<u64> {
-    let whole = match value {
+    whole(value).ok_or_else(|| Error::expected(format_args!("{what} as a whole number of 0 or more"), value))
+}
+
+/// A place in an order, which begins with 1; `number` tells it from the call's others.
+pub fn rank(number: usize, value: ValueRef<'_>) -> Result<u64> {
+    let rank = whole(value).filter(|&rank| rank > 0);
+    rank.ok_or_else(|| Error::expected(format_args!("rank {number} as a whole number of 1 or more"), value))
+}
+
+/// Clients whose only number is a double bind 10 as 10.0, so that counts as whole.
+fn whole(value: ValueRef<'_>) -> Option<u64> {
+    match value {
         ValueRef::Integer(x) => u64::try_from(x).ok(),
         ValueRef::Real(x) if x >= 0.0 && x.fract() == 0.0 && x < 9.0e15 => Some(x as u64),
         _ => None,
-    };
-    whole.ok_or_else(|| Error::expected(format_args!("{what} as a whole number of 0 or more"), value))
+    }
 }

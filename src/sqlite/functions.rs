@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le};
 use crate::metric::{Metric, Scorer};
 use crate::vector::{Vector, check_finite, normalize};
-use crate::{config, embed};
+use crate::{config, embed, ranking};
 use serde_json::json;
 
 fn blob(vector: &[F32Le]) -> Value {
@@ -36,6 +36,17 @@ fn dot(a: Vector<'_>, b: &[F32Le]) -> Result<f64> {
     }
     let product = f64::from((kernels::table().dot_f32)(&a, b));
     if product.is_finite() { Ok(product + 0.0) } else { Scorer::new(Metric::Dot, a.into_owned())?.score(b) }
+}
+
+/// `rrf(rank_a, rank_b [, ...])`. A row without any rank scores 0 and not NULL, so that it comes last and sums of several
+/// calls, each with a weight, need no care.
+pub fn rrf(arguments: Args<'_>) -> Result<Value> {
+    if arguments.count() == 0 {
+        return Err(Error::expected("at least 1 rank", 0));
+    }
+    let given = (0..arguments.count()).map(|at| (at, arguments.get(at))).filter(|(_, rank)| *rank != ValueRef::Null);
+    let ranks = given.map(|(at, rank)| args::rank(at + 1, rank)).collect::<Result<_>>()?;
+    Ok(Value::Real(ranking::rrf(ranks)))
 }
 
 /// `vec_version()`.

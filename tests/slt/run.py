@@ -177,7 +177,7 @@ class ModuleHost:
 
     def answers(self, connection, record):
         for lines in record.spellings:
-            sql = "\n".join(text for _, text in lines)
+            sql = "\n".join(script(text) for _, text in lines)
             statements = split(sql) if record.kind == "ok" else [sql]
             prefix = "EXPLAIN QUERY PLAN " if record.kind == "plan" else ""
             for statement in statements:
@@ -185,11 +185,25 @@ class ModuleHost:
 
     def answer(self, connection, sql, bind):
         try:
-            values = connection.execute(bind).fetchone() if bind else ()
-            rows = connection.execute(sql, values).fetchall()
+            rows = connection.execute(sql, self.bound(connection, bind, sql)).fetchall()
             return ["|".join(map(written, row)) for row in rows], None
         except self.module.Error as error:
             return None, str(error)
+
+
+    def bound(self, connection, bind, sql):
+        """The row that `bind` gives: by name where the statement has names."""
+        if not bind:
+            return ()
+        row = connection.execute(bind).fetchone()
+        columns = re.findall(r' AS "?([a-z]+)', bind)
+        return dict(zip(columns, row)) if columns and re.search(r":[a-z]", sql) else row
+
+
+def script(line):
+    """A line of SQL, or the script that `.read` names."""
+    path = line.removeprefix(".read ")
+    return line if path == line else (Path(__file__).parents[2] / path).read_text(encoding="utf-8")
 
 
 def split(sql):
@@ -260,7 +274,8 @@ class ShellHost:
                 lines[first - 1] = f".print @{first}"
                 lines.update(part)
                 lines[first] = prefix + lines[first]
-                lines[last] += "" if lines[last].rstrip().endswith(";") else ";"
+                done = lines[last].rstrip().endswith(";") or lines[last].startswith(".")
+                lines[last] += "" if done else ";"
         return "".join(lines.get(number, "") + "\n" for number in range(1, max(lines, default=0) + 1))
 
     LITERAL = re.compile(r"NULL|X'[0-9a-fA-F]*'|'(?:[^']|'')*'|[^|']+")

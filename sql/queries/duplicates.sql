@@ -1,0 +1,24 @@
+-- Pairs of nodes that say the same: equal hashes, or vectors closer than a threshold.
+--
+--     .parameter set :threshold 0.95
+--
+-- :threshold  the least score that counts
+--
+-- Each node is compared with its nine nearest: of a crowd of duplicates some pairs are left out, but no node is.
+WITH pairs (older, newer, score) AS (
+    SELECT min(q.seq, t.rowid), max(q.seq, t.rowid), max(t.score)
+    FROM   nodes AS q, vec_topk('nodes', 'embedding', q.embedding, 10) AS t
+    WHERE  t.rowid <> q.seq AND t.score >= :threshold
+    GROUP  BY 1, 2
+),
+equal (older, newer) AS (
+    SELECT min(seq) OVER (PARTITION BY hash), seq FROM nodes WHERE hash IS NOT NULL
+)
+SELECT CASE a.hash WHEN b.hash THEN 'same text' ELSE 'same meaning' END AS why, round(score, 4) AS score,
+       a.id, a.title, b.id AS other_id, b.title AS other_title
+FROM  (SELECT older, newer, max(score) AS score
+       FROM   (SELECT older, newer, score FROM pairs UNION ALL SELECT older, newer, NULL FROM equal WHERE older <> newer)
+       GROUP  BY older, newer)
+JOIN   nodes AS a ON a.seq = older
+JOIN   nodes AS b ON b.seq = newer
+ORDER  BY score DESC NULLS LAST, a.seq, b.seq;

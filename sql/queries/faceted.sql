@@ -1,0 +1,24 @@
+-- What the nearest nodes are: how many there are of each type and domain, and the best of each.
+--
+--     .parameter set :query "embed('storms')"
+--     .parameter set :k 100
+--
+-- :query  a vector
+-- :k      how many of the nearest to count
+WITH near (seq, score) AS MATERIALIZED (
+    SELECT rowid, score FROM vec_topk('nodes', 'embedding', :query, :k)
+),
+-- With a bare max(), SQLite takes the other columns from the row that has it.
+facets AS (
+    SELECT 'type' AS facet, n.type AS value, count(*) AS nodes, max(near.score) AS score, n.title AS best
+    FROM   near JOIN nodes AS n ON n.seq = near.seq
+    GROUP  BY n.type
+    UNION ALL
+    SELECT 'domain', n.domain, count(*), max(near.score), n.title
+    FROM   near JOIN nodes AS n ON n.seq = near.seq
+    WHERE  n.domain IS NOT NULL
+    GROUP  BY n.domain
+)
+SELECT facet, value, nodes, round(score, 4) AS score, best
+FROM   facets
+ORDER  BY facet DESC, nodes DESC, score DESC, value;

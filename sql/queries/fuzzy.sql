@@ -1,0 +1,23 @@
+-- Nodes by a title that may be misspelt, or by a part of one.
+--
+--     .parameter set :title "'rolback jornal'"
+--     .parameter set :k 5
+--
+-- :title  at least three characters
+-- :k      how many
+--
+-- score is the share of :title's pieces of three characters that a title has, as far as SQLite's lower() knows the letters.
+WITH RECURSIVE pieces (at, piece) AS (
+    SELECT 1, substr(:title, 1, 3) WHERE length(:title) >= 3
+    UNION ALL
+    SELECT at + 1, substr(:title, at + 1, 3) FROM pieces WHERE at + 3 <= length(:title)
+),
+expression (text) AS (SELECT group_concat('"' || replace(piece, '"', '""') || '"', ' OR ') FROM pieces),
+found (seq) AS MATERIALIZED (
+    -- A few times what is wanted, by their pieces' rarity; then by how many there are.
+    SELECT rowid FROM nodes_fuzzy WHERE nodes_fuzzy MATCH (SELECT text FROM expression) ORDER BY rank LIMIT 10 * :k + 50
+)
+SELECT round((SELECT avg(instr(lower(n.title), lower(piece)) > 0) FROM pieces), 4) AS score, n.id, n.type, n.title
+FROM   found JOIN nodes AS n ON n.seq = found.seq
+ORDER  BY score DESC, length(n.title), n.seq
+LIMIT  :k;

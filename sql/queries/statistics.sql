@@ -1,0 +1,19 @@
+-- What is in the knowledge base, and where its bytes are.
+SELECT 'file' AS part, 'bytes' AS name, page_count * page_size AS value FROM pragma_page_count, pragma_page_size
+UNION ALL SELECT 'file', 'page size', page_size FROM pragma_page_size
+UNION ALL SELECT 'file', 'pages', page_count FROM pragma_page_count
+UNION ALL SELECT 'file', 'free pages', freelist_count FROM pragma_freelist_count
+UNION ALL SELECT 'schema', 'version', (SELECT value FROM kit WHERE key = 'version')
+UNION ALL SELECT * FROM (SELECT 'nodes', type, count(*) FROM nodes GROUP BY type ORDER BY 3 DESC, 2)
+UNION ALL SELECT 'nodes', 'all', count(*) FROM nodes
+UNION ALL SELECT 'nodes', 'hollow', count(*) FROM nodes WHERE content IS NULL
+UNION ALL SELECT * FROM (SELECT 'edges', type, count(*) FROM edges GROUP BY type ORDER BY 3 DESC, 2)
+UNION ALL SELECT 'edges', 'all', count(*) FROM edges
+UNION ALL SELECT * FROM (SELECT 'vectors', coalesce(m.name, 'older than the text, or without a model'), count(*)
+                         FROM nodes AS n LEFT JOIN models AS m ON m.seq = n.model
+                         WHERE n.embedding IS NOT NULL GROUP BY n.model ORDER BY n.model)
+UNION ALL SELECT 'vectors', 'missing', count(*) FROM nodes WHERE embedding IS NULL
+UNION ALL SELECT 'history', event, count(*) FROM history GROUP BY event;
+
+-- Bytes by table and index. Not every SQLite is built with dbstat; Debian's, and those of apsw and rusqlite, are.
+SELECT 'bytes' AS part, name, pgsize AS value FROM dbstat WHERE aggregate = TRUE ORDER BY pgsize DESC, name;

@@ -1,0 +1,24 @@
+-- Nodes by the words in them, best first, with the place that matched in [brackets].
+--
+--     .parameter set :words "'readers and writers'"
+--     .parameter set :k 10
+--
+-- :words  any text; nodes with more and rarer ones of its words come first
+-- :k      how many
+--
+-- Accents and endings do not count. Each word is quoted, so that no sign in the text is taken for FTS5's query language;
+-- who wants that language puts :words itself behind MATCH.
+WITH expression (text) AS (
+    SELECT '"' || replace(replace(replace(coalesce(:words, ''), '"', ' '), char(10), ' '), ' ', '" OR "') || '"'
+),
+found (seq, score, text) AS MATERIALIZED (
+    SELECT rowid, -rank, snippet(nodes_text, -1, '[', ']', '...', 16)
+    FROM   nodes_text
+    WHERE  nodes_text MATCH (SELECT text FROM expression)
+    ORDER  BY rank, rowid
+    LIMIT  :k
+)
+SELECT row_number() OVER (ORDER BY f.score DESC, f.seq) AS rank, round(f.score, 4) AS score, n.id, n.type, n.title, f.text
+FROM   found AS f
+JOIN   nodes AS n ON n.seq = f.seq
+ORDER  BY f.score DESC, f.seq;
