@@ -187,7 +187,9 @@ impl Tables {
             let row = random.below(last as usize) as i64;
             match i % 3 {
                 0 => self.insert(random, name, last + i),
-                1 => drop(self.connection.execute(&format!("DELETE FROM {name} WHERE rowid = ?1"), [row]).unwrap()),
+                1 => {
+                    self.connection.execute(&format!("DELETE FROM {name} WHERE rowid = ?1"), [row]).unwrap();
+                }
                 _ => {
                     let sql = format!("UPDATE {name} SET v = ?2 WHERE rowid = ?1");
                     self.connection.execute(&sql, params![row, Self::vector(random)]).unwrap();

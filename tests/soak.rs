@@ -5,7 +5,7 @@
 
 mod support;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, params};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -43,9 +43,9 @@ fn searches_beside_a_writer_see_their_own_snapshot() {
                 }
             });
         }
-        scope.spawn(|| (0..WRITES).for_each(|number| write(&writer, &mut random, number)));
+        scope.spawn(move || (0..WRITES).for_each(|number| write(&writer, &mut random, number)));
     });
-    let by_index: bool = writer
+    let by_index: bool = open(&path)
         .query_row("SELECT candidates > 0 FROM vec_stats WHERE source = 'main.nodes'", [], |row| row.get(0))
         .unwrap();
     assert!(by_index);
@@ -65,17 +65,19 @@ fn vector(random: &mut Random) -> Vec<u8> {
 }
 
 fn insert(connection: &Connection, random: &mut Random) {
-    connection.prepare_cached("INSERT INTO nodes(v) VALUES (?1)").unwrap().execute([vector(random)]).unwrap();
+    execute(connection, "INSERT INTO nodes(v) VALUES (?1)", [vector(random)]);
+}
+
+fn execute(connection: &Connection, sql: &str, values: impl Params) {
+    connection.prepare_cached(sql).unwrap().execute(values).unwrap();
 }
 
 fn write(connection: &Connection, random: &mut Random, number: usize) {
     let row = random.below(ROWS as usize) as i64;
     match number % 5 {
-        0 => drop(connection.execute("DELETE FROM nodes WHERE id = ?1", [row]).unwrap()),
-        1 => drop(connection.execute("UPDATE nodes SET v = ?2 WHERE id = ?1", params![row, vector(random)]).unwrap()),
-        2 if number % 50 == 2 => {
-            drop(connection.execute("INSERT INTO nodes_vec(nodes_vec) VALUES ('merge')", []).unwrap())
-        }
+        0 => execute(connection, "DELETE FROM nodes WHERE id = ?1", [row]),
+        1 => execute(connection, "UPDATE nodes SET v = ?2 WHERE id = ?1", params![row, vector(random)]),
+        2 if number % 50 == 2 => execute(connection, "INSERT INTO nodes_vec(nodes_vec) VALUES ('merge')", []),
         _ => insert(connection, random),
     }
 }

@@ -111,7 +111,7 @@ impl Conditions {
         self.rowid.is_empty() && self.id.is_empty() && self.list.is_none()
     }
 
-    /// Whether one row at most can meet them.
+    /// Whether they say what the rowid or id is, which hardly more than one row can meet.
     pub fn names_one(&self) -> bool {
         self.rowid.iter().chain(&self.id).any(|(operator, _)| *operator == "=")
     }
