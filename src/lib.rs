@@ -124,6 +124,23 @@ pub unsafe extern "C" fn linked_init(
     unsafe { enter(db, message, host, ffi::SQLITE_OK as c_int, register) }
 }
 
+/// [`linked_init`] under the name that `include/fafcas.h` declares, for programs that link the static library. There is no
+/// `sqlite3_extension_init` beside it: two extensions in one program would both have it.
+///
+/// # Safety
+/// For SQLite alone to call.
+#[cfg(all(feature = "static", not(feature = "loadable")))]
+#[allow(unsafe_code)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_fafcas_init(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite calls this as it documents for entry points.
+    unsafe { linked_init(db, message, host) }
+}
+
 /// Gives every connection that this process opens from now on the functions of this crate.
 ///
 /// For programs that link SQLite, such as those that use rusqlite with its feature `bundled`. It is inlined so that only

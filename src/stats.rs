@@ -24,6 +24,8 @@ pub struct Entry {
     pub bad: AtomicU64,
     /// Rows changed since the index was last merged, as of the last search.
     pub pending: AtomicU64,
+    /// Changed rows that were encoded for searches, until they are merged.
+    pub encoded: AtomicU64,
     /// Bytes kept in memory.
     pub cache_bytes: AtomicU64,
     /// Look-ups that memory answered.
@@ -62,6 +64,12 @@ impl Path {
 }
 
 impl Entry {
+    /// Notes that work of so many steps begins.
+    pub fn begin(&self, total: u64) {
+        self.done.store(0, Relaxed);
+        self.total.store(total, Relaxed);
+    }
+
     /// Notes a search that is done.
     pub fn searched(&self, path: Path, took: Duration) {
         self.path.store(path as u64, Relaxed);

@@ -1,18 +1,15 @@
 //! ONNX Runtime is found, loaded once, kept silent and cut off from home: what only a process of its own can show.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
 use fafcas::embed::{DEFAULT_MODEL, Places, configure, model, runtime_version};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
-
-fn models() -> PathBuf {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    assert!(models.join(DEFAULT_MODEL).exists(), "models/{DEFAULT_MODEL} is missing: run `make model` first");
-    models
-}
+use support::models;
 
 fn scratch(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embed_runtime").join(name);
@@ -185,7 +182,8 @@ fn without_runtime_or_model_the_error_says_what_mends_it() {
     });
     assert!(
         here.starts_with(&format!(
-            "error: expected a model {DEFAULT_MODEL} in /usr/local/share/fafcas/models, not none"
+            "error: expected a model {DEFAULT_MODEL} in {}/fafcas/models, not none",
+            home.display()
         )),
         "{here}"
     );

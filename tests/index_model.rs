@@ -4,11 +4,11 @@
 
 mod model;
 
-use fafcas::index::{Batch, Index, Memory, Outcome, Overlay, Reason, Request, Stats, check_blocks};
+use fafcas::index::{Batch, Index, Memory, Outcome, Overlay, Part, Reason, Request, Stats, check_blocks};
 use fafcas::metric::Metric;
 use fafcas::scan::Rules;
 use model::{Random, Table, found, indexed, opened, request, scope, scorer, search};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const DIMENSIONS: usize = 24;
@@ -59,10 +59,14 @@ impl World {
         }
         self.pending.clear();
         self.overlay = Overlay::new(self.index.space().clone());
-        let (_, rowids) = check_blocks(&mut self.store).unwrap();
-        assert_eq!(BTreeSet::from_iter(rowids), self.table.rows.keys().copied().collect());
-        let none = HashSet::new();
-        self.index.check_rows(&mut self.store, &mut self.table, &none, &mut |_, _| Ok(())).unwrap();
+        check_blocks(&mut self.store).unwrap();
+        let mut coded = BTreeSet::new();
+        for part in Part::split(3) {
+            coded.extend(self.index.coded(&mut self.store, part).unwrap());
+            let (store, table) = (&mut self.store, &mut self.table);
+            self.index.check_rows(store, table, part, &BTreeSet::new(), &mut |_, _| Ok(())).unwrap();
+        }
+        assert_eq!(coded, self.table.rows.keys().copied().collect());
     }
 
     fn assert_answers(&mut self, seed: u64) {

@@ -1,22 +1,12 @@
 //! README's SQL does what README says: every ```sql block is run in order, and the ```text block behind it is its output.
 
+mod support;
+
 use rusqlite::Connection;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::ValueRef;
 use std::path::Path;
-
-/// The fenced blocks of a page: language and text.
-fn blocks(page: &str) -> Vec<(String, String)> {
-    let mut blocks = Vec::new();
-    let mut lines = page.lines();
-    while let Some(line) = lines.next() {
-        if let Some(language) = line.strip_prefix("```") {
-            let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-            blocks.push((language.to_string(), text.join("\n")));
-        }
-    }
-    blocks
-}
+use support::blocks;
 
 /// Runs all statements and prints rows as the sqlite3 shell does.
 fn run(host: &Connection, sql: &str) -> String {

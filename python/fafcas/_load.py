@@ -25,7 +25,7 @@ def load(connection: Any) -> None:
 
     Raises `LoadError` if this build of SQLite or Python cannot load extensions.
     """
-    prepare_embedding()
+    _prepare_embedding()
     if hasattr(connection, "load_extension") or hasattr(connection, "cursor"):
         _load_into(connection)
     elif hasattr(connection, "dialect"):
@@ -61,8 +61,9 @@ def _no_extensions(connection: Any) -> str:
 def _load_into_sqlalchemy(target: Any) -> None:
     if target.dialect.name != "sqlite":
         raise TypeError(f"fafcas.load: expected a database of dialect sqlite, not {target.dialect.name}")
-    if hasattr(target, "get_bind") or hasattr(target, "connection"):
-        return _load_into(target.connection.driver_connection)
+    if hasattr(target, "connection"):
+        _load_into(target.connection.driver_connection)
+        return
     from sqlalchemy import event
 
     # At every checkout and not once at the connect: connections that the pool holds already need it too.
@@ -74,14 +75,12 @@ def _load_into_sqlalchemy(target: Any) -> None:
     event.listen(target, "checkout", loaded)
 
 
-def prepare_embedding() -> None:
+def _prepare_embedding() -> None:
     """Names ONNX Runtime's library, if the package is there, before fafcas looks for it; and sees to the model."""
-    if "FAFCAS_ONNXRUNTIME" not in os.environ:
-        library = _onnxruntime()
-        if library is None:
-            return
-        os.environ["FAFCAS_ONNXRUNTIME"] = str(library)
-    ensure_model()
+    library = _onnxruntime()
+    if library is not None:
+        os.environ.setdefault("FAFCAS_ONNXRUNTIME", str(library))
+        ensure_model()
 
 
 def _onnxruntime() -> Path | None:
@@ -98,20 +97,17 @@ def _onnxruntime() -> Path | None:
 def _take_arrays(connection: Any) -> None:
     if importlib.util.find_spec("numpy") is None:
         return
-    import numpy
-
-    module = sys.modules.get(type(connection).__module__)
     if hasattr(connection, "cursor_factory"):
         _take_arrays_in_apsw(connection)
         return
-    for kind in type(connection).__mro__:
-        module = sys.modules.get(kind.__module__)
-        if hasattr(module, "register_adapter"):
-            # These modules know adapters for the whole process. One that the program has made is left in place.
-            known = getattr(module, "adapters", {})
-            if (numpy.ndarray, getattr(module, "PrepareProtocol", None)) not in known:
-                module.register_adapter(numpy.ndarray, bindable)
-            return
+    import numpy
+
+    modules = (sys.modules.get(kind.__module__) for kind in type(connection).__mro__)
+    module: Any = next((module for module in modules if hasattr(module, "register_adapter")), None)
+    # These modules know adapters for the whole process. One that the program has made is left in place.
+    known = getattr(module, "adapters", {})
+    if module and (numpy.ndarray, getattr(module, "PrepareProtocol", None)) not in known:
+        module.register_adapter(numpy.ndarray, bindable)
 
 
 def _take_arrays_in_apsw(connection: Any) -> None:

@@ -13,6 +13,6 @@ from ._load import load
 os.environ.setdefault("FAFCAS_LOCK_CONFIG", "1")
 
 
-@hookimpl  # type: ignore[untyped-decorator, unused-ignore]
+@hookimpl
 def prepare_connection(conn: Any) -> None:
     load(conn)

@@ -9,6 +9,6 @@ from sqlite_utils import hookimpl
 from ._load import load
 
 
-@hookimpl  # type: ignore[untyped-decorator, unused-ignore]
+@hookimpl
 def prepare_connection(conn: Any) -> None:
     load(conn)

@@ -7,6 +7,7 @@ mod chunk;
 mod folder;
 mod model;
 mod places;
+mod prefix;
 mod registry;
 mod runtime;
 mod session;

@@ -1,7 +1,9 @@
-//! Where ONNX Runtime and the models lie: as the host program says, else the environment, else the install prefix.
+//! Where ONNX Runtime and the models lie: as the host program says, else the environment, else the install prefix or the
+//! user's cache.
 //!
 //! Never as SQL says, and never the working directory: who may write SQL or a file must not choose what code is loaded.
 
+use super::prefix::prefixes;
 use crate::error::{Error, Result};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -47,18 +49,40 @@ fn configured() -> Places {
     CONFIGURED.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn prefix() -> &'static Path {
-    Path::new(option_env!("FAFCAS_PREFIX").unwrap_or("/usr/local"))
-}
-
 fn variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The folder of models.
+/// The folder of models: the one that was named, else the first that is there. Where none is, the one to be made.
 pub fn models() -> PathBuf {
     let named = configured().models.or_else(|| variable(MODELS_VARIABLE));
-    named.unwrap_or_else(|| prefix().join("share/fafcas/models"))
+    named.unwrap_or_else(|| {
+        let usual = usual_models();
+        let there = usual.iter().find(|folder| folder.is_dir()).cloned();
+        there.or_else(user_models).or_else(|| usual.into_iter().next()).unwrap_or_default()
+    })
+}
+
+/// Under the prefix of this library's own file, in the user's cache, under the prefix that it was built for.
+fn usual_models() -> Vec<PathBuf> {
+    let mut folders: Vec<_> = prefixes().iter().map(|prefix| prefix.join("share/fafcas/models")).collect();
+    let last = folders.len().saturating_sub(1);
+    folders.splice(last..last, user_models());
+    folders
+}
+
+/// Where the Python package puts the models that it fetches; `python/fafcas/models/fetch.py` has the same rule.
+fn user_models() -> Option<PathBuf> {
+    let absolute = |name| variable(name).filter(|folder| folder.is_absolute());
+    let in_home = |folder| absolute("HOME").map(|home| home.join(folder));
+    let cache = if cfg!(target_os = "windows") {
+        absolute("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        in_home("Library/Caches")
+    } else {
+        absolute("XDG_CACHE_HOME").or_else(|| in_home(".cache"))
+    };
+    Some(cache?.join("fafcas").join("models"))
 }
 
 /// The places to load ONNX Runtime from, in order. A place that was named leaves no other: a wrong name must not go
@@ -67,20 +91,23 @@ pub fn runtime() -> Result<Vec<PathBuf>> {
     if let Some(file) = configured().runtime.or_else(|| variable(RUNTIME_VARIABLE)) {
         return if file.is_file() { Ok(vec![file]) } else { Err(missing(&file.display())) };
     }
-    let folders = [models(), prefix().join("lib")];
-    let files = folders.iter().filter_map(|folder| library_in(folder));
+    let installed = prefixes().into_iter().flat_map(|prefix| ["lib/fafcas", "lib"].map(|folder| prefix.join(folder)));
+    let files = [models()].into_iter().chain(installed).filter_map(|folder| library_in(&folder));
     Ok(files.chain(SYSTEM_NAMES.map(PathBuf::from)).collect())
 }
 
 /// The error when ONNX Runtime is in none of its places.
 pub fn runtime_missing() -> Error {
-    missing(&format_args!("{}, {} or the system's library path", models().display(), prefix().join("lib").display()))
+    missing(&format_args!("{}, under the install prefix or in the system's library path", models().display()))
 }
 
 fn missing(places: &dyn std::fmt::Display) -> Error {
     Error::expected(
         format_args!("ONNX Runtime's library {LIBRARY} in {places}"),
-        format_args!("none: `make model` fetches it, and {RUNTIME_VARIABLE} may name another file"),
+        format_args!(
+            "none: `make model` fetches it, as do fafcas[embed] of Python and onnxruntime-node, and {RUNTIME_VARIABLE} may \
+             name another file"
+        ),
     )
 }
 
@@ -88,7 +115,10 @@ fn missing(places: &dyn std::fmt::Display) -> Error {
 pub fn model_missing(name: &str) -> Error {
     Error::expected(
         format_args!("a model {name} in {}", models().display()),
-        format_args!("none: `make model` fetches it, and {MODELS_VARIABLE} may name another folder"),
+        format_args!(
+            "none: `make model` fetches it, as does `fafcas model` of the Python package, and {MODELS_VARIABLE} may name \
+             another folder"
+        ),
     )
 }
 

@@ -1,18 +1,18 @@
 //! Everything about an index that can be checked: its BLOBs against each other, its codes against the rows.
 
-use super::block::{Block, label};
+use super::block::{Block, Codes, label};
 use super::format::{Entry, FORMAT, HEADER, Kind};
 use super::merge::Progress;
 use super::open::{Index, Opened, open_uncached};
+use super::part::Part;
 use super::search::{Row, Rows};
 use super::store::Store;
 use crate::codec::{Encoder, fingerprint};
 use crate::error::{Error, Result};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
-/// Checks an index by itself: every BLOB, and that they belong together. Nothing is taken from a cache. Gives the index and
-/// the rows it has codes of.
-pub fn check_blocks<S: Store>(store: &mut S) -> Result<(Index, HashSet<i64>)> {
+/// Checks an index by itself: every BLOB, and that they belong together. Nothing is taken from a cache.
+pub fn check_blocks<S: Store>(store: &mut S) -> Result<Index> {
     let index = match open_uncached(store)? {
         Opened::Index(index) => index,
         Opened::Absent => return Err(Error::Damaged("the index has no header; 'rebuild' mends it".into())),
@@ -21,21 +21,21 @@ pub fn check_blocks<S: Store>(store: &mut S) -> Result<(Index, HashSet<i64>)> {
             return Err(Error::expected(known, format_args!("one of format {format}")));
         }
     };
-    let mut rowids = HashSet::new();
     for (number, entry) in index.blocks() {
-        let block = Block::read(store, index.header.dimensions, number, entry)?;
-        check_block(number, entry, &block, &mut rowids)?;
+        check_block(number, entry, &Block::read(store, index.header.dimensions, number, entry)?)?;
+    }
+    for part in Part::of_rows(index.header.rows) {
+        index.coded(store, part)?;
     }
     check_ids(store, &index)?;
-    Ok((index, rowids))
+    Ok(index)
 }
 
-fn check_block(number: u32, entry: &Entry, block: &Block, rowids: &mut HashSet<i64>) -> Result<()> {
+fn check_block(number: u32, entry: &Entry, block: &Block) -> Result<()> {
     let damaged = |what: String| label(Kind::Codes, number, entry.token).damaged(what);
     let mut rows = 0;
     for slot in 0..block.codes.slots() {
         match block.codes.slot(slot) {
-            Some(row) if !rowids.insert(row.rowid) => return Err(damaged(format!("row {} is there twice", row.rowid))),
             Some(_) => rows += 1,
             None if block.is_clean(slot) => {}
             None => return Err(damaged(format!("the free slot {slot} is not empty"))),
@@ -57,12 +57,28 @@ fn check_ids<S: Store>(store: &mut S, index: &Index) -> Result<()> {
 }
 
 impl Index {
-    /// Checks all codes against the rows they are of. Rows in `pending` may be as they like.
+    /// The rows of a part that have codes, ascending. None may have two.
+    pub fn coded<S: Store>(&self, store: &mut S, part: Part) -> Result<Vec<i64>> {
+        let mut rowids = Vec::new();
+        for (number, entry) in self.blocks() {
+            let codes = Codes::read(store, self.header.dimensions, number, entry)?;
+            let rows = (0..codes.slots()).filter_map(|slot| codes.slot(slot)).map(|row| row.rowid);
+            rowids.extend(rows.filter(|rowid| part.has(*rowid)));
+        }
+        rowids.sort_unstable();
+        match rowids.iter().zip(rowids.iter().skip(1)).find(|(row, next)| row == next) {
+            Some((row, _)) => Err(Error::Damaged(format!("row {row} is in the index twice; 'rebuild' mends it"))),
+            None => Ok(rowids),
+        }
+    }
+
+    /// Checks the codes of a part against the rows they are of. Rows in `pending` may be as they like.
     pub fn check_rows<S: Store, R: Rows>(
         &self,
         store: &mut S,
         rows: &mut R,
-        pending: &HashSet<i64>,
+        part: Part,
+        pending: &BTreeSet<i64>,
         progress: Progress<'_>,
     ) -> Result<()> {
         let mut encoder = Encoder::new(self.space());
@@ -70,7 +86,10 @@ impl Index {
         for (number, entry) in self.blocks() {
             let block = Block::read(store, self.header.dimensions, number, entry)?;
             for slot in 0..block.codes.slots() {
-                let Some(row) = block.codes.slot(slot).filter(|row| !pending.contains(&row.rowid)) else { continue };
+                let Some(row) = block.codes.slot(slot) else { continue };
+                if !part.has(row.rowid) || pending.contains(&row.rowid) {
+                    continue;
+                }
                 check_row(&block, slot, row.rowid, rows, &mut encoder)?;
                 done += 1;
                 progress(done, self.header.rows)?;

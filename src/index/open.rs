@@ -9,6 +9,7 @@ use crate::config::CACHE_BYTES;
 use crate::error::Result;
 use crate::process::PerProcess;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a store holds.
 pub enum Opened {
@@ -53,8 +54,16 @@ enum Cached {
 
 static CACHE: PerProcess<Cache<Key, Cached>> = PerProcess::new(Cache::default);
 
+/// What of the budget is not for blocks.
+static SET_ASIDE: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells how many bytes the codes of changed rows take, which are kept elsewhere, and count.
+pub fn set_aside(bytes: usize) {
+    SET_ASIDE.store(bytes, Ordering::Relaxed);
+}
+
 fn budget() -> usize {
-    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX)
+    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX).saturating_sub(SET_ASIDE.load(Ordering::Relaxed))
 }
 
 /// What the cache of this process holds, and how it fared.

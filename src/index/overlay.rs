@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Rows in a block here: few, as a change copies the block while a search holds it.
 const SLOTS: usize = 512;
 
+/// Bytes that finding a row takes.
+const ROW: usize = 40;
+
 /// Rows that changed, which stand in for what the index says of them.
 ///
 /// Cloning it is cheap, and later changes to one clone do not touch the other.
@@ -46,8 +49,13 @@ impl Overlay {
 
     /// Bytes of memory, about.
     pub fn bytes(&self) -> usize {
+        self.places.len() * self.row_bytes()
+    }
+
+    /// Bytes of memory that a row takes, about.
+    pub fn row_bytes(&self) -> usize {
         let block = Codes::size_of(self.space.dimensions(), SLOTS) + Fine::size_of(self.space.dimensions(), SLOTS);
-        self.blocks.len() * block + self.places.len() * 40
+        block / SLOTS + ROW
     }
 
     /// Takes rows that changed: those with vectors of the space's dimensions, and those without.

@@ -1,6 +1,6 @@
 //! A search through an index: whether one can answer, and its answer.
 
-use super::shelf::{Shelf, TableRows, is_stale, mark_stale};
+use super::shelf::{Changed, Shelf, TableRows, is_stale, mark_stale};
 use super::source::Source;
 use super::triggers::tracked;
 use crate::config;
@@ -85,10 +85,11 @@ impl IndexReader {
         if !fits || !is_large || is_stale(&self.shelf, &index) {
             return Ok(None);
         }
-        let changes = self.shelf.changes(&index, &mut self.rows, threads)?;
-        if is_stale(&self.shelf, &index) {
-            return Ok(None);
-        }
+        let changes = match self.shelf.changes(&index, &mut self.rows, threads, &source.stats.encoded)? {
+            Changed::Nothing => None,
+            Changed::Rows(changes) => Some(changes),
+            Changed::TooMuch => return Ok(None),
+        };
         let hidden = |rowid: &i64| changes.as_ref().is_some_and(|changes| changes.overlay.contains(*rowid));
         let new_strays = changes.as_ref().map_or(0, |changes| changes.strays.len());
         let old_strays = index.directory().strays.iter().filter(|rowid| !hidden(rowid)).count();

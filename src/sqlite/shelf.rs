@@ -5,13 +5,15 @@ use super::connection::{Connection, Statement};
 use super::identifier::quoted;
 use super::source::Source;
 use crate::codec::fingerprint;
+use crate::config::CACHE_BYTES;
 use crate::error::{Error, Result};
-use crate::index::{Batch, Index, Overlay, Row, Rows, Store, Token};
+use crate::index::{self, Batch, Index, Overlay, Part, Row, Rows, Store, Token};
 use crate::process::PerProcess;
 use crate::vector::check_finite;
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The tables of an index.
@@ -80,28 +82,55 @@ impl Shelf {
 
     /// How many changes are noted.
     pub fn pending_count(&self) -> Result<i64> {
-        let mut statement = self.connection.prepare(&format!("SELECT count(*) FROM {}", self.pending))?;
+        self.count("*")
+    }
+
+    /// How many rows changed.
+    pub fn changed_count(&self) -> Result<u64> {
+        self.count("DISTINCT rid").map(|count| count as u64)
+    }
+
+    fn count(&self, what: &str) -> Result<i64> {
+        let mut statement = self.connection.prepare(&format!("SELECT count({what}) FROM {}", self.pending))?;
         statement.step()?;
         Ok(statement.integer(0))
     }
 
-    /// The rows that changed, each once.
-    pub fn changed(&self) -> Result<BTreeSet<i64>> {
-        self.changed_after(0)
+    /// The rows of a part that changed, each once.
+    pub fn changed(&self, part: Part) -> Result<BTreeSet<i64>> {
+        let mut rows = BTreeSet::new();
+        self.each_change(0, |rowid| {
+            if part.has(rowid) {
+                rows.insert(rowid);
+            }
+            true
+        })?;
+        Ok(rows)
     }
 
-    fn changed_after(&self, tail: i64) -> Result<BTreeSet<i64>> {
+    /// The rows that changed behind a place in the list, each once; nothing if they are more than `most`.
+    fn changed_after(&self, place: i64, most: usize) -> Result<Option<BTreeSet<i64>>> {
+        let mut rows = BTreeSet::new();
+        self.each_change(place, |rowid| {
+            rows.insert(rowid);
+            rows.len() <= most
+        })?;
+        Ok(Some(rows).filter(|rows| rows.len() <= most))
+    }
+
+    /// Shows changes to `with` as they were noted, as long as it wants more.
+    fn each_change(&self, after: i64, mut with: impl FnMut(i64) -> bool) -> Result<()> {
         let sql = format!("SELECT rid FROM {} WHERE rowid > ?1", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
-        statement.bind(1, ValueRef::Integer(tail))?;
-        let mut rows = BTreeSet::new();
+        statement.bind(1, ValueRef::Integer(after))?;
         while statement.step()? {
             match statement.column(0) {
-                ValueRef::Integer(rid) => rows.insert(rid),
+                ValueRef::Integer(rowid) if with(rowid) => {}
+                ValueRef::Integer(_) => break,
                 other => return Err(Error::Damaged(format!("{} has {other} where a rowid should be", self.pending))),
-            };
+            }
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// Forgets the changes: they are in the blocks now.
@@ -240,6 +269,16 @@ pub struct Changes {
     pub strays: Arc<HashSet<i64>>,
 }
 
+/// What changed since an index was written.
+pub enum Changed {
+    /// Nothing.
+    Nothing,
+    /// These rows.
+    Rows(Changes),
+    /// The index is of no use to a search: more rows changed than memory is meant for, or nobody knows which.
+    TooMuch,
+}
+
 /// Changes up to a tail. The table of changes is only ever appended to, so where the same token stands in the same place,
 /// all before it is the same, and so are the vectors of those rows.
 struct Kept {
@@ -252,44 +291,48 @@ struct Kept {
 
 static KEPT: PerProcess<Mutex<Vec<Kept>>> = PerProcess::new(|| Mutex::new(Vec::new()));
 
-/// How many tails are remembered: of a few indexes, each in the snapshots of a few transactions.
-const MOST_KEPT: usize = 16;
+/// How many tails of one index are remembered, for the snapshots of a few transactions. They share most of their codes.
+const MOST_KEPT: usize = 4;
+/// Changed rows take one part in so many of the memory that indexes may use; a few always fit.
+const SHARE: usize = 4;
+const ALWAYS: usize = 4 << 20;
+/// Bytes of vectors that are read before all threads encode them.
+const BATCH_BYTES: usize = 4 << 20;
 
 fn kept() -> MutexGuard<'static, Vec<Kept>> {
     KEPT.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn budget() -> usize {
+    (usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX) / SHARE).max(ALWAYS)
+}
+
 impl Shelf {
-    /// The rows that changed since the index was written, encoded once for all searches of the process.
-    pub fn changes(&mut self, index: &Index, rows: &mut TableRows, threads: usize) -> Result<Option<Changes>> {
-        let Some((place, token)) = self.tail()? else { return Ok(None) };
+    /// The rows that changed since the index was written, encoded once for all searches of the process. Adds to `encoded`
+    /// how many that were.
+    pub fn changes(
+        &mut self,
+        index: &Index,
+        rows: &mut TableRows,
+        threads: usize,
+        encoded: &AtomicU64,
+    ) -> Result<Changed> {
+        let Some((place, token)) = self.tail()? else { return Ok(Changed::Nothing) };
         let (from, mut changes) = self.known(index, place)?;
         if from == place {
-            return Ok(Some(changes));
+            return Ok(Changed::Rows(changes));
         }
-        let (mut batch, mut without) = (Batch::default(), Vec::new());
-        let mut strays = HashSet::clone(&changes.strays);
-        for rowid in self.changed_after(from)? {
-            strays.remove(&rowid);
-            match rows.fetch(rowid)? {
-                Row::Vector(vector) if vector.len() == index.header.dimensions => batch.push(rowid, &vector),
-                other => {
-                    if matches!(other, Row::Vector(_)) {
-                        strays.insert(rowid);
-                    }
-                    without.push(rowid);
-                }
-            }
-        }
+        let most = (budget() / changes.overlay.row_bytes()).saturating_sub(changes.overlay.len());
+        let Some(changed) = self.changed_after(from, most)? else { return Ok(Changed::TooMuch) };
+        encoded.fetch_add(changed.len() as u64, Relaxed);
+        changes.take(changed, index.header.dimensions, rows, threads)?;
         rows.release();
-        changes.overlay.change(batch, &without, threads)?;
-        changes.strays = Arc::new(strays);
         if !rows.is_stable && self.is_renumbered(index, rows, &changes)? {
             mark_stale(self, index);
-            return Ok(None);
+            return Ok(Changed::TooMuch);
         }
         self.keep(index.header.generation, place, token, &changes);
-        Ok(Some(changes))
+        Ok(Changed::Rows(changes))
     }
 
     /// Whether VACUUM, or a dump and restore, gave the rows of a table without INTEGER PRIMARY KEY other rowids, so that the
@@ -337,10 +380,51 @@ impl Shelf {
     fn keep(&self, generation: Token, place: i64, token: Value, changes: &Changes) {
         let mut kept = kept();
         kept.retain(|other| other.scope != self.scope || other.generation == generation);
-        if kept.len() >= MOST_KEPT {
-            kept.remove(0);
-        }
         kept.push(Kept { scope: self.scope, generation, place, token, changes: changes.clone() });
+        index::set_aside(trim(&mut kept, budget()));
+    }
+}
+
+/// Forgets the oldest tails: of each index beyond a few, and of all beyond the budget. Gives the bytes of those that stay.
+fn trim(kept: &mut Vec<Kept>, budget: usize) -> usize {
+    let (mut indexes, mut total) = (HashMap::<u64, (usize, usize)>::new(), 0);
+    let mut newest_first = std::mem::take(kept);
+    newest_first.reverse();
+    for tail in newest_first {
+        let (tails, bytes) = indexes.entry(tail.scope).or_default();
+        let more = tail.changes.overlay.bytes().saturating_sub(*bytes);
+        if kept.is_empty() || *tails < MOST_KEPT && total + more <= budget {
+            (*tails, *bytes, total) = (*tails + 1, *bytes + more, total + more);
+            kept.push(tail);
+        }
+    }
+    kept.reverse();
+    total
+}
+
+impl Changes {
+    /// Reads and encodes rows.
+    fn take(&mut self, changed: BTreeSet<i64>, dimensions: usize, rows: &mut TableRows, threads: usize) -> Result<()> {
+        let (mut batch, mut without) = (Batch::default(), Vec::new());
+        let mut strays = HashSet::clone(&self.strays);
+        for rowid in changed {
+            strays.remove(&rowid);
+            match rows.fetch(rowid)? {
+                Row::Vector(vector) if vector.len() == dimensions => batch.push(rowid, &vector),
+                other => {
+                    if matches!(other, Row::Vector(_)) {
+                        strays.insert(rowid);
+                    }
+                    without.push(rowid);
+                }
+            }
+            if batch.bytes() >= BATCH_BYTES {
+                self.overlay.change(std::mem::take(&mut batch), &[], threads)?;
+            }
+        }
+        self.overlay.change(batch, &without, threads)?;
+        self.strays = Arc::new(strays);
+        Ok(())
     }
 }
 

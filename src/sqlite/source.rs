@@ -20,7 +20,7 @@ pub struct Source {
     pub title: String,
     /// The columns of the table, for what an index must know.
     columns: Vec<Column>,
-    is_table: bool,
+    kind: Kind,
     /// What is counted of this column.
     pub stats: Arc<Entry>,
     rows: Rows,
@@ -143,23 +143,9 @@ impl Source {
             Id::Rowid | Id::Composite => Some(Affinity::Numeric),
         };
         let id_affinity = id_affinity.unwrap_or(Affinity::Other);
-        let is_table = kind == Kind::Table;
         let (scan, lookup) = (None, None);
-        let source = Self {
-            connection,
-            schema,
-            name,
-            column,
-            title,
-            columns,
-            is_table,
-            stats,
-            rows,
-            id,
-            id_affinity,
-            scan,
-            lookup,
-        };
+        let source =
+            Self { connection, schema, name, column, title, columns, kind, stats, rows, id, id_affinity, scan, lookup };
         source.check_identity(is_view)?;
         Ok(source)
     }
@@ -174,6 +160,11 @@ impl Source {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Counts in the entry that the column has now; the one from before may have been forgotten.
+    pub fn count_anew(&mut self) {
+        self.stats = stats::entry(&format!("{}.{}", self.schema, self.name), &self.column);
     }
 
     /// Refuses to give the id of a table with a composite key, unless the user said which column to take.
@@ -210,8 +201,26 @@ impl Source {
     /// What the rowid of an ordinary table is called; nothing for other sources.
     pub fn rowid_name(&self) -> Option<&'static str> {
         match self.rows {
-            Rows::Rowid(name) if self.is_table => Some(name),
+            Rows::Rowid(name) if self.kind == Kind::Table => Some(name),
             _ => None,
+        }
+    }
+
+    /// Whether it is a table of SQLite's own.
+    pub fn is_table(&self) -> bool {
+        self.kind == Kind::Table
+    }
+
+    /// What it is, for whoever wanted an ordinary table with rowids.
+    pub fn kind(&self) -> &'static str {
+        match self.kind {
+            Kind::View => "a view",
+            Kind::Virtual => "a virtual table",
+            Kind::Table if self.rows != Rows::None => "a table with rowids",
+            Kind::Table if ROWIDS.iter().all(|name| has_column(&self.columns, name)) => {
+                "a table whose columns hide the rowid"
+            }
+            Kind::Table => "a WITHOUT ROWID table",
         }
     }
 
@@ -220,7 +229,7 @@ impl Source {
         let mut key = self.columns.iter().filter(|column| column.in_key);
         let (first, second) = (key.next(), key.next());
         let is_integer = second.is_none() && first.is_some_and(|only| only.kind.eq_ignore_ascii_case("INTEGER"));
-        Ok(self.is_table && is_integer && !has_key_index(self.connection, &self.schema, &self.name)?)
+        Ok(self.kind == Kind::Table && is_integer && !has_key_index(self.connection, &self.schema, &self.name)?)
     }
 
     /// Whether the column is computed, so that no trigger sees it change.
@@ -521,6 +530,9 @@ pub fn canonical(value: ValueRef<'_>) -> Vec<u8> {
     }
 }
 
+/// What SQLite calls the rowid, unless a column has the name.
+const ROWIDS: [&str; 3] = ["rowid", "_rowid_", "oid"];
+
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -540,6 +552,23 @@ pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
         Some(statement.integer(0).max(0))
     };
     paths.iter().try_fold(0i64, |sum, path| Some(sum.saturating_add(highest(path)?)))
+}
+
+/// The schema that has a table or view of this name, if one has.
+pub fn schema_of(connection: Connection, path: &Path) -> Option<String> {
+    find(connection, path).ok().map(|(schema, _)| schema)
+}
+
+/// The schemas that decide what a name stands for: the one it is found in, and those that are looked into before.
+pub fn schemas_up_to(connection: Connection, path: &Path) -> Result<Vec<String>> {
+    let (found, _) = find(connection, path)?;
+    let mut names = schemas(connection, path.schema.as_deref())?;
+    if path.schema.is_none() && !names.iter().any(|name| name == "temp") {
+        names.insert(0, "temp".into());
+    }
+    let last = names.iter().position(|name| *name == found).unwrap_or(names.len());
+    names.truncate(last + 1);
+    Ok(names)
 }
 
 /// The schema a name is found in, as SQLite looks for it: TEMP, main, then attached databases in order.
@@ -609,8 +638,7 @@ fn has_column(columns: &[Column], name: &str) -> bool {
 }
 
 fn table_rows(connection: Connection, schema: &str, name: &str, columns: &[Column]) -> Rows {
-    let names = ["rowid", "_rowid_", "oid"];
-    let Some(rowid) = names.into_iter().find(|rowid| !has_column(columns, rowid)) else { return Rows::None };
+    let Some(rowid) = ROWIDS.into_iter().find(|rowid| !has_column(columns, rowid)) else { return Rows::None };
     let sql = format!("SELECT t.{rowid} FROM {}.{} AS t", quoted(schema), quoted(name));
     match connection.prepare(&sql) {
         Ok(_) => Rows::Rowid(rowid),

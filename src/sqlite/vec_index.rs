@@ -7,12 +7,12 @@ use super::args::{Args, Value, ValueRef, text};
 use super::connection::Connection;
 use super::identifier::{Path, paths, quoted, single};
 use super::shelf::{Shelf, TableRows, is_stale};
-use super::source::{Conditions, Source};
+use super::source::{Conditions, Source, schema_of};
 use super::triggers::{EVENTS, Tracked, of_index};
 use super::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::index::{self, Builder, Index, Mean, Opened};
+use crate::index::{self, Builder, Index, Mean, Opened, Part};
 use crate::progress::Progress;
 use crate::scan::VectorSource;
 use crate::vector::{check_finite, shown};
@@ -86,11 +86,9 @@ impl VecIndex {
 
     /// Makes everything the index keeps in the database.
     fn make(&self) -> Result<()> {
+        self.must_be_here()?;
         let mut source = self.source(&self.table, &self.column)?;
-        let Some(rowid) = source.rowid_name() else {
-            let kind = "a view, a virtual table or a table without rowid";
-            return Err(Error::expected("an ordinary table with rowids", format_args!("{}, {kind}", source.title)));
-        };
+        let rowid = ordinary(&source)?;
         if source.is_generated() {
             return Err(Error::expected(
                 "a stored column",
@@ -112,6 +110,20 @@ impl VecIndex {
         drop(shelf);
         // Inside a transaction of the user's, SQLite does not undo what a failed CREATE did.
         made.inspect_err(|_| drop(self.remove()))
+    }
+
+    /// Refuses a table of another schema: triggers cannot reach from one into the other.
+    fn must_be_here(&self) -> Result<()> {
+        let within = |schema: Option<&String>| {
+            schema_of(self.connection, &Path { schema: schema.cloned(), name: self.table.clone() })
+        };
+        match (within(Some(&self.schema)), within(None)) {
+            (None, Some(other)) => Err(Error::expected(
+                format_args!("a table of {}, where the index is to be", self.schema),
+                format_args!("{}, which is in {other}", shown(&self.table)),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Takes away what a restore without this index's virtual table left behind, and nothing else.
@@ -147,7 +159,7 @@ impl VecIndex {
         let mean = mean(source, &everything, stray)?;
         let (total, stats) = (mean.rows(), source.stats.clone());
         let progress = Progress::new("indexing", total);
-        stats.total.store(total, Relaxed);
+        stats.begin(total);
         let scope = shelf.scope;
         let mut builder = Builder::new(shelf, scope, &mean, index::random(), config::threads());
         let built = source.scan(&everything).and_then(|mut rows| {
@@ -183,25 +195,34 @@ impl VecIndex {
         let mut source = self.source(&tracked.table, &tracked.column)?;
         let mut shelf = self.shelf();
         let index = self.index(&mut shelf)?;
-        let changed: Vec<i64> = shelf.changed()?.into_iter().collect();
-        if index.wants_rebuild(changed.len() as u64) || is_stale(&shelf, &index) {
+        let count = shelf.changed_count()?;
+        if index.wants_rebuild(count) || is_stale(&shelf, &index) {
             return self.build(&mut source, &mut shelf, Stray::Noted);
         }
-        if changed.is_empty() {
+        if count == 0 {
             return Ok(());
         }
-        let mut rows = TableRows::new(&source)?;
-        let progress = Progress::new("merging", changed.len() as u64);
-        let (connection, stats) = (self.connection, &source.stats);
-        let merged = index.merge(&mut shelf, &changed, &mut rows, config::threads(), &mut |done, total| {
-            progress.set(done);
-            stats.done.store(done, Relaxed);
-            stats.total.store(total, Relaxed);
-            if done % 1024 == 0 { connection.check_interrupt() } else { Ok(()) }
-        });
-        stats.total.store(0, Relaxed);
+        let merged = self.merge_changes(&source, &mut shelf, index, count);
+        source.stats.total.store(0, Relaxed);
         merged?;
         shelf.forget_changes()
+    }
+
+    fn merge_changes(&self, source: &Source, shelf: &mut Shelf, mut index: Index, count: u64) -> Result<()> {
+        let mut rows = TableRows::new(source)?;
+        let progress = Progress::new("merging", count);
+        source.stats.begin(count);
+        let mut before = 0;
+        for part in Part::of_rows(count) {
+            let changed: Vec<i64> = shelf.changed(part)?.into_iter().collect();
+            index = index.merge(shelf, &changed, &mut rows, config::threads(), &mut |done, _| {
+                progress.set(before + done);
+                source.stats.done.store(before + done, Relaxed);
+                if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
+            })?;
+            before += changed.len() as u64;
+        }
+        Ok(())
     }
 
     /// Writes the index anew, and its triggers where they are not as they were made.
@@ -212,9 +233,7 @@ impl VecIndex {
             None => (self.table.as_str(), self.column.as_str()),
         };
         let mut source = self.source(table, column)?;
-        let Some(rowid) = source.rowid_name() else {
-            return Err(Error::expected("a table with rowids", &source.title));
-        };
+        let rowid = ordinary(&source)?;
         if tracked.is_none() {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             let (index, rowid) = (self.name.clone(), rowid.to_string());
@@ -229,22 +248,18 @@ impl VecIndex {
         let tracked = self.must_be_tracked()?;
         let mut source = self.source(&tracked.table, &tracked.column)?;
         let mut shelf = self.shelf();
-        let (index, coded) = index::check_blocks(&mut shelf)?;
-        let changed: HashSet<i64> = shelf.changed()?.into_iter().collect();
+        let index = index::check_blocks(&mut shelf)?;
         let mut rows = TableRows::new(&source)?;
-        let connection = self.connection;
-        index.check_rows(&mut shelf, &mut rows, &changed, &mut |done, _| {
-            if done % 1024 == 0 { connection.check_interrupt() } else { Ok(()) }
-        })?;
         let strays: HashSet<i64> = index.directory().strays.iter().copied().collect();
-        let everything = Conditions::default();
-        let mut scan = source.scan(&everything)?;
-        while scan.advance()? {
-            let rowid = scan.row()?;
-            let is_known = coded.contains(&rowid) || changed.contains(&rowid) || strays.contains(&rowid);
-            if !is_known && !matches!(scan.vector(), Ok(None)) {
-                return Err(Error::Damaged(format!("{} has no code; 'rebuild' mends the index", scan.describe())));
-            }
+        for part in Part::of_rows(index.header.rows.max(shelf.changed_count()?)) {
+            let changed = shelf.changed(part)?;
+            index.check_rows(&mut shelf, &mut rows, part, &changed, &mut |done, _| {
+                if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
+            })?;
+            let coded = index.coded(&mut shelf, part)?;
+            let is_known =
+                |rowid: i64| coded.binary_search(&rowid).is_ok() || changed.contains(&rowid) || strays.contains(&rowid);
+            must_be_known(&mut source, |rowid| !part.has(rowid) || is_known(rowid))?;
         }
         Ok(())
     }
@@ -294,6 +309,25 @@ impl VecIndex {
             ("format", whole(index::FORMAT.into())),
         ])
     }
+}
+
+/// The rowid's name in a table that can be indexed.
+fn ordinary(source: &Source) -> Result<&'static str> {
+    let refused =
+        || Error::expected("an ordinary table with rowids", format_args!("{}, {}", source.title, source.kind()));
+    source.rowid_name().ok_or_else(refused)
+}
+
+/// Every row with a vector is known to the index.
+fn must_be_known(source: &mut Source, is_known: impl Fn(i64) -> bool) -> Result<()> {
+    let everything = Conditions::default();
+    let mut scan = source.scan(&everything)?;
+    while scan.advance()? {
+        if !is_known(scan.row()?) && !matches!(scan.vector(), Ok(None)) {
+            return Err(Error::Damaged(format!("{} has no code; 'rebuild' mends the index", scan.describe())));
+        }
+    }
+    Ok(())
 }
 
 /// The mean of all vectors; their lengths are checked on the way.

@@ -22,7 +22,7 @@ fn quantile(entry: &Entry, share: f64) -> Value {
 }
 
 /// The columns behind source and column_name.
-const MEASURES: [Measure; 15] = [
+const MEASURES: [Measure; 16] = [
     ("searches INTEGER", |entry| Value::Integer(entry.times.count() as i64)),
     ("p50_ms REAL", |entry| quantile(entry, 0.5)),
     ("p95_ms REAL", |entry| quantile(entry, 0.95)),
@@ -33,6 +33,7 @@ const MEASURES: [Measure; 15] = [
     ("rescored INTEGER", |entry| count(&entry.rescored)),
     ("skipped INTEGER", |entry| count(&entry.bad)),
     ("pending INTEGER", |entry| count(&entry.pending)),
+    ("encoded INTEGER", |entry| count(&entry.encoded)),
     ("cache_bytes INTEGER", |entry| count(&entry.cache_bytes)),
     ("cache_hits INTEGER", |entry| count(&entry.cache_hits)),
     ("cache_evictions INTEGER", |entry| count(&entry.cache_evictions)),

@@ -83,13 +83,18 @@ def say(text: str) -> None:
 
 
 def user_folder() -> Path:
-    """The folder of models that the library looks into where neither program nor environment names one."""
+    """The folder of models that the library looks into where neither program nor environment names one.
+
+    src/embed/places.rs has the same rule.
+    """
+    base: str | Path
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        base = base if os.path.isabs(base) else Path.home() / ".cache"
     return Path(base, "fafcas", "models")
 
 

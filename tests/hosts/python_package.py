@@ -1,0 +1,239 @@
+"""The installed Python package in each host, one host a process. tests/packages.rs calls it.
+
+    python_package.py sqlite3|apsw|pysqlite3|sqlalchemy|datasette|sqlite_utils|refusals|command|types
+
+Arrays are bound in all the ways a program may hold them, and must come out as the 4-byte floats that numpy itself makes.
+"""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import fafcas
+
+TEXTS = [["sails and masts"], ["bread and butter"]]
+SEARCH = "SELECT rowid FROM vec_topk('notes', 'embedding', embed(?), 1)"
+
+# (an array, the bytes it must be bound as)
+FLOATS = np.array([0.5, -2, 3], "f4")
+ARRAYS = [
+    (FLOATS, FLOATS.tobytes()),
+    (FLOATS.astype("f8"), FLOATS.tobytes()),
+    (FLOATS.astype("f2"), FLOATS.tobytes()),
+    (FLOATS.astype(">f4"), FLOATS.tobytes()),
+    (np.array([1, 2, 3]), np.array([1, 2, 3], "f4").tobytes()),
+    (np.arange(6, dtype="f8")[::2], np.array([0, 2, 4], "f4").tobytes()),
+    (np.array([], "f8"), b""),
+    (np.array([1, 255], "u1"), b"\x01\xff"),
+    (np.array([1, -1], "i1"), b"\x01\xff"),
+    (np.array([[1, 2]], "f8"), np.array([[1, 2]], "f8").tobytes()),
+]
+
+
+def check(execute, executemany):
+    """Whatever the host: `execute` returns the first row, `executemany` returns nothing."""
+    execute("CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT, embedding BLOB)", ())
+    executemany("INSERT INTO notes(body, embedding) VALUES (?1, embed(?1))", TEXTS)
+    assert tuple(execute(SEARCH, ["breakfast"])) == (2,)
+    for array, expected in ARRAYS:
+        assert tuple(execute("SELECT ?", [array])) == (expected,), (array, array.dtype)
+    # Found again by the same vector, written and searched as doubles.
+    double = np.random.default_rng(1).random(384)
+    executemany("INSERT INTO notes(embedding) VALUES (fafcas_normalize(?))", [[double]])
+    found = execute("SELECT rowid, round(score, 4) FROM vec_topk('notes', 'embedding', fafcas_normalize(?), 1)", [double])
+    assert tuple(found) == (3, 1.0), found
+
+
+def check_dbapi(module):
+    connection = module.connect(":memory:")
+    fafcas.load(connection)
+    fafcas.load(connection)
+    check(lambda *args: connection.execute(*args).fetchone(), connection.executemany)
+    # Afterwards SQL may load nothing more.
+    try:
+        connection.execute("SELECT load_extension(?)", [fafcas.loadable_path()])
+    except module.OperationalError as error:
+        assert "not authorized" in str(error), error
+    else:
+        raise AssertionError("extension loading was left on")
+
+
+def sqlite3():
+    import sqlite3
+
+    check_dbapi(sqlite3)
+    # A subclass of the program's own.
+    connection = sqlite3.connect(":memory:", factory=type("Mine", (sqlite3.Connection,), {}))
+    fafcas.load(connection)
+    assert connection.execute("SELECT length(?)", [np.ones(2)]).fetchone() == (8,)
+    # Once in a process: an adapter that is replaced stays so.
+    sqlite3.register_adapter(np.ndarray, lambda array: "mine")
+    fafcas.load(connection)
+    assert connection.execute("SELECT ?", [np.ones(2)]).fetchone() == ("mine",)
+
+
+def pysqlite3():
+    import pysqlite3
+
+    check_dbapi(pysqlite3)
+
+
+def apsw():
+    import apsw
+
+    connection = apsw.Connection(":memory:")
+    fafcas.load(connection)
+    fafcas.load(connection)
+    check(lambda *args: connection.execute(*args).fetchone(), connection.executemany)
+    assert connection.execute("SELECT :v", {"v": np.ones(1)}).get == np.ones(1, "f4").tobytes()
+    assert connection.cursor().execute("SELECT length(?)", (np.ones(2),)).get == 8
+    assert connection.execute("SELECT 1").get == 1
+    # Another connection, and one with a cursor of its own, are as they were.
+    assert len(apsw.Connection(":memory:").execute("SELECT ?", (np.ones(1),)).get) == 8
+
+
+def sqlalchemy():
+    from sqlalchemy import create_engine, create_mock_engine, text
+    from sqlalchemy.pool import QueuePool
+
+    folder = tempfile.mkdtemp()
+    engine = create_engine(f"sqlite:///{folder}/notes.db", poolclass=QueuePool)
+    with engine.connect() as early:
+        early.execute(text("SELECT 1"))
+    # That connection is in the pool now, and needs the library as much as new ones.
+    fafcas.load(engine)
+    with engine.begin() as one, engine.connect() as two:
+        assert one.execute(text("SELECT vec_version()")).scalar() == two.execute(text("SELECT vec_version()")).scalar()
+        one.execute(text("CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT, embedding BLOB)"))
+        for (body,) in TEXTS:
+            one.execute(text("INSERT INTO notes(body, embedding) VALUES (:body, embed(:body))"), {"body": body})
+    with engine.connect() as connection:
+        assert connection.execute(text(SEARCH.replace("?", ":text")), {"text": "breakfast"}).scalar() == 2
+        assert len(connection.execute(text("SELECT :v"), {"v": np.ones(2)}).scalar()) == 8
+
+    with create_engine("sqlite://").connect() as connection:
+        fafcas.load(connection)
+        assert connection.execute(text("SELECT vec_dot('[1,2]', '[3,4]')")).scalar() == 11
+    refused(TypeError, "expected a database of dialect sqlite")(lambda: fafcas.load(create_mock_engine("postgresql://", print)))
+
+
+def command_output(*command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def beside(name):
+    """A command that pip installed beside this Python."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def datasette():
+    url = "/_memory.json?_shape=array&sql=select+vec_version()+as+v,+length(embed('a'))+as+n"
+    rows = json.loads(command_output(beside("datasette"), "--get", url))
+    assert rows[0]["v"].startswith("fafcas ") and rows[0]["n"] == 1536, rows
+    # A visitor changes nothing.
+    url = "/_memory.json?_shape=array&sql=select+fafcas_config('threads',+1)"
+    told = subprocess.run([beside("datasette"), "--get", url], capture_output=True, text=True)
+    assert "FAFCAS_LOCK_CONFIG" in told.stdout + told.stderr, told
+
+
+def sqlite_utils():
+    rows = json.loads(command_output(beside("sqlite-utils"), "memory", "select vec_version() as v, length(embed('a')) as n"))
+    assert rows[0]["v"].startswith("fafcas ") and rows[0]["n"] == 1536, rows
+    from sqlite_utils import Database
+
+    assert next(Database(memory=True).query("select vec_dot('[1,2]', '[3,4]') as v"))["v"] == 11
+
+
+def refused(kind, *words):
+    def check_refusal(call):
+        try:
+            call()
+        except kind as error:
+            assert all(word in str(error) for word in words), error
+        else:
+            raise AssertionError(f"not refused: {words}")
+
+    return check_refusal
+
+
+def refusals():
+    class Connection:
+        """As sqlite3's is in a Python without extension loading."""
+
+        def cursor(self):
+            raise NotImplementedError
+
+    refused(fafcas.LoadError, "apsw", "pysqlite3", sys.executable)(lambda: fafcas.load(Connection()))
+    refused(TypeError, "expected a connection of ", "not str")(lambda: fafcas.load("notes.db"))
+    refused(ValueError, "one dimension, not of 2")(lambda: fafcas.vector(np.ones((1, 2))))
+    refused(RuntimeError, "expected a model out of all-MiniLM-L6-v2", "not gpt")(lambda: fafcas.fetch_model(["gpt"]))
+
+    import apsw
+    import pysqlite3
+
+    fafcas.load(apsw.Connection(":memory:"))
+    second = pysqlite3.connect(":memory:")
+    refused(fafcas.LoadError, "expected one SQLite library per process")(lambda: fafcas.load(second))
+
+    # A program that has no network and no model still loads, searches, and is told once.
+    program = """if 1:
+        import fafcas, apsw, warnings
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for connection in (apsw.Connection(":memory:"), apsw.Connection(":memory:")):
+                fafcas.load(connection)
+                assert connection.execute("SELECT vec_dot('[1]', '[2]')").get == 2
+        assert len(told) == 1 and "fafcas.fetch_model()" in str(told[0].message), told
+        try:
+            connection.execute("SELECT embed('a')")
+        except apsw.SQLError as error:
+            assert "fafcas model" in str(error), error
+    """
+    folder = tempfile.mkdtemp()
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": folder, "XDG_CACHE_HOME": folder}
+    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, **offline})
+
+    # A Python that really is built so, if there is one.
+    found = subprocess.run(["python3", "-c", "import sqlite3; sqlite3.Connection.enable_load_extension"], capture_output=True)
+    if found.returncode:
+        program = "import fafcas, sqlite3\ntry: fafcas.load(sqlite3.connect(':memory:'))\nexcept fafcas.LoadError as e: print(e)"
+        packages = str(Path(fafcas.__file__).parent.parent)
+        told = subprocess.run(["python3", "-S", "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": packages})
+        assert "pip install apsw" in told.stdout, told
+
+
+def command():
+    assert command_output(beside("fafcas"), "path").strip() == fafcas.loadable_path()
+    folder = command_output(beside("fafcas"), "model").strip()
+    assert folder == str(fafcas.fetch_model()) and Path(folder, "all-MiniLM-L6-v2", "model.onnx").is_file(), folder
+    failed = subprocess.run([beside("fafcas"), "model", "gpt"], capture_output=True, text=True)
+    assert failed.returncode == 1 and failed.stderr.startswith("fafcas: expected a model out of"), failed
+
+
+def types():
+    program = """
+import sqlite3
+import numpy
+import fafcas
+fafcas.load(sqlite3.connect(":memory:"))
+path: str = fafcas.loadable_path()
+blob: bytes = fafcas.vector([1.0, 2]) + fafcas.vector(numpy.ones(3))
+folder: str = str(fafcas.fetch_model())
+"""
+    file = Path(tempfile.mkdtemp(), "program.py")
+    file.write_text(program)
+    for what in (["--strict", str(file)], ["-p", "fafcas"]):
+        mypy = [sys.executable, "-m", "mypy", "--ignore-missing-imports", "--cache-dir", str(file.parent), *what]
+        print(command_output(*mypy).strip())
+
+
+if __name__ == "__main__":
+    host = sys.argv[1]
+    globals()[host]()
+    print("fine")
