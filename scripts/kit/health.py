@@ -53,7 +53,7 @@ def five(row):
 
 
 def subject(statement):
-    for word, rule in (("fafcas_health", "vectors and settings"), ("kit", "write and read")):
+    for word, rule in (("fafcas_health", "vectors and settings"), ("probe", "write and read")):
         if word in statement:
             return rule
     return "tables"
@@ -62,7 +62,8 @@ def subject(statement):
 def cannot_read(path, error):
     """Why a file cannot even be looked at."""
     try:
-        head = path.open("rb").read(20)
+        with path.open("rb") as file:
+            head = file.read(20)
     except OSError as failure:
         return "file", "one that can be read", failure.strerror.lower(), 0, "leave to read the file"
     if head[:16] != MAGIC[: len(head)]:
