@@ -1,7 +1,8 @@
-//! The index against a scan of the same vectors in memory, on one core and on all: recall, and time of each part.
+//! The index against a scan of the same vectors, in memory and in SQL: recall, size, and the time of each part.
 //!
 //! `cargo bench --bench index -- FILE DIMENSIONS` takes raw little-endian f32 from a file, the last 200 rows as queries.
-//! Without a file it makes 100,000 vectors that behave a little like embeddings.
+//! Without a file it makes 100,000 vectors that behave a little like embeddings. `-- recall FILE DIMENSIONS` looks at recall
+//! alone, and `-- sizes` compares index and scan through SQL for many sizes, dimensions and k. `record/index.md` has figures.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -11,9 +12,10 @@ use fafcas::index::{Builder, Index, Mean, Memory, Outcome, Request, Row, Rows, S
 use fafcas::kernels::{self, F32Le};
 use fafcas::metric::{Metric, Scorer};
 use fafcas::scan::{Range, Rules};
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement};
 use std::borrow::Cow;
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,40 +23,190 @@ const QUERIES: usize = 200;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let data = match arguments.as_slice() {
-        [file, dimensions] => Data::read(file, dimensions.parse().unwrap()),
-        _ => Data::made(100_000, 384),
-    };
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let read = |file: &str, dimensions: &str| Data::read(file, dimensions.parse().unwrap());
+    match arguments.as_slice() {
+        ["sizes"] => sizes(),
+        ["recall", file, dimensions] => recalls(&read(file, dimensions)),
+        [file, dimensions] => speed(&read(file, dimensions)),
+        _ => speed(&Data::made(100_000, 384)),
+    }
+}
+
+fn recalls(data: &Data) {
+    println!("{} vectors of {} dimensions", data.rows(), data.dimensions);
+    let (mut store, index) = build(data);
+    for metric in [Metric::Dot, Metric::Cosine, Metric::L2] {
+        recall(data, &mut store, &index, metric);
+    }
+}
+
+/// Every figure is a ratio to the first: the same vectors as plain f32 in memory, scored on one core.
+fn speed(data: &Data) {
     let kernels = kernels::table();
     println!("{} vectors of {} dimensions, kernels {}", data.rows(), data.dimensions, kernels.name);
+    let floats = in_memory(data, 1);
+    println!("f32 in memory, 1 thread       {}", each(floats, data.rows()));
+    let both = in_memory(data, 2);
+    println!("f32 in memory, 2 threads      {}, {:.2} times as fast", each(both, data.rows()), ratio(floats, both));
 
-    let floats = best_of(5, || {
-        let mut scores = vec![0.0; data.rows()];
-        (kernels.dot_f32_rows)(data.query(0), data.base(), black_box(&mut scores));
-    });
-    println!("f32 scan in memory, 1 thread  {}", each(floats, data.rows()));
-
-    let (mut store, index) = build(&data);
-    for metric in [Metric::Dot, Metric::Cosine, Metric::L2] {
-        recall(&data, &mut store, &index, metric);
-    }
-    let sqlite = table(&data);
-    for threads in [1, 2] {
-        let sweep = sweep_time(&data, &mut store, &index, threads);
+    let (mut store, index) = build(data);
+    // The limit for the bytes that a sweep reads, at the rate at which floats were read.
+    let bytes = data.dimensions.div_ceil(8) + 12;
+    let limit = floats.mul_f64(bytes as f64 / (4 * data.dimensions) as f64);
+    let sweeps = [1, 2].map(|threads| sweep_time(data, &mut store, &index, threads));
+    for (threads, sweep) in (1..).zip(sweeps) {
         println!(
-            "sweep over codes, {threads} threads     {}, {:.1} times as fast",
+            "codes in memory, {threads} threads    {}, {:.1} times as fast; {:.2} of the memory's limit on one core",
             each(sweep, data.rows()),
-            floats.as_secs_f64() / sweep.as_secs_f64()
+            ratio(floats, sweep),
+            ratio(sweep, limit),
         );
+    }
+    println!("second thread                 {:.2} times as fast", ratio(sweeps[0], sweeps[1]));
+    drop(store);
+    in_sql(data, floats);
+}
+
+/// The fastest of some scans over the floats. Each thread scores its share of the rows.
+fn in_memory(data: &Data, threads: usize) -> Duration {
+    let kernels = kernels::table();
+    let mut scores = vec![0.0; data.rows()];
+    let share = data.rows().div_ceil(threads);
+    best_of(7, || {
+        std::thread::scope(|scope| {
+            for (rows, scores) in data.base().chunks(share * data.dimensions).zip(scores.chunks_mut(share)) {
+                let mut score = move || (kernels.dot_f32_rows)(data.query(0), rows, black_box(scores));
+                if threads == 1 { score() } else { drop(scope.spawn(score)) }
+            }
+        });
+    })
+}
+
+/// As a user has it: a table in a file, its index, and statements.
+fn in_sql(data: &Data, floats: Duration) {
+    fafcas::register_auto_extension().unwrap();
+    let path = database("speed");
+    let db = Connection::open(&path).unwrap();
+    fill(&db, data, data.rows());
+    configure(&db, 1);
+    let start = Instant::now();
+    db.execute_batch(CREATE).unwrap();
+    let built = start.elapsed().as_secs_f64();
+    println!("CREATE in SQL, 1 thread       {:.0} vectors a second", data.rows() as f64 / built);
+
+    // Another connection of another process would read every block, once; so does this one under another name.
+    let copy = path.with_extension("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    let reopened = Connection::open(&copy).unwrap();
+    let start = Instant::now();
+    let first = search_times(&mut search(&reopened), data, 10, 1);
+    println!("first search after opening    {:.2} ms, opening included", start.elapsed().as_secs_f64() * 1e3);
+    drop((first, reopened));
+    std::fs::remove_file(&copy).unwrap();
+
+    for threads in [1, 2] {
+        configure(&db, threads);
         for limit in [10, 100] {
-            let times = search_times(&data, &mut store, &index, &sqlite, limit, threads);
-            let (median, worst) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+            search_times(&mut search(&db), data, limit, QUERIES);
+            let times = search_times(&mut search(&db), data, limit, QUERIES);
             println!(
-                "search, k = {limit:3}, {threads} threads    p50 {median:?}, p99 {worst:?}, {:.1} times as fast",
-                floats.as_secs_f64() / median.as_secs_f64()
+                "search, k = {limit:3}, {threads} threads    p50 {:.3} ms, p99 {:.3} ms, {:.1} times as fast",
+                times[times.len() / 2].as_secs_f64() * 1e3,
+                times[times.len() * 99 / 100].as_secs_f64() * 1e3,
+                ratio(floats, times[times.len() / 2])
             );
         }
     }
+    assert_eq!(path_taken(&db), "index");
+    std::fs::remove_file(&path).unwrap();
+}
+
+/// An index must never make searches slower: what `sqlite::index_reader` leaves to the scan is settled by this table.
+fn sizes() {
+    fafcas::register_auto_extension().unwrap();
+    println!("dims rows       k      scan us    with index us   ratio  path");
+    for dimensions in [3, 16, 64, 128, 384, 768, 1536] {
+        let most = 100_000_000 / dimensions;
+        for rows in [100, 300, 1000, 2000, 5000, 20_000, 60_000, 1_000_000].into_iter().filter(|rows| *rows <= most) {
+            let data = Data::made(rows, dimensions);
+            let db = Connection::open_in_memory().unwrap();
+            fill(&db, &data, rows);
+            db.execute_batch(CREATE).unwrap();
+            for limit in [1, 10, 100, 1000].into_iter().filter(|limit| *limit < rows) {
+                let queries = (200_000_000 / (rows * (dimensions + 200))).clamp(5, QUERIES);
+                let [scan, index] = [&mut plain(&db), &mut search(&db)].map(|statement| {
+                    search_times(statement, &data, limit, 3);
+                    search_times(statement, &data, limit, queries)[queries / 2]
+                });
+                println!(
+                    "{dimensions:4} {rows:8} {limit:5} {:11.1} {:12.1} {:9.2}  {}",
+                    scan.as_secs_f64() * 1e6,
+                    index.as_secs_f64() * 1e6,
+                    ratio(scan, index),
+                    path_taken(&db)
+                );
+            }
+        }
+    }
+}
+
+const CREATE: &str = "CREATE VIRTUAL TABLE t_vec USING vec_index(t, v)";
+
+fn search(db: &Connection) -> Statement<'_> {
+    db.prepare("SELECT rowid, score FROM vec_topk('t', 'v', ?1, ?2)").unwrap()
+}
+
+fn plain(db: &Connection) -> Statement<'_> {
+    db.prepare("SELECT rowid, score FROM vec_topk('t', 'v', ?1, ?2, '{\"index\":false}')").unwrap()
+}
+
+fn search_times(statement: &mut Statement<'_>, data: &Data, limit: usize, queries: usize) -> Vec<Duration> {
+    let mut time = |query: usize| {
+        let start = Instant::now();
+        let query: &[u8] = bytemuck::cast_slice(data.query(query % QUERIES));
+        let mut rows = statement.query((query, limit as i64)).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            black_box(row.get::<_, f64>(1).unwrap());
+        }
+        start.elapsed()
+    };
+    let mut times: Vec<Duration> = (0..queries).map(&mut time).collect();
+    times.sort_unstable();
+    times
+}
+
+fn path_taken(db: &Connection) -> String {
+    db.query_row("SELECT path FROM vec_stats WHERE source = 'main.t'", [], |row| row.get(0)).unwrap()
+}
+
+fn configure(db: &Connection, threads: i64) {
+    db.query_row("SELECT fafcas_config('threads', ?1)", [threads], |_| Ok(())).unwrap();
+}
+
+fn database(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-index-{name}.db"));
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+fn fill(db: &Connection, data: &Data, rows: usize) {
+    let schema = "PRAGMA page_size = 16384; CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); BEGIN";
+    db.execute_batch(schema).unwrap();
+    let mut insert = db.prepare("INSERT INTO t(v) VALUES (?1)").unwrap();
+    for row in 0..rows {
+        insert.execute([bytemuck::cast_slice::<_, u8>(data.row(row))]).unwrap();
+    }
+    drop(insert);
+    db.execute_batch("COMMIT").unwrap();
+}
+
+fn threads() -> usize {
+    fafcas::config::threads()
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64()
 }
 
 struct Data {
@@ -129,7 +281,7 @@ fn build(data: &Data) -> (Memory, Index) {
     let mut mean = Mean::default();
     (0..data.rows()).for_each(|row| mean.add(data.row(row)));
     let mut store = Memory::default();
-    let mut builder = Builder::new(&mut store, 1, &mean, 7, fafcas::config::threads());
+    let mut builder = Builder::new(&mut store, 1, &mean, 7, threads());
     (0..data.rows()).for_each(|row| builder.push(row as i64, data.row(row)).unwrap());
     let index = builder.finish().unwrap();
     let seconds = start.elapsed().as_secs_f64();
@@ -139,7 +291,7 @@ fn build(data: &Data) -> (Memory, Index) {
     let share = |bytes: usize| bytes as f64 / (4 * data.rows() * data.dimensions) as f64;
     println!(
         "building, {} threads           {:.0} vectors a second; codes {:.4} of the vectors, fine codes {:.4}",
-        fafcas::config::threads(),
+        threads(),
         data.rows() as f64 / seconds,
         share(bytes(0)),
         share(bytes(1))
@@ -215,73 +367,6 @@ fn sweep_time(data: &Data, store: &mut Memory, index: &Index, threads: usize) ->
         black_box(index.search(store, &request, &mut &*data, &mut stats).is_ok());
         assert_eq!(stats.candidates, 0);
     })
-}
-
-/// A table of the vectors in SQLite, whose rows are what a search fetches.
-fn table(data: &Data) -> Connection {
-    let path = std::env::temp_dir().join("fafcas-bench-index.db");
-    let _ = std::fs::remove_file(&path);
-    let db = Connection::open(&path).unwrap();
-    db.execute_batch(
-        "PRAGMA journal_mode=off; PRAGMA synchronous=off; CREATE TABLE t(id INTEGER PRIMARY KEY, v); BEGIN",
-    )
-    .unwrap();
-    let mut insert = db.prepare("INSERT INTO t VALUES (?, ?)").unwrap();
-    for row in 0..data.rows() {
-        let vector: &[u8] = bytemuck::cast_slice(data.row(row));
-        insert.execute((row as i64, vector)).unwrap();
-    }
-    drop(insert);
-    db.execute_batch("COMMIT").unwrap();
-    std::fs::remove_file(&path).unwrap();
-    db
-}
-
-struct Fetch<'a> {
-    statement: rusqlite::Statement<'a>,
-    vector: Vec<F32Le>,
-}
-
-impl Rows for Fetch<'_> {
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        let vector = &mut self.vector;
-        vector.clear();
-        self.statement
-            .query_row([rowid], |row| {
-                vector.extend_from_slice(bytemuck::cast_slice(row.get_ref(0)?.as_blob()?));
-                Ok(())
-            })
-            .unwrap();
-        Ok(Row::Vector(Cow::Borrowed(&self.vector)))
-    }
-
-    fn describe(&self, rowid: i64) -> String {
-        rowid.to_string()
-    }
-}
-
-fn search_times(
-    data: &Data,
-    store: &mut Memory,
-    index: &Index,
-    db: &Connection,
-    limit: usize,
-    threads: usize,
-) -> Vec<Duration> {
-    let statement = db.prepare("SELECT v FROM t WHERE id = ?").unwrap();
-    let mut rows = Fetch { statement, vector: Vec::new() };
-    db.execute_batch("BEGIN").unwrap();
-    let mut times: Vec<Duration> = (0..QUERIES)
-        .map(|query| {
-            let scorer = Scorer::new(Metric::Dot, data.query(query).to_vec()).unwrap();
-            let start = Instant::now();
-            black_box(find(index, store, &mut rows, &scorer, limit, threads));
-            start.elapsed()
-        })
-        .collect();
-    db.execute_batch("COMMIT").unwrap();
-    times.sort_unstable();
-    times
 }
 
 fn best_of(rounds: usize, mut work: impl FnMut()) -> Duration {

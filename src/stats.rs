@@ -64,6 +64,12 @@ impl Path {
 }
 
 impl Entry {
+    /// Notes that work of so many steps begins.
+    pub fn begin(&self, total: u64) {
+        self.done.store(0, Relaxed);
+        self.total.store(total, Relaxed);
+    }
+
     /// Notes a search that is done.
     pub fn searched(&self, path: Path, took: Duration) {
         self.path.store(path as u64, Relaxed);

@@ -13,9 +13,9 @@ mod runner;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use support::{absent, can_be_built, library, load, run_package, runs, scratch};
+use support::{absent, can_be_built, environment, library, load, python_with, run_package, runs, scratch, succeed};
 
 /// Settings of a connection that change what the library may do and what it finds.
 const MODES: [&[&str]; 3] = [&[], &["--defensive", "--untrusted"], &["--defensive", "--untrusted", "--late"]];
@@ -77,19 +77,47 @@ fn pysqlite3() {
 
 #[test]
 fn the_oldest_sqlite_that_is_taken() {
-    host_package("tests/hosts/sqlite-3.38");
+    host_package("tests/hosts/sqlite-3.38", &[]);
 }
 
+/// Nor does it need the library: it writes to an indexed table, and the index is right.
 #[test]
-fn an_older_sqlite_is_refused() {
-    host_package("tests/hosts/sqlite-3.37");
+fn an_older_sqlite_is_refused_and_writes_without() {
+    let path = scratch("older-sqlite").join("test.db");
+    let connection = Connection::open(&path).unwrap();
+    load(&connection, &library()).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE nodes(id INTEGER PRIMARY KEY, v TEXT);
+             INSERT INTO nodes(v) WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1500)
+             SELECT json_array(x % 37, x % 11, x % 7, x / 100) FROM n;
+             CREATE VIRTUAL TABLE nodes_vec USING vec_index(nodes, v)",
+        )
+        .unwrap();
+    host_package("tests/hosts/sqlite-3.37", &[("FAFCAS_INDEXED", &path)]);
+    let ask = |options: &str| -> Vec<(i64, f64)> {
+        let sql = "SELECT rowid, score FROM vec_topk('nodes', 'v', '[1, 3, 5, -2]', 20, ?1)";
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([options], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(ask("{}"), ask(r#"{"index": false}"#));
+    let merge = "INSERT INTO nodes_vec(nodes_vec) VALUES ('check'), ('merge'), ('check')";
+    connection.execute_batch(merge).unwrap();
+    assert_eq!(ask("{}"), ask(r#"{"index": false}"#));
 }
 
 #[test]
 fn a_second_sqlite_library_in_the_process_is_refused() {
     let Some(python) = python_with(&environment(), "apsw, pysqlite3") else { return };
     let library = library();
-    succeed(Command::new(python).arg("tests/hosts/two_libraries.py").arg(library));
+    println!("{}", succeed(Command::new(python).arg("tests/hosts/two_libraries.py").arg(library)).0);
+}
+
+#[test]
+fn sessions_and_databases_from_bytes() {
+    let Some(python) = python_with(&environment(), "apsw; apsw.Session") else { return };
+    succeed(Command::new(python).arg("tests/hosts/sessions.py").arg(library()));
 }
 
 #[test]
@@ -137,37 +165,17 @@ fn a_locked_process_keeps_its_settings() {
 }
 
 /// A program of its own with an SQLite of its own. Once what it is made of is there, it must build and succeed.
-fn host_package(folder: &str) {
+fn host_package(folder: &str, files: &[(&str, &Path)]) {
     if !can_be_built(folder) {
         return absent(&format!("what {folder} depends on"));
     }
-    run_package(folder, &[("FAFCAS_LIBRARY", &library())]);
+    let library = library();
+    run_package(folder, &[&[("FAFCAS_LIBRARY", library.as_path())], files].concat());
 }
 
 /// The golden files by way of `run.py`.
 fn golden_files(python: &Path, host: &str, mode: &[&str]) {
     let mut command = Command::new(python);
     command.args(["tests/slt/run.py", "--host", host, "--library"]).arg(library()).args(mode);
-    succeed(&mut command);
-}
-
-fn succeed(command: &mut Command) {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{command:?}\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    println!("{}", said.lines().last().unwrap_or_default());
-}
-
-fn environment() -> String {
-    std::env::var("FAFCAS_PYTHON").unwrap_or_else(|_| ".venv/bin/python".into())
-}
-
-/// A Python that can import these modules.
-fn python_with(python: &str, modules: &str) -> Option<PathBuf> {
-    let found = Command::new(python).args(["-c", &format!("import {modules}")]).output();
-    if found.is_ok_and(|output| output.status.success()) {
-        return Some(python.into());
-    }
-    absent(&format!("{python} with {modules}"));
-    None
+    println!("{}", succeed(&mut command).0);
 }

@@ -69,6 +69,55 @@ fn an_index_made_on_an_empty_table_grows() {
     assert_used(&connection, "main.nodes");
 }
 
+/// The first rows say nothing of those to come: as the table grows, its codes are made anew about its own middle.
+#[test]
+fn an_index_that_grew_is_as_good_as_one_built_at_the_end() {
+    let [grown, built] = ["grown", "built"].map(|name| open(&file(name)));
+    for connection in [&grown, &built] {
+        connection.execute_batch("CREATE TABLE nodes(id INTEGER PRIMARY KEY, v BLOB)").unwrap();
+    }
+    index(&grown, "main", "nodes");
+    let mut random = Random(4);
+    let middle: Vec<f64> = (0..DIMENSIONS).map(|_| 20.0 * random.real()).collect();
+    let mut near = |spread: f64| blob(&middle.iter().map(|x| (x + spread * random.real()) as f32).collect::<Vec<_>>());
+    for (rows, spread) in [(20, 90.0), (600, 1.0), (1500, 1.0), (1500, 1.0)] {
+        for connection in [&grown, &built] {
+            connection.execute_batch("SAVEPOINT growing").unwrap();
+        }
+        for _ in 0..rows {
+            let vector = near(spread);
+            for connection in [&grown, &built] {
+                connection.execute("INSERT INTO nodes(v) VALUES (?1)", [&vector]).unwrap();
+            }
+        }
+        for connection in [&grown, &built] {
+            connection.execute_batch("RELEASE growing").unwrap();
+        }
+        tell(&grown, "merge").unwrap();
+    }
+    index(&built, "main", "nodes");
+    let queries: Vec<Vec<u8>> = (0..20).map(|_| near(1.0)).collect();
+    let [grown, built] = [&grown, &built].map(|connection| {
+        assert_used(connection, "main.nodes");
+        candidates(connection, &queries)
+    });
+    assert!(grown < built + built / 4, "{grown} candidates where {built} would do");
+}
+
+/// Rows that the codes could not rule out.
+fn candidates(connection: &Connection, queries: &[Vec<u8>]) -> i64 {
+    let _alone = alone();
+    let count = || -> i64 {
+        let sql = "SELECT candidates FROM vec_stats WHERE source = 'main.nodes' AND column_name = 'v'";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let before = count();
+    for query in queries {
+        search(connection, "nodes", &Question { metric: "l2", k: 10, query: query.clone() }, "{}").unwrap();
+    }
+    count() - before
+}
+
 #[test]
 fn a_rolled_back_index_never_was() {
     let path = file("rollback");

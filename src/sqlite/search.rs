@@ -62,6 +62,18 @@ impl Search {
         Ok(Self { sources, indexes, scorer, skip_bad: options.skip_bad })
     }
 
+    /// Whether nothing but the schemas of its sources decides what they are: a view may be over anything.
+    pub fn is_of_tables(&self) -> bool {
+        self.sources.iter().all(Source::is_table)
+    }
+
+    /// Takes another query to the same sources.
+    pub fn ask(&mut self, query: Vec<F32Le>) -> Result<()> {
+        self.scorer = Scorer::new(self.metric(), query).map_err(|error| error.within("query"))?;
+        self.sources.iter_mut().for_each(Source::count_anew);
+        Ok(())
+    }
+
     /// The metric searched by.
     pub fn metric(&self) -> Metric {
         self.scorer.metric()

@@ -162,6 +162,11 @@ impl Source {
         }
     }
 
+    /// Counts in the entry that the column has now; the one from before may have been forgotten.
+    pub fn count_anew(&mut self) {
+        self.stats = stats::entry(&format!("{}.{}", self.schema, self.name), &self.column);
+    }
+
     /// Refuses to give the id of a table with a composite key, unless the user said which column to take.
     pub fn check_id(&self) -> Result<()> {
         if self.id != Id::Composite {
@@ -199,6 +204,11 @@ impl Source {
             Rows::Rowid(name) if self.kind == Kind::Table => Some(name),
             _ => None,
         }
+    }
+
+    /// Whether it is a table of SQLite's own.
+    pub fn is_table(&self) -> bool {
+        self.kind == Kind::Table
     }
 
     /// What it is, for whoever wanted an ordinary table with rowids.
@@ -547,6 +557,18 @@ pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
 /// The schema that has a table or view of this name, if one has.
 pub fn schema_of(connection: Connection, path: &Path) -> Option<String> {
     find(connection, path).ok().map(|(schema, _)| schema)
+}
+
+/// The schemas that decide what a name stands for: the one it is found in, and those that are looked into before.
+pub fn schemas_up_to(connection: Connection, path: &Path) -> Result<Vec<String>> {
+    let (found, _) = find(connection, path)?;
+    let mut names = schemas(connection, path.schema.as_deref())?;
+    if path.schema.is_none() && !names.iter().any(|name| name == "temp") {
+        names.insert(0, "temp".into());
+    }
+    let last = names.iter().position(|name| *name == found).unwrap_or(names.len());
+    names.truncate(last + 1);
+    Ok(names)
 }
 
 /// The schema a name is found in, as SQLite looks for it: TEMP, main, then attached databases in order.

@@ -159,7 +159,7 @@ impl VecIndex {
         let mean = mean(source, &everything, stray)?;
         let (total, stats) = (mean.rows(), source.stats.clone());
         let progress = Progress::new("indexing", total);
-        stats.total.store(total, Relaxed);
+        stats.begin(total);
         let scope = shelf.scope;
         let mut builder = Builder::new(shelf, scope, &mean, index::random(), config::threads());
         let built = source.scan(&everything).and_then(|mut rows| {
@@ -211,7 +211,7 @@ impl VecIndex {
     fn merge_changes(&self, source: &Source, shelf: &mut Shelf, mut index: Index, count: u64) -> Result<()> {
         let mut rows = TableRows::new(source)?;
         let progress = Progress::new("merging", count);
-        source.stats.total.store(count, Relaxed);
+        source.stats.begin(count);
         let mut before = 0;
         for part in Part::of_rows(count) {
             let changed: Vec<i64> = shelf.changed(part)?.into_iter().collect();

@@ -51,6 +51,30 @@ pub fn runs(program: &str, argument: &str) -> bool {
     Command::new(program).arg(argument).output().is_ok()
 }
 
+/// What a command that must succeed writes on standard output, without the last newline, and on standard error.
+pub fn succeed(command: &mut Command) -> (String, String) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}\n{said}\n{told}");
+    (said, told)
+}
+
+/// The Python with `scripts/requirements.txt`: that of FAFCAS_PYTHON, or else of `.venv`.
+pub fn environment() -> String {
+    std::env::var("FAFCAS_PYTHON").unwrap_or_else(|_| ".venv/bin/python".into())
+}
+
+/// A Python that can import these modules.
+pub fn python_with(python: &str, modules: &str) -> Option<PathBuf> {
+    let found = Command::new(python).args(["-c", &format!("import {modules}")]).output();
+    if found.is_ok_and(|output| output.status.success()) {
+        return Some(python.into());
+    }
+    absent(&format!("{python} with {modules}"));
+    None
+}
+
 /// The folder that `make model` fills.
 pub fn models() -> PathBuf {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");

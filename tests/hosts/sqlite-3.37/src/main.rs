@@ -1,4 +1,5 @@
-//! SQLite 3.37 is too old: loading the library named by `FAFCAS_LIBRARY` must fail, say so, and harm nothing.
+//! SQLite 3.37 is too old: loading the library named by `FAFCAS_LIBRARY` must fail, say so, and harm nothing. But it opens
+//! the file named by `FAFCAS_INDEXED`, whose table has an index, and writes to the table.
 
 use rusqlite::Connection;
 
@@ -16,4 +17,19 @@ fn main() {
     let one: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
     assert_eq!(one, 0);
     connection.prepare("SELECT vec_dot('[1]', '[1]')").expect_err("nothing may have been registered");
+
+    let indexed = std::env::var_os("FAFCAS_INDEXED").expect("FAFCAS_INDEXED names a file");
+    let connection = Connection::open(indexed).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO nodes(v) VALUES ('[9, 9, 9, 9]');
+             UPDATE nodes SET v = '[50, 1, 1, 1]' WHERE id BETWEEN 10 AND 20;
+             INSERT OR REPLACE INTO nodes SELECT id, '[1, 60, 1, 1]' FROM nodes WHERE id BETWEEN 30 AND 40;
+             UPDATE nodes SET id = id + 5000 WHERE id > 1400;
+             DELETE FROM nodes WHERE id % 7 = 0;
+             VACUUM",
+        )
+        .unwrap();
+    let check: String = connection.query_row("PRAGMA quick_check(nodes)", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
 }
