@@ -96,7 +96,8 @@ def answer(connection, question):
 
 def sentence(connection, text, query):
     """The sentence of a text that is nearest to the question."""
-    sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n+", text or "") if part.strip()][:20]
+    parts = re.split(r"(?<=[.!?])\s+|\n+", text or "")
+    sentences = [part for part in parts if part.strip() and not part.startswith("#")][:20]
     return max(sentences, key=lambda part: connection.execute("SELECT vec_dot(embed(?), ?)", (part, query)).get, default="")
 
 

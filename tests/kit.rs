@@ -88,7 +88,10 @@ fn each_query_runs_in_the_shell_as_its_header_tells() {
     for name in queries() {
         let text = script(&format!("queries/{name}"));
         let header = text.lines().take_while(|line| line.starts_with("--"));
-        let parameters: Vec<String> = header.filter_map(|line| Some(line.split_once(".parameter")?.1)).map(|rest| format!(".parameter{rest}")).collect();
+        let parameters: Vec<String> = header
+            .filter_map(|line| Some(line.split_once(".parameter")?.1))
+            .map(|rest| format!(".parameter{rest}"))
+            .collect();
         let named: BTreeSet<&str> = parameters.iter().map(|line| line.split(' ').nth(2).unwrap()).collect();
         for parameter in text.lines().filter_map(|line| line.strip_prefix("-- :")) {
             let parameter = format!(":{}", parameter.split(' ').next().unwrap());

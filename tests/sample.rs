@@ -51,7 +51,10 @@ fn entries_are_short_and_told_apart_by_title_and_text() {
     assert_none(&host, "SELECT min(id) FROM nodes GROUP BY content HAVING count(*) > 1");
     assert_none(&host, "SELECT id FROM nodes WHERE length(content) NOT BETWEEN 100 AND 350");
     assert_none(&host, "SELECT id FROM nodes WHERE length(title) NOT BETWEEN 2 AND 60");
-    assert_none(&host, "SELECT id FROM nodes WHERE content GLOB '*  *' OR content <> trim(content) OR content NOT GLOB '*[.?!]'");
+    assert_none(
+        &host,
+        "SELECT id FROM nodes WHERE content GLOB '*  *' OR content <> trim(content) OR content NOT GLOB '*[.?!]'",
+    );
 }
 
 #[test]

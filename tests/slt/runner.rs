@@ -93,7 +93,9 @@ fn parse(text: &str, root: &Path) -> Vec<Record> {
         }
         match parse_block(&block, root) {
             Some(record) => records.push(record),
-            None => conditions.extend(block.iter().filter_map(|(_, line)| line.strip_prefix("onlyif ")).map(String::from)),
+            None => {
+                conditions.extend(block.iter().filter_map(|(_, line)| line.strip_prefix("onlyif ")).map(String::from))
+            }
         }
         block.clear();
     }
