@@ -17,10 +17,25 @@ LIBRARY_NAME := libfafcas.$(ENDING)
 MODELS       := all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8
 SQL          := $(shell find sql -type f)
 
-.PHONY: demo build test test-spark lint model hosts wheel npm static install uninstall dist bench clean
+.PHONY: demo ingest health migrate build test test-spark lint model hosts wheel npm static install uninstall dist bench clean
 
+# A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
-	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py $(LIBRARY)
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py "$(LIBRARY)" \
+	$(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
+
+# A folder of notes into a knowledge base: make ingest DIR=... DB=... [NAME=...] [MODEL=...]. Again, for what has changed.
+ingest: build model
+	$(if $(and $(DIR),$(DB)),,$(error say DIR=folder DB=file))
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/ingest.py "$(LIBRARY)" "$(DIR)" "$(DB)" "$(NAME)" "$(MODEL)"
+
+health: build .venv/ready
+	$(if $(DB),,$(error say DB=file))
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/health.py "$(LIBRARY)" "$(DB)"
+
+migrate: .venv/ready
+	$(if $(DB),,$(error say DB=file))
+	@$(VENV) scripts/migrate.py "$(DB)"
 
 build:
 	@echo "== building the library (cargo build --release)"

@@ -2,8 +2,9 @@
 
     PYTHONPATH=python FAFCAS_LIBRARY=target/release/libfafcas.so python benches/shards.py [ROWS [DIMENSIONS [spark]]]
 
-Vectors are those of random centres with noise about them, from a fixed seed, unit length. Needs numpy, apsw and distributed, and pyspark for Spark.
-Every search is warm, and every answer is first held against the one file's. Ratios are to the one file's search of the same kind.
+Vectors are random centres with noise about them, from a fixed seed, at unit length. Needs numpy, apsw and distributed, and pyspark
+for Spark. Every search is warm, and every answer is first held against the one file's. Ratios are to the one file's search of the
+same kind.
 """
 
 import sys

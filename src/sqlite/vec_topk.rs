@@ -129,23 +129,23 @@ fn choose(connection: Connection, mut planner: Planner<'_, '_>) -> Choice {
     Choice::Plan(planner.hand_over().number())
 }
 
-/// The way that a search with these literal arguments will go. What is wrong with them is said when it runs.
+/// The ways that a search with these literal arguments may go; lists and limits, which decide between them, come when it
+/// runs. What is wrong with the arguments is said then, too.
 fn path(connection: Connection, plan: &Plan, table: &Value, column: &Value, options: &Value) -> String {
-    let scan = || "scan".to_string();
-    let reads_table =
-        Slot::ALL.iter().any(|(slot, text)| plan.has(*slot) && (text.starts_with("rowid") || text.starts_with("id")));
-    if reads_table {
-        return scan();
+    if plan.has(Slot::RowidIs) || plan.has(Slot::IdIs) {
+        return "lookup".into();
     }
     let names = || {
         let table = args::text("table_name as text", table.borrow())?;
         let column = args::text("column_name as text", column.borrow())?;
         indexes(connection, table, column, &read_options(options)?)
     };
-    match names() {
+    let way = match names() {
         Ok(names) if !names.is_empty() => format!("index {}", names.join(", ")),
-        _ => scan(),
-    }
+        _ => "scan".into(),
+    };
+    let has_list = plan.has(Slot::RowidIn) || plan.has(Slot::IdIn);
+    if has_list { format!("{way} or lookup") } else { way }
 }
 
 fn read_options(options: &Value) -> Result<Options> {
@@ -369,9 +369,15 @@ fn hint(limit: ValueRef<'_>, offset: Option<ValueRef<'_>>) -> Option<usize> {
 }
 
 impl Reader {
-    /// Rows of the first batch when the reader's wish is not known, and how many times larger each next batch is.
-    const FIRST_BATCH: usize = 1024;
+    /// Rows of the first batch when the reader's wish is not known. An index takes longer for more of them, a scan not.
+    const FIRST_BY_INDEX: usize = 16;
+    const FIRST_BY_SCAN: usize = 1024;
+    /// How many times larger each next batch of an index is: all of them together cost little more than the last.
     const GROWTH: usize = 8;
+    /// Each batch of a scan costs a scan, so that the next is as large as is cheap to sort; the limit is one of memory,
+    /// 60 MB.
+    const NEXT_BY_SCAN: usize = 1 << 16;
+    const MOST_BY_SCAN: usize = 1 << 20;
 
     /// Whether the hits at hand answer the same question: an inner loop of a join asks it again for each outer row.
     fn is_answered(&self, asked: &Asked) -> bool {
@@ -386,13 +392,29 @@ impl Reader {
         }
         self.changes = self.connection.total_changes();
         self.passed = 0;
-        // A statement that writes might change the rows behind a batch, so it gets all in one.
-        let streamed = || if self.connection.is_writing() { usize::MAX } else { Self::FIRST_BATCH };
-        let size = asked.k.or(asked.hint).unwrap_or_else(streamed);
+        let size = asked.k.or(asked.hint).unwrap_or_else(|| self.first());
         self.find(&asked, size, None)?;
         self.batch = Some(size).filter(|_| asked.k.is_none() && self.hits.len() == size);
         self.asked = Some(asked);
         Ok(())
+    }
+
+    fn first(&self) -> usize {
+        match &self.search {
+            // A statement that writes might change the rows behind a batch, so it gets all in one.
+            _ if self.connection.is_writing() => usize::MAX,
+            Some(kept) if kept.search.is_indexed() => Self::FIRST_BY_INDEX,
+            _ => Self::FIRST_BY_SCAN,
+        }
+    }
+
+    fn next(&self, size: usize) -> usize {
+        let more = size.max(1).saturating_mul(Self::GROWTH);
+        match &self.search {
+            Some(kept) if kept.search.is_scanned() && size < Self::NEXT_BY_SCAN => more.max(Self::NEXT_BY_SCAN),
+            Some(kept) if kept.search.is_scanned() => more.clamp(size.max(1), size.max(Self::MOST_BY_SCAN)),
+            _ => more,
+        }
     }
 
     fn find(&mut self, asked: &Asked, size: usize, after: Option<Hit>) -> Result<()> {
@@ -415,7 +437,7 @@ impl Reader {
 
     fn next_batch(&mut self, size: usize) -> Result<()> {
         let Some(asked) = self.asked.take() else { return Ok(()) };
-        let size = size.max(1).saturating_mul(Self::GROWTH);
+        let size = self.next(size);
         self.passed += self.hits.len();
         let last = self.hits.pop();
         self.find(&asked, size, last)?;

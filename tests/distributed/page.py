@@ -52,7 +52,8 @@ def on_several_machines(folder):
 
 
 def main(engine):
-    found = [(program, printed) for program, printed in programs() if "shards.split" in program or f"fafcas.{engine}" in program]
+    wanted = ("shards.split", f"fafcas.{engine}")
+    found = [(program, printed) for program, printed in programs() if any(word in program for word in wanted)]
     assert len(found) == 2, found
     with tempfile.TemporaryDirectory() as folder:
         with closing(apsw.Connection(f"{folder}/notes.db")) as connection:

@@ -109,7 +109,9 @@ class BuildIndex:
 
 
 # A search cannot roll back what another has left half-written; any writer does.
-_DEAD_WRITER = "expected a file whose last writer lived, not one with its journal: repeat the write, or open it once with sqlite3"
+_DEAD_WRITER = (
+    "expected a file whose last writer lived, not one with its journal: repeat the write, or open it once with sqlite3"
+)
 
 Work = Union[Search, Write, BuildIndex]
 
