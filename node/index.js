@@ -1,5 +1,5 @@
 'use strict';
-// Loads the library fafcas into SQLite, for better-sqlite3 and node:sqlite. README.md tells what a program does with it.
+// Loads the library fafcas into SQLite, for better-sqlite3 and node:sqlite. docs/node.md tells what a program does with it.
 
 const fs = require('node:fs');
 const os = require('node:os');

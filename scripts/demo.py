@@ -1,89 +1,139 @@
-"""Loads the library into SQLite, embeds the sample knowledge base and asks it questions.
+"""A tour of a knowledge base: of the sample, or of your own notes.
 
-usage: demo.py LIBRARY          the path of the built library, with or without its ending
+usage: demo.py LIBRARY                     the sample of sql/examples, in a file that is removed at the end
+       demo.py LIBRARY DIR DB [QUESTION]   the notes in DIR, kept in DB for the next time
 
-The database is in memory; nothing is left behind.
+`make demo` runs the first, `make demo DIR=~/notes Q='what to ask'` the second.
 """
 
 import re
-import shutil
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 import apsw
 
-EXAMPLES = Path(__file__).parent.parent / "sql" / "examples"
+from kit.database import main, open_or_make, script, statements
+from kit.health import health
+from kit.ingest import embed, ingest, Report
+from kit.show import count, report, show_health, table
 
-EMBED = """
-CREATE TEMP VIEW texts AS SELECT seq AS rowid, title || '. ' || body AS text FROM nodes;
-UPDATE nodes SET embedding = e.embedding FROM embed_rows('texts', 'text') AS e WHERE e.rowid = nodes.seq;
-"""
-
-SEARCH = """
-SELECT t.rank, printf('%.3f', t.score) AS score, n.type, n.title, n.body
-FROM   vec_topk('nodes', 'embedding', embed(:question), 3) AS t
-JOIN   nodes AS n ON n.seq = t.rowid
-ORDER  BY t.score DESC
-"""
-
-# Without k, any condition filters and LIMIT counts.
-FILTERED = """
-SELECT t.rank, printf('%.3f', t.score) AS score, n.type, n.title, n.body
-FROM   vec_topk('nodes', 'embedding', embed(:question)) AS t
-JOIN   nodes AS n ON n.seq = t.rowid
-WHERE  n.type = :type
-ORDER  BY t.score DESC
-LIMIT  3
-"""
+MODEL = "all-MiniLM-L6-v2"
+SAMPLE_QUESTIONS = (
+    "How do readers and writers of one database coexist?",
+    "What gives the sky its colour?",
+    "Something nibbles my salad at night",
+)
 
 
-def connect(library):
-    connection = apsw.Connection(":memory:")
-    connection.enable_load_extension(True)
-    connection.load_extension(library)
-    connection.enable_load_extension(False)
+def run(arguments):
+    library, *rest = arguments
+    if not rest:
+        with tempfile.TemporaryDirectory() as folder:
+            sample(library, Path(folder) / "sample.db")
+    else:
+        own_notes(library, *rest)
+
+
+def sample(library, database):
+    connection = opened(database, library)
+    head("A knowledge base", "sql/schema.sql, sql/examples/knowledge.sql, sql/queries/reembed.sql")
+    connection.execute(script("examples/knowledge.sql"))
+    embed(connection, MODEL, Report("sample"))
+    connection.execute("CREATE VIRTUAL TABLE nodes_vec USING vec_index(nodes, embedding)")
+    nodes, edges = connection.execute("SELECT (SELECT count(*) FROM nodes), (SELECT count(*) FROM edges)").get
+    print(f"  {count(nodes, 'node')}, {count(edges, 'edge')}, all embedded with {MODEL}")
+    tour(connection, database, library, SAMPLE_QUESTIONS)
+
+
+def own_notes(library, folder, database, question=None):
+    Path(database).parent.mkdir(parents=True, exist_ok=True)
+    connection = opened(database, library)
+    head("Your notes", f"make ingest DIR={folder} DB={database}")
+    report(ingest(connection, folder, MODEL), sys.stdout)
+    questions = [question] if question else titles(connection)
+    tour(connection, database, library, questions)
+    if not question and sys.stdin.isatty():
+        head("Your questions", "an empty line ends")
+        while asked := input("  ? ").strip():
+            answer(connection, asked)
+
+
+def titles(connection):
+    """Something to ask when nobody has: what the notes that hold the rest together are about."""
+    rows = run_query(connection, "central", k=2)
+    return [row[-1] for row in rows] or ["What is this about?"]
+
+
+def opened(database, library):
+    connection, advice = open_or_make(database, library)
+    print(f"{connection.execute('SELECT vec_version()').get} in SQLite {apsw.sqlite_lib_version()}")
+    if advice:
+        print(f"note: {advice}")
     return connection
 
 
-# Widths of the columns type and title, the same for all questions.
-TYPE, TITLE = 8, 38
+def tour(connection, database, library, questions):
+    head("Its health", "sql/queries/health.sql")
+    show_health(health(database, library), sys.stdout)
+    for question in questions:
+        answer(connection, question)
+    walk(connection, questions[0])
+    statistics(connection)
 
 
-def show(rows, width):
-    """Prints rank, score, type, title and the first sentence of the text in aligned columns."""
-    for rank, score, kind, title, body in rows:
-        sentence = re.split(r"(?<=[.!?]) ", body, maxsplit=1)[0]
-        print(shortened(f"  {rank:>3}  {score}  {kind:<{TYPE}}  {shortened(title, TITLE):<{TITLE}}  {sentence}", width))
+def answer(connection, question):
+    """One question, asked by vector, by words and by both."""
+    query = connection.execute("SELECT embed(?)", (question,)).get
+    head(question, "search.sql, words.sql, hybrid.sql")
+    rows = run_query(connection, "search", query=query, k=3)
+    show("by vector", [(row[1], row[4], sentence(connection, row[5], query)) for row in rows])
+    rows = run_query(connection, "words", words=question, k=3)
+    show("by words", [(row[1], row[4], row[5]) for row in rows])
+    rows = run_query(connection, "hybrid", query=query, words=question, k=3)
+    show("by both", [(row[1], row[4], sentence(connection, row[5], query)) for row in rows])
 
 
-def shortened(text, width):
-    return text if len(text) <= width else text[: width - 3].rstrip() + "..."
+def sentence(connection, text, query):
+    """The sentence of a text that is nearest to the question."""
+    sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n+", text or "") if part.strip()][:20]
+    return max(sentences, key=lambda part: connection.execute("SELECT vec_dot(embed(?), ?)", (part, query)).get, default="")
 
 
-def main():
-    connection = connect(str(Path(sys.argv[1]).resolve()))
-    width = max(100, shutil.get_terminal_size((140, 24)).columns)
-    print(f"== {connection.execute('SELECT vec_version()').get} in SQLite {apsw.sqlite_lib_version()}")
+def walk(connection, question):
+    """What is around the best answer."""
+    query = connection.execute("SELECT embed(?)", (question,)).get
+    found = run_query(connection, "search", query=query, k=1)
+    if not found:
+        return
+    (_, _, id, _, title, _) = found[0]
+    head(f"Around {title}", "related.sql")
+    rows = run_query(connection, "related", id=id, steps=2, query=query, k=5)
+    table([(row[0], row[1], row[4], row[5]) for row in rows], ("steps", "score", "title", "text"), sys.stdout, right=(0, 1))
 
-    connection.execute((EXAMPLES / "knowledge.sql").read_text(encoding="utf-8"))
-    connection.execute((EXAMPLES / "questions.sql").read_text(encoding="utf-8"))
-    nodes, edges = connection.execute("SELECT (SELECT count(*) FROM nodes), (SELECT count(*) FROM edges)").get
-    print(f"== a sample knowledge base of {nodes} nodes and {edges} edges; embedding it ...")
-    start = time.monotonic()
-    connection.execute(EMBED)
-    print(f"== embedded in {time.monotonic() - start:.1f} s: SELECT rowid, embedding FROM embed_rows('texts', 'text')")
 
-    print(f"== the three nearest nodes to a question:\n{SEARCH}")
-    for (question,) in connection.execute("SELECT question FROM questions").fetchall():
-        print(question)
-        show(connection.execute(SEARCH, {"question": question}), width)
-        print()
-    print(f"== with a filter, by leaving k out:\n{FILTERED}")
-    question, kind = "something warm to eat on a cold evening", "recipe"
-    print(f"{question} (only where type is {kind}; the rank is that among all)")
-    show(connection.execute(FILTERED, {"question": question, "type": kind}), width)
+def statistics(connection):
+    head("In numbers", "central.sql, statistics.sql")
+    rows = run_query(connection, "central", k=3)
+    table([(row[0], row[1], row[6]) for row in rows], ("linked", "in two steps", "most central"), sys.stdout, right=(0, 1))
+    print()
+    counts, sizes = statements("queries/statistics.sql")
+    rows = connection.execute(counts).fetchall() + connection.execute(sizes).fetchall()[:5]
+    table([(part, f"{value:,}", name) for part, name, value in rows], ("part", "value", "of"), sys.stdout, right=(1,))
+
+
+def run_query(connection, name, **values):
+    return connection.execute(script(f"queries/{name}.sql"), values).fetchall()
+
+
+def show(how, rows):
+    print(f" {how}")
+    table(rows or [("", "nothing", "")], ("score", "title", "text"), sys.stdout, right=(0,))
+
+
+def head(title, source):
+    print(f"\n== {title}  ({source})")
 
 
 if __name__ == "__main__":
-    main()
+    main(run)

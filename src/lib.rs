@@ -16,6 +16,7 @@
 pub mod cache;
 pub mod codec;
 pub mod config;
+pub mod cost;
 pub mod embed;
 pub mod error;
 pub mod index;
@@ -27,6 +28,7 @@ pub mod pool;
 pub mod process;
 pub mod progress;
 pub mod ranking;
+pub mod rowset;
 pub mod scan;
 mod sqlite;
 pub mod stats;

@@ -47,7 +47,23 @@ impl Options {
         for (key, value) in &object {
             options.set(key, value)?;
         }
+        options.check()?;
         Ok(options)
+    }
+
+    /// Refuses what contradicts itself: whoever names an index wants its answer, not a scan's.
+    fn check(&self) -> Result<()> {
+        let IndexChoice::Named(index) = &self.index else { return Ok(()) };
+        if self.exact {
+            return Err(Error::expected(
+                "options.exact or options.index",
+                format_args!("both exact and {}", shown(index)),
+            ));
+        }
+        if self.metric == Metric::L1 {
+            return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2' with options.index", "'l1'"));
+        }
+        Ok(())
     }
 
     fn set(&mut self, key: &str, value: &Value) -> Result<()> {
@@ -83,10 +99,11 @@ mod tests {
 
     #[test]
     fn every_option_is_read() {
-        let text = r#"{"metric":"l2","exact":true,"type":"f32","key":"k","index":"i","skip_bad":true}"#;
+        let text = r#"{"metric":"l2","exact":false,"type":"f32","key":"k","index":"i","skip_bad":true}"#;
         let index = IndexChoice::Named("i".into());
-        let read = Options { metric: Metric::L2, exact: true, key: Some("k".into()), index, skip_bad: true };
+        let read = Options { metric: Metric::L2, exact: false, key: Some("k".into()), index, skip_bad: true };
         assert_eq!(Options::from_json(text).unwrap(), read);
+        assert!(Options::from_json(r#"{"exact":true,"index":false}"#).unwrap().exact);
         assert_eq!(Options::from_json(r#"{"index":false}"#).unwrap().index, IndexChoice::Never);
         assert_eq!(Options::from_json("{}").unwrap(), Options::default());
     }
@@ -98,6 +115,11 @@ mod tests {
             (r#"{"metrics":1}"#, "expected options metric, exact, type, key, index or skip_bad, not 'metrics'"),
             (r#"{"metric":"ip"}"#, r#"expected options.metric as 'dot', 'cosine', 'l2' or 'l1', not '"ip"'"#),
             (r#"{"exact":1}"#, "expected options.exact as true or false, not '1'"),
+            (r#"{"exact":true,"index":"i"}"#, "expected options.exact or options.index, not both exact and 'i'"),
+            (
+                r#"{"metric":"l1","index":"i"}"#,
+                "expected options.metric as 'dot', 'cosine' or 'l2' with options.index, not 'l1'",
+            ),
             (r#"{"index":true}"#, "expected options.index as an index's name or false, not 'true'"),
         ] {
             let error = Options::from_json(text).unwrap_err().to_string();

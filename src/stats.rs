@@ -20,6 +20,8 @@ pub struct Entry {
     pub candidates: AtomicU64,
     /// Proposed rows that were scored again from the table.
     pub rescored: AtomicU64,
+    /// Searches by an index that memory answered, as the same had been asked before.
+    pub repeated: AtomicU64,
     /// Rows skipped because they could not be scored.
     pub bad: AtomicU64,
     /// Rows changed since the index was last merged, as of the last search.

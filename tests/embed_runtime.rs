@@ -182,7 +182,7 @@ fn without_runtime_or_model_the_error_says_what_mends_it() {
     });
     assert!(
         here.starts_with(&format!(
-            "error: expected a model {DEFAULT_MODEL} in {}/fafcas/models, not none",
+            "error: expected a model {DEFAULT_MODEL} in {}/fafcas/models or /usr/local/share/fafcas/models, not none",
             home.display()
         )),
         "{here}"

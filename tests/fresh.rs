@@ -90,6 +90,88 @@ fn another_attached_file_is_another_table() {
     }
 }
 
+/// What was found out about a table waits for the next statement, and is not used once any of it has changed.
+#[test]
+fn a_table_of_the_same_name_is_another_table() {
+    let pair = connections(2, "names");
+    let nearest = |query: &str| -> i64 {
+        let sql = "SELECT id FROM vec_topk('nodes', 'v', ?1, 1)";
+        pair[0].query_row(sql, [query], |row| row.get(0)).unwrap()
+    };
+    let made = |schema: &str, id: i64| {
+        format!(
+            "CREATE TABLE {schema}nodes(key INTEGER PRIMARY KEY, id, v); INSERT INTO {schema}nodes(key, v) VALUES ({id}, '[5,5]')"
+        )
+    };
+    let away = "ALTER TABLE nodes RENAME TO away";
+    let back = "DROP TABLE nodes; ALTER TABLE away RENAME TO nodes";
+    assert_eq!((nearest("[1,0]"), nearest("[1,1]")), (2, 2));
+    pair[0].execute_batch(&made("temp.", 31)).unwrap();
+    assert_eq!(nearest("[1,0]"), 31, "TEMP comes first");
+    pair[0].execute_batch("DROP TABLE temp.nodes").unwrap();
+    assert_eq!(nearest("[1,0]"), 2);
+    // Twice the same number of changes to the schema, the first of them taken back.
+    for id in [32, 33] {
+        pair[0].execute_batch(&format!("BEGIN; {away}; {}", made("", id))).unwrap();
+        assert_eq!(nearest("[1,0]"), id);
+        pair[0].execute_batch("ROLLBACK").unwrap();
+    }
+    assert_eq!(nearest("[3,1]"), 2);
+    // Another connection's doing.
+    pair[1].execute_batch(&format!("BEGIN; {away}; {}; COMMIT", made("", 34))).unwrap();
+    assert_eq!(nearest("[1,0]"), 34);
+    pair[1].execute_batch(&format!("BEGIN; {back}; COMMIT")).unwrap();
+    assert_eq!(nearest("[1,0]"), 2);
+    // A primary key of another kind gives another id.
+    let keyed = "CREATE TABLE nodes(key TEXT PRIMARY KEY, v); INSERT INTO nodes VALUES (7, '[5,5]')";
+    pair[1].execute_batch(&format!("{away}; {keyed}")).unwrap();
+    assert_eq!(
+        pair[0].query_row("SELECT id FROM vec_topk('nodes', 'v', '[1,0]', 1)", [], |row| row.get(0)),
+        Ok("7".to_string())
+    );
+    pair[1].execute_batch(back).unwrap();
+    assert_eq!(nearest("[2,0]"), 2);
+    // It is not in the way of anything either.
+    pair[0].execute_batch("DROP TABLE nodes; VACUUM").unwrap();
+    for connection in pair {
+        connection.close().unwrap();
+    }
+}
+
+/// A view may be over tables of any schema.
+#[test]
+fn a_view_over_another_table_is_another_view() {
+    let connection = connections(1, "views").remove(0);
+    connection.execute_batch("CREATE TEMP VIEW seen AS SELECT id, v FROM main.nodes").unwrap();
+    let rows = || -> Vec<i64> {
+        let mut statement =
+            connection.prepare("SELECT id FROM vec_topk('seen', 'v', '[1,0]', 2) WHERE id >= '1'").unwrap();
+        ids(&mut statement)
+    };
+    assert_eq!(rows(), Vec::<i64>::new(), "a number is less than a text");
+    connection
+        .execute_batch("DROP TABLE nodes; CREATE TABLE nodes(id TEXT, v); INSERT INTO nodes VALUES (3, '[1,0]')")
+        .unwrap();
+    let mut statement = connection
+        .prepare("SELECT CAST(id AS INTEGER) FROM vec_topk('seen', 'v', '[1,0]', 2) WHERE id >= '1'")
+        .unwrap();
+    assert_eq!(ids(&mut statement), [3]);
+}
+
+/// What was counted is forgotten, what comes is counted.
+#[test]
+fn a_search_that_waited_counts_where_it_is_seen() {
+    let connection = connections(1, "counts").remove(0);
+    connection.execute_batch("ALTER TABLE nodes RENAME TO counted").unwrap();
+    let sql = "SELECT rowid FROM vec_topk('counted', 'v', ?1, 1)";
+    for query in ["[1,0]", "[0,1]"] {
+        connection.query_row(sql, [query], |row| row.get::<_, i64>(0)).unwrap();
+        let count = "SELECT searches FROM vec_stats WHERE source = 'main.counted'";
+        assert_eq!(connection.query_row(count, [], |row| row.get(0)), Ok(1));
+        connection.execute("DELETE FROM vec_stats WHERE source = 'main.counted'", []).unwrap();
+    }
+}
+
 fn ids(statement: &mut Statement) -> Vec<i64> {
     statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }

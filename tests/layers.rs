@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("cache", &[]),
     ("process", &[]),
     ("pool", &["error", "process"]),
@@ -15,12 +15,14 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("kernels", &[]),
     ("error", &[]),
     ("config", &["error", "vector"]),
+    ("cost", &[]),
     ("vector", &["error", "kernels"]),
     ("metric", &["error", "kernels", "vector"]),
     ("options", &["error", "metric", "vector"]),
     ("plan", &[]),
     ("ranking", &[]),
     ("topk", &[]),
+    ("rowset", &[]),
     ("stats", &[]),
     ("scan", &["error", "metric", "topk", "vector"]),
 ];

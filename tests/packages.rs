@@ -149,6 +149,15 @@ fn installed_under_a_prefix_it_finds_its_models_and_can_be_taken_away() {
     if runs("sqlite3", "--version") {
         let (program, printed) = program("sh");
         assert_eq!(succeed(&mut shell(&program, &home)).0, printed);
+        // A model in the user's cache is one more.
+        let cached = home.join(".cache/fafcas/models/tiny");
+        fs::create_dir_all(&cached).unwrap();
+        fs::copy("tests/data/tiny/tokenizer.json", cached.join("tokenizer.json")).unwrap();
+        let load = "sqlite3 -cmd \".load $HOME/.local/lib/fafcas\" :memory:";
+        let program =
+            format!("{load} \"SELECT group_concat(name) FROM (SELECT name FROM fafcas_models ORDER BY name)\"");
+        let named = succeed(&mut shell(&program, &home)).0;
+        assert_eq!(named, "all-MiniLM-L6-v2,all-MiniLM-L6-v2-int8,tiny");
     } else {
         absent("the sqlite3 shell");
     }

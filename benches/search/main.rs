@@ -6,14 +6,20 @@
 //! like embeddings. Without sections all are run. Every section asserts its answers before it measures.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-#![allow(dead_code)]
 
 mod data;
+mod filters;
+mod repeats;
+mod soak;
+mod streams;
 
 use data::Data;
 
 /// What can be asked for by name. Each has a file of its own.
-const SECTIONS: &[(&str, fn(&Data))] = &[];
+type Section = (&'static str, fn(&Data));
+
+const SECTIONS: &[Section] =
+    &[("filters", filters::run), ("streams", streams::run), ("repeats", repeats::run), ("soak", soak::run)];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();

@@ -25,7 +25,7 @@ GROUP  BY d.hash;
 
 -- Embed what is missing, for all rows with that text at once.
 UPDATE documents
-SET    embedding = e.embedding, model = (SELECT fingerprint FROM wanted)
+SET    embedding = e.embedding, model = e.fingerprint
 FROM   embed_rows('missing', 'text', 'all-MiniLM-L6-v2') AS e JOIN documents AS first ON first.id = e.rowid
 WHERE  documents.hash = first.hash;
 

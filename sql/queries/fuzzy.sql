@@ -12,7 +12,9 @@ WITH RECURSIVE pieces (at, piece) AS (
     UNION ALL
     SELECT at + 1, substr(:title, at + 1, 3) FROM pieces WHERE at + 3 <= length(:title)
 ),
-expression (text) AS (SELECT group_concat('"' || replace(piece, '"', '""') || '"', ' OR ') FROM pieces),
+expression (text) AS (
+    SELECT coalesce(group_concat('"' || replace(piece, '"', '""') || '"', ' OR '), '""') FROM pieces
+),
 found (seq) AS MATERIALIZED (
     -- A few times what is wanted, by their pieces' rarity; then by how many there are.
     SELECT rowid FROM nodes_fuzzy WHERE nodes_fuzzy MATCH (SELECT text FROM expression) ORDER BY rank LIMIT 10 * :k + 50

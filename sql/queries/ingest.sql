@@ -12,7 +12,8 @@ SAVEPOINT ingest;
 
 INSERT INTO nodes (id, type, title, domain, layer, date, hash, summary, meta, source, content)
 SELECT value ->> 'id', coalesce(value ->> 'type', 'note'), value ->> 'title', value ->> 'domain', value ->> 'layer',
-       value ->> 'date', value ->> 'hash', value ->> 'summary', value -> 'meta', value ->> 'source', value ->> 'content'
+       value ->> 'date', value ->> 'hash', value ->> 'summary', nullif(value -> 'meta', 'null'), value ->> 'source',
+       value ->> 'content'
 FROM   json_each(:nodes)
 WHERE  true
 ON CONFLICT (id) DO UPDATE SET

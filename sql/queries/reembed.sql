@@ -14,7 +14,12 @@ INSERT INTO kit (key, value)
 SELECT 'model', m.seq FROM fafcas_models AS f JOIN models AS m ON m.fingerprint = f.fingerprint WHERE f.name = :model
 ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value;
 
+-- Materialized, so that the whole batch is embedded at once and not node by node.
+WITH fresh (seq, embedding) AS MATERIALIZED (
+    SELECT rowid, embedding FROM embed_rows('stale', 'text', :model)
+    WHERE  rowid IN (SELECT rowid FROM stale ORDER BY rowid LIMIT :batch)
+)
 UPDATE nodes
-SET    embedding = e.embedding, model = (SELECT value FROM kit WHERE key = 'model')
-FROM   embed_rows('stale', 'text', :model) AS e
-WHERE  nodes.seq = e.rowid AND e.rowid IN (SELECT rowid FROM stale ORDER BY rowid LIMIT :batch);
+SET    embedding = fresh.embedding, model = (SELECT value FROM kit WHERE key = 'model')
+FROM   fresh
+WHERE  nodes.seq = fresh.seq;

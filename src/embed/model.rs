@@ -9,7 +9,7 @@ use super::share::share;
 use super::tokenize::Tokenizer;
 use crate::error::{Error, Result};
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -24,11 +24,12 @@ const ROUNDING: f32 = 1e-5;
 /// Texts that every tokenizer makes different tokens of.
 const PROBES: [&str; 2] =
     ["A text to try the model with: 1, 2, 3.", "Another one, somewhat longer, so that the first is padded!"];
+
 /// A loaded model. Free to use from any number of threads.
 pub struct Model {
     name: String,
     tokenizer: Tokenizer,
-    sessions: Sessions,
+    sessions: Sessions<Session>,
     cache: Cache,
     folder: Arc<Folder>,
     fingerprint: OnceLock<String>,
@@ -119,9 +120,10 @@ impl Model {
     ) -> Result<Vec<Arc<[f32]>>> {
         let keys = texts.iter().map(|text| cache::key(text)).collect::<Vec<_>>();
         let mut vectors = keys.iter().map(|key| self.cache.get(key)).collect::<Vec<_>>();
-        // One of each text that has no vector yet.
-        let missing = (0..texts.len()).filter(|&at| vectors[at].is_none());
-        let missing = missing.map(|at| (keys[at], at)).collect::<HashMap<_, _>>().into_values().collect::<Vec<_>>();
+        // The first of each text that has no vector yet, in order: where company moves the last bit of a vector, it moves the
+        // same one in every run.
+        let mut met = HashSet::new();
+        let missing = (0..texts.len()).filter(|&at| vectors[at].is_none() && met.insert(keys[at])).collect::<Vec<_>>();
         let known = texts.len() - missing.len();
 
         let ids = self.tokenize(texts, &missing, threads, &mut |_| proceed(known))?;

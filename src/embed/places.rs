@@ -3,7 +3,7 @@
 //!
 //! Never as SQL says, and never the working directory: who may write SQL or a file must not choose what code is loaded.
 
-use super::prefix::prefixes;
+use super::prefix;
 use crate::error::{Error, Result};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -53,21 +53,18 @@ fn variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The folder of models: the one that was named, else the first that is there. Where none is, the one to be made.
-pub fn models() -> PathBuf {
-    let named = configured().models.or_else(|| variable(MODELS_VARIABLE));
-    named.unwrap_or_else(|| {
-        let usual = usual_models();
-        let there = usual.iter().find(|folder| folder.is_dir()).cloned();
-        there.or_else(user_models).or_else(|| usual.into_iter().next()).unwrap_or_default()
-    })
-}
-
-/// Under the prefix of this library's own file, in the user's cache, under the prefix that it was built for.
-fn usual_models() -> Vec<PathBuf> {
-    let mut folders: Vec<_> = prefixes().iter().map(|prefix| prefix.join("share/fafcas/models")).collect();
-    let last = folders.len().saturating_sub(1);
-    folders.splice(last..last, user_models());
+/// The folders of models, best first: the one that was named and no other, or else under the prefix of this library's own file,
+/// in the user's cache, and under the prefix that it was built for.
+pub fn models() -> Vec<PathBuf> {
+    if let Some(named) = configured().models.or_else(|| variable(MODELS_VARIABLE)) {
+        return vec![named];
+    }
+    let under = |prefix: PathBuf| prefix.join("share/fafcas/models");
+    let mut folders: Vec<_> = prefix::own().map(under).into_iter().chain(user_models()).collect();
+    let last = under(prefix::built_for());
+    if !folders.contains(&last) {
+        folders.push(last);
+    }
     folders
 }
 
@@ -91,14 +88,15 @@ pub fn runtime() -> Result<Vec<PathBuf>> {
     if let Some(file) = configured().runtime.or_else(|| variable(RUNTIME_VARIABLE)) {
         return if file.is_file() { Ok(vec![file]) } else { Err(missing(&file.display())) };
     }
-    let installed = prefixes().into_iter().flat_map(|prefix| ["lib/fafcas", "lib"].map(|folder| prefix.join(folder)));
-    let files = [models()].into_iter().chain(installed).filter_map(|folder| library_in(&folder));
+    let prefixes = prefix::own().into_iter().chain([prefix::built_for()]);
+    let installed = prefixes.flat_map(|prefix| ["lib/fafcas", "lib"].map(|folder| prefix.join(folder)));
+    let files = models().into_iter().chain(installed).filter_map(|folder| library_in(&folder));
     Ok(files.chain(SYSTEM_NAMES.map(PathBuf::from)).collect())
 }
 
 /// The error when ONNX Runtime is in none of its places.
 pub fn runtime_missing() -> Error {
-    missing(&format_args!("{}, under the install prefix or in the system's library path", models().display()))
+    missing(&format_args!("{}, under the install prefix or in the system's library path", listed(&models())))
 }
 
 fn missing(places: &dyn std::fmt::Display) -> Error {
@@ -111,15 +109,19 @@ fn missing(places: &dyn std::fmt::Display) -> Error {
     )
 }
 
-/// The error when the folder of models has no such model.
+/// The error when there is no such model.
 pub fn model_missing(name: &str) -> Error {
     Error::expected(
-        format_args!("a model {name} in {}", models().display()),
+        format_args!("a model {name} in {}", listed(&models())),
         format_args!(
             "none: `make model` fetches it, as does `fafcas model` of the Python package, and {MODELS_VARIABLE} may name \
              another folder"
         ),
     )
+}
+
+fn listed(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(" or ")
 }
 
 /// The library in this folder, under its plain name or with a version after it.

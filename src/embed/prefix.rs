@@ -3,11 +3,17 @@
 #![allow(unsafe_code)]
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// The prefixes to look under, best first: that of the library's own file, then the one it was built for.
-pub fn prefixes() -> Vec<PathBuf> {
-    let own = own_file().and_then(|file| prefix_of(&file));
-    own.into_iter().chain([PathBuf::from(option_env!("FAFCAS_PREFIX").unwrap_or("/usr/local"))]).collect()
+/// The prefix that this library's own file is under.
+pub fn own() -> Option<PathBuf> {
+    static OWN: OnceLock<Option<PathBuf>> = OnceLock::new();
+    OWN.get_or_init(|| prefix_of(&own_file()?)).clone()
+}
+
+/// The prefix that the library was built for.
+pub fn built_for() -> PathBuf {
+    option_env!("FAFCAS_PREFIX").unwrap_or("/usr/local").into()
 }
 
 /// What is above the folder `lib` that this file is in, however deep.

@@ -49,12 +49,13 @@ pub fn model(name: &str) -> Result<Arc<Model>> {
     Ok(Arc::clone(slot.insert(Arc::new(Model::load(name, &folder)?))))
 }
 
-/// All models in the folder of models, by name.
+/// All models there are, by name.
 pub fn models() -> Result<Vec<Listing>> {
     names()?.iter().map(|name| Ok(listing(name, &folder(name)?))).collect()
 }
 
-/// The folder of a model. A name is never a path: SQL must not choose what is read.
+/// The folder of a model: the first that is there, or the first that might be. A name is never a path: SQL must not choose
+/// what is read.
 fn folder(name: &str) -> Result<PathBuf> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let plain = name.bytes().all(allowed) && (1..=LONGEST_NAME).contains(&name.len());
@@ -62,7 +63,15 @@ fn folder(name: &str) -> Result<PathBuf> {
         let shown = name.chars().take(LONGEST_NAME).collect::<String>();
         return Err(Error::expected("a model name of letters, digits, '.', '_' and '-'", format_args!("{shown:?}")));
     }
-    Ok(places::models().join(name))
+    let mut folders = places::models().into_iter().map(|folder| folder.join(name));
+    let first = folders.next().ok_or_else(|| Error::Bug("no place for models".into()))?;
+    // One that may not be looked into counts as there, so that it is named and not passed over.
+    let there = |folder: &PathBuf| folder.try_exists().unwrap_or(true);
+    let rest: Vec<_> = folders.collect();
+    if rest.is_empty() || there(&first) {
+        return Ok(first);
+    }
+    Ok(rest.into_iter().find(there).unwrap_or(first))
 }
 
 fn slot(folder: &Path) -> Slot {
@@ -72,13 +81,18 @@ fn slot(folder: &Path) -> Slot {
 
 /// The names of the folders that hold a model.
 fn names() -> Result<BTreeSet<String>> {
-    let root = places::models();
-    let entries = match root.read_dir() {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        entries => entries.map_err(|error| unreadable(&root, error))?,
-    };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    Ok(names.filter(|name| folder(name).is_ok_and(|folder| folder.join("tokenizer.json").exists())).collect())
+    let mut names = BTreeSet::new();
+    for root in places::models() {
+        match root.read_dir() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            entries => {
+                let entries = entries.map_err(|error| unreadable(&root, error))?;
+                names.extend(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()));
+            }
+        }
+    }
+    names.retain(|name| folder(name).is_ok_and(|folder| folder.join("tokenizer.json").exists()));
+    Ok(names)
 }
 
 fn listing(name: &str, folder: &Path) -> Listing {

@@ -3,16 +3,14 @@
 //! They are made when they are first needed, and lent first come first served, so that a single text waits for no more
 //! than the batches under way. No lock is held while one runs, and a process that was forked meanwhile makes its own.
 
-use super::session::Session;
 use crate::error::Result;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Makes one more session.
-type Open = Box<dyn Fn() -> Result<Session> + Send + Sync>;
+type Open<S> = Box<dyn Fn() -> Result<S> + Send + Sync>;
 
-#[derive(Default)]
-struct State {
-    idle: Vec<Session>,
+struct State<S> {
+    idle: Vec<S>,
     /// Sessions that exist, are lent out or are being made.
     made: usize,
     /// The turn that the next one to come will have, and the one whose turn it is.
@@ -21,28 +19,33 @@ struct State {
     process: u32,
 }
 
+impl<S> State<S> {
+    fn new(idle: Vec<S>) -> Self {
+        Self { made: idle.len(), idle, next: 0, turn: 0, process: std::process::id() }
+    }
+}
+
 /// The sessions of one model.
-pub struct Sessions {
-    open: Open,
-    state: Mutex<State>,
+pub struct Sessions<S> {
+    open: Open<S>,
+    state: Mutex<State<S>>,
     changed: Condvar,
 }
 
 /// The right to one session. Gives it back, or makes room for another when it failed.
-struct Place<'a> {
-    sessions: &'a Sessions,
-    session: Option<Session>,
+struct Place<'a, S> {
+    sessions: &'a Sessions<S>,
+    session: Option<S>,
 }
 
-impl Sessions {
+impl<S> Sessions<S> {
     /// The first session, and how to make more.
-    pub fn new(first: Session, open: Open) -> Self {
-        let state = State { idle: vec![first], made: 1, process: std::process::id(), ..State::default() };
-        Self { open, state: Mutex::new(state), changed: Condvar::new() }
+    pub fn new(first: S, open: Open<S>) -> Self {
+        Self { open, state: Mutex::new(State::new(vec![first])), changed: Condvar::new() }
     }
 
     /// Runs `work` with an idle session, or with a new one while there are fewer than `most`.
-    pub fn with<T>(&self, most: usize, work: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
+    pub fn with<T>(&self, most: usize, work: impl FnOnce(&mut S) -> Result<T>) -> Result<T> {
         let idle = self.wait(most.max(1));
         let mut place = Place { sessions: self, session: None };
         let mut session = idle.map_or_else(|| (self.open)(), Ok)?;
@@ -52,7 +55,7 @@ impl Sessions {
     }
 
     /// Waits for an idle session or, if that is `None`, for the right to make one.
-    fn wait(&self, most: usize) -> Option<Session> {
+    fn wait(&self, most: usize) -> Option<S> {
         let mut state = self.lock();
         let mine = state.next;
         state.next += 1;
@@ -66,19 +69,17 @@ impl Sessions {
         idle
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = std::process::id();
-        if state.process != process {
+        if state.process != std::process::id() {
             // A forked child has no copy of what its parent's other threads held, and nobody else waits.
-            let idle = std::mem::take(&mut state.idle);
-            *state = State { made: idle.len(), idle, process, ..State::default() };
+            *state = State::new(std::mem::take(&mut state.idle));
         }
         state
     }
 }
 
-impl Drop for Place<'_> {
+impl<S> Drop for Place<'_, S> {
     fn drop(&mut self) {
         let mut state = self.sessions.lock();
         match self.session.take() {
@@ -86,5 +87,72 @@ impl Drop for Place<'_> {
             None => state.made -= 1,
         }
         self.sessions.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Sessions that are numbers, in the order in which they were made.
+    fn numbered() -> Sessions<usize> {
+        let next = AtomicUsize::new(1);
+        Sessions::new(0, Box::new(move || Ok(next.fetch_add(1, Ordering::Relaxed))))
+    }
+
+    #[test]
+    fn two_sessions_are_in_use_at_once() {
+        let (sessions, both) = (numbered(), Barrier::new(2));
+        // Each waits for the other with its session in hand.
+        let work = || sessions.with(2, |&mut session| Ok((both.wait(), session).1)).unwrap();
+        let mut used = std::thread::scope(|scope| {
+            let other = scope.spawn(work);
+            [work(), other.join().unwrap()]
+        });
+        used.sort();
+        assert_eq!(used, [0, 1]);
+    }
+
+    #[test]
+    fn no_more_are_made_than_are_wanted() {
+        let (sessions, in_use) = (numbered(), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let work = |session: &mut usize| {
+                            assert!(in_use.fetch_add(1, Ordering::SeqCst) < 3 && *session < 3);
+                            std::thread::yield_now();
+                            in_use.fetch_sub(1, Ordering::SeqCst);
+                            Ok(())
+                        };
+                        sessions.with(3, work).unwrap();
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn what_failed_or_panicked_leaves_room_for_another() {
+        let fail = Error::Mistake("no".into());
+        let sessions = numbered();
+        assert_eq!(sessions.with(1, |_| Err::<(), _>(fail.clone())), Err(fail.clone()));
+        assert_eq!(sessions.with(1, |&mut session| Ok(session)), Ok(0), "a session outlives an error of its work");
+        let panicked = catch_unwind(AssertUnwindSafe(|| sessions.with(1, |_| -> Result<()> { panic!("on purpose") })));
+        assert!(panicked.is_err());
+        assert_eq!(sessions.with(1, |&mut session| Ok(session)), Ok(1), "one that panicked is not used again");
+
+        let (error, tries) = (fail.clone(), AtomicUsize::new(0));
+        let first_fails = move || if tries.fetch_add(1, Ordering::Relaxed) == 0 { Err(error.clone()) } else { Ok(7) };
+        let sessions = Sessions::new(0, Box::new(first_fails));
+        let second = || sessions.with(1, |_| sessions.with(2, |&mut session| Ok(session)));
+        assert_eq!(second(), Err(fail));
+        assert_eq!(second(), Ok(7));
     }
 }

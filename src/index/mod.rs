@@ -3,6 +3,7 @@
 //! Knows nothing of SQLite: blocks come from a [`Store`], rows and their vectors from the caller. `sql/index.sql` is the
 //! format. The order of reading: `format` and `store`, then `build` and `merge`, then `sweep`, `rerank` and `search`.
 
+mod answers;
 mod block;
 mod build;
 mod check;

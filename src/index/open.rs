@@ -8,8 +8,8 @@ use crate::codec::Space;
 use crate::config::CACHE_BYTES;
 use crate::error::Result;
 use crate::process::PerProcess;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// What a store holds.
 pub enum Opened {
@@ -34,6 +34,8 @@ pub struct Index {
 struct Contents {
     directory: Directory,
     space: Arc<Space>,
+    /// Some of the rowids, ascending, once it has been asked how they are spread.
+    spread: OnceLock<Vec<i64>>,
 }
 
 /// Names a value in the cache. The scope tells databases and indexes apart, though tokens alone should do: a copy of a
@@ -63,12 +65,14 @@ pub fn set_aside(bytes: usize) {
 }
 
 fn budget() -> usize {
-    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX).saturating_sub(SET_ASIDE.load(Ordering::Relaxed))
+    let others = SET_ASIDE.load(Ordering::Relaxed) + super::answers::bytes();
+    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX).saturating_sub(others)
 }
 
 /// What the cache of this process holds, and how it fared.
 pub fn cache_counts() -> crate::cache::Counts {
-    CACHE.get().counts()
+    let counts = CACHE.get().counts();
+    crate::cache::Counts { bytes: counts.bytes + super::answers::bytes(), ..counts }
 }
 
 /// Looks at what the store holds. `scope` is a number for the database file and the index in it.
@@ -113,7 +117,7 @@ impl Contents {
         let label = Label { kind: Kind::Directory, block: 0, token: header.generation };
         let directory = read(store, label, |blob| Directory::decode(header, blob))?;
         let space = Arc::new(Space::new(directory.centre.clone(), header.seed));
-        Ok(Self { directory, space })
+        Ok(Self { directory, space, spread: OnceLock::new() })
     }
 
     fn size(&self) -> usize {
@@ -133,7 +137,7 @@ pub(super) enum Resident {
 impl Index {
     /// An index that was just written.
     pub(super) fn new(scope: u64, header: Header, directory: Directory, space: Arc<Space>) -> Self {
-        Self { scope, header, contents: Arc::new(Contents { directory, space }) }
+        Self { scope, header, contents: Arc::new(Contents { directory, space, spread: OnceLock::new() }) }
     }
 
     pub(super) fn scope(&self) -> u64 {
@@ -214,6 +218,41 @@ impl Index {
         })?;
         sample.extend(last);
         Ok(sample)
+    }
+
+    /// About how many rows with codes lie in a range of rowids; not much less than there are.
+    pub fn rows_between<S: Store>(&self, store: &mut S, low: i64, high: i64) -> Result<u64> {
+        let spread = match self.contents.spread.get() {
+            Some(spread) => spread,
+            None => {
+                let spread = self.read_spread(store)?;
+                self.contents.spread.get_or_init(|| spread)
+            }
+        };
+        let met =
+            spread.partition_point(|rowid| *rowid <= high).saturating_sub(spread.partition_point(|rowid| *rowid < low));
+        let rows = self.header.rows;
+        let estimate = (met as u64 + 1).saturating_mul(rows) / (spread.len() as u64 + 1);
+        let room = u64::try_from(i128::from(high) - i128::from(low) + 1).unwrap_or(u64::MAX);
+        Ok(estimate.min(rows).min(room))
+    }
+
+    fn read_spread<S: Store>(&self, store: &mut S) -> Result<Vec<i64>> {
+        const SAMPLE: usize = 1024;
+        let slots: usize = self.directory().blocks.iter().map(|entry| entry.slots as usize).sum();
+        let stride = (slots / SAMPLE).max(1);
+        let mut spread = Vec::new();
+        self.each_codes(store, |_, codes| {
+            let codes = match &codes {
+                Resident::Kept(codes) => codes.as_ref(),
+                Resident::Passing(codes) => codes,
+            };
+            spread
+                .extend((0..codes.slots()).step_by(stride).filter_map(|slot| codes.slot(slot)).map(|slot| slot.rowid));
+            Ok(())
+        })?;
+        spread.sort_unstable();
+        Ok(spread)
     }
 
     fn keep(&self, entry: &Entry, codes: Codes) -> Resident {

@@ -47,6 +47,8 @@ pub struct Request<'a> {
     pub accept: Option<Accept>,
     /// Rows that changed since the index was written.
     pub overlay: Option<&'a Overlay>,
+    /// Names the state of the overlay: the place and token of the last change in it. Without it an answer is not kept.
+    pub tail: Option<(i64, i64)>,
     /// How many threads may work on it.
     pub threads: usize,
 }
@@ -70,6 +72,8 @@ pub struct Stats {
     pub sweeps: u64,
     /// Blocks that were read, and did not fit in memory.
     pub passing: u64,
+    /// The same had been asked before.
+    pub repeated: bool,
 }
 
 /// How a search ended.

@@ -156,6 +156,7 @@ routines! {
     fn next_stmt(db: *mut ffi::sqlite3, statement: *mut ffi::sqlite3_stmt) -> *mut ffi::sqlite3_stmt;
     fn stmt_busy(statement: *mut ffi::sqlite3_stmt) -> c_int;
     fn stmt_readonly(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    fn stmt_status(statement: *mut ffi::sqlite3_stmt, counter: c_int, reset: c_int) -> c_int;
     fn db_filename(db: *mut ffi::sqlite3, schema: *const c_char) -> *const c_char;
     fn errmsg(db: *mut ffi::sqlite3) -> *const c_char;
     fn extended_errcode(db: *mut ffi::sqlite3) -> c_int;

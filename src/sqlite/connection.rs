@@ -128,6 +128,12 @@ impl Statement {
         unsafe { api::reset(self.raw.as_ptr()) };
     }
 
+    /// How often SQLite has compiled the statement anew because a schema had changed.
+    pub fn times_recompiled(&self) -> i32 {
+        // SAFETY: the statement is live.
+        unsafe { api::stmt_status(self.raw.as_ptr(), ffi::SQLITE_STMTSTATUS_REPREPARE as i32, 0) }
+    }
+
     /// Binds all parameters in order.
     pub fn bind_all(&mut self, values: &[Value]) -> Result<()> {
         (1..).zip(values).try_for_each(|(at, value)| self.bind(at, value.borrow()))

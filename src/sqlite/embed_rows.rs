@@ -1,4 +1,5 @@
-//! `embed_rows(table_name, column_name [, model])`: the texts of a column embedded in bulk, as `(rowid, embedding)`.
+//! `embed_rows(table_name, column_name [, model])`: the texts of a column embedded in bulk, as
+//! `(rowid, embedding, fingerprint)`. The last is the model's, to be stored beside the vector.
 //!
 //! The rowids are read first, so that rows a statement writes while it reads are not met again; texts are then read and
 //! embedded a window at a time, inside which the model sorts them by length.
@@ -23,15 +24,15 @@ pub struct EmbedRows {
     connection: Connection,
 }
 
-const SIGNATURE: Signature = Signature { first: 2, names: &["table_name", "column_name", "model"], required: 2 };
+const SIGNATURE: Signature = Signature { first: 3, names: &["table_name", "column_name", "model"], required: 2 };
 
 impl Table for EmbedRows {
     const NAME: &'static str = "embed_rows";
     type Cursor = Reader;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema =
-            "CREATE TABLE x(rowid INTEGER, embedding BLOB, table_name HIDDEN, column_name HIDDEN, model HIDDEN)";
+        let schema = "CREATE TABLE x(rowid INTEGER, embedding BLOB, fingerprint TEXT, \
+                      table_name HIDDEN, column_name HIDDEN, model HIDDEN)";
         Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
     }
 
@@ -74,7 +75,7 @@ struct Work {
     model: Arc<Model>,
     rowids: std::vec::IntoIter<i64>,
     progress: Progress,
-    done: u64,
+    total: u64,
 }
 
 impl Drop for Work {
@@ -101,7 +102,7 @@ impl Work {
         source.stats.begin(total);
         let model = named(arguments[2].borrow())?;
         let progress = Progress::new("embedding", total);
-        Ok(Self { source, model, rowids: rowids.into_iter(), progress, done: 0 })
+        Ok(Self { source, model, rowids: rowids.into_iter(), progress, total })
     }
 
     /// Reads the next rows and embeds them; none when there are no more.
@@ -109,18 +110,22 @@ impl Work {
         let (rowids, texts) = self.texts()?;
         let lent: Vec<&str> = texts.iter().map(String::as_str).collect();
         let start = Instant::now();
-        let (before, stats, progress) = (self.done, &self.source.stats, &self.progress);
         let vectors = self.model.embed_batch(&lent, threads(), &mut |done| {
-            stats.done.store(before + done as u64, Relaxed);
-            progress.set(before + done as u64);
+            self.tell(lent.len() - done);
             connection.check_interrupt()
         })?;
         if !lent.is_empty() {
             count(&self.model, lent.len() as u64, start);
         }
-        self.done += lent.len() as u64;
-        self.source.stats.done.store(self.done, Relaxed);
+        self.tell(0);
         Ok(rowids.into_iter().zip(vectors).collect())
+    }
+
+    /// Tells how far it is, with so many texts of this window to go.
+    fn tell(&self, to_go: usize) {
+        let done = self.total - (self.rowids.len() + to_go) as u64;
+        self.source.stats.done.store(done, Relaxed);
+        self.progress.set(done);
     }
 
     fn texts(&mut self) -> Result<(Vec<i64>, Vec<String>)> {
@@ -170,7 +175,11 @@ impl Cursor for Reader {
         Ok(match column {
             0 => Value::Integer(*rowid),
             1 => blob(vector),
-            _ => self.arguments.get(column - 2).cloned().unwrap_or(Value::Null),
+            2 => match &self.work {
+                Some(work) => Value::from(work.model.fingerprint()?),
+                None => Value::Null,
+            },
+            _ => self.arguments.get(column - 3).cloned().unwrap_or(Value::Null),
         })
     }
 

@@ -1,16 +1,19 @@
 //! A search through an index: whether one can answer, and its answer.
 
 use super::shelf::{Changed, Shelf, TableRows, is_stale, mark_stale};
-use super::source::Source;
+use super::source::{Conditions, Source};
 use super::triggers::tracked;
 use crate::config;
+use crate::cost::{self, Read, Sizes};
 use crate::error::{Error, Result};
-use crate::index::{self, Opened, Outcome, Overlay, Request, Stats};
+use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats};
 use crate::metric::{Metric, Scorer};
 use crate::options::{IndexChoice, Options};
+use crate::rowset::RowSet;
 use crate::scan::Rules;
 use crate::topk::Place;
 use crate::vector::shown;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// An index of a source's column that may answer searches.
@@ -21,8 +24,16 @@ pub struct IndexReader {
 
 /// In fewer rows than this a scan is faster than any index.
 const FEW: u64 = 1000;
-/// A search for more than this share of the rows is a scan.
-const SHARE: u64 = 8;
+
+/// Which rows the codes are asked for.
+enum Filter {
+    /// All, and SQLite drops those that do not meet the conditions.
+    None,
+    /// These.
+    Rows(Arc<RowSet>),
+    /// The table itself is the cheaper way.
+    Table,
+}
 
 /// The name of the index that a search of this source would use.
 pub fn chosen(source: &Source, options: &Options) -> Result<Option<String>> {
@@ -61,6 +72,8 @@ pub struct Wanted<'a> {
     pub limit: usize,
     /// Which rows count.
     pub rules: &'a Rules,
+    /// Conditions on rowid and id. SQLite checks them again, so rows that do not meet them may be among the answer.
+    pub conditions: &'a Conditions,
     /// The number of the source among several.
     pub number: u32,
     /// The last of the rows found elsewhere, if they are as many as wanted.
@@ -75,26 +88,31 @@ impl IndexReader {
         Ok(Some(Self { shelf, rows: TableRows::new(source)? }))
     }
 
-    /// The best rows, or `None` where a scan has to answer.
-    pub fn search(&mut self, source: &Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
+    /// The best rows, or `None` where the table has to answer.
+    pub fn search(&mut self, source: &mut Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
         let threads = config::threads();
         let scope = self.shelf.scope;
         let Opened::Index(index) = index::open(&mut self.shelf, scope)? else { return Ok(None) };
         let fits = index.header.dimensions == wanted.scorer.query().len();
-        let is_large = index.header.rows >= FEW && (wanted.limit as u64) < index.header.rows / SHARE;
-        if !fits || !is_large || is_stale(&self.shelf, &index) {
+        if !fits || index.header.rows < FEW || is_stale(&self.shelf, &index) {
             return Ok(None);
         }
+        let rows = match self.filter(source, &index, wanted)? {
+            Filter::None => None,
+            Filter::Rows(rows) => Some(rows),
+            Filter::Table => return Ok(None),
+        };
         let changes = match self.shelf.changes(&index, &mut self.rows, threads, &source.stats.encoded)? {
             Changed::Nothing => None,
             Changed::Rows(changes) => Some(changes),
             Changed::TooMuch => return Ok(None),
         };
-        let hidden = |rowid: &i64| changes.as_ref().is_some_and(|changes| changes.overlay.contains(*rowid));
-        let new_strays = changes.as_ref().map_or(0, |changes| changes.strays.len());
-        let old_strays = index.directory().strays.iter().filter(|rowid| !hidden(rowid)).count();
+        let hidden = |rowid: i64| changes.as_ref().is_some_and(|changes| changes.overlay.contains(rowid));
+        let old = index.directory().strays.iter().copied().filter(|rowid| !hidden(*rowid));
+        let new = changes.iter().flat_map(|changes| changes.strays.iter().copied());
+        let strays = old.chain(new).filter(|rowid| rows.as_ref().is_none_or(|rows| rows.contains(*rowid))).count();
         // The scan meets such rows in its order, and says which is the first.
-        if new_strays + old_strays > 0 && !wanted.rules.skip_bad {
+        if strays > 0 && !wanted.rules.skip_bad {
             return Ok(None);
         }
         let overlay = changes.as_ref().map(|changes| &changes.overlay);
@@ -104,17 +122,18 @@ impl IndexReader {
             rules: wanted.rules,
             source: wanted.number,
             floor: wanted.floor,
-            accept: None,
+            accept: rows.map(|rows| -> Accept { Arc::new(move |rowid| rows.contains(rowid)) }),
             overlay,
+            tail: changes.as_ref().and_then(|changes| changes.tail),
             threads,
         };
         let mut stats = Stats::default();
-        let outcome = index.search(&mut self.shelf, &request, &mut self.rows, &mut stats);
+        let outcome = index.answer(&mut self.shelf, &request, &mut self.rows, &mut stats);
         self.rows.release();
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             Outcome::Found(places) => {
-                source.stats.bad.fetch_add(stats.bad + (new_strays + old_strays) as u64, Relaxed);
+                source.stats.bad.fetch_add(stats.bad + strays as u64, Relaxed);
                 Ok(Some(places))
             }
             Outcome::Unfit => Ok(None),
@@ -126,11 +145,55 @@ impl IndexReader {
     }
 }
 
+impl IndexReader {
+    /// The cheapest way to the rows that meet the conditions.
+    fn filter(&mut self, source: &mut Source, index: &Index, wanted: &Wanted<'_>) -> Result<Filter> {
+        let (rows, limit, conditions) = (index.header.rows, wanted.limit as u64, wanted.conditions);
+        if conditions.names_one() {
+            return Ok(Filter::Table);
+        }
+        let Some(set) = source.row_set(conditions) else { return self.filter_by_key(source, index, wanted) };
+        let (matching, read) = match (set.listed(), set.range()) {
+            _ if conditions.is_empty() => (rows, Read::Range),
+            (Some(listed), _) => (listed as u64, Read::List),
+            (None, Some((low, high))) => (index.rows_between(&mut self.shelf, low, high)?, Read::Range),
+            (None, None) => return Ok(Filter::Table),
+        };
+        Ok(match cost::prefers_codes(Sizes { rows, matching, limit }, read) {
+            true if conditions.is_empty() => Filter::None,
+            true => Filter::Rows(Arc::new(set)),
+            false => Filter::Table,
+        })
+    }
+
+    /// The same where a key has to be looked up to know a row.
+    fn filter_by_key(&mut self, source: &mut Source, index: &Index, wanted: &Wanted<'_>) -> Result<Filter> {
+        let rows = index.header.rows;
+        let prefers_codes = |matching| {
+            let sizes = Sizes { rows, matching, limit: wanted.limit as u64 };
+            cost::prefers_codes(sizes, Read::List)
+        };
+        if wanted.conditions.list.as_ref().is_some_and(|(_, values)| !prefers_codes(values.len() as u64)) {
+            return Ok(Filter::Table);
+        }
+        Ok(match source.keyed(wanted.conditions, cost::most_keys(rows))? {
+            Some(rowids) if prefers_codes(rowids.len() as u64) => {
+                let mut set = RowSet::all();
+                set.list(rowids);
+                Filter::Rows(Arc::new(set))
+            }
+            None if prefers_codes(rows) => Filter::None,
+            _ => Filter::Table,
+        })
+    }
+}
+
 /// Adds what a search did to what is counted of its column.
 fn count(source: &Source, stats: &Stats, pending: usize) {
     let entry = &source.stats;
     entry.candidates.fetch_add(stats.candidates, Relaxed);
     entry.rescored.fetch_add(stats.fetched, Relaxed);
+    entry.repeated.fetch_add(u64::from(stats.repeated), Relaxed);
     entry.pending.store(pending as u64, Relaxed);
     let cache = index::cache_counts();
     entry.cache_bytes.store(cache.bytes as u64, Relaxed);

@@ -13,6 +13,7 @@ pub mod fafcas_models;
 pub mod functions;
 pub mod identifier;
 pub mod index_reader;
+pub mod kept;
 pub mod planner;
 pub mod search;
 pub mod shelf;

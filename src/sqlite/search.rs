@@ -28,6 +28,8 @@ pub struct Search {
     indexes: Vec<Option<IndexReader>>,
     scorer: Scorer,
     skip_bad: bool,
+    /// Whether the last run read a source from end to end.
+    is_scanned: bool,
 }
 
 /// The names of the indexes that a search of these sources would use.
@@ -59,7 +61,29 @@ impl Search {
             sources.push(source);
         }
         let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
-        Ok(Self { sources, indexes, scorer, skip_bad: options.skip_bad })
+        Ok(Self { sources, indexes, scorer, skip_bad: options.skip_bad, is_scanned: false })
+    }
+
+    /// Whether each source has an index that may answer.
+    pub fn is_indexed(&self) -> bool {
+        self.indexes.iter().all(Option::is_some)
+    }
+
+    /// Whether the last run read a source from end to end, so that more rows would have cost little more.
+    pub fn is_scanned(&self) -> bool {
+        self.is_scanned
+    }
+
+    /// Whether nothing but the schemas of its sources decides what they are: a view may be over anything.
+    pub fn is_of_tables(&self) -> bool {
+        self.sources.iter().all(Source::is_table)
+    }
+
+    /// Takes another query to the same sources.
+    pub fn ask(&mut self, query: Vec<F32Le>) -> Result<()> {
+        self.scorer = Scorer::new(self.metric(), query).map_err(|error| error.within("query"))?;
+        self.sources.iter_mut().for_each(Source::count_anew);
+        Ok(())
     }
 
     /// The metric searched by.
@@ -79,33 +103,35 @@ impl Search {
         let start = Instant::now();
         let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
         let mut best = TopK::new(limit);
-        let mut path = if conditions.names_rows() { Path::Lookup } else { Path::Scan };
+        let mut ways = Vec::with_capacity(self.sources.len());
         for (number, source) in (0..).zip(&mut self.sources) {
-            let index = self.indexes.get_mut(number as usize).and_then(Option::as_mut);
-            if let Some(index) = index.filter(|_| conditions.is_empty()) {
+            if let Some(index) = self.indexes.get_mut(number as usize).and_then(Option::as_mut) {
                 let floor = best.last();
-                let wanted = Wanted { scorer: &self.scorer, limit, rules: &rules, number, floor };
+                let wanted = Wanted { scorer: &self.scorer, limit, rules: &rules, conditions, number, floor };
                 if let Some(places) = index.search(source, &wanted)? {
                     places.into_iter().for_each(|place| best.offer(Hit { place, note: None }));
-                    path = Path::Index;
+                    ways.push(Path::Index);
                     continue;
                 }
             }
             let title = source.title.clone();
-            let scanned =
-                source.scan(conditions).and_then(|mut rows| scan(&mut rows, number, &self.scorer, &rules, &mut best));
+            let scanned = source.scan(conditions).and_then(|mut rows| {
+                ways.push(rows.way());
+                scan(&mut rows, number, &self.scorer, &rules, &mut best)
+            });
             let counts = scanned.map_err(|error| named(error, &title))?;
             source.stats.rows.fetch_add(counts.rows, Relaxed);
             source.stats.bad.fetch_add(counts.bad, Relaxed);
         }
-        self.note(path, start.elapsed());
+        self.note(&ways, start.elapsed());
+        self.is_scanned = ways.contains(&Path::Scan);
         Ok(best.into_sorted())
     }
 
     /// Counts a search that is done, and logs it if it was slow.
-    fn note(&self, path: Path, took: Duration) {
-        for source in &self.sources {
-            source.stats.searched(path, took);
+    fn note(&self, ways: &[Path], took: Duration) {
+        for (source, way) in self.sources.iter().zip(ways) {
+            source.stats.searched(*way, took);
         }
         let limit = SLOW_MS.get();
         if limit > 0 && took.as_millis() > u128::from(limit) {

@@ -267,6 +267,8 @@ pub struct Changes {
     pub overlay: Overlay,
     /// Those that have something else than a vector of the index's dimensions.
     pub strays: Arc<HashSet<i64>>,
+    /// The place and token of the last of them.
+    pub tail: Option<(i64, i64)>,
 }
 
 /// What changed since an index was written.
@@ -327,6 +329,7 @@ impl Shelf {
         encoded.fetch_add(changed.len() as u64, Relaxed);
         changes.take(changed, index.header.dimensions, rows, threads)?;
         rows.release();
+        changes.tail = if let Value::Integer(token) = token { Some((place, token)) } else { None };
         if !rows.is_stable && self.is_renumbered(index, rows, &changes)? {
             mark_stale(self, index);
             return Ok(Changed::TooMuch);
@@ -374,7 +377,7 @@ impl Shelf {
                 return Ok((place, changes));
             }
         }
-        Ok((0, Changes { overlay: Overlay::new(index.space().clone()), strays: Arc::default() }))
+        Ok((0, Changes { overlay: Overlay::new(index.space().clone()), strays: Arc::default(), tail: None }))
     }
 
     fn keep(&self, generation: Token, place: i64, token: Value, changes: &Changes) {

@@ -3,9 +3,11 @@
 use super::args::{Value, ValueRef, vector};
 use super::connection::{Connection, Statement};
 use super::identifier::{Path, quoted, single};
+use crate::cost;
 use crate::error::{Error, Result};
+use crate::rowset::{Number, RowSet};
 use crate::scan::VectorSource;
-use crate::stats::{self, Entry};
+use crate::stats::{self, Entry, Path as Way};
 use crate::vector::{Vector, shown};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -109,10 +111,14 @@ impl Conditions {
         self.rowid.is_empty() && self.id.is_empty() && self.list.is_none()
     }
 
-    /// Whether they name the rows to look at, instead of leaving all to be scanned.
-    pub fn names_rows(&self) -> bool {
-        let names_one = |terms: &[(&str, Value)]| terms.iter().any(|(operator, _)| *operator == "=");
-        self.list.is_some() || names_one(&self.rowid) || names_one(&self.id)
+    /// Whether they say what the rowid or id is, which hardly more than one row can meet.
+    pub fn names_one(&self) -> bool {
+        self.rowid.iter().chain(&self.id).any(|(operator, _)| *operator == "=")
+    }
+
+    /// Whether they are on the rowid alone.
+    fn are_on_rowid(&self) -> bool {
+        self.id.is_empty() && !matches!(self.list, Some((Listed::Id, _)))
     }
 }
 
@@ -162,6 +168,11 @@ impl Source {
         }
     }
 
+    /// Counts in the entry that the column has now; the one from before may have been forgotten.
+    pub fn count_anew(&mut self) {
+        self.stats = stats::entry(&format!("{}.{}", self.schema, self.name), &self.column);
+    }
+
     /// Refuses to give the id of a table with a composite key, unless the user said which column to take.
     pub fn check_id(&self) -> Result<()> {
         if self.id != Id::Composite {
@@ -199,6 +210,11 @@ impl Source {
             Rows::Rowid(name) if self.kind == Kind::Table => Some(name),
             _ => None,
         }
+    }
+
+    /// Whether it is a table of SQLite's own.
+    pub fn is_table(&self) -> bool {
+        self.kind == Kind::Table
     }
 
     /// What it is, for whoever wanted an ordinary table with rowids.
@@ -291,16 +307,46 @@ impl Source {
 
     /// Starts reading the rows that meet the conditions.
     pub fn scan(&mut self, conditions: &Conditions) -> Result<Scan<'_>> {
-        let conditions = self.safe(conditions);
-        let sql = self.scan_sql(&conditions);
+        let mut conditions = self.safe(conditions);
+        let members = self.members(&conditions)?;
+        if members.is_some() {
+            conditions.list = None;
+        }
+        self.read(conditions, members, &format!("t.{}", quoted(&self.column)))
+    }
+
+    /// For a list so long that the whole table is read faster: the rows to stop at. They are all rows where the list is of
+    /// keys, which SQLite holds against it in any case.
+    fn members(&self, conditions: &Conditions) -> Result<Option<RowSet>> {
+        const FEW: usize = 1000;
+        let listed = conditions.list.as_ref().map_or(0, |(_, values)| values.len());
+        if listed < FEW || conditions.names_one() || self.rowid_name().is_none() {
+            return Ok(None);
+        }
+        let sql = format!("SELECT max({}) FROM {}", self.row_expression(), self.from());
+        let mut statement = self.connection.prepare(&sql)?;
+        statement.step()?;
+        let rows = u64::try_from(statement.integer(0)).unwrap_or(u64::MAX);
+        let is_worthwhile = cost::prefers_scan(rows, listed as u64);
+        Ok(is_worthwhile.then(|| self.row_set(conditions).unwrap_or_else(RowSet::all)))
+    }
+
+    fn read(&mut self, mut conditions: Conditions, members: Option<RowSet>, value: &str) -> Result<Scan<'_>> {
+        let mut sql = self.scan_sql(&conditions, value);
         // One statement is kept, so that a search per outer row of a join compiles it once.
         if self.scan.as_ref().is_none_or(|(kept, _)| *kept != sql) {
             self.scan = None;
+            if matches!(conditions.list, Some((Listed::Id, _))) && !self.is_searched(&sql)? {
+                // Without an index each value would be a scan. SQLite holds the rows against the list in any case.
+                conditions.list = None;
+                sql = self.scan_sql(&conditions, value);
+            }
             self.scan = Some((sql.clone(), self.connection.prepare(&sql)?));
         }
         let keeps_id = self.keeps_id();
         let title = &self.title;
         let Some((_, statement)) = &mut self.scan else { return Err(Error::Bug("no statement to scan with".into())) };
+        let names_one = conditions.names_one();
         let mut scan = Scan {
             statement,
             title,
@@ -309,15 +355,62 @@ impl Source {
             keeps_id,
             listed: if matches!(conditions.list, Some((Listed::Id, _))) { 2 } else { 0 },
             position: 0,
+            names_one,
             pending: None,
+            members,
             seen: HashSet::new(),
         };
         scan.bind(conditions)?;
         Ok(scan)
     }
 
+    /// Whether SQLite would find the rows of a statement by a key.
+    fn is_searched(&self, sql: &str) -> Result<bool> {
+        let mut plan = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+        Ok(plan.step()? && plan.text(3).starts_with("SEARCH"))
+    }
+
+    /// The rows that may meet the conditions, where rowids alone can tell; `None` where a condition is on something else.
+    pub fn row_set(&self, conditions: &Conditions) -> Option<RowSet> {
+        if self.rowid_name().is_none() || self.id != Id::Rowid && !conditions.are_on_rowid() {
+            return None;
+        }
+        let mut set = RowSet::all();
+        for (operator, value) in conditions.rowid.iter().chain(&conditions.id) {
+            set.compare(operator, number(value)?);
+        }
+        if let Some((_, values)) = &conditions.list {
+            let mut rowids = Vec::with_capacity(values.len());
+            for value in values {
+                rowids.extend(integer(value)?);
+            }
+            set.list(rowids);
+        }
+        Some(set)
+    }
+
+    /// The rowids that the key's own index gives for conditions on the key; `None` where there is no such index, or they
+    /// are more than `most`.
+    pub fn keyed(&mut self, conditions: &Conditions, most: u64) -> Result<Option<Vec<i64>>> {
+        let conditions = self.safe(conditions);
+        let is_long = |(_, values): &(Listed, Vec<Value>)| values.len() as u64 > most;
+        let sql = self.scan_sql(&conditions, "NULL");
+        if conditions.are_on_rowid() || conditions.list.as_ref().is_some_and(is_long) || !self.is_searched(&sql)? {
+            return Ok(None);
+        }
+        let mut scan = self.read(conditions, None, "NULL")?;
+        let mut rowids = Vec::new();
+        while scan.advance()? {
+            if rowids.len() as u64 >= most {
+                return Ok(None);
+            }
+            rowids.push(scan.row()?);
+        }
+        Ok(Some(rowids))
+    }
+
     /// The parameters are numbered in the order [`Scan::bind`] binds them: rowid, id, and the list's value last.
-    fn scan_sql(&self, conditions: &Conditions) -> String {
+    fn scan_sql(&self, conditions: &Conditions, value: &str) -> String {
         let row = self.row_expression();
         let id = self.id_expression();
         let mut terms = Vec::new();
@@ -338,7 +431,7 @@ impl Source {
         }
         let kept = if self.keeps_id() || conditions.list.is_some() { id } else { "NULL".into() };
         let clause = if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) };
-        format!("SELECT {row}, t.{}, {kept} FROM {}{clause}", quoted(&self.column), self.from())
+        format!("SELECT {row}, {value}, {kept} FROM {}{clause}", self.from())
     }
 
     /// Equality may use the key's index. Order is by bytes, as in any comparison of the result column `id`.
@@ -410,8 +503,11 @@ pub struct Scan<'a> {
     listed: i32,
     /// Rows met so far.
     position: i64,
+    names_one: bool,
     /// The list's values still to look up, if there is a list.
     pending: Option<Pending>,
+    /// Which rows to stop at, where that is told by their rowids.
+    members: Option<RowSet>,
     /// What was found through the list: two of its values may be the same to the column (5 and '5').
     seen: HashSet<Vec<u8>>,
 }
@@ -443,8 +539,22 @@ impl Scan<'_> {
         Ok(())
     }
 
+    /// How rows are found.
+    pub fn way(&self) -> Way {
+        if self.names_one || self.pending.is_some() { Way::Lookup } else { Way::Scan }
+    }
+
+    fn step_to_member(&mut self) -> Result<bool> {
+        while self.statement.step()? {
+            if self.members.as_ref().is_none_or(|members| members.contains(self.statement.integer(0))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn step(&mut self) -> Result<bool> {
-        let Some(pending) = &mut self.pending else { return self.statement.step() };
+        let Some(pending) = &mut self.pending else { return self.step_to_member() };
         loop {
             if pending.running && self.statement.step()? {
                 return Ok(true);
@@ -470,7 +580,7 @@ impl VectorSource for Scan<'_> {
     #[inline]
     fn advance(&mut self) -> Result<bool> {
         self.position += 1;
-        if self.pending.is_none() { self.statement.step() } else { self.step() }
+        if self.pending.is_none() && self.members.is_none() { self.statement.step() } else { self.step() }
     }
 
     #[inline]
@@ -504,6 +614,24 @@ impl VectorSource for Scan<'_> {
             _ => format!("rowid {}", self.statement.integer(0)),
         };
         format!("table {}, column {}, {row}", self.title, plain_or_quoted(self.column))
+    }
+}
+
+fn number(value: &Value) -> Option<Number> {
+    match value {
+        Value::Integer(x) => Some(Number::Integer(*x)),
+        Value::Real(x) => Some(Number::Real(*x)),
+        _ => None,
+    }
+}
+
+/// The rowid that equals a value of a list, if one does; `None` where that is not for numbers to tell.
+fn integer(value: &Value) -> Option<Option<i64>> {
+    match value {
+        Value::Integer(x) => Some(Some(*x)),
+        Value::Real(x) if *x == (*x as i64) as f64 && x.abs() < 9.0e18 => Some(Some(*x as i64)),
+        Value::Real(_) | Value::Null => Some(None),
+        Value::Text(_) | Value::Blob(_) => None,
     }
 }
 
@@ -547,6 +675,18 @@ pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
 /// The schema that has a table or view of this name, if one has.
 pub fn schema_of(connection: Connection, path: &Path) -> Option<String> {
     find(connection, path).ok().map(|(schema, _)| schema)
+}
+
+/// The schemas that decide what a name stands for: the one it is found in, and those that are looked into before.
+pub fn schemas_up_to(connection: Connection, path: &Path) -> Result<Vec<String>> {
+    let (found, _) = find(connection, path)?;
+    let mut names = schemas(connection, path.schema.as_deref())?;
+    if path.schema.is_none() && !names.iter().any(|name| name == "temp") {
+        names.insert(0, "temp".into());
+    }
+    let last = names.iter().position(|name| *name == found).unwrap_or(names.len());
+    names.truncate(last + 1);
+    Ok(names)
 }
 
 /// The schema a name is found in, as SQLite looks for it: TEMP, main, then attached databases in order.

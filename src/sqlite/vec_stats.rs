@@ -22,7 +22,7 @@ fn quantile(entry: &Entry, share: f64) -> Value {
 }
 
 /// The columns behind source and column_name.
-const MEASURES: [Measure; 16] = [
+const MEASURES: [Measure; 17] = [
     ("searches INTEGER", |entry| Value::Integer(entry.times.count() as i64)),
     ("p50_ms REAL", |entry| quantile(entry, 0.5)),
     ("p95_ms REAL", |entry| quantile(entry, 0.95)),
@@ -31,6 +31,7 @@ const MEASURES: [Measure; 16] = [
     ("rows_scanned INTEGER", |entry| count(&entry.rows)),
     ("candidates INTEGER", |entry| count(&entry.candidates)),
     ("rescored INTEGER", |entry| count(&entry.rescored)),
+    ("repeated INTEGER", |entry| count(&entry.repeated)),
     ("skipped INTEGER", |entry| count(&entry.bad)),
     ("pending INTEGER", |entry| count(&entry.pending)),
     ("encoded INTEGER", |entry| count(&entry.encoded)),

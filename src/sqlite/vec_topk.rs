@@ -9,6 +9,7 @@ use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
 use super::ffi;
 use super::identifier::paths;
+use super::kept::{Kept, Place};
 use super::planner::{Arguments, Planner, Signature, called, conditions};
 use super::search::{Hit, Search, indexes};
 use super::source::{Conditions, canonical, size};
@@ -21,6 +22,7 @@ use crate::scan::{Range, Rules};
 /// The table function.
 pub struct VecTopk {
     connection: Connection,
+    waiting: Place,
 }
 
 /// The columns, in the order of the declaration.
@@ -64,7 +66,10 @@ impl Table for VecTopk {
     type Cursor = Reader;
 
     fn connect(connection: Connection, _arguments: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: Column::SCHEMA.into(), risk: Risk::Normal }))
+        Ok((
+            Self { connection, waiting: Place::default() },
+            Declaration { schema: Column::SCHEMA.into(), risk: Risk::Normal },
+        ))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -74,6 +79,7 @@ impl Table for VecTopk {
     fn open(&self) -> Result<Reader> {
         Ok(Reader {
             connection: self.connection,
+            waiting: self.waiting.clone(),
             asked: None,
             changes: 0,
             search: None,
@@ -123,23 +129,23 @@ fn choose(connection: Connection, mut planner: Planner<'_, '_>) -> Choice {
     Choice::Plan(planner.hand_over().number())
 }
 
-/// The way that a search with these literal arguments will go. What is wrong with them is said when it runs.
+/// The ways that a search with these literal arguments may go; lists and limits, which decide between them, come when it
+/// runs. What is wrong with the arguments is said then, too.
 fn path(connection: Connection, plan: &Plan, table: &Value, column: &Value, options: &Value) -> String {
-    let scan = || "scan".to_string();
-    let reads_table =
-        Slot::ALL.iter().any(|(slot, text)| plan.has(*slot) && (text.starts_with("rowid") || text.starts_with("id")));
-    if reads_table {
-        return scan();
+    if plan.has(Slot::RowidIs) || plan.has(Slot::IdIs) {
+        return "lookup".into();
     }
     let names = || {
         let table = args::text("table_name as text", table.borrow())?;
         let column = args::text("column_name as text", column.borrow())?;
         indexes(connection, table, column, &read_options(options)?)
     };
-    match names() {
+    let way = match names() {
         Ok(names) if !names.is_empty() => format!("index {}", names.join(", ")),
-        _ => scan(),
-    }
+        _ => "scan".into(),
+    };
+    let has_list = plan.has(Slot::RowidIn) || plan.has(Slot::IdIn);
+    if has_list { format!("{way} or lookup") } else { way }
 }
 
 fn read_options(options: &Value) -> Result<Options> {
@@ -250,11 +256,13 @@ fn slot(column: i32, operator: u32) -> Option<Slot> {
 /// One running search.
 pub struct Reader {
     connection: Connection,
+    /// Where the search waits for the next statement.
+    waiting: Place,
     /// What the present hits answer.
     asked: Option<Asked>,
     /// The connection's count of changes when they were found.
     changes: i64,
-    search: Option<Search>,
+    search: Option<Kept>,
     hits: Vec<Hit>,
     /// The present row among the hits.
     at: usize,
@@ -307,12 +315,25 @@ impl Asked {
         but_k(self) == but_k(other)
     }
 
-    fn open(&self, connection: Connection) -> Result<Option<Search>> {
+    /// What a search is made of, but for the query.
+    fn made_of(&self) -> [Value; 3] {
+        let [table, column, _, _, options] = &self.arguments;
+        [table.clone(), column.clone(), options.clone()]
+    }
+
+    fn open(&self, connection: Connection, waiting: &Place) -> Result<Option<Kept>> {
         let [table, column, query, _, options] = &self.arguments;
         let Some(query) = args::vector(query.borrow()).map_err(|error| error.within("query"))? else { return Ok(None) };
+        let query = query.into_owned();
+        if let Some(mut kept) = waiting.take(&self.made_of()) {
+            kept.search.ask(query)?;
+            return Ok(Some(kept));
+        }
         let table = args::text("table_name as text", table.borrow())?;
         let column = args::text("column_name as text", column.borrow())?;
-        Search::open(connection, table, column, query.into_owned(), &read_options(options)?).map(Some)
+        let options = read_options(options)?;
+        let search = || Search::open(connection, table, column, query, &options);
+        Kept::open(connection, &paths(table)?, self.made_of(), search).map(Some)
     }
 }
 
@@ -348,9 +369,15 @@ fn hint(limit: ValueRef<'_>, offset: Option<ValueRef<'_>>) -> Option<usize> {
 }
 
 impl Reader {
-    /// Rows of the first batch when the reader's wish is not known, and how many times larger each next batch is.
-    const FIRST_BATCH: usize = 1024;
+    /// Rows of the first batch when the reader's wish is not known. An index takes longer for more of them, a scan not.
+    const FIRST_BY_INDEX: usize = 16;
+    const FIRST_BY_SCAN: usize = 1024;
+    /// How many times larger each next batch of an index is: all of them together cost little more than the last.
     const GROWTH: usize = 8;
+    /// Each batch of a scan costs a scan, so that the next is as large as is cheap to sort; the limit is one of memory,
+    /// 60 MB.
+    const NEXT_BY_SCAN: usize = 1 << 16;
+    const MOST_BY_SCAN: usize = 1 << 20;
 
     /// Whether the hits at hand answer the same question: an inner loop of a join asks it again for each outer row.
     fn is_answered(&self, asked: &Asked) -> bool {
@@ -360,33 +387,57 @@ impl Reader {
     fn start(&mut self, asked: Asked) -> Result<()> {
         let before = self.asked.take();
         if !before.is_some_and(|before| before.is_same_search(&asked)) {
-            self.search = None;
-            self.search = asked.open(self.connection)?;
+            self.rest();
+            self.search = asked.open(self.connection, &self.waiting)?;
         }
         self.changes = self.connection.total_changes();
         self.passed = 0;
-        // A statement that writes might change the rows behind a batch, so it gets all in one.
-        let streamed = || if self.connection.is_writing() { usize::MAX } else { Self::FIRST_BATCH };
-        let size = asked.k.or(asked.hint).unwrap_or_else(streamed);
+        let size = asked.k.or(asked.hint).unwrap_or_else(|| self.first());
         self.find(&asked, size, None)?;
         self.batch = Some(size).filter(|_| asked.k.is_none() && self.hits.len() == size);
         self.asked = Some(asked);
         Ok(())
     }
 
+    fn first(&self) -> usize {
+        match &self.search {
+            // A statement that writes might change the rows behind a batch, so it gets all in one.
+            _ if self.connection.is_writing() => usize::MAX,
+            Some(kept) if kept.search.is_indexed() => Self::FIRST_BY_INDEX,
+            _ => Self::FIRST_BY_SCAN,
+        }
+    }
+
+    fn next(&self, size: usize) -> usize {
+        let more = size.max(1).saturating_mul(Self::GROWTH);
+        match &self.search {
+            Some(kept) if kept.search.is_scanned() && size < Self::NEXT_BY_SCAN => more.max(Self::NEXT_BY_SCAN),
+            Some(kept) if kept.search.is_scanned() => more.clamp(size.max(1), size.max(Self::MOST_BY_SCAN)),
+            _ => more,
+        }
+    }
+
     fn find(&mut self, asked: &Asked, size: usize, after: Option<Hit>) -> Result<()> {
         self.at = 0;
         self.hits.clear();
-        if let Some(search) = &mut self.search {
+        // One that fails is not used again.
+        if let Some(mut kept) = self.search.take() {
             let rules = Rules { after: after.map(|last| last.place), ..asked.rules.clone() };
-            self.hits = search.run(size, &rules, &asked.conditions)?;
+            self.hits = kept.search.run(size, &rules, &asked.conditions)?;
+            self.search = Some(kept);
         }
         Ok(())
     }
 
+    fn rest(&mut self) {
+        if let Some(kept) = self.search.take().filter(|kept| kept.search.is_of_tables()) {
+            self.waiting.put(kept);
+        }
+    }
+
     fn next_batch(&mut self, size: usize) -> Result<()> {
         let Some(asked) = self.asked.take() else { return Ok(()) };
-        let size = size.max(1).saturating_mul(Self::GROWTH);
+        let size = self.next(size);
         self.passed += self.hits.len();
         let last = self.hits.pop();
         self.find(&asked, size, last)?;
@@ -402,7 +453,7 @@ impl Reader {
     fn result(&mut self, column: Column) -> Result<Value> {
         let rank = self.passed + self.at + 1;
         let hit = self.hit()?.clone();
-        let Some(search) = &mut self.search else { return Ok(Value::Null) };
+        let Some(Kept { search, .. }) = &mut self.search else { return Ok(Value::Null) };
         let score = hit.place.score;
         Ok(match column {
             Column::Score => Value::Real(score),
@@ -413,6 +464,12 @@ impl Reader {
             Column::Rowid => Value::Integer(hit.place.row),
             _ => search.source(&hit)?.id(hit.place.row, &hit.note)?,
         })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.rest();
     }
 }
 

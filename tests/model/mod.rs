@@ -121,7 +121,7 @@ pub fn opened<S: Store>(store: &mut S, scope: u64) -> Result<Index> {
 }
 
 pub fn request<'a>(scorer: &'a Scorer, limit: usize, rules: &'a Rules) -> Request<'a> {
-    Request { scorer, limit, rules, source: 0, floor: None, accept: None, overlay: None, threads: 2 }
+    Request { scorer, limit, rules, source: 0, floor: None, accept: None, overlay: None, tail: None, threads: 2 }
 }
 
 pub fn search<S: Store>(index: &Index, store: &mut S, table: &mut Table, request: &Request<'_>) -> (Outcome, Stats) {

@@ -27,12 +27,8 @@ fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
             both = _mm512_add_epi16(both, picked);
             upper = _mm512_add_epi16(upper, _mm512_srli_epi16::<8>(picked));
         }
-        let even = words(_mm512_sub_epi16(both, _mm512_slli_epi16::<8>(upper)));
-        let odd = words(upper);
-        for (pair, (even, odd)) in sums.as_chunks_mut::<2>().0.iter_mut().zip(even.into_iter().zip(odd)) {
-            pair[0] += u32::from(even);
-            pair[1] += u32::from(odd);
-        }
+        let even = _mm512_sub_epi16(both, _mm512_slli_epi16::<8>(upper));
+        add_pairs(even, upper, sums);
     }
 }
 
@@ -81,11 +77,35 @@ fn load_table(table: &[u8; 16]) -> __m512i {
     _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
 }
 
+/// Adds 16-bit numbers to the sums at even places, and others to those at odd places.
 #[inline]
-#[target_feature(enable = "avx512f")]
-fn words(v: __m512i) -> [u16; 32] {
-    let mut words = [0; 32];
-    // SAFETY: the array is 64 writable bytes, and this store asks for no alignment.
-    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), v) };
-    words
+#[target_feature(enable = "avx512f,avx512bw")]
+fn add_pairs(even: __m512i, odd: __m512i, sums: &mut [u32; GROUP]) {
+    // Each quarter of a vector has its own 16 sums: four at a time, from two neighbours in either vector.
+    let low = _mm512_set1_epi32(0xFFFF);
+    let (even, even_next) = (_mm512_and_si512(even, low), _mm512_srli_epi32::<16>(even));
+    let (odd, odd_next) = (_mm512_and_si512(odd, low), _mm512_srli_epi32::<16>(odd));
+    let (a, b) = (_mm512_unpacklo_epi32(even, odd), _mm512_unpacklo_epi32(even_next, odd_next));
+    let (c, d) = (_mm512_unpackhi_epi32(even, odd), _mm512_unpackhi_epi32(even_next, odd_next));
+    let fours = [
+        _mm512_unpacklo_epi64(a, b),
+        _mm512_unpackhi_epi64(a, b),
+        _mm512_unpacklo_epi64(c, d),
+        _mm512_unpackhi_epi64(c, d),
+    ];
+    // The first four of every quarter are in the first vector, and so on: now quarter by quarter.
+    let [first, second, third, fourth] = fours;
+    let (a, b) = (_mm512_shuffle_i32x4::<0x88>(first, second), _mm512_shuffle_i32x4::<0xDD>(first, second));
+    let (c, d) = (_mm512_shuffle_i32x4::<0x88>(third, fourth), _mm512_shuffle_i32x4::<0xDD>(third, fourth));
+    let quarters = [
+        _mm512_shuffle_i32x4::<0x88>(a, c),
+        _mm512_shuffle_i32x4::<0x88>(b, d),
+        _mm512_shuffle_i32x4::<0xDD>(a, c),
+        _mm512_shuffle_i32x4::<0xDD>(b, d),
+    ];
+    for (sums, more) in sums.as_chunks_mut::<16>().0.iter_mut().zip(quarters) {
+        let pointer = sums.as_mut_ptr().cast();
+        // SAFETY: the array is 64 readable and writable bytes, and neither asks for alignment.
+        unsafe { _mm512_storeu_si512(pointer, _mm512_add_epi32(_mm512_loadu_si512(pointer), more)) };
+    }
 }

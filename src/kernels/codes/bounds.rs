@@ -73,6 +73,9 @@ pub(super) fn estimate(
     bounds: &mut Bounds,
 ) -> u64 {
     let f = formula;
+    if f.centre.is_none() && !any_might_reach(f, sums, factors, threshold) {
+        return 0;
+    }
     for i in 0..GROUP {
         let (scale, error, offset) = (factors.scale[i].get(), factors.error[i].get(), factors.offset[i].get());
         let largest = f.dimensions * scale * scale;
@@ -99,6 +102,21 @@ pub(super) fn estimate(
     } else {
         0
     }
+}
+
+/// A bound that is wider, as errors count in full, and takes neither roots nor quotients: it rules out most groups.
+#[inline(always)]
+#[allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN must pass")]
+fn any_might_reach(f: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32) -> bool {
+    (0..GROUP).fold(false, |any, i| {
+        let (scale, error, offset) = (factors.scale[i].get(), factors.error[i].get(), factors.offset[i].get());
+        let largest = f.dimensions * scale * scale;
+        let product = scale * (f.step * sums[i] as i32 as f32 + f.base);
+        let size = f.constant_size + (f.offset_weight * offset).abs() + f.square_weight * largest + scale * f.reach;
+        let estimate = f.constant + f.offset_weight * offset - f.square_weight * (largest - error * error) + product;
+        let upper = estimate + error * f.spread + scale * f.rounding + f.slack * size;
+        any | !(upper < threshold)
+    })
 }
 
 #[inline(always)]

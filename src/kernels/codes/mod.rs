@@ -64,7 +64,8 @@ pub type Sums = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; 
 
 /// Estimates and errors of a group, and a bit for each of its vectors that could reach `threshold`, the first lowest.
 ///
-/// A vector whose bound cannot be told (NaN) could; one whose offset is minus infinity, or NaN, could not.
+/// A vector whose bound cannot be told (NaN) could; one whose offset is minus infinity, or NaN, could not. Where none could,
+/// estimates and errors may be left as they were.
 pub type Estimate =
     fn(formula: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32, bounds: &mut Bounds) -> u64;
 

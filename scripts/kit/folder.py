@@ -1,0 +1,102 @@
+"""Finds the notes under a folder and reads them, passing over what is not text. Nothing here stops for one bad file."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ENDINGS = (".md", ".markdown", ".txt", ".text")
+LARGEST = 16 << 20
+
+
+@dataclass
+class Found:
+    """The notes of a folder, by their path from it, and what was passed over and why."""
+
+    paths: list = field(default_factory=list)
+    skipped: dict = field(default_factory=dict)  # path: why; a folder's path ends in a slash
+
+    def keeps(self, path):
+        """Whether a note that is not among the paths may still be there, where it could not be seen."""
+        return any(path == place or (place.endswith("/") and path.startswith(place)) for place in self.skipped)
+
+
+class Unreadable(Exception):
+    """Why a file is not a note."""
+
+
+def scan(root):
+    """Hidden files and folders are left out. Linked folders are followed, each only once."""
+    found, seen = Found(), {}
+    root = Path(root)
+    walk(root, "", seen, found)
+    found.paths.sort()
+    return found
+
+
+def walk(root, inside, seen, found):
+    folders = [inside]
+    while folders:
+        inside = folders.pop()
+        try:
+            here = os.stat(root / inside)
+            identity = (here.st_dev, here.st_ino)
+            if identity in seen:
+                found.skipped[inside] = f"a link to {seen[identity] or 'the whole folder'}, which is read already"
+                continue
+            seen[identity] = inside
+            entries = sorted(os.scandir(root / inside), key=lambda entry: entry.name)
+        except OSError as error:
+            found.skipped[inside] = error.strerror.lower()
+            continue
+        # Folders themselves before links to them, so that a note has the path that does not lead through a link.
+        links = []
+        for entry in entries:
+            place(entry, inside + entry.name, links, folders, found)
+        folders[:0] = links
+
+
+def place(entry, path, links, folders, found):
+    if entry.name.startswith("."):
+        return
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        found.skipped[path.encode("utf-8", "backslashreplace").decode()] = "its name is not UTF-8"
+        return
+    try:
+        mode = entry.stat().st_mode
+    except OSError as error:
+        if entry.is_symlink() or entry.name.lower().endswith(ENDINGS):
+            found.skipped[path] = "a link in a circle" if error.errno == 40 else error.strerror.lower()
+        return
+    if stat.S_ISDIR(mode):
+        (links if entry.is_symlink() else folders).append(path + "/")
+    elif entry.name.lower().endswith(ENDINGS):
+        if stat.S_ISREG(mode):
+            found.paths.append(path)
+        else:
+            found.skipped[path] = "not an ordinary file"
+
+
+def read(path):
+    """The bytes of a note."""
+    try:
+        size = os.stat(path).st_size
+        if size > LARGEST:
+            raise Unreadable(f"{size / (1 << 20):.0f} MB; the most is {LARGEST >> 20} MB")
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Unreadable(error.strerror.lower()) from error
+
+
+def text(content):
+    """The text of a note's bytes, with plain line ends."""
+    at = content.find(b"\0")
+    if at >= 0 and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise Unreadable(f"binary: a zero byte at {at}")
+    try:
+        decoded = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not UTF-8 at byte {error.start}") from error
+    return decoded.replace("\r\n", "\n").replace("\r", "\n")

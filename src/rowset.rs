@@ -1,0 +1,187 @@
+//! A set of rows by their rowids: a range, and perhaps a list. Asked of many rows in the innermost loop of a search.
+
+/// A number that a rowid is compared with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// A whole number.
+    Integer(i64),
+    /// Any number but NaN.
+    Real(f64),
+}
+
+/// Which rows take part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowSet {
+    /// The least and the greatest rowid, both within. Wider than rowids, so that nothing below or above them overflows.
+    low: i128,
+    high: i128,
+    members: Option<Members>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Members {
+    /// A bit for each rowid from the first on.
+    Bits { first: i64, words: Vec<u64>, count: usize },
+    /// Where they lie far apart: ascending, each once.
+    Sorted(Vec<i64>),
+}
+
+/// A list becomes bits where these take at most so many of them for each rowid: twice a sorted list's memory.
+const DENSE: i128 = 128;
+
+impl RowSet {
+    /// Every row.
+    pub fn all() -> Self {
+        Self { low: i128::from(i64::MIN), high: i128::from(i64::MAX), members: None }
+    }
+
+    /// Leaves those rows whose rowids compare so with a number: `=`, `<`, `<=`, `>`, `>=`.
+    pub fn compare(&mut self, operator: &str, number: Number) {
+        let (floor, ceil) = match number {
+            Number::Integer(x) => (i128::from(x), i128::from(x)),
+            Number::Real(x) => (x.floor() as i128, x.ceil() as i128),
+        };
+        match operator {
+            "<" => self.high = self.high.min(ceil.saturating_sub(1)),
+            "<=" => self.high = self.high.min(floor),
+            ">" => self.low = self.low.max(floor.saturating_add(1)),
+            ">=" => self.low = self.low.max(ceil),
+            _ => (self.low, self.high) = (self.low.max(ceil), self.high.min(floor)),
+        }
+    }
+
+    /// Leaves those rows that are in a list; to be called once, after all comparisons.
+    pub fn list(&mut self, mut rowids: Vec<i64>) {
+        let (low, high) = (self.low, self.high);
+        rowids.retain(|rowid| (low..=high).contains(&i128::from(*rowid)));
+        if !rowids.is_sorted() {
+            rowids.sort_unstable();
+        }
+        rowids.dedup();
+        (self.low, self.high) = match rowids.as_slice() {
+            [] => (1, 0),
+            [first, .., last] => (i128::from(*first), i128::from(*last)),
+            [only] => (i128::from(*only), i128::from(*only)),
+        };
+        self.members = Some(Members::new(rowids));
+    }
+
+    /// The least and the greatest rowid that may be in it; `None` where none is.
+    pub fn range(&self) -> Option<(i64, i64)> {
+        let range = (i64::try_from(self.low).ok()?, i64::try_from(self.high).ok()?);
+        (range.0 <= range.1).then_some(range)
+    }
+
+    /// How many rows there are in the list, if there is one: no more of them can exist.
+    pub fn listed(&self) -> Option<usize> {
+        self.members.as_ref().map(|members| match members {
+            Members::Bits { count, .. } => *count,
+            Members::Sorted(rowids) => rowids.len(),
+        })
+    }
+
+    /// Whether a row takes part.
+    #[inline]
+    pub fn contains(&self, rowid: i64) -> bool {
+        // A list was narrowed to the range already.
+        match &self.members {
+            None => (self.low..=self.high).contains(&i128::from(rowid)),
+            Some(Members::Sorted(rowids)) => rowids.binary_search(&rowid).is_ok(),
+            Some(Members::Bits { first, words, .. }) => {
+                let at = rowid.wrapping_sub(*first) as u64;
+                words.get((at / 64) as usize).is_some_and(|word| word >> (at % 64) & 1 == 1)
+            }
+        }
+    }
+}
+
+impl Members {
+    /// `rowids` are ascending, each once.
+    fn new(rowids: Vec<i64>) -> Self {
+        let (Some(first), Some(last)) = (rowids.first().copied(), rowids.last()) else { return Self::Sorted(rowids) };
+        let span = i128::from(*last) - i128::from(first) + 1;
+        if span > DENSE * rowids.len() as i128 {
+            return Self::Sorted(rowids);
+        }
+        let mut words = vec![0; (span as usize).div_ceil(64)];
+        for rowid in &rowids {
+            let at = (rowid - first) as usize;
+            words[at / 64] |= 1 << (at % 64);
+        }
+        Self::Bits { first, words, count: rowids.len() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cmp::Ordering;
+
+    const ROWIDS: [i64; 13] =
+        [i64::MIN, i64::MIN + 1, -(1 << 53) - 1, -2, -1, 0, 1, 2, 3, 70, 1 << 53, i64::MAX - 1, i64::MAX];
+
+    type Holds = fn(Ordering) -> bool;
+
+    fn compared(operator: &str, number: Number) -> Vec<i64> {
+        let mut set = RowSet::all();
+        set.compare(operator, number);
+        let inside: Vec<i64> = ROWIDS.into_iter().filter(|rowid| set.contains(*rowid)).collect();
+        assert!(inside.is_empty() || set.range().is_some());
+        inside
+    }
+
+    #[test]
+    fn comparisons_are_exact_however_large_the_number() {
+        let orders: [(&str, Holds); 5] = [
+            ("<", Ordering::is_lt),
+            ("<=", Ordering::is_le),
+            ("=", Ordering::is_eq),
+            (">=", Ordering::is_ge),
+            (">", Ordering::is_gt),
+        ];
+        for (operator, holds) in orders {
+            for other in ROWIDS {
+                let expected: Vec<i64> = ROWIDS.into_iter().filter(|rowid| holds(rowid.cmp(&other))).collect();
+                assert_eq!(compared(operator, Number::Integer(other)), expected, "{operator} {other}");
+            }
+            for real in [-1e300, -9.3e18, -1.5, -0.0, 0.5, 2.0, 2.5, 9_223_372_036_854_775_807.0, f64::INFINITY] {
+                // Both as a whole number and what is left of it, which is how SQLite compares them.
+                let order = |rowid: i64| {
+                    let whole = real.floor() as i128;
+                    i128::from(rowid).cmp(&whole).then(if real > real.floor() {
+                        Ordering::Less
+                    } else {
+                        Ordering::Equal
+                    })
+                };
+                let expected: Vec<i64> = ROWIDS.into_iter().filter(|rowid| holds(order(*rowid))).collect();
+                assert_eq!(compared(operator, Number::Real(real)), expected, "{operator} {real}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_holds_its_rows_near_together_or_far_apart() {
+        for spread in [1, 2, 127, 129, 1 << 40] {
+            let rowids: Vec<i64> = (-30..30).map(|i| i * spread).collect();
+            let mut set = RowSet::all();
+            set.compare(">=", Number::Integer(rowids[2]));
+            set.list(rowids.iter().rev().chain(&rowids).copied().collect());
+            assert_eq!(set.listed(), Some(58));
+            assert_eq!(set.range(), Some((rowids[2], rowids[59])));
+            for rowid in rowids.iter().flat_map(|rowid| [rowid - 1, *rowid, rowid + 1]).chain([i64::MIN, i64::MAX]) {
+                let expected = rowids[2..].contains(&rowid);
+                assert_eq!(set.contains(rowid), expected, "{rowid} of {spread}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_all_rowids_are_rowids() {
+        let mut set = RowSet::all();
+        set.list(vec![i64::MAX, i64::MIN]);
+        assert!(set.contains(i64::MIN) && set.contains(i64::MAX) && !set.contains(0));
+        set.list(Vec::new());
+        assert_eq!((set.listed(), set.range()), (Some(0), None));
+    }
+}
