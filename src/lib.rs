@@ -20,6 +20,7 @@ pub mod cost;
 pub mod embed;
 pub mod error;
 pub mod index;
+pub mod invariants;
 pub mod kernels;
 pub mod metric;
 pub mod options;
@@ -41,6 +42,7 @@ use sqlite::connection::Connection;
 use sqlite::door::{Scalar, enter, scalar};
 use sqlite::embed_rows::EmbedRows;
 use sqlite::embedding as e;
+use sqlite::fafcas_health::FafcasHealth;
 use sqlite::fafcas_models::FafcasModels;
 use sqlite::ffi;
 use sqlite::functions as f;
@@ -70,6 +72,7 @@ const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_function::<VecTopk>,
     register_function::<EmbedRows>,
     register_function::<Chunk>,
+    register_function::<FafcasHealth>,
     register_function::<FafcasModels>,
     register_writable_function::<VecStats>,
     register_module::<VecIndex>,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 20] = [
+const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("cache", &[]),
     ("process", &[]),
     ("pool", &["error", "process"]),
@@ -12,6 +12,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("index", &["cache", "codec", "config", "error", "kernels", "metric", "pool", "process", "scan", "topk", "vector"]),
     ("progress", &[]),
     ("embed", &["error"]),
+    ("invariants", &["error", "kernels", "vector"]),
     ("kernels", &[]),
     ("error", &[]),
     ("config", &["error", "vector"]),

@@ -23,7 +23,8 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
 ];
 
 /// Table functions and modules.
-const MODULES: &[&str] = &["chunk", "embed_rows", "fafcas_models", "vec_index", "vec_stats", "vec_topk"];
+const MODULES: &[&str] =
+    &["chunk", "embed_rows", "fafcas_health", "fafcas_models", "vec_index", "vec_stats", "vec_topk"];
 
 const PLAIN: i64 = 0;
 const DETERMINISTIC: i64 = 0x800;

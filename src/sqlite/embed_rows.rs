@@ -7,8 +7,9 @@
 use super::args::{self, Args, Value};
 use super::connection::Connection;
 use super::embedding::{blob, count, named, threads};
-use super::identifier::paths;
+use super::identifier::one;
 use super::planner::{Arguments, Planner, Signature, called, conditions};
+use super::running::Running;
 use super::source::Source;
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::embed::Model;
@@ -92,12 +93,14 @@ impl Work {
     fn new(connection: Connection, arguments: &[Value], plan: Plan, given: Args<'_>) -> Result<Self> {
         let table = args::text("table_name as text", arguments[0].borrow())?;
         let column = args::text("column_name as text", arguments[1].borrow())?;
-        let [path] = paths(table)?.try_into().map_err(|_| Error::expected("one table or view", table))?;
-        let mut source = Source::open(connection, &path, column, None)?;
+        let mut source = Source::open(connection, &one(table)?, column, None)?;
         if !source.has_rowid() {
             return Err(Error::expected("a source with a rowid", format_args!("{} without one", source.title)));
         }
-        let rowids = source.rowids(&conditions(plan, given)?)?;
+        let rowids = {
+            let _running = Running::enter(std::slice::from_ref(&source))?;
+            source.rowids(&conditions(plan, given)?)?
+        };
         let total = rowids.len() as u64;
         source.stats.begin(total);
         let model = named(arguments[2].borrow())?;

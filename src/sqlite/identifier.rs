@@ -34,6 +34,12 @@ pub fn paths(text: &str) -> Result<Vec<Path>> {
     }
 }
 
+/// Reads one path.
+pub fn one(text: &str) -> Result<Path> {
+    let [path] = paths(text)?.try_into().map_err(|_| Error::expected("one table or view", shown(text)))?;
+    Ok(path)
+}
+
 /// Reads a text that is one identifier and nothing else.
 pub fn single(text: &str) -> Option<String> {
     let mut rest = text;

@@ -5,6 +5,7 @@ use super::args::Value;
 use super::connection::Connection;
 use super::identifier::paths;
 use super::index_reader::{IndexReader, Wanted, chosen};
+use super::running::Running;
 use super::source::{Conditions, Source};
 use crate::config::SLOW_MS;
 use crate::error::{Error, Result};
@@ -14,7 +15,6 @@ use crate::options::Options;
 use crate::scan::{Rules, scan};
 use crate::stats::Path;
 use crate::topk::{self, TopK};
-use std::cell::RefCell;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -144,41 +144,4 @@ impl Search {
 /// Says which source SQLite failed on; our own errors name the row already.
 fn named(error: Error, title: &str) -> Error {
     if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
-}
-
-/// Marks sources as being read by this thread, so that a view which searches itself is met again here, and not when the
-/// stack has overflowed.
-struct Running {
-    before: usize,
-}
-
-type Identity = (Connection, String, String);
-
-thread_local! {
-    static RUNNING: RefCell<Vec<Identity>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Running {
-    /// Views over views that search each other may nest this deep.
-    const DEEPEST: usize = 64;
-
-    fn enter(sources: &[Source]) -> Result<Self> {
-        RUNNING.with_borrow_mut(|running| {
-            for source in sources {
-                if running.contains(&source.identity()) || running.len() >= Self::DEEPEST {
-                    let view = format!("{} searched from within itself", source.title);
-                    return Err(Error::expected("a source that does not search itself", view));
-                }
-            }
-            let before = running.len();
-            running.extend(sources.iter().map(Source::identity));
-            Ok(Self { before })
-        })
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        RUNNING.with_borrow_mut(|running| running.truncate(self.before));
-    }
 }

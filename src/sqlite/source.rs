@@ -33,6 +33,9 @@ pub struct Source {
     lookup: Option<(String, Statement)>,
 }
 
+/// The connection, schema and name of a source.
+pub type Identity = (Connection, String, String);
+
 /// How rows are told apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rows {
@@ -125,6 +128,13 @@ impl Conditions {
 impl Source {
     /// Finds the table and the column. `key` is `options.key`.
     pub fn open(connection: Connection, path: &Path, column: &str, key: Option<&str>) -> Result<Self> {
+        let source = Self::open_any(connection, path, column, key)?;
+        source.check_identity()?;
+        Ok(source)
+    }
+
+    /// The same for readers who can do without knowing the rows.
+    pub fn open_any(connection: Connection, path: &Path, column: &str, key: Option<&str>) -> Result<Self> {
         let (schema, kind) = find(connection, path)?;
         let is_view = kind == Kind::View;
         let name = path.name.clone();
@@ -150,22 +160,19 @@ impl Source {
         };
         let id_affinity = id_affinity.unwrap_or(Affinity::Other);
         let (scan, lookup) = (None, None);
-        let source =
-            Self { connection, schema, name, column, title, columns, kind, stats, rows, id, id_affinity, scan, lookup };
-        source.check_identity(is_view)?;
-        Ok(source)
+        Ok(Self { connection, schema, name, column, title, columns, kind, stats, rows, id, id_affinity, scan, lookup })
     }
 
-    fn check_identity(&self, is_view: bool) -> Result<()> {
-        match (&self.id, &self.rows) {
-            (Id::Rowid, Rows::None) | (Id::Composite, Rows::None) => Err(Error::Mistake(format!(
-                "expected options.key to name a column that identifies the rows of {} {}, which has no {}",
-                if is_view { "view" } else { "table" },
-                self.title,
-                if is_view { "column rowid or id" } else { "single-column primary key and no rowid" },
-            ))),
-            _ => Ok(()),
+    fn check_identity(&self) -> Result<()> {
+        if self.rows != Rows::None || matches!(self.id, Id::Column(_)) {
+            return Ok(());
         }
+        Err(Error::Mistake(format!(
+            "expected options.key to name a column that identifies the rows of {} {}, which has no {}",
+            if self.kind == Kind::View { "view" } else { "table" },
+            self.title,
+            if self.kind == Kind::View { "column rowid or id" } else { "single-column primary key and no rowid" },
+        )))
     }
 
     /// Counts in the entry that the column has now; the one from before may have been forgotten.
@@ -243,8 +250,8 @@ impl Source {
         self.columns.iter().any(|column| column.name == self.column && column.is_generated)
     }
 
-    /// The connection and full name, to recognise the same source again.
-    pub fn identity(&self) -> (Connection, String, String) {
+    /// To recognise the same source again.
+    pub fn identity(&self) -> Identity {
         (self.connection, self.schema.to_ascii_lowercase(), self.name.to_ascii_lowercase())
     }
 
@@ -280,6 +287,11 @@ impl Source {
     /// The column's value in a row; NULL when the row is gone.
     pub fn value(&mut self, rowid: i64) -> Result<Value> {
         self.looked_up(&format!("t.{}", quoted(&self.column)), rowid)
+    }
+
+    /// Its name with that of its database, as SQL writes it.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", plain_or_quoted(&self.schema), plain_or_quoted(&self.name))
     }
 
     /// The name of a row for messages.

@@ -66,8 +66,7 @@ impl VecIndex {
 
     fn source(&self, table: &str, column: &str) -> Result<Source> {
         let path = Path { schema: Some(self.schema.clone()), name: table.to_string() };
-        // The key is of no matter here; naming one keeps a table without it from being refused for that.
-        Source::open(self.connection, &path, column, Some(column))
+        Source::open_any(self.connection, &path, column, None)
     }
 
     /// What the index is of, while its triggers are as they were made.

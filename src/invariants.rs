@@ -1,0 +1,140 @@
+//! What FAFCAS asks of a column of vectors, checked row by row: finite numbers, one number of dimensions, unit length.
+
+use crate::error::Result;
+use crate::kernels;
+use crate::vector::{Vector, check_finite};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How far from 1 a length may be. What a vector loses when it is rounded to f32, or summed in f32 by who normalised it, is
+/// a hundred times less; a cosine is wrong by at most as much.
+pub const UNIT_TOLERANCE: f64 = 1e-4;
+
+/// What was found in the rows so far.
+#[derive(Debug, Default)]
+pub struct Invariants {
+    /// Rows with a value in the column.
+    pub values: u64,
+    /// Rows without one.
+    pub nulls: u64,
+    /// Values that are no vectors.
+    pub not_vectors: Exceptions,
+    /// Vectors with NaN or infinities.
+    pub not_finite: Exceptions,
+    /// Vectors that have not as many dimensions as the first.
+    pub other_dimensions: Exceptions,
+    /// Vectors that are not of unit length.
+    pub not_unit: Exceptions,
+    /// How many vectors there are of each number of dimensions.
+    pub dimensions: BTreeMap<usize, u64>,
+    first: Option<usize>,
+}
+
+/// Rows that break a rule: how many, and which is the first.
+#[derive(Debug, Default)]
+pub struct Exceptions {
+    /// How many.
+    pub count: u64,
+    first: String,
+}
+
+impl Exceptions {
+    fn add(&mut self, describe: impl FnOnce() -> String) {
+        if self.count == 0 {
+            self.first = describe();
+        }
+        self.count += 1;
+    }
+}
+
+impl fmt::Display for Exceptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            0 => f.write_str("all"),
+            1 => write!(f, "all but 1: {}", self.first),
+            count => write!(f, "all but {count}, the first: {}", self.first),
+        }
+    }
+}
+
+impl Invariants {
+    /// Looks at the value of a row, or at the reason why it is no vector. `describe` names the row.
+    pub fn add(&mut self, value: Result<Option<Vector<'_>>>, describe: impl Fn() -> String) {
+        match value {
+            Ok(None) => self.nulls += 1,
+            Ok(Some(vector)) => {
+                self.values += 1;
+                self.add_vector(&vector, describe);
+            }
+            Err(error) => {
+                self.values += 1;
+                self.not_vectors.add(|| format!("{}: {error}", describe()));
+            }
+        }
+    }
+
+    fn add_vector(&mut self, vector: &Vector<'_>, describe: impl Fn() -> String) {
+        let length = vector.len();
+        *self.dimensions.entry(length).or_default() += 1;
+        let expected = *self.first.get_or_insert(length);
+        if length != expected {
+            self.other_dimensions.add(|| format!("{}: {length}", describe()));
+        }
+        if let Err(error) = check_finite(vector) {
+            return self.not_finite.add(|| format!("{}: {error}", describe()));
+        }
+        let norm = f64::from((kernels::table().dot_f32)(vector, vector)).sqrt();
+        if (norm - 1.0).abs() > UNIT_TOLERANCE {
+            self.not_unit.add(|| format!("{}: {norm:.6}", describe()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::vector::from_json;
+    use std::borrow::Cow;
+
+    fn found(rows: &[&str]) -> Invariants {
+        let mut found = Invariants::default();
+        for (at, row) in rows.iter().enumerate() {
+            let value = if row.is_empty() { Ok(None) } else { from_json(row).map(|vector| Some(Cow::Owned(vector))) };
+            found.add(value, || format!("row {at}"));
+        }
+        found
+    }
+
+    #[test]
+    fn sound_rows_leave_nothing_to_say() {
+        let found = found(&["[1,0]", "", "[0.6,0.8]", "[0.99995,0]", "[0,1.00005]"]);
+        assert_eq!((found.values, found.nulls), (4, 1));
+        for rule in [&found.not_vectors, &found.not_finite, &found.other_dimensions, &found.not_unit] {
+            assert_eq!(rule.to_string(), "all");
+        }
+        assert_eq!(found.dimensions, [(2, 4)].into());
+    }
+
+    #[test]
+    fn each_exception_is_counted_under_its_rule_and_the_first_named() {
+        let found = found(&["[1,0]", "[1,0,0]", "[1]", "[2,0]", "[0.9998,0]", "[1e39,0]", "x", "[]", "[0,0]"]);
+        assert_eq!(found.other_dimensions.to_string(), "all but 3, the first: row 1: 3");
+        assert_eq!(found.not_unit.to_string(), "all but 4, the first: row 3: 2.000000");
+        assert_eq!(found.not_finite.to_string(), "all but 1: row 5: expected finite numbers, not infinity at [0]");
+        assert!(found.not_vectors.to_string().starts_with("all but 1: row 6: expected a JSON array of numbers"));
+        assert_eq!(found.dimensions, [(0, 1), (1, 1), (2, 5), (3, 1)].into());
+    }
+
+    #[test]
+    fn lengths_beyond_f32_are_not_unit() {
+        assert_eq!(found(&["[3e38,3e38]"]).not_unit.to_string(), "all but 1: row 0: inf");
+    }
+
+    #[test]
+    fn a_reason_is_told_with_its_row() {
+        let mut found = Invariants::default();
+        found.add(Err(Error::expected("this", "that")), || "row 0".into());
+        assert_eq!(found.not_vectors.to_string(), "all but 1: row 0: expected this, not that");
+    }
+}
