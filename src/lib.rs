@@ -47,6 +47,7 @@ use sqlite::fafcas_models::FafcasModels;
 use sqlite::ffi;
 use sqlite::functions as f;
 use sqlite::vec_index::VecIndex;
+use sqlite::vec_mmr::VecMmr;
 use sqlite::vec_stats::VecStats;
 use sqlite::vec_topk::VecTopk;
 use sqlite::vtab::{register_function, register_module, register_writable_function};
@@ -70,6 +71,7 @@ const SCALARS: &[Scalar] = &[
 /// Every table function and module.
 const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_function::<VecTopk>,
+    register_function::<VecMmr>,
     register_function::<EmbedRows>,
     register_function::<Chunk>,
     register_function::<FafcasHealth>,

@@ -1,7 +1,10 @@
-//! Ranks made from ranks: several orders of the same rows fused into one.
+//! Ranks made from ranks: several orders of the same rows fused into one, and one order thinned of what says the same.
 //!
 //! Reciprocal rank fusion is after Cormack, Clarke and Buettcher, "Reciprocal rank fusion outperforms Condorcet and
-//! individual rank learning methods", SIGIR 2009.
+//! individual rank learning methods", SIGIR 2009; maximal marginal relevance after Carbonell and Goldstein, "The use of MMR,
+//! diversity-based reranking for reordering documents and producing summaries", SIGIR 1998.
+
+use crate::error::Result;
 
 /// Damps the lead of the first places: with 60, the paper's choice, two tenth places beat one first.
 const DAMPING: f64 = 60.0;
@@ -12,6 +15,44 @@ const DAMPING: f64 = 60.0;
 pub fn rrf(mut ranks: Vec<u64>) -> f64 {
     ranks.sort_unstable_by(|a, b| b.cmp(a));
     ranks.iter().map(|&rank| 1.0 / (DAMPING + rank as f64)).sum::<f64>() + 0.0
+}
+
+/// How many of the nearest rows are looked at to choose `k` that differ: ten times as many, but no more than 10,000, unless
+/// that is less than `k`.
+pub fn candidates(k: usize) -> usize {
+    const FACTOR: usize = 10;
+    const MOST: usize = 10_000;
+    k.saturating_mul(FACTOR).min(MOST).max(k)
+}
+
+/// Chooses up to `k` of the candidates one by one, each time that with the greatest
+/// `lambda * score - (1 - lambda) * (its greatest similarity to one chosen before)`, and the first of several such.
+///
+/// `scores` come best first, and the first is always chosen first: nothing was chosen before it. `similarities` gives those of
+/// one candidate to others.
+pub fn mmr(
+    scores: &[f64],
+    k: usize,
+    lambda: f64,
+    mut similarities: impl FnMut(usize, &[usize]) -> Result<Vec<f64>>,
+) -> Result<Vec<usize>> {
+    let mut left: Vec<usize> = (0..scores.len()).collect();
+    let mut nearest = vec![f64::NEG_INFINITY; scores.len()];
+    let mut chosen = Vec::new();
+    let mut next = 0;
+    while chosen.len() < k && next < left.len() {
+        let newest = left.remove(next);
+        chosen.push(newest);
+        if chosen.len() < k {
+            for (&at, similarity) in left.iter().zip(similarities(newest, &left)?) {
+                nearest[at] = similarity.max(nearest[at]);
+            }
+        }
+        let merit = |at: usize| lambda * scores[at] - (1.0 - lambda) * nearest[at];
+        let better = |best: usize, place: usize| if merit(left[place]) > merit(left[best]) { place } else { best };
+        next = (1..left.len()).fold(0, better);
+    }
+    Ok(chosen)
 }
 
 #[cfg(test)]
@@ -38,5 +79,33 @@ mod tests {
             let scores = orders.map(|ranks| rrf(ranks.to_vec()).to_bits());
             assert_eq!(scores, [scores[0]; 6]);
         }
+    }
+
+    #[test]
+    fn ten_times_as_many_are_looked_at_within_bounds() {
+        let seen = [0, 1, 25, 1_000, 1_001, 10_000, 10_001, usize::MAX].map(candidates);
+        assert_eq!(seen, [0, 10, 250, 10_000, 10_000, 10_000, 10_001, usize::MAX]);
+    }
+
+    #[test]
+    fn what_is_like_the_chosen_waits() {
+        // 1 says the same as 0, 2 is a little worse and different.
+        let similar = [[1.0, 0.99, 0.1], [0.99, 1.0, 0.1], [0.1, 0.1, 1.0]];
+        let choose = |k, lambda| {
+            mmr(&[0.9, 0.89, 0.7], k, lambda, |from, to| Ok(to.iter().map(|&at| similar[from][at]).collect())).unwrap()
+        };
+        assert_eq!(choose(3, 0.5), [0, 2, 1]);
+        assert_eq!(choose(3, 1.0), [0, 1, 2]);
+        assert_eq!(choose(3, 0.0), [0, 2, 1]);
+        assert_eq!(choose(1, 0.0), [0]);
+        assert!(choose(0, 0.5).is_empty());
+        assert_eq!(choose(9, 0.99), [0, 1, 2]);
+    }
+
+    #[test]
+    fn equals_go_by_their_order() {
+        let same = |_, to: &[usize]| Ok(vec![1.0; to.len()]);
+        assert_eq!(mmr(&[0.5; 4], 4, 0.3, same).unwrap(), [0, 1, 2, 3]);
+        assert!(mmr(&[], 4, 0.3, same).unwrap().is_empty());
     }
 }

@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("metric", &["error", "kernels", "vector"]),
     ("options", &["error", "metric", "vector"]),
     ("plan", &[]),
-    ("ranking", &[]),
+    ("ranking", &["error"]),
     ("topk", &[]),
     ("rowset", &[]),
     ("stats", &[]),

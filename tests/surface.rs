@@ -24,7 +24,7 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
 
 /// Table functions and modules.
 const MODULES: &[&str] =
-    &["chunk", "embed_rows", "fafcas_health", "fafcas_models", "vec_index", "vec_stats", "vec_topk"];
+    &["chunk", "embed_rows", "fafcas_health", "fafcas_models", "vec_index", "vec_mmr", "vec_stats", "vec_topk"];
 
 const PLAIN: i64 = 0;
 const DETERMINISTIC: i64 = 0x800;

@@ -206,6 +206,17 @@ pub fn rank(number: usize, value: ValueRef<'_>) -> Result<u64> {
     rank.ok_or_else(|| Error::expected(format_args!("rank {number} as a whole number of 1 or more"), value))
 }
 
+/// A number from 0 to 1.
+pub fn share(what: &str, value: ValueRef<'_>) -> Result<f64> {
+    let number = match value {
+        ValueRef::Integer(x) => x as f64,
+        ValueRef::Real(x) => x,
+        _ => f64::NAN,
+    };
+    let within = Some(number).filter(|number| (0.0..=1.0).contains(number));
+    within.ok_or_else(|| Error::expected(format_args!("{what} as a number from 0 to 1"), value))
+}
+
 /// Clients whose only number is a double bind 10 as 10.0, so that counts as whole.
 fn whole(value: ValueRef<'_>) -> Option<u64> {
     match value {

@@ -22,6 +22,7 @@ pub mod shelf;
 pub mod source;
 pub mod triggers;
 pub mod vec_index;
+pub mod vec_mmr;
 pub mod vec_stats;
 pub mod vec_topk;
 // The layer is whole: what no table of ours asks of it so far, its own tests do.

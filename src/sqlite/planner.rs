@@ -1,6 +1,7 @@
 //! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
 
 use super::args::{Args, Value, ValueRef};
+use super::connection::Connection;
 use super::ffi;
 use super::source::{Conditions, Listed};
 use super::vtab::IndexInfo;
@@ -137,6 +138,27 @@ pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Resu
         return Err(Error::expected(format_args!("the arguments {}", names.join(", ")), "fewer"));
     }
     Ok(values.into_iter().map(|at| at.map_or(ValueRef::Null, |at| arguments.get(at))).collect())
+}
+
+/// What a cursor has answered. An inner loop of a join asks the same again for each outer row.
+#[derive(PartialEq)]
+pub struct Answered {
+    arguments: Vec<Value>,
+    /// The connection's count of changes.
+    changes: i64,
+}
+
+impl Answered {
+    /// A question, to be compared and kept.
+    pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Self {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self { arguments, changes: connection.total_changes() }
+    }
+
+    /// An argument, for the hidden column that echoes it.
+    pub fn argument(&self, at: usize) -> Value {
+        self.arguments.get(at).cloned().unwrap_or(Value::Null)
+    }
 }
 
 /// The conditions on rowid and id that the cursor got.

@@ -91,6 +91,11 @@ impl Search {
         self.scorer.metric()
     }
 
+    /// The query and the metric, ready to score.
+    pub fn scorer(&self) -> &Scorer {
+        &self.scorer
+    }
+
     /// The source a hit came from.
     pub fn source(&mut self, hit: &Hit) -> Result<&mut Source> {
         let found = self.sources.get_mut(hit.place.source as usize);

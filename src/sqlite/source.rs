@@ -5,11 +5,12 @@ use super::connection::{Connection, Statement};
 use super::identifier::{Path, quoted, single};
 use crate::cost;
 use crate::error::{Error, Result};
+use crate::kernels::F32Le;
 use crate::rowset::{Number, RowSet};
 use crate::scan::VectorSource;
 use crate::stats::{self, Entry, Path as Way};
 use crate::vector::{Vector, shown};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A searchable table or view, and the statements kept for it.
@@ -287,6 +288,29 @@ impl Source {
     /// The column's value in a row; NULL when the row is gone.
     pub fn value(&mut self, rowid: i64) -> Result<Value> {
         self.looked_up(&format!("t.{}", quoted(&self.column)), rowid)
+    }
+
+    /// The vectors of these rows, in their order; `None` for a row that is gone.
+    ///
+    /// Where rows cannot be looked up one by one, or only by reading a view from its beginning, all are read once.
+    pub fn vectors(&mut self, rows: &[i64]) -> Result<Vec<Option<Vec<F32Le>>>> {
+        if matches!(self.rows, Rows::Rowid(_)) {
+            let owned = |value: Value| vector(value.borrow()).map(|vector| vector.map(Vector::into_owned));
+            return rows.iter().map(|&row| owned(self.value(row)?)).collect();
+        }
+        let wanted: HashSet<i64> = rows.iter().copied().collect();
+        let mut found = HashMap::new();
+        let everything = Conditions::default();
+        let mut scan = self.scan(&everything)?;
+        while scan.advance()? {
+            let row = scan.row()?;
+            if wanted.contains(&row)
+                && let Some(vector) = scan.vector()?
+            {
+                found.entry(row).or_insert(vector.into_owned());
+            }
+        }
+        Ok(rows.iter().map(|row| found.get(row).cloned()).collect())
     }
 
     /// Its name with that of its database, as SQL writes it.

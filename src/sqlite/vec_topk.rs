@@ -102,9 +102,9 @@ const K: Slot = Slot::Fourth;
 const ID_SLOTS: [Slot; 6] = [Slot::IdIs, Slot::IdIn, Slot::IdAbove, Slot::IdFrom, Slot::IdBelow, Slot::IdTo];
 
 /// How many rows a source is thought to have when its name is not known yet. SQLite's planner thinks the same of tables.
-const ROWS: i64 = 1 << 20;
+pub const ROWS: i64 = 1 << 20;
 /// What scoring a row is thought to cost in a scan, and in a look-up, in the planner's units.
-const ROW_COST: f64 = 3.0;
+pub const ROW_COST: f64 = 3.0;
 const LOOKUP_COST: f64 = 30.0;
 
 fn choose(connection: Connection, mut planner: Planner<'_, '_>) -> Choice {
@@ -120,8 +120,8 @@ fn choose(connection: Connection, mut planner: Planner<'_, '_>) -> Choice {
     let options = planner.constraint(Slot::Fifth).map(|at| planner.info.literal(at));
     estimate(&mut planner, table.as_ref().and_then(|table| rows(connection, table)).unwrap_or(ROWS));
     let path = match (table, column, options) {
-        (Some(table), Some(column), None) => path(connection, &planner.plan, &table, &column, &Value::Null),
-        (Some(table), Some(column), Some(Some(options))) => path(connection, &planner.plan, &table, &column, &options),
+        (Some(table), Some(column), None) => path(connection, planner.plan, &table, &column, &Value::Null),
+        (Some(table), Some(column), Some(Some(options))) => path(connection, planner.plan, &table, &column, &options),
         _ => "auto".into(),
     };
     let k = if planner.plan.has(K) { " k=?" } else { "" };
@@ -131,7 +131,7 @@ fn choose(connection: Connection, mut planner: Planner<'_, '_>) -> Choice {
 
 /// The ways that a search with these literal arguments may go; lists and limits, which decide between them, come when it
 /// runs. What is wrong with the arguments is said then, too.
-fn path(connection: Connection, plan: &Plan, table: &Value, column: &Value, options: &Value) -> String {
+pub fn path(connection: Connection, plan: Plan, table: &Value, column: &Value, options: &Value) -> String {
     if plan.has(Slot::RowidIs) || plan.has(Slot::IdIs) {
         return "lookup".into();
     }
@@ -148,7 +148,8 @@ fn path(connection: Connection, plan: &Plan, table: &Value, column: &Value, opti
     if has_list { format!("{way} or lookup") } else { way }
 }
 
-fn read_options(options: &Value) -> Result<Options> {
+/// The options argument, which may be left out.
+pub fn read_options(options: &Value) -> Result<Options> {
     match options {
         Value::Null => Ok(Options::default()),
         given => Options::from_json(args::text("options as a JSON object", given.borrow())?),
@@ -194,7 +195,8 @@ fn order(planner: &mut Planner<'_, '_>) {
     }
 }
 
-fn rows(connection: Connection, table: &Value) -> Option<i64> {
+/// About how many rows the named tables have, where that is known.
+pub fn rows(connection: Connection, table: &Value) -> Option<i64> {
     let paths = paths(args::text("", table.borrow()).ok()?).ok()?;
     size(connection, &paths)
 }

@@ -1,0 +1,175 @@
+//! `vec_mmr(table_name, column_name, query, k, lambda [, options])`: k rows that are near the query and unlike each other.
+//!
+//! The nearest rows are found as `vec_topk` finds them; [`ranking::mmr`] chooses among them. Likeness of two rows is the
+//! score that one has when the other is the query.
+
+use super::args::{self, Args, Value, ValueRef};
+use super::connection::Connection;
+use super::identifier::one;
+use super::planner::{Answered, Arguments, Planner, Signature, called};
+use super::running::Running;
+use super::search::{Hit, Search};
+use super::source::Conditions;
+use super::vec_topk::{ROW_COST, ROWS, path, read_options, rows};
+use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
+use crate::error::{Error, Result};
+use crate::kernels::F32Le;
+use crate::metric::Scorer;
+use crate::plan::{Plan, Slot};
+use crate::ranking;
+use crate::scan::Rules;
+
+/// The table function.
+pub struct VecMmr {
+    connection: Connection,
+}
+
+const SIGNATURE: Signature =
+    Signature { first: 4, names: &["table_name", "column_name", "query", "k", "lambda", "options"], required: 5 };
+const K: Slot = Slot::Fourth;
+const OPTIONS: Slot = Slot::Sixth;
+const RANK: i32 = 3;
+
+impl Table for VecMmr {
+    const NAME: &'static str = "vec_mmr";
+    type Cursor = Reader;
+
+    fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, rank INTEGER, table_name HIDDEN, \
+                      column_name HIDDEN, query HIDDEN, k HIDDEN, lambda HIDDEN, options HIDDEN)";
+        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        let mut planner = Planner::new(info);
+        match planner.arguments(SIGNATURE) {
+            Arguments::Later => return Ok(Choice::Unusable),
+            Arguments::Missing => return Ok(Choice::Plan(planner.incomplete().number())),
+            Arguments::Known => {}
+        }
+        if planner.info.order() == [(RANK, false)] {
+            planner.info.ordered();
+        }
+        let mut literal = |slot| planner.constraint(slot).and_then(|at| planner.info.literal(at));
+        let (table, column, k) = (literal(Slot::First), literal(Slot::Second), literal(K));
+        let options = literal(OPTIONS);
+        let options = if planner.plan.has(OPTIONS) { options } else { Some(Value::Null) };
+        let size = table.as_ref().and_then(|table| rows(self.connection, table)).unwrap_or(ROWS);
+        let expected = if let Some(Value::Integer(k)) = k { k.clamp(1, size.max(1)) } else { 10 };
+        planner.info.estimate(size as f64 * ROW_COST, expected);
+        let path = match (table, column, options) {
+            (Some(table), Some(column), Some(options)) => {
+                path(self.connection, Plan::default(), &table, &column, &options)
+            }
+            _ => "auto".into(),
+        };
+        planner.info.describe(&path);
+        Ok(Choice::Plan(planner.hand_over().number()))
+    }
+
+    fn open(&self) -> Result<Reader> {
+        Ok(Reader { connection: self.connection, answered: None, search: None, hits: Vec::new(), at: 0 })
+    }
+}
+
+/// One running search.
+pub struct Reader {
+    connection: Connection,
+    answered: Option<Answered>,
+    search: Option<Search>,
+    hits: Vec<Hit>,
+    at: usize,
+}
+
+impl Reader {
+    fn start(&mut self, given: &[ValueRef<'_>]) -> Result<()> {
+        (self.hits, self.search) = (Vec::new(), None);
+        let [table, column, query, k, lambda, options] = given else { return Ok(()) };
+        let table = args::text("table_name as text", *table)?;
+        one(table)?;
+        let column = args::text("column_name as text", *column)?;
+        let k = usize::try_from(args::count("k", *k)?).unwrap_or(usize::MAX);
+        let lambda = args::share("lambda", *lambda)?;
+        let options = read_options(&ValueRef::to_owned(*options))?;
+        let Some(query) = args::vector(*query).map_err(|error| error.within("query"))? else { return Ok(()) };
+        let mut search = Search::open(self.connection, table, column, query.into_owned(), &options)?;
+        self.hits = choose(self.connection, &mut search, k, lambda)?;
+        self.search = Some(search);
+        Ok(())
+    }
+}
+
+fn choose(connection: Connection, search: &mut Search, k: usize, lambda: f64) -> Result<Vec<Hit>> {
+    // Then nothing but the score counts.
+    let is_plain = lambda == 1.0 || k == 0;
+    let seen = if is_plain { k } else { ranking::candidates(k) };
+    let mut hits = search.run(seen, &Rules::default(), &Conditions::default())?;
+    if is_plain || hits.is_empty() {
+        return Ok(hits);
+    }
+    let vectors = vectors(search, &mut hits)?;
+    let scores: Vec<f64> = hits.iter().map(|hit| hit.place.score).collect();
+    let metric = search.metric();
+    let order = ranking::mmr(&scores, k, lambda, |from, to| {
+        connection.check_interrupt()?;
+        let scorer = Scorer::new(metric, vectors[from].clone())?;
+        to.iter().map(|&at| scorer.score(&vectors[at])).collect()
+    })?;
+    Ok(order.into_iter().map(|at| hits[at].clone()).collect())
+}
+
+/// The vectors of the hits. A row that another connection removed since it was found is no hit any more.
+fn vectors(search: &mut Search, hits: &mut Vec<Hit>) -> Result<Vec<Vec<F32Le>>> {
+    let dimensions = search.scorer().query().len();
+    let rows: Vec<i64> = hits.iter().map(|hit| hit.place.row).collect();
+    let Some(first) = hits.first().cloned() else { return Ok(Vec::new()) };
+    let source = search.source(&first)?;
+    let _running = Running::enter(std::slice::from_ref(source))?;
+    let found = source.vectors(&rows)?;
+    let mut is_there = found.iter().map(|vector| vector.as_ref().is_some_and(|vector| vector.len() == dimensions));
+    hits.retain(|_| is_there.next().unwrap_or(false));
+    Ok(found.into_iter().flatten().filter(|vector| vector.len() == dimensions).collect())
+}
+
+impl Cursor for Reader {
+    fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        let asked = Answered::new(self.connection, &given);
+        self.at = 0;
+        if self.answered.as_ref() != Some(&asked) {
+            self.answered = None;
+            self.start(&given)?;
+            self.answered = Some(asked);
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.at += 1;
+        Ok(())
+    }
+
+    fn at_end(&self) -> bool {
+        self.at >= self.hits.len()
+    }
+
+    fn column(&mut self, column: usize) -> Result<Value> {
+        let (Some(hit), Some(search)) = (self.hits.get(self.at), &mut self.search) else { return Ok(Value::Null) };
+        Ok(match column {
+            0 if !search.source(hit)?.has_rowid() => Value::Null,
+            0 => Value::Integer(hit.place.row),
+            1 => search.source(hit)?.id(hit.place.row, &hit.note)?,
+            2 => Value::Real(hit.place.score),
+            3 => Value::Integer(self.at as i64 + 1),
+            _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 4)),
+        })
+    }
+
+    /// The rank: no two rows share it, and the same arguments give it again.
+    fn rowid(&self) -> Result<i64> {
+        match self.hits.get(self.at) {
+            Some(_) => Ok(self.at as i64 + 1),
+            None => Err(Error::Bug("a row was read past the end".into())),
+        }
+    }
+}
