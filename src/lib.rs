@@ -28,6 +28,7 @@ pub mod plan;
 pub mod pool;
 pub mod process;
 pub mod progress;
+pub mod projection;
 pub mod ranking;
 pub mod rowset;
 pub mod scan;
@@ -47,6 +48,7 @@ use sqlite::fafcas_models::FafcasModels;
 use sqlite::ffi;
 use sqlite::functions as f;
 use sqlite::vec_index::VecIndex;
+use sqlite::vec_map::VecMap;
 use sqlite::vec_mmr::VecMmr;
 use sqlite::vec_stats::VecStats;
 use sqlite::vec_topk::VecTopk;
@@ -72,6 +74,7 @@ const SCALARS: &[Scalar] = &[
 const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_function::<VecTopk>,
     register_function::<VecMmr>,
+    register_function::<VecMap>,
     register_function::<EmbedRows>,
     register_function::<Chunk>,
     register_function::<FafcasHealth>,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("cache", &[]),
     ("process", &[]),
     ("pool", &["error", "process"]),
@@ -21,6 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("metric", &["error", "kernels", "vector"]),
     ("options", &["error", "metric", "vector"]),
     ("plan", &[]),
+    ("projection", &["error", "kernels"]),
     ("ranking", &["error"]),
     ("topk", &[]),
     ("rowset", &[]),

@@ -23,8 +23,17 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
 ];
 
 /// Table functions and modules.
-const MODULES: &[&str] =
-    &["chunk", "embed_rows", "fafcas_health", "fafcas_models", "vec_index", "vec_mmr", "vec_stats", "vec_topk"];
+const MODULES: &[&str] = &[
+    "chunk",
+    "embed_rows",
+    "fafcas_health",
+    "fafcas_models",
+    "vec_index",
+    "vec_map",
+    "vec_mmr",
+    "vec_stats",
+    "vec_topk",
+];
 
 const PLAIN: i64 = 0;
 const DETERMINISTIC: i64 = 0x800;

@@ -22,6 +22,7 @@ pub mod shelf;
 pub mod source;
 pub mod triggers;
 pub mod vec_index;
+pub mod vec_map;
 pub mod vec_mmr;
 pub mod vec_stats;
 pub mod vec_topk;

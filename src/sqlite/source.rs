@@ -176,6 +176,15 @@ impl Source {
         )))
     }
 
+    /// Whether rows have an id to show.
+    pub fn has_id(&self) -> bool {
+        match self.id {
+            Id::Column(_) => true,
+            Id::Rowid => self.has_rowid(),
+            Id::Composite => false,
+        }
+    }
+
     /// Counts in the entry that the column has now; the one from before may have been forgotten.
     pub fn count_anew(&mut self) {
         self.stats = stats::entry(&format!("{}.{}", self.schema, self.name), &self.column);

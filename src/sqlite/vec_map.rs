@@ -1,0 +1,180 @@
+//! `vec_map(table_name, column_name)`: every row with a vector as a point of a plane, for a picture of all.
+//!
+//! The plane is that of [`projection`]: the rows are read some tens of times, and what is kept of them is their points.
+
+use super::args::{self, Args, Value, ValueRef};
+use super::connection::Connection;
+use super::identifier::one;
+use super::planner::{Answered, Arguments, Planner, Signature, called};
+use super::running::Running;
+use super::source::{Conditions, Source};
+use super::vec_topk::{ROW_COST, ROWS, rows};
+use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
+use crate::error::{Error, Result};
+use crate::kernels::F32Le;
+use crate::plan::{Plan, Slot};
+use crate::projection::{Plane, Rows};
+use crate::scan::VectorSource;
+use crate::vector::check_finite;
+
+/// The table function.
+pub struct VecMap {
+    connection: Connection,
+}
+
+const SIGNATURE: Signature = Signature { first: 4, names: &["table_name", "column_name"], required: 2 };
+/// About how often the rows are read.
+const PASSES: f64 = 20.0;
+
+impl Table for VecMap {
+    const NAME: &'static str = "vec_map";
+    type Cursor = Reader;
+
+    fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        let schema = "CREATE TABLE x(rowid INTEGER, x REAL, y REAL, id, table_name HIDDEN, column_name HIDDEN)";
+        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        let mut planner = Planner::new(info);
+        match planner.arguments(SIGNATURE) {
+            Arguments::Later => return Ok(Choice::Unusable),
+            Arguments::Missing => return Ok(Choice::Plan(planner.incomplete().number())),
+            Arguments::Known => {}
+        }
+        let table = planner.constraint(Slot::First).and_then(|at| planner.info.literal(at));
+        let size = table.and_then(|table| rows(self.connection, &table)).unwrap_or(ROWS);
+        planner.info.estimate(size as f64 * ROW_COST * PASSES, size);
+        planner.info.describe("scan");
+        Ok(Choice::Plan(planner.hand_over().number()))
+    }
+
+    fn open(&self) -> Result<Reader> {
+        Ok(Reader { connection: self.connection, answered: None, source: None, points: Vec::new(), at: 0 })
+    }
+}
+
+/// One map.
+pub struct Reader {
+    connection: Connection,
+    answered: Option<Answered>,
+    source: Option<Source>,
+    points: Vec<Point>,
+    at: usize,
+}
+
+/// A row in its place.
+struct Point {
+    row: i64,
+    x: f64,
+    y: f64,
+    /// The row's id, where it could not be looked up again.
+    note: Option<Value>,
+}
+
+impl Reader {
+    fn draw(&mut self, given: &[ValueRef<'_>]) -> Result<()> {
+        (self.points, self.source) = (Vec::new(), None);
+        let [table, column] = given else { return Ok(()) };
+        let path = one(args::text("table_name as text", *table)?)?;
+        let column = args::text("column_name as text", *column)?;
+        let mut source = Source::open_any(self.connection, &path, column, None)?;
+        let running = Running::enter(std::slice::from_ref(&source))?;
+        let mut vectors = Vectors { source: &mut source, dimensions: None };
+        let plane = Plane::fit(&mut vectors)?;
+        let points = &mut self.points;
+        vectors.scan(|vector, scan| {
+            let (x, y) = plane.place(vector);
+            points.push(Point { row: scan.row()?, x, y, note: scan.note()? });
+            Ok(())
+        })?;
+        drop(running);
+        self.source = Some(source);
+        Ok(())
+    }
+}
+
+/// The rows of a source that have a vector, each checked.
+struct Vectors<'a> {
+    source: &'a mut Source,
+    /// Of the first row; the others must have as many.
+    dimensions: Option<usize>,
+}
+
+impl Vectors<'_> {
+    fn scan<L>(&mut self, mut look: L) -> Result<()>
+    where
+        L: FnMut(&[F32Le], &dyn VectorSource<Note = Option<Value>>) -> Result<()>,
+    {
+        let everything = Conditions::default();
+        let mut scan = self.source.scan(&everything)?;
+        while scan.advance()? {
+            let vector = match scan.vector() {
+                Ok(None) => continue,
+                Ok(Some(vector)) => fitting(&vector, &mut self.dimensions).map(|()| vector),
+                Err(error) => Err(error),
+            };
+            look(&vector.map_err(|error| error.within(scan.describe()))?, &scan)?;
+        }
+        Ok(())
+    }
+}
+
+fn fitting(vector: &[F32Le], dimensions: &mut Option<usize>) -> Result<()> {
+    match (vector.len(), *dimensions.get_or_insert(vector.len())) {
+        (0, _) => Err(Error::expected("at least 1 dimension", 0)),
+        (length, wanted) if length != wanted => {
+            Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), length))
+        }
+        _ => check_finite(vector),
+    }
+}
+
+impl Rows for Vectors<'_> {
+    fn each(&mut self, look: &mut dyn FnMut(&[F32Le])) -> Result<()> {
+        self.scan(|vector, _| {
+            look(vector);
+            Ok(())
+        })
+    }
+}
+
+impl Cursor for Reader {
+    fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        let asked = Answered::new(self.connection, &given);
+        self.at = 0;
+        if self.answered.as_ref() != Some(&asked) {
+            self.answered = None;
+            self.draw(&given)?;
+            self.answered = Some(asked);
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.at += 1;
+        Ok(())
+    }
+
+    fn at_end(&self) -> bool {
+        self.at >= self.points.len()
+    }
+
+    fn column(&mut self, column: usize) -> Result<Value> {
+        let (Some(point), Some(source)) = (self.points.get(self.at), &mut self.source) else { return Ok(Value::Null) };
+        Ok(match column {
+            0 if !source.has_rowid() => Value::Null,
+            0 => Value::Integer(point.row),
+            1 => Value::Real(point.x),
+            2 => Value::Real(point.y),
+            3 if !source.has_id() => Value::Null,
+            3 => source.id(point.row, &point.note)?,
+            _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 4)),
+        })
+    }
+
+    fn rowid(&self) -> Result<i64> {
+        Ok(self.at as i64 + 1)
+    }
+}
