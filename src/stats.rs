@@ -84,13 +84,16 @@ impl Entry {
     }
 }
 
-/// How often something took how long, to within an eighth.
+/// How often something took how long, to within an eighth; and how long in all.
 #[derive(Debug)]
-pub struct Histogram([AtomicU64; Self::BUCKETS]);
+pub struct Histogram {
+    buckets: [AtomicU64; Self::BUCKETS],
+    nanoseconds: AtomicU64,
+}
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+        Self { buckets: std::array::from_fn(|_| AtomicU64::new(0)), nanoseconds: AtomicU64::new(0) }
     }
 }
 
@@ -109,19 +112,25 @@ impl Histogram {
     }
 
     fn add(&self, took: Duration) {
-        self.0[Self::bucket(took)].fetch_add(1, Relaxed);
+        self.buckets[Self::bucket(took)].fetch_add(1, Relaxed);
+        self.nanoseconds.fetch_add(took.as_nanos() as u64, Relaxed);
+    }
+
+    /// All times together, in milliseconds.
+    pub fn total(&self) -> f64 {
+        self.nanoseconds.load(Relaxed) as f64 / 1e6
     }
 
     /// How many times were noted.
     pub fn count(&self) -> u64 {
-        self.0.iter().map(|bucket| bucket.load(Relaxed)).sum()
+        self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
     }
 
     /// The time in milliseconds that this share of the times stayed within; `None` while there are none.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let wanted = (self.count() as f64 * share).ceil().max(1.0) as u64;
         let mut met = 0;
-        let at = self.0.iter().position(|bucket| {
+        let at = self.buckets.iter().position(|bucket| {
             met += bucket.load(Relaxed);
             met >= wanted
         });
@@ -173,6 +182,7 @@ mod tests {
             times.add(Duration::from_millis(milliseconds));
         }
         assert_eq!(times.count(), 1000);
+        assert_eq!(times.total(), 500_500.0);
         for (share, exact) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0), (0.0, 1.0)] {
             let near = times.quantile(share).unwrap() / exact;
             assert!((0.875..=1.125).contains(&near), "{share}: {near}");

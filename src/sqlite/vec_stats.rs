@@ -22,8 +22,9 @@ fn quantile(entry: &Entry, share: f64) -> Value {
 }
 
 /// The columns behind source and column_name.
-const MEASURES: [Measure; 17] = [
+const MEASURES: [Measure; 18] = [
     ("searches INTEGER", |entry| Value::Integer(entry.times.count() as i64)),
+    ("total_ms REAL", |entry| Value::Real(entry.times.total())),
     ("p50_ms REAL", |entry| quantile(entry, 0.5)),
     ("p95_ms REAL", |entry| quantile(entry, 0.95)),
     ("p99_ms REAL", |entry| quantile(entry, 0.99)),

@@ -1,0 +1,63 @@
+-- What this process measured, in the text format that Prometheus reads: a row for each line.
+--
+-- For programs that stay: statistics are of the process that runs this. Answer a scrape with the rows, each with a newline
+-- behind it, as `text/plain; version=0.0.4`. Counters start anew with the process, and with `DELETE FROM vec_stats`, which
+-- Prometheus takes for the same. Texts embedded are under the source "embed", with the model for the column.
+WITH stats AS (
+    SELECT *, 'source="' || replace(replace(replace(source, '\', '\\'), '"', '\"'), char(10), '\n')
+           || '",column="' || replace(replace(replace(column_name, '\', '\\'), '"', '\"'), char(10), '\n') || '"' AS labels
+    FROM vec_stats
+),
+families (seq, name, type, help) AS (VALUES
+    (1, 'fafcas_search_seconds', 'summary', 'How long searches took; quantiles to within an eighth.'),
+    (2, 'fafcas_search_path', 'gauge', 'The way the last search was answered.'),
+    (3, 'fafcas_rows_scanned_total', 'counter', 'Rows whose vectors were scored one by one.'),
+    (4, 'fafcas_candidates_total', 'counter', 'Rows that an index proposed.'),
+    (5, 'fafcas_rescored_total', 'counter', 'Proposed rows that were scored again from the table.'),
+    (6, 'fafcas_repeated_total', 'counter', 'Searches by index that memory answered, as they had been asked before.'),
+    (7, 'fafcas_encoded_total', 'counter', 'Changed rows that were encoded for searches, until they are merged.'),
+    (8, 'fafcas_skipped_total', 'counter', 'Rows that could not be scored.'),
+    (9, 'fafcas_pending_rows', 'gauge', 'Rows changed since the index was merged, as of the last search.'),
+    (10, 'fafcas_progress_done', 'gauge', 'How far a running build, merge or embedding is.'),
+    (11, 'fafcas_progress_all', 'gauge', 'Where it ends; 0 when none runs.'),
+    (12, 'fafcas_embed_cache_bytes', 'gauge', 'Bytes of vectors of recent texts in memory.'),
+    (13, 'fafcas_embed_cache_hits_total', 'counter', 'Texts whose vector was in memory.'),
+    (14, 'fafcas_embed_cache_evictions_total', 'counter', 'Vectors that made room for others.'),
+    (15, 'fafcas_index_cache_bytes', 'gauge', 'Bytes of index blocks in memory, of all indexes.'),
+    (16, 'fafcas_index_cache_hits_total', 'counter', 'Blocks that were in memory, of all indexes.'),
+    (17, 'fafcas_index_cache_evictions_total', 'counter', 'Blocks that made room for others, of all indexes.')
+),
+samples (seq, suffix, labels, value) AS (
+    SELECT 1, '', labels || ',quantile="0.5"', p50_ms / 1e3 FROM stats WHERE searches
+    UNION ALL SELECT 1, '', labels || ',quantile="0.95"', p95_ms / 1e3 FROM stats WHERE searches
+    UNION ALL SELECT 1, '', labels || ',quantile="0.99"', p99_ms / 1e3 FROM stats WHERE searches
+    UNION ALL SELECT 1, '_sum', labels, total_ms / 1e3 FROM stats
+    UNION ALL SELECT 1, '_count', labels, searches FROM stats
+    UNION ALL SELECT 2, '', labels || ',path="' || path || '"', 1 FROM stats WHERE path <> ''
+    UNION ALL SELECT 3, '', labels, rows_scanned FROM stats
+    UNION ALL SELECT 4, '', labels, candidates FROM stats
+    UNION ALL SELECT 5, '', labels, rescored FROM stats
+    UNION ALL SELECT 6, '', labels, repeated FROM stats
+    UNION ALL SELECT 7, '', labels, encoded FROM stats
+    UNION ALL SELECT 8, '', labels, skipped FROM stats
+    UNION ALL SELECT 9, '', labels, pending FROM stats
+    UNION ALL SELECT 10, '', labels, progress_done FROM stats
+    UNION ALL SELECT 11, '', labels, progress_total FROM stats
+    UNION ALL SELECT 12, '', labels, cache_bytes FROM stats WHERE source = 'embed'
+    UNION ALL SELECT 13, '', labels, cache_hits FROM stats WHERE source = 'embed'
+    UNION ALL SELECT 14, '', labels, cache_evictions FROM stats WHERE source = 'embed'
+    -- There is one cache for all indexes; each column has the counts of it as of its last search by index.
+    UNION ALL SELECT 15, '', NULL, max(cache_bytes) FROM stats WHERE source <> 'embed' GROUP BY 1
+    UNION ALL SELECT 16, '', NULL, max(cache_hits) FROM stats WHERE source <> 'embed' GROUP BY 1
+    UNION ALL SELECT 17, '', NULL, max(cache_evictions) FROM stats WHERE source <> 'embed' GROUP BY 1
+)
+SELECT line
+FROM (
+    SELECT seq, 0 AS part, NULL AS labels, '# HELP ' || name || ' ' || help AS line FROM families
+    UNION ALL
+    SELECT seq, 1, NULL, '# TYPE ' || name || ' ' || type FROM families
+    UNION ALL
+    SELECT seq, 2, labels, name || suffix || coalesce('{' || labels || '}', '') || ' ' || value
+    FROM samples JOIN families USING (seq)
+)
+ORDER BY seq, part, labels;
