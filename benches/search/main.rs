@@ -9,8 +9,11 @@
 
 mod data;
 mod filters;
+mod map;
+mod mmr;
 mod repeats;
 mod soak;
+mod stats;
 mod streams;
 
 use data::Data;
@@ -18,8 +21,15 @@ use data::Data;
 /// What can be asked for by name. Each has a file of its own.
 type Section = (&'static str, fn(&Data));
 
-const SECTIONS: &[Section] =
-    &[("filters", filters::run), ("streams", streams::run), ("repeats", repeats::run), ("soak", soak::run)];
+const SECTIONS: &[Section] = &[
+    ("filters", filters::run),
+    ("streams", streams::run),
+    ("repeats", repeats::run),
+    ("soak", soak::run),
+    ("mmr", mmr::run),
+    ("map", map::run),
+    ("stats", stats::run),
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
