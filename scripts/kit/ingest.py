@@ -64,14 +64,14 @@ def claim(connection, root, name, found):
     name = name or root.resolve().name
     path = str(root.resolve()).encode("utf-8", "backslashreplace").decode()
     if not name or "/" in name or "#" in name:
-        raise Refused(f"{root}: expected a name for its notes, without / and #, not {name!r}; say NAME=...")
+        raise Refused(f"{root}: expected a name for its notes, without / and #, not {name!r}; say CALLED=...")
     if not found.paths:
         endings = ", ".join(folders.ENDINGS)
         raise Refused(f"{root}: expected notes that end in {endings}, not none; nothing was changed")
     with transaction(connection):
         before = connection.execute("SELECT path FROM folders WHERE name = ?", (name,)).get
         if before not in (None, path) and Path(before).is_dir():
-            raise Refused(f"{root}: the knowledge base has notes named {name} from {before}; say NAME=... for these")
+            raise Refused(f"{root}: the knowledge base has notes named {name} from {before}; say CALLED=... for these")
         connection.execute(
             "INSERT INTO folders VALUES (?, ?) ON CONFLICT DO UPDATE SET path = excluded.path WHERE path <> excluded.path",
             (name, path),

@@ -130,7 +130,7 @@ class Notes(Case):
         other = self.folder / "elsewhere" / "notes"
         other.mkdir(parents=True)
         (other / "a.md").write_text("Another.")
-        with self.assertRaisesRegex(database.Refused, "NAME="):
+        with self.assertRaisesRegex(database.Refused, "CALLED="):
             self.ingest(folder=other)
         self.ingest(folder=other, name="others")
         self.assertEqual([(5,)], self.rows("SELECT count(*) FROM documents"))
