@@ -232,6 +232,7 @@ fn ask(connection: &Connection, sql: &str, record: &Record) -> Result<Vec<String
 /// The names and values of the row that `bind` gives.
 fn bound_values(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<(String, Value)>> {
     let mut statement = connection.prepare(sql)?;
+    #[allow(clippy::useless_conversion, reason = "older versions of rusqlite give a list")]
     let names: Vec<String> = statement.column_names().into_iter().map(String::from).collect();
     statement
         .query_row([], |row| names.into_iter().enumerate().map(|(column, name)| Ok((name, row.get(column)?))).collect())
