@@ -232,7 +232,6 @@ fn ask(connection: &Connection, sql: &str, record: &Record) -> Result<Vec<String
 /// The names and values of the row that `bind` gives.
 fn bound_values(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<(String, Value)>> {
     let mut statement = connection.prepare(sql)?;
-    #[allow(clippy::useless_conversion, reason = "older versions of rusqlite give a list")]
     // Column by column, as the two versions of rusqlite give all names in different shapes.
     let columns = 0..statement.column_count();
     let names: Vec<String> =
