@@ -225,7 +225,7 @@ fn ask(connection: &Connection, sql: &str, record: &Record) -> Result<Vec<String
 /// The names and values of the row that `bind` gives.
 fn bound_values(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<(String, Value)>> {
     let mut statement = connection.prepare(sql)?;
-    let names: Vec<String> = statement.column_names().into_iter().map(String::from).collect();
+    let names: Vec<String> = statement.column_names().map(String::from).collect();
     statement
         .query_row([], |row| names.into_iter().enumerate().map(|(column, name)| Ok((name, row.get(column)?))).collect())
 }
