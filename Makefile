@@ -24,10 +24,10 @@ demo: build model
 	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py "$(LIBRARY)" \
 	$(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
 
-# A folder of notes into a knowledge base: make ingest DIR=... DB=... [NAME=...] [MODEL=...]. Again, for what has changed.
+# A folder of notes into a knowledge base: make ingest DIR=... DB=... [CALLED=name] [MODEL=model]. Again, for what has changed.
 ingest: build model
 	$(if $(and $(DIR),$(DB)),,$(error say DIR=folder DB=file))
-	@FAFCAS_MODEL_DIR=models $(VENV) scripts/ingest.py "$(LIBRARY)" "$(DIR)" "$(DB)" "$(NAME)" "$(MODEL)"
+	@FAFCAS_MODEL_DIR=models $(VENV) scripts/ingest.py "$(LIBRARY)" "$(DIR)" "$(DB)" "$(CALLED)" "$(MODEL)"
 
 health: build .venv/ready
 	$(if $(DB),,$(error say DB=file))

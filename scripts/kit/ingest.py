@@ -8,6 +8,7 @@ A note that fits into one chunk is one node. A longer one is a hollow node, whos
 node in which the link stands.
 """
 
+import functools
 import hashlib
 import json
 import posixpath
@@ -25,6 +26,9 @@ RECIPE = "1"
 BATCH_NOTES = 200
 BATCH_BYTES = 4 << 20
 BATCH_VECTORS = 64
+
+
+packed = functools.partial(json.dumps, ensure_ascii=False)
 
 
 @dataclass
@@ -64,14 +68,14 @@ def claim(connection, root, name, found):
     name = name or root.resolve().name
     path = str(root.resolve()).encode("utf-8", "backslashreplace").decode()
     if not name or "/" in name or "#" in name:
-        raise Refused(f"{root}: expected a name for its notes, without / and #, not {name!r}; say NAME=...")
+        raise Refused(f"{root}: expected a name for its notes, without / and #, not {name!r}; say CALLED=...")
     if not found.paths:
         endings = ", ".join(folders.ENDINGS)
         raise Refused(f"{root}: expected notes that end in {endings}, not none; nothing was changed")
     with transaction(connection):
         before = connection.execute("SELECT path FROM folders WHERE name = ?", (name,)).get
         if before not in (None, path) and Path(before).is_dir():
-            raise Refused(f"{root}: the knowledge base has notes named {name} from {before}; say NAME=... for these")
+            raise Refused(f"{root}: the knowledge base has notes named {name} from {before}; say CALLED=... for these")
         connection.execute(
             "INSERT INTO folders VALUES (?, ?) ON CONFLICT DO UPDATE SET path = excluded.path WHERE path <> excluded.path",
             (name, path),
@@ -142,8 +146,8 @@ def write_batch(connection, name, batch, model):
         links += [{"document": id, "target": target, "part": part_at(id, parts, at)} for at, target in note.links]
         documents.append({"id": id, "hash": mark, "nodes": [id, *(part_id(id, at) for at in range(len(parts)))]})
     with transaction(connection):
-        connection.execute(script("queries/ingest.sql"), {"nodes": json.dumps(nodes), "edges": json.dumps(edges)})
-        connection.execute(DOCUMENTS, {"folder": name, "documents": json.dumps(documents), "links": json.dumps(links)})
+        connection.execute(script("queries/ingest.sql"), {"nodes": packed(nodes), "edges": packed(edges)})
+        connection.execute(DOCUMENTS, {"folder": name, "documents": packed(documents), "links": packed(links)})
 
 
 DOCUMENTS = """
@@ -207,7 +211,7 @@ def remove_gone(connection, found, report):
     gone = [id for id in ids if id[start:] not in paths and not found.keeps(id[start:])]
     if gone:
         with transaction(connection):
-            connection.execute(GONE, {"documents": json.dumps(gone)})
+            connection.execute(GONE, {"documents": packed(gone)})
     report.gone = len(gone)
 
 
@@ -235,8 +239,8 @@ def write_links(connection, report):
     ]
     report.links = len(edges)
     with transaction(connection):
-        connection.execute(LINKS, {"folder": report.name, "edges": json.dumps(edges)})
-        connection.execute(script("queries/ingest.sql"), {"nodes": "[]", "edges": json.dumps(edges)})
+        connection.execute(LINKS, {"folder": report.name, "edges": packed(edges)})
+        connection.execute(script("queries/ingest.sql"), {"nodes": "[]", "edges": packed(edges)})
 
 
 LINKS = """

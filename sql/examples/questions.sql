@@ -1,5 +1,5 @@
 -- Questions to the knowledge base of knowledge.sql, in other words than its entries use, each with the id of the entry
--- that a person would expect. With all-MiniLM-L6-v2 (fp32) over `title || '. ' || body` each of them comes first.
+-- that a person would expect. With all-MiniLM-L6-v2 (fp32) over `title || '. ' || content` each of them comes first.
 
 CREATE TEMP TABLE questions (question TEXT NOT NULL, expected TEXT NOT NULL);
 

@@ -1,4 +1,4 @@
--- What is in the knowledge base, and where its bytes are.
+-- What is in the knowledge base, counted. bytes.sql tells where its bytes are.
 SELECT 'file' AS part, 'bytes' AS name, page_count * page_size AS value FROM pragma_page_count, pragma_page_size
 UNION ALL SELECT 'file', 'page size', page_size FROM pragma_page_size
 UNION ALL SELECT 'file', 'pages', page_count FROM pragma_page_count
@@ -14,6 +14,3 @@ UNION ALL SELECT * FROM (SELECT 'vectors', coalesce(m.name, 'older than the text
                          WHERE n.embedding IS NOT NULL GROUP BY n.model ORDER BY n.model)
 UNION ALL SELECT 'vectors', 'missing', count(*) FROM nodes WHERE embedding IS NULL
 UNION ALL SELECT 'history', event, count(*) FROM history GROUP BY event;
-
--- Bytes by table and index. Not every SQLite is built with dbstat; Debian's, and those of apsw and rusqlite, are.
-SELECT 'bytes' AS part, name, pgsize AS value FROM dbstat WHERE aggregate = TRUE ORDER BY pgsize DESC, name;

@@ -441,6 +441,20 @@ class Losing(Case):
         with self.assertRaisesRegex(ShardError, "fingerprint of another"):
             notes.search("tides", 3)
 
+    def test_workers_without_the_library(self):
+        if not isinstance(ENGINE, Dask):
+            self.skipTest("only Dask's workers bring the library themselves")
+        notes = self.split(50, 4)
+
+        def put(path):
+            os.environ["FAFCAS_LIBRARY"] = path
+
+        ENGINE.client.run(put, "/nowhere/fafcas.so")
+        try:
+            self.no_search(notes, "shard ", "/nowhere/fafcas.so could not be loaded")
+        finally:
+            ENGINE.client.run(put, os.environ["FAFCAS_LIBRARY"])
+
     def test_workers_with_libraries_of_different_age(self):
         notes = self.split(50, 2)
         whole = notes.run

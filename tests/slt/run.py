@@ -26,6 +26,11 @@ class Record:
     bind: str = None
 
     @property
+    def names(self):
+        """Of the parameters that `bind` gives values to; none where it gives them by place."""
+        return re.findall(r' AS "?([a-z]+)', self.bind or "")
+
+    @property
     def question(self):
         """The lines before `----`."""
         return self._halves()[0]
@@ -52,13 +57,18 @@ class Record:
 
 
 def parse(text):
-    block, records = [], []
+    block, records, conditions = [], [], []
     for number, line in enumerate(text.split("\n") + [""], start=1):
         if line.strip():
             block.append((number, line))
         elif block:
-            records.extend(parse_block(block))
+            found = parse_block(block)
+            records += found
+            if not found:
+                conditions += [line.removeprefix("onlyif ") for _, line in block if line.startswith("onlyif ")]
             block = []
+    for record in records:
+        record.conditions += conditions
     return records
 
 
@@ -84,7 +94,7 @@ def applies(record, trusted, version):
         if condition in ("trusted", "untrusted"):
             return trusted == (condition == "trusted")
         return version >= tuple(map(int, condition.removeprefix("sqlite ").split(".")))
-    return all(map(holds, record.conditions))
+    return all(any(map(holds, condition.split(" or "))) for condition in record.conditions)
 
 
 def written(value):
@@ -181,23 +191,21 @@ class ModuleHost:
             statements = split(sql) if record.kind == "ok" else [sql]
             prefix = "EXPLAIN QUERY PLAN " if record.kind == "plan" else ""
             for statement in statements:
-                yield self.answer(connection, prefix + statement, record.bind)
+                yield self.answer(connection, prefix + statement, record)
 
-    def answer(self, connection, sql, bind):
+    def answer(self, connection, sql, record):
         try:
-            rows = connection.execute(sql, self.bound(connection, bind, sql)).fetchall()
+            rows = connection.execute(sql, self.bound(connection, record)).fetchall()
             return ["|".join(map(written, row)) for row in rows], None
         except self.module.Error as error:
             return None, str(error)
 
 
-    def bound(self, connection, bind, sql):
-        """The row that `bind` gives: by name where the statement has names."""
-        if not bind:
-            return ()
-        row = connection.execute(bind).fetchone()
-        columns = re.findall(r' AS "?([a-z]+)', bind)
-        return dict(zip(columns, row)) if columns and re.search(r":[a-z]", sql) else row
+    @staticmethod
+    def bound(connection, record):
+        """The row that `bind` gives."""
+        row = connection.execute(record.bind).fetchone() if record.bind else ()
+        return dict(zip(record.names, row)) if record.names else row
 
 
 def script(line):
@@ -229,7 +237,7 @@ class ShellHost:
     def run(self, file, records, database):
         setup = Path(f"{database}.setup")
         setup.write_text(self.setup(database))
-        records = [record for record in records if record.bind is None]
+        records = [record for record in records if record.bind is None or record.names]
         script = self.script(records, setup)
         done = subprocess.run([self.options.shell, "-batch", "-cmd", f".read {setup}"], input=script,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -269,6 +277,11 @@ class ShellHost:
                 lines[record.line] = f".read {setup}"
                 continue
             prefix = "EXPLAIN QUERY PLAN " if record.kind == "plan" else ""
+            if record.names:
+                # On the lines above the record, which the file has for `bind` and for a blank or a comment.
+                values = " UNION ALL ".join(f"""SELECT ':{name}', "{name}" FROM ({record.bind})""" for name in record.names)
+                lines[record.line - 2] = ".parameter init"
+                lines[record.line - 1] = f"REPLACE INTO temp.sqlite_parameters {values};"
             for part in record.spellings:
                 first, last = part[0][0], part[-1][0]
                 lines[first - 1] = f".print @{first}"

@@ -84,16 +84,22 @@ enum Kind {
 }
 
 fn parse(text: &str, root: &Path) -> Vec<Record> {
-    let mut records = Vec::new();
+    let (mut records, mut conditions): (Vec<Record>, Vec<String>) = (Vec::new(), Vec::new());
     let mut block: Vec<(usize, &str)> = Vec::new();
     for (index, line) in text.lines().chain([""]).enumerate() {
         if !line.trim().is_empty() {
             block.push((index + 1, line));
             continue;
         }
-        records.extend(parse_block(&block, root));
+        match parse_block(&block, root) {
+            Some(record) => records.push(record),
+            None => {
+                conditions.extend(block.iter().filter_map(|(_, line)| line.strip_prefix("onlyif ")).map(String::from))
+            }
+        }
         block.clear();
     }
+    records.iter_mut().for_each(|record| record.conditions.extend(conditions.iter().cloned()));
     records
 }
 
@@ -136,11 +142,12 @@ fn parse_block(block: &[(usize, &str)], root: &Path) -> Option<Record> {
 }
 
 fn applies(record: &Record, host: &Host) -> bool {
-    record.conditions.iter().all(|condition| match condition.as_str() {
+    let holds = |condition: &str| match condition {
         "trusted" => host.trusted,
         "untrusted" => !host.trusted,
         other => rusqlite::version_number() >= version_number(other),
-    })
+    };
+    record.conditions.iter().all(|condition| condition.split(" or ").any(holds))
 }
 
 /// `sqlite 3.39` as SQLite numbers it: 3039000.
@@ -225,7 +232,10 @@ fn ask(connection: &Connection, sql: &str, record: &Record) -> Result<Vec<String
 /// The names and values of the row that `bind` gives.
 fn bound_values(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<(String, Value)>> {
     let mut statement = connection.prepare(sql)?;
-    let names: Vec<String> = statement.column_names().map(String::from).collect();
+    // Column by column, as the two versions of rusqlite give all names in different shapes.
+    let columns = 0..statement.column_count();
+    let names: Vec<String> =
+        columns.map(|column| statement.column_name(column).map(String::from)).collect::<Result<_, _>>()?;
     statement
         .query_row([], |row| names.into_iter().enumerate().map(|(column, name)| Ok((name, row.get(column)?))).collect())
 }

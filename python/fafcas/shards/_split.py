@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -41,8 +40,10 @@ def split(
         raise ShardError(f"split: expected a number of shards, not {shards}")
     if target.exists():
         raise ShardError(f"split: expected a folder that is not there yet, not {target}")
-    partial = Path(tempfile.mkdtemp(prefix=target.name + ".partial-", dir=target.parent))
+    # Made with the rights that the user gives to new folders, as workers may be other users.
+    partial = target.with_name(f"{target.name}.partial-{secrets.token_hex(4)}")
     try:
+        partial.mkdir()
         with transaction(Path(database)) as source:
             layout = _layout(source, table, column, shards, model)
             _copy(source, layout, Set(partial))
@@ -59,7 +60,7 @@ def _layout(source: Any, table: str, column: str, shards: int, model: str | None
     key, key_type = _key(source, table)
     if column not in _columns(source, table):
         raise ShardError(f"expected a column of {table}, not {column}")
-    sql = "SELECT sql FROM sqlite_schema WHERE tbl_name = ? COLLATE NOCASE AND type = ? AND sql IS NOT NULL"
+    sql = "SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND type = ? AND sql IS NOT NULL"
     schema = [row[0] for kind in ("table", "index") for row in source.execute(sql, (table, kind)).fetchall()]
     name = quoted(column)
     sample = f"SELECT length({name}) FROM {quoted(table)} WHERE typeof({name}) = 'blob' LIMIT 1"
