@@ -187,6 +187,40 @@ fn a_model_that_is_not_there_is_an_error_and_no_vector_is_lost() {
 }
 
 #[test]
+fn the_map_has_a_dot_for_each_vector_and_a_line_for_each_edge_between_two() {
+    let host = knowledge_base();
+    let map = || host.query_row(&script("queries/map.sql"), [], |row| row.get::<_, String>(0)).unwrap();
+    assert!(!map().contains("<circle"), "{}", map());
+    host.execute_batch(
+        "INSERT INTO nodes (id, type, title, embedding) VALUES
+             ('a', 'x<y', 'Salt & <pepper>', fafcas_normalize('[1,0,0]')), ('b', 'z', 'B', fafcas_normalize('[1,2,0]')),
+             ('c', 'z', 'C', fafcas_normalize('[1,0,3]')), ('d', 'z', 'without a vector', NULL);
+         INSERT INTO edges (source, target) VALUES ('a', 'b'), ('a', 'd')",
+    )
+    .unwrap();
+    let (first, again) = (map(), map());
+    assert_eq!(first, again);
+    let (dots, legend) = (3, 2);
+    assert_eq!(first.matches("<circle").count(), dots + legend, "{first}");
+    assert_eq!(first.matches("<title>").count(), dots, "{first}");
+    assert_eq!(first.matches('L').count(), 1, "one line: {first}");
+    assert!(first.contains("<title>Salt &amp; &lt;pepper&gt;</title>"), "{first}");
+    assert!(first.contains(">x&lt;y, 1</text>") && first.contains(">z, 2</text>"), "{first}");
+    assert!(first.starts_with("<svg ") && first.ends_with("</svg>"), "{first}");
+}
+
+/// README shows it; it is small enough to be kept.
+#[test]
+fn the_picture_of_the_sample_is_that_of_the_sample() {
+    let picture = fs::read_to_string(root().join("sql/examples/map.svg")).unwrap();
+    assert!(picture.len() < 200_000);
+    let host = knowledge_base();
+    host.execute_batch(&script("examples/knowledge.sql")).unwrap();
+    let titles = picture.matches("<title>").count() as i64;
+    assert_eq!(titles, number(&host, "SELECT count(*) FROM nodes"));
+}
+
+#[test]
 fn notes_are_ingested_again_and_again_and_when_killed() {
     python_tests("ingest.py");
 }

@@ -1,5 +1,6 @@
 """Finds the notes under a folder and reads them, passing over what is not text. Nothing here stops for one bad file."""
 
+import errno
 import os
 import stat
 from dataclasses import dataclass, field
@@ -15,10 +16,12 @@ class Found:
 
     paths: list = field(default_factory=list)
     skipped: dict = field(default_factory=dict)  # path: why; a folder's path ends in a slash
+    again: set = field(default_factory=set)  # those of them that were read under another path
 
     def keeps(self, path):
         """Whether a note that is not among the paths may still be there, where it could not be seen."""
-        return any(path == place or (place.endswith("/") and path.startswith(place)) for place in self.skipped)
+        unseen = self.skipped.keys() - self.again
+        return any(path == place or (place.endswith("/") and path.startswith(place)) for place in unseen)
 
 
 class Unreadable(Exception):
@@ -42,6 +45,7 @@ def walk(root, inside, seen, found):
             here = os.stat(root / inside)
             identity = (here.st_dev, here.st_ino)
             if identity in seen:
+                found.again.add(inside)
                 found.skipped[inside] = f"a link to {seen[identity] or 'the whole folder'}, which is read already"
                 continue
             seen[identity] = inside
@@ -68,7 +72,7 @@ def place(entry, path, links, folders, found):
         mode = entry.stat().st_mode
     except OSError as error:
         if entry.is_symlink() or entry.name.lower().endswith(ENDINGS):
-            found.skipped[path] = "a link in a circle" if error.errno == 40 else error.strerror.lower()
+            found.skipped[path] = "a link in a circle" if error.errno == errno.ELOOP else error.strerror.lower()
         return
     if stat.S_ISDIR(mode):
         (links if entry.is_symlink() else folders).append(path + "/")

@@ -42,8 +42,6 @@ def answers(connection):
         try:
             yield from (five(row) for row in connection.execute(statement).fetchall())
         except apsw.Error as error:
-            if isinstance(error, apsw.ReadOnlyError) and "CREATE TABLE" in statement:
-                continue  # A stand-in that a read-only connection does without.
             yield subject(statement), "an answer", str(error), 0, "the rules above say more"
     roll_back(connection)
 

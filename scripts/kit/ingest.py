@@ -8,6 +8,7 @@ A note that fits into one chunk is one node. A longer one is a hollow node, whos
 node in which the link stands.
 """
 
+import functools
 import hashlib
 import json
 import posixpath
@@ -25,6 +26,9 @@ RECIPE = "1"
 BATCH_NOTES = 200
 BATCH_BYTES = 4 << 20
 BATCH_VECTORS = 64
+
+
+packed = functools.partial(json.dumps, ensure_ascii=False)
 
 
 @dataclass
@@ -142,8 +146,8 @@ def write_batch(connection, name, batch, model):
         links += [{"document": id, "target": target, "part": part_at(id, parts, at)} for at, target in note.links]
         documents.append({"id": id, "hash": mark, "nodes": [id, *(part_id(id, at) for at in range(len(parts)))]})
     with transaction(connection):
-        connection.execute(script("queries/ingest.sql"), {"nodes": json.dumps(nodes), "edges": json.dumps(edges)})
-        connection.execute(DOCUMENTS, {"folder": name, "documents": json.dumps(documents), "links": json.dumps(links)})
+        connection.execute(script("queries/ingest.sql"), {"nodes": packed(nodes), "edges": packed(edges)})
+        connection.execute(DOCUMENTS, {"folder": name, "documents": packed(documents), "links": packed(links)})
 
 
 DOCUMENTS = """
@@ -207,7 +211,7 @@ def remove_gone(connection, found, report):
     gone = [id for id in ids if id[start:] not in paths and not found.keeps(id[start:])]
     if gone:
         with transaction(connection):
-            connection.execute(GONE, {"documents": json.dumps(gone)})
+            connection.execute(GONE, {"documents": packed(gone)})
     report.gone = len(gone)
 
 
@@ -235,8 +239,8 @@ def write_links(connection, report):
     ]
     report.links = len(edges)
     with transaction(connection):
-        connection.execute(LINKS, {"folder": report.name, "edges": json.dumps(edges)})
-        connection.execute(script("queries/ingest.sql"), {"nodes": "[]", "edges": json.dumps(edges)})
+        connection.execute(LINKS, {"folder": report.name, "edges": packed(edges)})
+        connection.execute(script("queries/ingest.sql"), {"nodes": "[]", "edges": packed(edges)})
 
 
 LINKS = """

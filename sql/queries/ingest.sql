@@ -1,6 +1,6 @@
 -- Writes nodes and edges from two JSON arrays of objects, in one transaction; in another transaction it is a part of that.
 --
---     .parameter set :nodes "'[{\"id\": \"tides\", \"title\": \"Tides\", \"content\": \"The moon pulls the sea.\"}]'"
+--     .parameter set :nodes "'[{\"id\": \"tides\", \"title\": \"Tides\"}, {\"id\": \"moon\", \"title\": \"The Moon\"}]'"
 --     .parameter set :edges "'[{\"source\": \"tides\", \"target\": \"moon\", \"type\": \"requires\"}]'"
 --
 -- :nodes  id, title; optional type, domain, layer, date, hash, summary, meta (an object), source, content

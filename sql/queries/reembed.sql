@@ -14,10 +14,11 @@ INSERT INTO kit (key, value)
 SELECT 'model', m.seq FROM fafcas_models AS f JOIN models AS m ON m.fingerprint = f.fingerprint WHERE f.name = :model
 ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value;
 
--- Materialized, so that the whole batch is embedded at once and not node by node.
-WITH fresh (seq, embedding) AS MATERIALIZED (
+-- The second LIMIT takes nothing away. It keeps SQLite from looking up node by node, which would embed them one by one.
+WITH fresh (seq, embedding) AS (
     SELECT rowid, embedding FROM embed_rows('stale', 'text', :model)
     WHERE  rowid IN (SELECT rowid FROM stale ORDER BY rowid LIMIT :batch)
+    LIMIT  :batch
 )
 UPDATE nodes
 SET    embedding = fresh.embedding, model = (SELECT value FROM kit WHERE key = 'model')

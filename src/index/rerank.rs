@@ -13,12 +13,15 @@ use crate::codec::{Query, fingerprint};
 use crate::error::Result;
 use crate::topk::{Hit, Place, TopK};
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Blocks of fine codes that one search reads. More of them would make a first search slow; rows whose fine codes are not
 /// in memory are fetched instead.
 const FINE_READS: usize = 64;
+
+/// Rows of passing blocks that are kept without asking whether they are still candidates.
+const FEW_PASSING: usize = 4096;
 
 /// How many looks ahead fine codes are brought in.
 const AHEAD: usize = 4;
@@ -41,6 +44,14 @@ impl<'a> Blocks<'a> {
         let (resident, passing) = Default::default();
         let fine = vec![None; index.directory().blocks.len() + 1];
         Self { index, overlay, resident, passing, fine, reads: 0 }
+    }
+
+    /// Forgets what is known of rows that are candidates no more, once it is most of what is known.
+    pub fn forget_passing(&mut self, candidates: &[Candidate]) {
+        if self.passing.len() > FEW_PASSING + 2 * candidates.len() {
+            let still: HashSet<(u32, u32)> = candidates.iter().map(|known| (known.block, known.slot)).collect();
+            self.passing.retain(|place, _| still.contains(place));
+        }
     }
 
     fn slot(&self, candidate: &Candidate) -> Option<Slot> {

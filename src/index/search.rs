@@ -161,6 +161,7 @@ impl Index {
                         let slot = codes.slot(candidate.slot as usize);
                         blocks.passing.extend(slot.map(|slot| ((number, candidate.slot), slot)));
                     }
+                    blocks.forget_passing(sweeper.candidates());
                     sweeper.passed();
                 }
             }

@@ -93,6 +93,11 @@ impl<'a> Sweeper<'a> {
         self.swept.passing += 1;
     }
 
+    /// All candidates so far.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.swept.candidates
+    }
+
     /// The candidates of the block that was looked at last.
     pub fn of_block(&self, number: u32) -> impl Iterator<Item = &Candidate> {
         self.swept.candidates.iter().rev().take_while(move |candidate| candidate.block == number)

@@ -443,13 +443,24 @@ impl Source {
         if conditions.are_on_rowid() || conditions.list.as_ref().is_some_and(is_long) || !self.is_searched(&sql)? {
             return Ok(None);
         }
-        let mut scan = self.read(conditions, None, "NULL")?;
+        let mut statement = self.connection.prepare(&sql)?;
+        let compared = conditions.rowid.iter().chain(&conditions.id).map(|(_, value)| value);
+        let last =
+            (1..).zip(compared).try_fold(1, |_, (at, value)| statement.bind(at, value.borrow()).map(|()| at + 1))?;
+        // Without a list the statement runs once.
+        let values = conditions.list.map_or(vec![None], |(_, values)| values.into_iter().map(Some).collect());
         let mut rowids = Vec::new();
-        while scan.advance()? {
-            if rowids.len() as u64 >= most {
-                return Ok(None);
+        for value in values {
+            if let Some(value) = value {
+                statement.bind(last, value.borrow())?;
             }
-            rowids.push(scan.row()?);
+            while statement.step()? {
+                if rowids.len() as u64 >= most {
+                    return Ok(None);
+                }
+                rowids.push(statement.integer(0));
+            }
+            statement.reset();
         }
         Ok(Some(rowids))
     }

@@ -57,7 +57,7 @@ class Refused(Exception):
     """A server's answer that it cannot do it."""
 
 
-def asked(url, body=None, limit=10):
+def asked(url, body=None, limit=LIMIT_S):
     """The JSON that a server answers with, to a GET or to the POST of a body."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})

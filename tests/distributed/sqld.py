@@ -13,7 +13,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from nodes import PAGE, Process, Refused, asked, commands, waited
+from nodes import LIMIT_S, PAGE, Process, Refused, asked, commands, waited
 
 SQLD, LIBRARY = (str(Path(path).resolve()) for path in sys.argv[1:3])
 TEXTS = ["the tide comes in", "bread rises in the oven", "a train leaves the station", "rain falls on the roof"]
@@ -28,7 +28,7 @@ class Node(Process):
         super().__init__(folder, command[command.index("-d") + 1], [SQLD, *command[1:]])
         self.url = "http://" + self.argument("--http-listen-addr")
 
-    def sql(self, statement, *values, limit=10):
+    def sql(self, statement, *values, limit=LIMIT_S):
         """The rows of a statement; the server's error is raised as `Refused`."""
         arguments = [{"type": "text", "value": value} for value in values]
         requests = [{"type": "execute", "stmt": {"sql": statement, "args": arguments}}, {"type": "close"}]

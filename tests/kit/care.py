@@ -215,6 +215,19 @@ class Care(Case):
         broken = {rule for rule, _, _, ok, _ in health(self.path, "no/such/library.so") if not ok}
         self.assertEqual({"library", "vectors and settings"}, broken)
 
+    def test_a_file_that_can_only_be_read_is_answered_but_for_writing(self):
+        connection = self.sound()
+        connection.execute("PRAGMA journal_mode = DELETE; DROP TABLE edges").fetchall()
+        connection.close()
+        self.path.chmod(0o444)
+        self.folder.chmod(0o555)
+        said = self.as_nobody("print([row[0] for row in kit.health.health(PATH, LIBRARY) if not row[3]])")
+        self.folder.chmod(0o755)
+        self.assertIn("'tables'", said)
+        self.assertIn("'write and read'", said)
+        self.assertNotIn("'integrity'", said)
+        self.assertNotIn("'edges'", said)
+
     def test_a_reader_that_cannot_write_the_shared_memory_is_told_what_to_do(self):
         self.sound().close()
         self.opened().execute("PRAGMA wal_checkpoint (TRUNCATE)").fetchall()

@@ -115,6 +115,21 @@ class Notes(Case):
         self.assertEqual((0, 3), (report.gone, report.same))
         self.assertEqual([(1,)], self.rows("SELECT count(*) FROM documents WHERE id = 'notes/moon.md'"))
 
+    def test_a_folder_that_became_a_link_to_another_has_no_notes_of_its_own(self):
+        self.sea()
+        self.write("copy/moon.md", "Copied.")
+        self.ingest()
+        (self.notes / "copy/moon.md").unlink()
+        (self.notes / "copy").rmdir()
+        os.symlink("sub", self.notes / "copy")
+        self.assertEqual(1, self.ingest().gone)
+
+    def test_letters_of_every_kind(self):
+        self.write("größe 🙂.md", "# Größe 🙂\n\nשלום [[größe 🙂]] 日本語\n")
+        self.ingest()
+        self.assertEqual([("notes/größe 🙂.md", "Größe 🙂", "# Größe 🙂\n\nשלום [[größe 🙂]] 日本語")],
+                         self.rows("SELECT id, title, content FROM nodes"))
+
     def test_an_empty_folder_is_not_taken_for_the_end_of_all_notes(self):
         self.sea()
         self.ingest()

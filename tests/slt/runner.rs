@@ -232,8 +232,10 @@ fn ask(connection: &Connection, sql: &str, record: &Record) -> Result<Vec<String
 /// The names and values of the row that `bind` gives.
 fn bound_values(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<(String, Value)>> {
     let mut statement = connection.prepare(sql)?;
-    #[allow(clippy::useless_conversion, reason = "older versions of rusqlite give a list")]
-    let names: Vec<String> = statement.column_names().into_iter().map(String::from).collect();
+    // Column by column, as the two versions of rusqlite give all names in different shapes.
+    let columns = 0..statement.column_count();
+    let names: Vec<String> =
+        columns.map(|column| statement.column_name(column).map(String::from)).collect::<Result<_, _>>()?;
     statement
         .query_row([], |row| names.into_iter().enumerate().map(|(column, name)| Ok((name, row.get(column)?))).collect())
 }

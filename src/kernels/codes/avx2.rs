@@ -18,7 +18,7 @@ fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
         let mut upper = [_mm256_setzero_si256(); 2];
         for ([low_table, high_table], codes) in pairs.iter().zip(codes) {
             let (low_table, high_table) = (load_table(low_table), load_table(high_table));
-            fetch_line(codes.as_ptr().wrapping_add(AHEAD));
+            fetch_far(codes.as_ptr().wrapping_add(AHEAD));
             let (halves, _) = codes.as_chunks::<LANES>();
             for i in 0..2 {
                 let code = load(&halves[i]);
@@ -77,6 +77,14 @@ pub(super) fn crc32c(before: u32, bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<8>();
     let crc = words.iter().fold(u64::from(!before), |crc, word| _mm_crc32_u64(crc, u64::from_le_bytes(*word)));
     !rest.iter().fold(crc as u32, |crc, byte| _mm_crc32_u8(crc, *byte))
+}
+
+/// Brings a line no nearer than the second cache: few lines can be on their way to the first at a time, too few to keep
+/// the memory busy.
+#[inline]
+pub(super) fn fetch_far(address: *const u8) {
+    // SAFETY: as in `fetch_line`.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) };
 }
 
 #[inline]

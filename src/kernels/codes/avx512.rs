@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx2::{crc32c, fetch_line};
+use super::avx2::{crc32c, fetch_far, fetch_line};
 use super::{AHEAD, GROUP, SUMS_IN_16_BITS, same_length, scalar};
 
 const LANES: usize = 64;
@@ -19,7 +19,7 @@ fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
         let mut both = _mm512_setzero_si512();
         let mut upper = _mm512_setzero_si512();
         for ([low_table, high_table], code) in pairs.iter().zip(codes) {
-            fetch_line(code.as_ptr().wrapping_add(AHEAD));
+            fetch_far(code.as_ptr().wrapping_add(AHEAD));
             let code = load(code);
             let low = _mm512_shuffle_epi8(load_table(low_table), low_nibbles(code));
             let high = _mm512_shuffle_epi8(load_table(high_table), low_nibbles(_mm512_srli_epi16::<4>(code)));

@@ -6,8 +6,8 @@
 //! every CPU with wide vectors has. `../README.md` has the figures, and what was tried besides.
 
 /// The kernels of the file it is used in as plain function pointers. All of `$features` are enabled in
-/// them; `$crc32c` is the checksum. The file's `fetch_line`
-/// asks for the cache line at an address.
+/// them; `$crc32c` is the checksum. The file's `fetch_line` asks for the cache line at an address, and `fetch_far` for one
+/// that is wanted later.
 #[allow(unused_macros, reason = "other CPUs have the scalar kernels alone")]
 macro_rules! codes {
     ($features:literal, $crc32c:expr) => {
@@ -28,7 +28,7 @@ macro_rules! codes {
             bounds: &mut $crate::kernels::codes::Bounds,
         ) -> u64 {
             let factor_lines = bytemuck::bytes_of(factors).chunks(64);
-            factor_lines.for_each(|line| fetch_line(line.as_ptr().wrapping_add($crate::kernels::codes::AHEAD)));
+            factor_lines.for_each(|line| fetch_far(line.as_ptr().wrapping_add($crate::kernels::codes::AHEAD)));
             $crate::kernels::codes::bounds::estimate(formula, sums, factors, threshold, bounds)
         }
     };

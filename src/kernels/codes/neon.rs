@@ -60,6 +60,9 @@ fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
 fn fetch_line(_address: *const u8) {}
 
 #[inline]
+fn fetch_far(_address: *const u8) {}
+
+#[inline]
 #[target_feature(enable = "neon")]
 fn load(bytes: &[u8; LANES]) -> uint8x16_t {
     // SAFETY: the array is 16 readable bytes, and a load of bytes asks for no alignment.

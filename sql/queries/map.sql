@@ -1,0 +1,50 @@
+-- A picture of the knowledge base: an SVG with a dot for each node, where its vector lies in the plane that tells most of
+-- all vectors apart, and a line for each edge. Dots of one domain, or of one
+-- type where there is none, have one colour; a browser shows titles under the pointer.
+--
+--     .mode list
+--     .output map.svg
+--     .read sql/queries/map.sql
+--     .output stdout
+--
+-- The same nodes give the same picture. Beyond some ten thousand nodes it is large, and so is what it takes to draw it.
+WITH colours (list) AS (
+    VALUES ('["#4269d0","#efb118","#ff725c","#6cc5b0","#3ca951","#ff8ab7","#a463f2","#97bbf5","#9c6b4e","#9498a0"]')
+),
+kinds (kind, place, nodes, colour) AS MATERIALIZED (
+    SELECT kind, place, nodes, json_extract(list, '$[' || ((place - 1) % 10) || ']')
+    FROM   colours, (SELECT coalesce(domain, type) AS kind, count(*) AS nodes,
+                            row_number() OVER (ORDER BY count(*) DESC, coalesce(domain, type)) AS place
+                     FROM   nodes WHERE embedding IS NOT NULL GROUP BY coalesce(domain, type))
+),
+points (seq, x, y) AS MATERIALIZED (SELECT rowid, x, y FROM vec_map('nodes', 'embedding')),
+extent (x, width, y, height) AS (
+    -- A single point, or points on a line, are drawn in the middle.
+    SELECT (min(x) + max(x)) / 2, max(max(x) - min(x), 1e-9), (min(y) + max(y)) / 2, max(max(y) - min(y), 1e-9) FROM points
+),
+dots (seq, id, title, kind, x, y) AS MATERIALIZED (
+    SELECT n.seq, n.id, replace(replace(replace(n.title, '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), coalesce(n.domain, n.type),
+           printf('%.1f', 400 + 720 * (p.x - e.x) / e.width), printf('%.1f', 300 - 520 * (p.y - e.y) / e.height)
+    FROM   points AS p JOIN nodes AS n ON n.seq = p.seq, extent AS e
+    ORDER  BY n.seq
+),
+lines (number, line) AS (
+    SELECT 1, '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 600" font-family="sans-serif" font-size="13">'
+    UNION ALL SELECT 2, '<rect width="960" height="600" fill="white"/>'
+    UNION ALL SELECT 3, '<path fill="none" stroke="#888" stroke-opacity="0.25" d="' || coalesce((
+        SELECT group_concat(stroke, '')
+        FROM  (SELECT 'M' || a.x || ' ' || a.y || 'L' || b.x || ' ' || b.y AS stroke
+               FROM   edges AS e JOIN dots AS a ON a.id = e.source JOIN dots AS b ON b.id = e.target
+               ORDER  BY e.source, e.target, e.type)), '') || '"/>'
+    UNION ALL
+    SELECT 3 + k.place, '<g fill="' || k.colour || '">' || group_concat(d.dot, '') || '</g>'
+    FROM   kinds AS k JOIN (SELECT kind, '<circle cx="' || x || '" cy="' || y || '" r="4"><title>' || title || '</title></circle>' AS dot
+                            FROM dots ORDER BY seq) AS d ON d.kind = k.kind
+    GROUP  BY k.place
+    UNION ALL
+    SELECT 1000000 + place, printf('<circle cx="800" cy="%d" r="5" fill="%s"/><text x="812" y="%d">%s, %d</text>',
+        20 + 22 * place, colour, 24 + 22 * place, replace(replace(kind, '&', '&amp;'), '<', '&lt;'), nodes)
+    FROM   kinds WHERE place <= 25
+    UNION ALL SELECT 2000000, '</svg>'
+)
+SELECT group_concat(line, char(10)) AS svg FROM (SELECT line FROM lines ORDER BY number);
