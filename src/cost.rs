@@ -5,8 +5,8 @@
 
 /// A row found by its rowid, in the order of rowids: the way down the tree, and a page for few rows.
 const LOOKUP: f64 = 3.0;
-/// A row that an index proposes: the same in no order, and its fingerprint.
-const FETCH: f64 = 7.0;
+/// What a search by codes costs before it looks at any.
+const OPEN: f64 = 500.0;
 /// A code that is looked at.
 const CODE: f64 = 1.0 / 150.0;
 /// A rowid found by its key, in the key's own index.
@@ -21,6 +21,8 @@ pub struct Sizes {
     pub matching: u64,
     /// Wanted.
     pub limit: u64,
+    /// Of the vectors.
+    pub dimensions: usize,
 }
 
 /// How the table itself would be read.
@@ -36,8 +38,23 @@ pub enum Read {
 pub fn prefers_codes(sizes: Sizes, read: Read) -> bool {
     // For each row that is wanted the codes leave about one and a half.
     let fetched = sizes.limit.saturating_add(sizes.limit / 2).saturating_add(8).min(sizes.matching);
-    let codes = sizes.rows as f64 * CODE + fetched as f64 * FETCH;
+    let codes = OPEN + sizes.rows as f64 * CODE + fetched as f64 * fetch(sizes.dimensions);
     codes < table(sizes.rows, sizes.matching, read)
+}
+
+/// A row that an index proposes, with the codes that are looked at to find it: the fewer the dimensions, the more of these,
+/// while a scan gets cheaper. Up to 17 dimensions errors count in full. From the sizes at which index and scan took the
+/// same time, `benches/record/index.md`.
+fn fetch(dimensions: usize) -> f64 {
+    match dimensions {
+        ..=4 => 60.0,
+        5..=8 => 100.0,
+        9..=17 => 400.0,
+        18..=63 => 60.0,
+        64..=127 => 40.0,
+        128..=383 => 20.0,
+        _ => 14.0,
+    }
 }
 
 fn table(rows: u64, matching: u64, read: Read) -> f64 {
@@ -64,7 +81,7 @@ mod tests {
 
     #[test]
     fn few_rows_are_looked_up_and_many_come_by_their_codes() {
-        let sizes = |matching| Sizes { rows: 60_000, matching, limit: 10 };
+        let sizes = |matching| Sizes { rows: 60_000, matching, limit: 10, dimensions: 384 };
         for (matching, codes) in [(0, false), (60, false), (600, true), (6_000, true), (60_000, true)] {
             assert_eq!(prefers_codes(sizes(matching), Read::List), codes, "{matching}");
         }
@@ -74,9 +91,32 @@ mod tests {
 
     #[test]
     fn whoever_wants_most_rows_reads_the_table() {
-        let all = |limit| Sizes { rows: 1_000_000, matching: 1_000_000, limit };
+        let all = |limit| Sizes { rows: 1_000_000, matching: 1_000_000, limit, dimensions: 384 };
         assert!(prefers_codes(all(10_000), Read::Range));
         assert!(!prefers_codes(all(200_000), Read::Range));
         assert!(!prefers_codes(all(u64::MAX), Read::Range));
+    }
+
+    /// Each pair of sizes is from measurements: the scan is faster at the first, the index at the second.
+    #[test]
+    fn the_fewer_the_dimensions_the_more_rows_it_takes() {
+        let measured = [
+            (3, 10, 900, 5000),
+            (16, 1, 2000, 20_000),
+            (16, 10, 5000, 20_000),
+            (16, 1000, 60_000, 1_000_000),
+            (24, 10, 1000, 2000),
+            (64, 100, 2000, 20_000),
+            (128, 100, 2000, 5000),
+            (384, 100, 2000, 5000),
+            (384, 1000, 5000, 60_000),
+            (1536, 1000, 5000, 60_000),
+        ];
+        for (dimensions, limit, few, many) in measured {
+            for (rows, codes) in [(few, false), (many, true)] {
+                let sizes = Sizes { rows, matching: rows, limit, dimensions };
+                assert_eq!(prefers_codes(sizes, Read::Range), codes, "{sizes:?}");
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use support::{Random, absent, blob, load, scratch};
 
 const ROWS: i64 = 1500;
-const DIMENSIONS: usize = 16;
+const DIMENSIONS: usize = 128;
 
 #[test]
 fn drop_leaves_nothing() {

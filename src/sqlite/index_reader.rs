@@ -18,11 +18,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// An index of a source's column that may answer searches.
 pub struct IndexReader {
+    /// The user named it: it answers wherever it can, also where a scan would be faster.
+    is_named: bool,
     shelf: Shelf,
     rows: TableRows,
 }
 
-/// In fewer rows than this a scan is faster than any index.
+/// In fewer rows than this a scan is as fast as any index, or so fast that it does not matter: a tenth of a millisecond.
 const FEW: u64 = 1000;
 
 /// Which rows the codes are asked for.
@@ -85,7 +87,8 @@ impl IndexReader {
     pub fn open(source: &Source, options: &Options) -> Result<Option<Self>> {
         let Some(name) = chosen(source, options)? else { return Ok(None) };
         let shelf = Shelf::new(source.connection(), source.schema(), &name);
-        Ok(Some(Self { shelf, rows: TableRows::new(source)? }))
+        let is_named = matches!(options.index, IndexChoice::Named(_));
+        Ok(Some(Self { is_named, shelf, rows: TableRows::new(source)? }))
     }
 
     /// The best rows, or `None` where the table has to answer.
@@ -94,7 +97,8 @@ impl IndexReader {
         let scope = self.shelf.scope;
         let Opened::Index(index) = index::open(&mut self.shelf, scope)? else { return Ok(None) };
         let fits = index.header.dimensions == wanted.scorer.query().len();
-        if !fits || index.header.rows < FEW || is_stale(&self.shelf, &index) {
+        let is_small = index.header.rows < FEW && !self.is_named;
+        if !fits || is_small || is_stale(&self.shelf, &index) {
             return Ok(None);
         }
         let rows = match self.filter(source, &index, wanted)? {
@@ -159,7 +163,8 @@ impl IndexReader {
             (None, Some((low, high))) => (index.rows_between(&mut self.shelf, low, high)?, Read::Range),
             (None, None) => return Ok(Filter::Table),
         };
-        Ok(match cost::prefers_codes(Sizes { rows, matching, limit }, read) {
+        let sizes = Sizes { rows, matching, limit, dimensions: index.header.dimensions };
+        Ok(match self.is_named || cost::prefers_codes(sizes, read) {
             true if conditions.is_empty() => Filter::None,
             true => Filter::Rows(Arc::new(set)),
             false => Filter::Table,
@@ -168,10 +173,10 @@ impl IndexReader {
 
     /// The same where a key has to be looked up to know a row.
     fn filter_by_key(&mut self, source: &mut Source, index: &Index, wanted: &Wanted<'_>) -> Result<Filter> {
-        let rows = index.header.rows;
+        let (rows, is_named) = (index.header.rows, self.is_named);
         let prefers_codes = |matching| {
-            let sizes = Sizes { rows, matching, limit: wanted.limit as u64 };
-            cost::prefers_codes(sizes, Read::List)
+            let (limit, dimensions) = (wanted.limit as u64, index.header.dimensions);
+            is_named || cost::prefers_codes(Sizes { rows, matching, limit, dimensions }, Read::List)
         };
         if wanted.conditions.list.as_ref().is_some_and(|(_, values)| !prefers_codes(values.len() as u64)) {
             return Ok(Filter::Table);

@@ -44,7 +44,7 @@ def assert_right(connection, path="index"):
         query = vector()
         sql = "SELECT rowid, score FROM vec_topk('nodes', 'v', ?, 10, ?)"
         expected = connection.execute(sql, (query, '{"index": false}')).fetchall()
-        assert connection.execute(sql, (query, "{}")).fetchall() == expected
+        assert connection.execute(sql, (query, '{"index": "nodes_vec"}')).fetchall() == expected
         used = connection.execute("SELECT path FROM vec_stats WHERE source = 'main.nodes'").fetchone()
         assert used == (path,), used
     connection.execute("INSERT INTO nodes_vec(nodes_vec) VALUES ('check')")
