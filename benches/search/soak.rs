@@ -86,37 +86,30 @@ fn open() -> Connection {
     db
 }
 
-/// Inserts, changes and deletes rows, and merges now and then. Paced, so that what it takes from the searches is the same
-/// beside few of them and many. Each commit empties the page caches of all connections, which costs a connection that
-/// searches seldom more of them than one that searches often; so ten rows make a transaction.
+/// Inserts, changes and deletes rows one transaction at a time, and merges now and then. Paced, so that what it takes
+/// from the searches is the same beside few of them and many.
 fn write(data: &Data, rows: usize, stop: &AtomicBool) -> usize {
     let db = open();
     db.execute_batch("PRAGMA synchronous = OFF").unwrap();
     let mut written = 0;
     while !stop.load(Relaxed) {
-        db.execute_batch("BEGIN IMMEDIATE").unwrap();
-        for _ in 0..10 {
-            change(&db, data, rows, written);
-            written += 1;
+        let row = (rows + written) % data.rows();
+        match written % 4 {
+            0 => db.execute("DELETE FROM t WHERE id = ?1", [written as i64 % rows as i64]),
+            1 => db.execute(
+                "UPDATE t SET row = ?2, v = ?3 WHERE id = ?1",
+                params![written as i64 % rows as i64, row as i64, data.blob(row)],
+            ),
+            _ => db.execute("INSERT INTO t(row, v) VALUES (?, ?)", params![row as i64, data.blob(row)]),
         }
-        db.execute_batch("COMMIT").unwrap();
+        .unwrap();
+        written += 1;
         if written % 500 == 0 {
             db.execute("INSERT INTO t_vec(t_vec) VALUES ('merge')", []).unwrap();
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(5));
     }
     written
-}
-
-fn change(db: &Connection, data: &Data, rows: usize, number: usize) {
-    let (id, row) = ((number % rows) as i64, (rows + number) % data.rows());
-    let (row, blob) = (row as i64, data.blob(row));
-    match number % 4 {
-        0 => db.execute("DELETE FROM t WHERE id = ?1", [id]),
-        1 => db.execute("UPDATE t SET row = ?2, v = ?3 WHERE id = ?1", params![id, row, blob]),
-        _ => db.execute("INSERT INTO t(row, v) VALUES (?1, ?2)", params![row, blob]),
-    }
-    .unwrap();
 }
 
 type Hits = Vec<(i64, f64)>;
