@@ -5,7 +5,7 @@
 //! greatest spread, as exactly as f64 allows. Memory is that of a hundred or so vectors, whatever the number of rows.
 //!
 //! All sums are of f64 in a fixed order, without fused operations, so that the same rows in the same order give the same
-//! bits on every machine. The block has as many vectors as [`BLOCK`], so that axes with equal spread are found together.
+//! bits on every machine. The block has as many vectors as `BLOCK` says, so that axes with equal spread are found together.
 
 use crate::error::Result;
 use crate::kernels::F32Le;
