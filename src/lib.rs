@@ -52,6 +52,7 @@ use sqlite::vec_map::VecMap;
 use sqlite::vec_mmr::VecMmr;
 use sqlite::vec_stats::VecStats;
 use sqlite::vec_topk::VecTopk;
+use sqlite::vec_topk_many::VecTopkMany;
 use sqlite::vtab::{register_function, register_module, register_writable_function};
 use std::ffi::{c_char, c_int};
 
@@ -73,6 +74,7 @@ const SCALARS: &[Scalar] = &[
 /// Every table function and module.
 const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_function::<VecTopk>,
+    register_function::<VecTopkMany>,
     register_function::<VecMmr>,
     register_function::<VecMap>,
     register_function::<EmbedRows>,

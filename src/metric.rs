@@ -70,12 +70,19 @@ impl Scorer {
     /// The score of a row, larger is nearer. Rows of another length, and rows with NaN or infinities, are refused.
     #[inline]
     pub fn score(&self, row: &[F32Le]) -> Result<f64> {
-        if row.len() != self.query.len() {
-            return Err(Error::expected(format_args!("{} dimensions as in the query", self.query.len()), row.len()));
-        }
+        self.check_length(row)?;
         let score = self.fast(row);
         // Adding zero turns -0 into 0, so that both tie.
         if score.is_finite() { Ok(score + 0.0) } else { self.careful(row).map(|score| score + 0.0) }
+    }
+
+    /// Refuses rows of another length.
+    #[inline]
+    pub fn check_length(&self, row: &[F32Le]) -> Result<()> {
+        if row.len() == self.query.len() {
+            return Ok(());
+        }
+        Err(Error::expected(format_args!("{} dimensions as in the query", self.query.len()), row.len()))
     }
 
     /// NaN where f32 sums cannot be trusted.

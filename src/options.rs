@@ -20,6 +20,44 @@ pub struct Options {
     pub skip_bad: bool,
 }
 
+/// What a search of many queries may be told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ManyOptions {
+    /// What any search may be told.
+    pub each: Options,
+    /// Whether a query that is a row of the source leaves that row out.
+    pub exclude_self: bool,
+    /// The column that identifies the queries, where their source does not say.
+    pub query_key: Option<String>,
+}
+
+impl ManyOptions {
+    /// Reads the JSON text.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let mut options = Self::default();
+        for (key, value) in &object(text)? {
+            match (key.as_str(), value) {
+                ("exclude_self", Value::Bool(exclude)) => options.exclude_self = *exclude,
+                ("exclude_self", _) => return Err(wrong(key, "true or false", value)),
+                ("query_key", Value::String(name)) => options.query_key = Some(name.clone()),
+                ("query_key", _) => return Err(wrong(key, "a column's name", value)),
+                _ if options.each.set(key, value)? => {}
+                _ => {
+                    let known = "options metric, exact, type, key, index, skip_bad, exclude_self or query_key";
+                    return Err(Error::expected(known, shown(key)));
+                }
+            }
+        }
+        options.each.check()?;
+        Ok(options)
+    }
+}
+
+fn object(text: &str) -> Result<Map<String, Value>> {
+    serde_json::from_str(text)
+        .map_err(|reason| Error::expected("options as a JSON object", format_args!("{} ({reason})", shown(text))))
+}
+
 /// Which index may answer a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IndexChoice {
@@ -40,12 +78,11 @@ impl Default for Options {
 impl Options {
     /// Reads the JSON text.
     pub fn from_json(text: &str) -> Result<Self> {
-        let object: Map<String, Value> = serde_json::from_str(text).map_err(|reason| {
-            Error::expected("options as a JSON object", format_args!("{} ({reason})", shown(text)))
-        })?;
         let mut options = Self::default();
-        for (key, value) in &object {
-            options.set(key, value)?;
+        for (key, value) in &object(text)? {
+            if !options.set(key, value)? {
+                return Err(Error::expected("options metric, exact, type, key, index or skip_bad", shown(key)));
+            }
         }
         options.check()?;
         Ok(options)
@@ -66,7 +103,8 @@ impl Options {
         Ok(())
     }
 
-    fn set(&mut self, key: &str, value: &Value) -> Result<()> {
+    /// False for an option that is not known.
+    fn set(&mut self, key: &str, value: &Value) -> Result<bool> {
         match (key, value) {
             ("metric", Value::String(name)) => {
                 let metric = Metric::from_name(name);
@@ -83,9 +121,9 @@ impl Options {
             ("exact", Value::Bool(exact)) => self.exact = *exact,
             ("skip_bad", Value::Bool(skip)) => self.skip_bad = *skip,
             ("exact" | "skip_bad", _) => return Err(wrong(key, "true or false", value)),
-            _ => return Err(Error::expected("options metric, exact, type, key, index or skip_bad", shown(key))),
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -106,6 +144,16 @@ mod tests {
         assert!(Options::from_json(r#"{"exact":true,"index":false}"#).unwrap().exact);
         assert_eq!(Options::from_json(r#"{"index":false}"#).unwrap().index, IndexChoice::Never);
         assert_eq!(Options::from_json("{}").unwrap(), Options::default());
+    }
+
+    #[test]
+    fn a_search_of_many_has_more_options() {
+        let options = ManyOptions::from_json(r#"{"metric":"l2","exclude_self":true,"query_key":"q"}"#).unwrap();
+        let each = Options { metric: Metric::L2, ..Options::default() };
+        assert_eq!(options, ManyOptions { each, exclude_self: true, query_key: Some("q".into()) });
+        assert!(Options::from_json(r#"{"exclude_self":true}"#).is_err());
+        assert!(ManyOptions::from_json(r#"{"exclude":true}"#).is_err());
+        assert!(ManyOptions::from_json(r#"{"exclude_self":1}"#).is_err());
     }
 
     #[test]

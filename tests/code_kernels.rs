@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use fafcas::kernels::codes::{Bounds, Codes, Factors, Formula, GROUP, MAX_ENTRY};
+use fafcas::kernels::codes::{Bounds, Codes, Factors, Formula, GROUP, Known, Limits, MAX_ENTRY};
 use fafcas::kernels::{self, F32Le};
 
 const SEED: u64 = 0xC0DE5;
@@ -75,6 +75,93 @@ fn products_of_nibbles_are_the_same_to_the_last_bit() {
                 let cut = (table.dot_u4)(&codes, &even[..short], &odd);
                 assert_eq!(cut, (table.dot_u4)(&codes[..short], &even[..short], &odd[..short]), "{name}, {length}");
             }
+        }
+    }
+}
+
+/// In tiles of any number of queries, each product is that of [`Codes::dot_u4`].
+#[test]
+fn tiles_of_queries_are_products_one_by_one() {
+    let mut random = Random(SEED);
+    for (words, extreme) in (0..20).chain([48, 96, 8192]).flat_map(|words| [(words, false), (words, true)]) {
+        let mut word = || if extreme { u32::MAX } else { u32::from_le_bytes([(); 4].map(|()| random.byte())) };
+        let codes: Vec<[u32; GROUP]> = (0..words).map(|_| std::array::from_fn(|_| word())).collect();
+        let most = if words > 100 { 3 } else { 13 };
+        for queries in 0..most {
+            let mut step = || if extreme { -128 } else { random.byte() as i8 };
+            let steps: Vec<[[i8; 4]; 2]> =
+                (0..queries * words).map(|_| [(); 2].map(|()| [(); 4].map(|()| step()))).collect();
+            let expected = |query: usize, vector: usize| {
+                let steps = &steps[query * words..][..words];
+                let half = |odd: usize| steps.iter().flat_map(|word| word[odd]).collect::<Vec<i8>>();
+                let code: Vec<u8> = codes.iter().flat_map(|word| word[vector].to_le_bytes()).collect();
+                let scalar = &kernels::tables().pop().unwrap().codes;
+                (scalar.dot_u4)(&code, &half(0), &half(1))
+            };
+            for (name, table, _) in others() {
+                let mut sums = vec![[7; GROUP]; queries];
+                (table.tile_u4)(&codes, &steps, &mut sums);
+                for (query, sums) in sums.iter().enumerate() {
+                    for vector in [0, 1, 15, 16, 31, 32, 63] {
+                        assert_eq!(
+                            sums[vector],
+                            expected(query, vector),
+                            "{name}, {words} words, {query} of {queries}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn limits_are_those_of_the_formula() {
+    let mut random = Random(SEED);
+    for round in 0..200 {
+        let mut known = Known::default();
+        let floats = |random: &mut Random| std::array::from_fn(|_| random.float().abs());
+        known.scale = floats(&mut random);
+        known.error = floats(&mut random);
+        known.length = floats(&mut random);
+        known.square = floats(&mut random);
+        known.offset = std::array::from_fn(|_| random.float());
+        known.inverse = floats(&mut random);
+        known.doubt = floats(&mut random);
+        known.offset[5] = f32::NEG_INFINITY;
+        known.length[6] = f32::INFINITY;
+        let limits = Limits {
+            constant: random.float(),
+            offset_weight: random.float(),
+            square_weight: (round % 2) as f32,
+            step: random.float() / 1e5,
+            middle: random.below(20_000) as i32,
+            reach: random.float().abs(),
+            slack: random.float().abs(),
+            square_slack: random.float().abs() * (round % 2) as f32,
+            is_cosine: round % 3 == 0,
+        };
+        let sums: [i32; GROUP] = std::array::from_fn(|_| random.below(100_000) as i32);
+        let exact = |i: usize| {
+            let n = f64::from;
+            let product = n(known.scale[i]) * n(limits.step) * f64::from(2 * sums[i] - limits.middle);
+            let length = n(known.length[i]);
+            let upper = n(limits.constant) + n(limits.offset_weight) * n(known.offset[i])
+                - n(limits.square_weight) * n(known.square[i])
+                + product
+                + n(known.error[i]) * n(limits.reach)
+                + length * (n(limits.slack) + length * n(limits.square_slack));
+            if limits.is_cosine { upper * n(known.inverse[i]) + n(known.doubt[i]) } else { upper }
+        };
+        let threshold = random.float();
+        for (name, table, _) in others() {
+            let mut upper = [0.0; GROUP];
+            let bits = (table.within)(&limits, &sums, &known, threshold, &mut upper);
+            for i in (0..GROUP).filter(|i| ![5, 6].contains(i)) {
+                assert!((f64::from(upper[i]) - exact(i)).abs() < 1e-5, "{name}, {i}: {} and {}", upper[i], exact(i));
+                assert_eq!(bits >> i & 1 == 1, upper[i] >= threshold, "{name}, {i}");
+            }
+            assert_eq!(bits >> 5 & 3, 0b10, "{name}: there is no vector; nothing is known of one");
         }
     }
 }

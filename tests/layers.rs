@@ -26,7 +26,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("topk", &[]),
     ("rowset", &[]),
     ("stats", &[]),
-    ("scan", &["error", "metric", "topk", "vector"]),
+    ("scan", &["error", "kernels", "metric", "pool", "topk", "vector"]),
 ];
 
 fn files(part: &str) -> Vec<PathBuf> {

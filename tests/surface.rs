@@ -33,6 +33,7 @@ const MODULES: &[&str] = &[
     "vec_mmr",
     "vec_stats",
     "vec_topk",
+    "vec_topk_many",
 ];
 
 const PLAIN: i64 = 0;

@@ -9,6 +9,7 @@
 
 mod data;
 mod filters;
+mod many;
 mod map;
 mod mmr;
 mod repeats;
@@ -26,6 +27,7 @@ const SECTIONS: &[Section] = &[
     ("streams", streams::run),
     ("repeats", repeats::run),
     ("soak", soak::run),
+    ("many", many::run),
     ("mmr", mmr::run),
     ("map", map::run),
     ("stats", stats::run),

@@ -5,6 +5,7 @@
 //! (`one_bit`) and four for a second look at those that passed (`four_bit`). Either code estimates a product with a
 //! query without bias, and tells how far it may be off. `README.md` has the algebra, and what was measured.
 
+pub mod certain;
 pub mod four_bit;
 pub mod one_bit;
 mod query;

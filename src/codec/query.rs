@@ -12,7 +12,7 @@ pub const SIGMAS: f64 = 4.0;
 /// The greatest magnitude of a coordinate of the query against 1-bit codes. Four of them fit in a table's entry, and the
 /// rounding to so many steps adds a thousandth to the error.
 const ONE_BIT_STEPS: f32 = 31.0;
-const FOUR_BIT_STEPS: f32 = 127.0;
+pub(super) const FOUR_BIT_STEPS: f32 = 127.0;
 
 /// What rounding in f32 does to a score, relative to the largest of its terms: here, in the rotation, and in the true
 /// score, whose sum over up to 65,536 products is the worst of them.
@@ -65,19 +65,29 @@ impl Interval {
     }
 }
 
-/// A query seen from the centre: `product(query, vector) = constant + weight · offset + residual · vector's residual`.
-struct Seen {
-    residual: Vec<f32>,
-    constant: f64,
-    constant_size: f64,
-    offset_weight: f64,
+/// The key of a score of a query of this length, rounded down.
+pub(super) fn key(metric: Metric, length: f64, score: f64) -> f32 {
+    let key = match metric {
+        Metric::Dot => score / length,
+        // No distance is below 0.
+        Metric::L2 => -score.min(0.0).powi(2),
+        Metric::Cosine | Metric::L1 => score,
+    };
+    let rounded = key as f32;
+    if f64::from(rounded) > key { rounded.next_down() } else { rounded }
 }
 
-impl Query {
-    /// `None` for a query that codes cannot bound: of the metric l1, zero, or with sums beyond f32's range.
-    ///
-    /// `query` has the dimensions of the space.
-    pub fn new(space: &Space, metric: Metric, query: &[F32Le]) -> Option<Self> {
+/// A query seen from the centre: `product(query, vector) = constant + weight · offset + residual · vector's residual`.
+pub(super) struct Seen {
+    pub residual: Vec<f32>,
+    pub constant: f64,
+    pub constant_size: f64,
+    pub offset_weight: f64,
+}
+
+impl Seen {
+    /// The query by its metric, and its length as given. `None` for one that codes cannot bound.
+    pub fn new(space: &Space, metric: Metric, query: &[F32Le]) -> Option<(Self, f64)> {
         let query: Vec<f32> = query.iter().map(|x| x.get()).collect();
         let length = dot(&query, &query).sqrt();
         let mut seen = match metric {
@@ -86,16 +96,27 @@ impl Query {
             Metric::L1 => return None,
         };
         space.rotate(&mut seen.residual);
-        let reach = dot(&seen.residual, &seen.residual).sqrt();
-        let told = (reach as f32).is_finite() && (seen.constant_size as f32).is_finite();
-        if !told || length == 0.0 && metric != Metric::L2 {
-            return None;
-        }
-        Some(Self::ready(space, metric, length, &seen, reach))
+        let told = (seen.reach() as f32).is_finite() && (seen.constant_size as f32).is_finite();
+        (told && (length > 0.0 || metric == Metric::L2)).then_some((seen, length))
     }
 
-    fn ready(space: &Space, metric: Metric, length: f64, seen: &Seen, reach: f64) -> Self {
-        let dimensions = seen.residual.len() as f64;
+    /// The length of the residual.
+    pub fn reach(&self) -> f64 {
+        dot(&self.residual, &self.residual).sqrt()
+    }
+}
+
+impl Query {
+    /// `None` for a query that codes cannot bound: of the metric l1, zero, or with sums beyond f32's range.
+    ///
+    /// `query` has the dimensions of the space.
+    pub fn new(space: &Space, metric: Metric, query: &[F32Le]) -> Option<Self> {
+        let (seen, length) = Seen::new(space, metric, query)?;
+        Some(Self::ready(space, metric, length, &seen))
+    }
+
+    fn ready(space: &Space, metric: Metric, length: f64, seen: &Seen) -> Self {
+        let (dimensions, reach) = (seen.residual.len() as f64, seen.reach());
         let weight = if metric == Metric::L2 { 2.0 } else { 1.0 };
         let coarse = Rounded::new(&seen.residual, ONE_BIT_STEPS);
         let fine = Rounded::new(&seen.residual, FOUR_BIT_STEPS);
@@ -125,14 +146,7 @@ impl Query {
 
     /// The key of a score, rounded down: a vector whose key is certainly less has a lesser score.
     pub fn key(&self, score: f64) -> f32 {
-        let key = match self.metric {
-            Metric::Dot => score / self.length,
-            // No distance is below 0.
-            Metric::L2 => -score.min(0.0).powi(2),
-            Metric::Cosine | Metric::L1 => score,
-        };
-        let rounded = key as f32;
-        if f64::from(rounded) > key { rounded.next_down() } else { rounded }
+        key(self.metric, self.length, score)
     }
 
     /// Estimates the keys of a group. Gives a bit for each vector whose key could reach `threshold`.
@@ -225,15 +239,15 @@ impl Chance {
 }
 
 /// Coordinates in whole steps.
-struct Rounded {
-    steps: Vec<i8>,
-    step: f64,
+pub(super) struct Rounded {
+    pub steps: Vec<i8>,
+    pub step: f64,
     /// The length of what rounding changed.
-    error: f64,
+    pub error: f64,
 }
 
 impl Rounded {
-    fn new(vector: &[f32], most: f32) -> Self {
+    pub fn new(vector: &[f32], most: f32) -> Self {
         let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
         let step = f64::from(largest / most);
         let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };

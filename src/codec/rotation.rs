@@ -7,6 +7,9 @@
 /// Enough that one coordinate spreads over all of them, and that no direction stays special.
 const ROUNDS: usize = 4;
 
+/// What rounding to f32 changes at most, relative to a number that is not subnormal.
+pub(super) const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
+
 /// A rotation of vectors of one length.
 #[derive(Debug, Clone)]
 pub struct Rotation {
@@ -25,6 +28,16 @@ impl Rotation {
             signs: (0..ROUNDS).map(|_| (0..dimensions).map(|_| signs()).collect()).collect(),
             width: (dimensions + 1).next_power_of_two() / 2,
         }
+    }
+
+    /// How far a rotated vector may be from where it would be without rounding, relative to its length.
+    ///
+    /// A round adds once a coordinate for each doubling of the transform's width, and once more where halves are mixed; it
+    /// multiplies twice, by numbers that are themselves rounded, one of them twice. None of it makes vectors longer.
+    pub fn rounding(&self) -> f64 {
+        let each = f64::from(self.width.max(1).ilog2()) + 6.0;
+        // A little more, for the products of these errors.
+        1.01 * (ROUNDS as f64) * each * ROUNDING
     }
 
     /// Rotates in place. The slice is as long as the rotation's dimensions.

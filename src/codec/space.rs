@@ -47,6 +47,11 @@ impl Space {
         residual.square = dot(&residual.vector, &residual.vector);
     }
 
+    /// What rounding does to a vector that is rotated, relative to its length.
+    pub(super) fn rounding(&self) -> f64 {
+        self.rotation.rounding()
+    }
+
     pub(super) fn rotate(&self, vector: &mut [f32]) {
         self.rotation.apply(vector);
     }

@@ -197,7 +197,12 @@ impl Codes {
     }
 
     fn factors(&self, slot: usize) -> &Factors {
-        let at = FRAME + slot / GROUP * self.layout.group() + GROUP * self.layout.code;
+        self.group_factors(slot / GROUP)
+    }
+
+    /// What goes with the codes of a group.
+    pub fn group_factors(&self, group: usize) -> &Factors {
+        let at = FRAME + group * self.layout.group() + GROUP * self.layout.code;
         bytemuck::from_bytes(&self.blob.bytes()[at..][..size_of::<Factors>()])
     }
 
@@ -257,8 +262,9 @@ impl Codes {
             && self.fingerprint(slot) == fingerprint
     }
 
+    /// The fingerprint of a slot's row, whatever of a free one.
     #[inline]
-    fn fingerprint(&self, slot: usize) -> u32 {
+    pub fn fingerprint(&self, slot: usize) -> u32 {
         u32::from_le_bytes(self.number(self.layout.fingerprints() + 4 * slot))
     }
 

@@ -8,6 +8,7 @@ mod block;
 mod build;
 mod check;
 mod encode;
+pub mod exact;
 mod format;
 mod merge;
 mod open;

@@ -265,6 +265,36 @@ impl Index {
         Resident::Kept(codes)
     }
 
+    /// Begins a search that asks for blocks one by one.
+    pub(super) fn begin(&self) {
+        CACHE.get().begin();
+    }
+
+    /// Both kinds of codes of a block, and whether they stay in memory.
+    pub(super) fn both<S: Store>(
+        &self,
+        store: &mut S,
+        block: u32,
+        entry: &Entry,
+    ) -> Result<(Arc<Codes>, Arc<Fine>, bool)> {
+        let dimensions = self.header.dimensions;
+        let (codes, codes_stay) = match CACHE.get().get(&self.key(entry, false)) {
+            Some(Cached::Codes(codes)) => (codes, true),
+            _ => match self.keep(entry, Codes::read(store, dimensions, block, entry)?) {
+                Resident::Kept(codes) => (codes, true),
+                Resident::Passing(codes) => (Arc::new(codes), false),
+            },
+        };
+        let known = match self.cached_fine(block) {
+            None => self.load_fine(store, block)?,
+            known => known,
+        };
+        match known {
+            Some(fine) => Ok((codes, fine, codes_stay)),
+            None => Ok((codes, Arc::new(Fine::read(store, dimensions, block, entry)?), false)),
+        }
+    }
+
     /// The fine codes of a block if the cache has them.
     pub(super) fn cached_fine(&self, block: u32) -> Option<Arc<Fine>> {
         match CACHE.get().get(&self.key(self.entry(block)?, true))? {

@@ -98,6 +98,11 @@ impl Overlay {
         (0..).map(|at: u32| u32::MAX - at).zip(self.blocks.iter().map(|(codes, _)| codes))
     }
 
+    /// Both kinds of its codes.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (Arc<Codes>, Arc<Fine>)> {
+        self.blocks.iter().cloned()
+    }
+
     /// The block of such a number.
     pub(super) fn block(&self, number: u32) -> Option<&(Arc<Codes>, Arc<Fine>)> {
         self.blocks.get((u32::MAX - number) as usize)

@@ -19,6 +19,21 @@ pub trait Rows {
     fn fetch(&mut self, rowid: i64) -> Result<Row<'_>>;
     /// Names a row for messages.
     fn describe(&self, rowid: i64) -> String;
+    /// Shows the rows of these rowids, which ascend, with their places in the list, until `with` has enough. `rows` is how
+    /// many there are altogether, about.
+    fn fetch_all(
+        &mut self,
+        rowids: &[i64],
+        _rows: u64,
+        with: &mut dyn FnMut(usize, Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        for (at, rowid) in rowids.iter().enumerate() {
+            if !with(at, self.fetch(*rowid)?)? {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A row that was looked for.
@@ -113,7 +128,8 @@ impl Index {
             return Ok(Outcome::Found(Vec::new()));
         }
         let query = Arc::new(query);
-        let span = Span::new(request, &query);
+        let metric = request.scorer.metric();
+        let span = Span::new(metric, request.rules, request.floor, |score| query.key(score));
         let mut aim = Aim { reach: Some(request.limit), accept: request.accept.clone(), ..span.aim() };
         loop {
             stats.sweeps += 1;
@@ -193,30 +209,29 @@ fn wider(aim: Aim, reached: f32, enough: bool) -> Aim {
 }
 
 /// Between which keys rows matter.
-struct Span {
-    floor: f32,
-    ceiling: f32,
+pub(super) struct Span {
+    pub floor: f32,
+    pub ceiling: f32,
 }
 
 impl Span {
-    fn new(request: &Request<'_>, query: &Query) -> Self {
-        let rules = request.rules;
+    pub fn new(metric: Metric, rules: &Rules, floor: Option<Place>, key: impl Fn(f64) -> f32) -> Self {
         // Both turn a score into the distance and back.
-        let opposite = |distance: f64| match request.scorer.metric() {
+        let opposite = |distance: f64| match metric {
             Metric::Dot | Metric::Cosine => 1.0 - distance,
             Metric::L2 | Metric::L1 => -distance,
         };
         let least = [
             rules.score.min.map(|(score, _)| score),
             rules.distance.max.map(|(distance, _)| opposite(distance)),
-            request.floor.map(|floor| floor.score),
+            floor.map(|floor| floor.score),
         ];
         let most = [
             rules.score.max.map(|(score, _)| score),
             rules.distance.min.map(|(distance, _)| opposite(distance)),
             rules.after.map(|after| after.score),
         ];
-        let keys = |scores: [Option<f64>; 3]| scores.into_iter().flatten().map(|score| query.key(score));
+        let keys = |scores: [Option<f64>; 3]| scores.into_iter().flatten().map(&key);
         Self {
             floor: keys(least).fold(f32::NEG_INFINITY, f32::max),
             ceiling: keys(most).map(f32::next_up).fold(f32::INFINITY, f32::min),

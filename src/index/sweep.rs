@@ -192,7 +192,7 @@ impl Swept {
 
 /// A finite number with its order.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Ordered(f32);
+pub(super) struct Ordered(pub f32);
 
 impl Eq for Ordered {}
 
@@ -266,12 +266,12 @@ impl Job for Sweeping {
 }
 
 /// A whole number with the order of the float; 0 for none.
-fn rank(x: f32) -> u32 {
+pub(super) fn rank(x: f32) -> u32 {
     let bits = x.to_bits();
     if x.is_sign_negative() { !bits } else { bits | 0x8000_0000 }
 }
 
-fn unrank(rank: u32) -> f32 {
+pub(super) fn unrank(rank: u32) -> f32 {
     match rank {
         0 => f32::NEG_INFINITY,
         _ if rank & 0x8000_0000 == 0 => f32::from_bits(!rank),

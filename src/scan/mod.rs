@@ -1,5 +1,9 @@
 //! Exact search: every row of a source is scored, the best are kept.
 
+mod many;
+
+pub use many::{Asking, Without, scan_many};
+
 use crate::error::Result;
 use crate::metric::{Metric, Scorer};
 use crate::topk::{Hit, Place, TopK};

@@ -1,12 +1,12 @@
 //! A search through an index: whether one can answer, and its answer.
 
-use super::shelf::{Changed, Shelf, TableRows, is_stale, mark_stale};
+use super::shelf::{Changed, Changes, Shelf, TableRows, is_stale, mark_stale};
 use super::source::{Conditions, Source};
 use super::triggers::tracked;
 use crate::config;
 use crate::cost::{self, Read, Sizes};
 use crate::error::{Error, Result};
-use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats};
+use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, exact};
 use crate::metric::{Metric, Scorer};
 use crate::options::{IndexChoice, Options};
 use crate::rowset::RowSet;
@@ -20,12 +20,16 @@ use std::sync::atomic::Ordering::Relaxed;
 pub struct IndexReader {
     /// The user named it: it answers wherever it can, also where a scan would be faster.
     is_named: bool,
+    /// The rows must be those of a scan.
+    is_exact: bool,
     shelf: Shelf,
     rows: TableRows,
 }
 
 /// In fewer rows than this a scan is as fast as any index, or so fast that it does not matter: a tenth of a millisecond.
 const FEW: u64 = 1000;
+/// An exact search for more than this share of the rows is a scan: it would fetch most of them one by one.
+const EXACT_SHARE: u64 = 8;
 
 /// Which rows the codes are asked for.
 enum Filter {
@@ -41,7 +45,7 @@ enum Filter {
 pub fn chosen(source: &Source, options: &Options) -> Result<Option<String>> {
     let Some(rowid) = source.rowid_name() else { return named_but_absent(source, options) };
     let has_codes = !matches!(options.metric, Metric::L1);
-    if options.index == IndexChoice::Never || options.exact || !has_codes {
+    if options.index == IndexChoice::Never || !has_codes {
         return Ok(None);
     }
     let mut indexes = tracked(source.connection(), source.schema(), source.name())?;
@@ -82,39 +86,40 @@ pub struct Wanted<'a> {
     pub floor: Option<Place>,
 }
 
+/// What a search of many queries asks of an index.
+pub struct Many<'a> {
+    /// The queries, all of one metric and length.
+    pub queries: &'a [exact::Wanted<'a>],
+    /// How many rows for each.
+    pub limit: usize,
+    /// Which rows count.
+    pub rules: &'a Rules,
+    /// The number of the source among several.
+    pub number: u32,
+}
+
 impl IndexReader {
     /// The index that answers searches of this source, if there is one.
     pub fn open(source: &Source, options: &Options) -> Result<Option<Self>> {
         let Some(name) = chosen(source, options)? else { return Ok(None) };
         let shelf = Shelf::new(source.connection(), source.schema(), &name);
         let is_named = matches!(options.index, IndexChoice::Named(_));
-        Ok(Some(Self { is_named, shelf, rows: TableRows::new(source)? }))
+        Ok(Some(Self { is_named, is_exact: options.exact, shelf, rows: TableRows::new(source)? }))
     }
 
     /// The best rows, or `None` where the table has to answer.
     pub fn search(&mut self, source: &mut Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
-        let threads = config::threads();
-        let scope = self.shelf.scope;
-        let Opened::Index(index) = index::open(&mut self.shelf, scope)? else { return Ok(None) };
-        let fits = index.header.dimensions == wanted.scorer.query().len();
-        let is_small = index.header.rows < FEW && !self.is_named;
-        if !fits || is_small || is_stale(&self.shelf, &index) {
-            return Ok(None);
+        if self.is_exact {
+            return self.search_exactly(source, wanted);
         }
+        let Some(index) = self.opened(wanted.scorer.query().len())? else { return Ok(None) };
         let rows = match self.filter(source, &index, wanted)? {
             Filter::None => None,
             Filter::Rows(rows) => Some(rows),
             Filter::Table => return Ok(None),
         };
-        let changes = match self.shelf.changes(&index, &mut self.rows, threads, &source.stats.encoded)? {
-            Changed::Nothing => None,
-            Changed::Rows(changes) => Some(changes),
-            Changed::TooMuch => return Ok(None),
-        };
-        let hidden = |rowid: i64| changes.as_ref().is_some_and(|changes| changes.overlay.contains(rowid));
-        let old = index.directory().strays.iter().copied().filter(|rowid| !hidden(*rowid));
-        let new = changes.iter().flat_map(|changes| changes.strays.iter().copied());
-        let strays = old.chain(new).filter(|rowid| rows.as_ref().is_none_or(|rows| rows.contains(*rowid))).count();
+        let Some(changes) = self.changes(source, &index)? else { return Ok(None) };
+        let strays = strays(&index, changes.as_ref(), rows.as_deref());
         // The scan meets such rows in its order, and says which is the first.
         if strays > 0 && !wanted.rules.skip_bad {
             return Ok(None);
@@ -129,7 +134,7 @@ impl IndexReader {
             accept: rows.map(|rows| -> Accept { Arc::new(move |rowid| rows.contains(rowid)) }),
             overlay,
             tail: changes.as_ref().and_then(|changes| changes.tail),
-            threads,
+            threads: config::threads(),
         };
         let mut stats = Stats::default();
         let outcome = index.answer(&mut self.shelf, &request, &mut self.rows, &mut stats);
@@ -147,6 +152,73 @@ impl IndexReader {
             }
         }
     }
+
+    fn search_exactly(&mut self, source: &Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
+        let &Wanted { scorer, limit, rules, number, floor, conditions } = wanted;
+        if !conditions.is_empty() {
+            return Ok(None);
+        }
+        let query = exact::Wanted { scorer, floor, without: None };
+        let many = Many { queries: &[query], limit, rules, number };
+        Ok(self.search_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
+    }
+
+    /// The best rows for each query, exactly those of a scan; `None` for all or for one where a scan has to answer.
+    pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
+        let &Many { queries, limit, rules, number } = many;
+        let Some(first) = queries.first() else { return Ok(None) };
+        let Some(index) = self.opened(first.scorer.query().len())? else { return Ok(None) };
+        if limit as u64 >= index.header.rows / EXACT_SHARE {
+            return Ok(None);
+        }
+        let Some(changes) = self.changes(source, &index)? else { return Ok(None) };
+        let strays = strays(&index, changes.as_ref(), None);
+        if strays > 0 && !rules.skip_bad {
+            return Ok(None);
+        }
+        let overlay = changes.as_ref().map(|changes| &changes.overlay);
+        let request = exact::Request { queries, limit, rules, source: number, overlay, threads: config::threads() };
+        let mut stats = Stats::default();
+        let outcome = index.search_exactly(&mut self.shelf, &request, &mut self.rows, &mut stats);
+        self.rows.release();
+        count(source, &stats, overlay.map_or(0, Overlay::len));
+        match outcome? {
+            exact::Answers::Found(answers) => {
+                source.stats.bad.fetch_add(stats.bad + strays as u64, Relaxed);
+                Ok(Some(answers))
+            }
+            exact::Answers::Stale(_) => {
+                mark_stale(&self.shelf, &index);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The index, if it is of such queries and worth asking.
+    fn opened(&mut self, dimensions: usize) -> Result<Option<Index>> {
+        let scope = self.shelf.scope;
+        let Opened::Index(index) = index::open(&mut self.shelf, scope)? else { return Ok(None) };
+        let is_small = index.header.rows < FEW && !self.is_named;
+        let serves = index.header.dimensions == dimensions && !is_small && !is_stale(&self.shelf, &index);
+        Ok(serves.then_some(index))
+    }
+
+    /// What changed since the index was written, if anything did; `None` where that is too much.
+    fn changes(&mut self, source: &Source, index: &Index) -> Result<Option<Option<Changes>>> {
+        Ok(match self.shelf.changes(index, &mut self.rows, config::threads(), &source.stats.encoded)? {
+            Changed::Nothing => Some(None),
+            Changed::Rows(changes) => Some(Some(changes)),
+            Changed::TooMuch => None,
+        })
+    }
+}
+
+/// How many of the rows, or of all, have something else than a vector of the index's dimensions.
+fn strays(index: &Index, changes: Option<&Changes>, rows: Option<&RowSet>) -> usize {
+    let hidden = |rowid: i64| changes.is_some_and(|changes| changes.overlay.contains(rowid));
+    let old = index.directory().strays.iter().copied().filter(|rowid| !hidden(*rowid));
+    let new = changes.into_iter().flat_map(|changes| changes.strays.iter().copied());
+    old.chain(new).filter(|rowid| rows.is_none_or(|rows| rows.contains(*rowid))).count()
 }
 
 impl IndexReader {

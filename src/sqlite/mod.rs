@@ -26,6 +26,7 @@ pub mod vec_map;
 pub mod vec_mmr;
 pub mod vec_stats;
 pub mod vec_topk;
+pub mod vec_topk_many;
 // The layer is whole: what no table of ours asks of it so far, its own tests do.
 #[allow(dead_code)]
 pub mod vtab;

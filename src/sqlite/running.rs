@@ -19,16 +19,16 @@ impl Running {
     const DEEPEST: usize = 64;
 
     /// Refuses sources that are being read already.
-    pub fn enter(sources: &[Source]) -> Result<Self> {
+    pub fn enter<'a>(sources: impl IntoIterator<Item = &'a Source> + Clone) -> Result<Self> {
         RUNNING.with_borrow_mut(|running| {
-            for source in sources {
+            for source in sources.clone() {
                 if running.contains(&source.identity()) || running.len() >= Self::DEEPEST {
                     let view = format!("{} searched from within itself", source.title);
                     return Err(Error::expected("a source that does not search itself", view));
                 }
             }
             let before = running.len();
-            running.extend(sources.iter().map(Source::identity));
+            running.extend(sources.into_iter().map(Source::identity));
             Ok(Self { before })
         })
     }

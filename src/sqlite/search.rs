@@ -41,6 +41,20 @@ pub fn indexes(connection: Connection, tables: &str, column: &str, options: &Opt
     Ok(names)
 }
 
+/// The tables of a search, each once.
+pub fn sources(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Vec<Source>> {
+    let mut sources: Vec<Source> = Vec::new();
+    for path in paths(tables)? {
+        let source = Source::open(connection, &path, column, options.key.as_deref())
+            .map_err(|error| named(error, &path.name))?;
+        if sources.iter().any(|other| other.identity() == source.identity()) {
+            return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
 impl Search {
     /// Finds the tables and checks that the arguments go together.
     pub fn open(
@@ -51,15 +65,7 @@ impl Search {
         options: &Options,
     ) -> Result<Self> {
         let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
-        let mut sources: Vec<Source> = Vec::new();
-        for path in paths(tables)? {
-            let source = Source::open(connection, &path, column, options.key.as_deref())
-                .map_err(|error| named(error, &path.name))?;
-            if sources.iter().any(|other| other.identity() == source.identity()) {
-                return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
-            }
-            sources.push(source);
-        }
+        let sources = sources(connection, tables, column, options)?;
         let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
         Ok(Self { sources, indexes, scorer, skip_bad: options.skip_bad, is_scanned: false })
     }
@@ -147,6 +153,6 @@ impl Search {
 }
 
 /// Says which source SQLite failed on; our own errors name the row already.
-fn named(error: Error, title: &str) -> Error {
+pub fn named(error: Error, title: &str) -> Error {
     if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
 }

@@ -340,7 +340,7 @@ impl Asked {
 }
 
 /// The stricter of a limit that is itself excluded and one that is included.
-fn tighter(
+pub(super) fn tighter(
     excluded: Option<ValueRef<'_>>,
     included: Option<ValueRef<'_>>,
     stricter: fn(f64, f64) -> f64,
@@ -521,7 +521,7 @@ impl Cursor for Reader {
 }
 
 /// FNV-1a, finished by a multiplicative mix.
-fn hash(bytes: &[u8]) -> i64 {
+pub(super) fn hash(bytes: &[u8]) -> i64 {
     let sum = bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));

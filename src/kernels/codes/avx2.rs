@@ -5,6 +5,8 @@ use std::arch::x86_64::*;
 use super::{AHEAD, GROUP, SUMS_IN_16_BITS, same_length, scalar};
 
 const LANES: usize = 32;
+/// Words whose products fit in 16 bits: 4 times two pairs of at most 15 times 128.
+pub(super) const WORDS_IN_16_BITS: usize = 4;
 
 codes!("avx2", codes!(@plain crc32c(before, bytes)));
 
@@ -55,6 +57,57 @@ fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), ones));
     }
     add_lanes(sum) + scalar::dot_u4(codes_rest, even_rest, odd_rest)
+}
+
+#[target_feature(enable = "avx2")]
+fn tile_u4(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mut [[i32; GROUP]]) {
+    sums.fill([0; GROUP]);
+    let words = codes.len().max(1);
+    for (queries, sums) in queries.chunks(2 * words).zip(sums.chunks_mut(2)) {
+        match (queries.len() / words, sums) {
+            (2, [first, second]) => tile([&queries[..words], &queries[words..]], codes, [first, second]),
+            (1.., [first, ..]) => tile([&queries[..words]], codes, [first]),
+            _ => {}
+        }
+    }
+}
+
+/// A few queries against a group, 16 vectors of it at a time.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn tile<const Q: usize>(queries: [&[[[i8; 4]; 2]]; Q], codes: &[[u32; GROUP]], mut sums: [&mut [i32; GROUP]; Q]) {
+    let ones = _mm256_set1_epi16(1);
+    for part in 0..GROUP / 16 {
+        let mut wide = [[_mm256_setzero_si256(); 2]; Q];
+        for (first, codes) in (0..).step_by(WORDS_IN_16_BITS).zip(codes.chunks(WORDS_IN_16_BITS)) {
+            let mut near = [[_mm256_setzero_si256(); 2]; Q];
+            for (word, code) in (first..).zip(codes) {
+                for half in 0..2 {
+                    let code = load(&bytemuck::cast_ref::<_, [[u8; LANES]; 8]>(code)[2 * part + half]);
+                    let (low, high) = (low_nibbles(code), low_nibbles(_mm256_srli_epi16::<4>(code)));
+                    for (near, query) in near.iter_mut().zip(&queries) {
+                        let [even, odd] =
+                            query[word].map(|steps| _mm256_set1_epi32(i32::from_ne_bytes(bytemuck::cast(steps))));
+                        let products =
+                            _mm256_add_epi16(_mm256_maddubs_epi16(low, even), _mm256_maddubs_epi16(high, odd));
+                        near[half] = _mm256_add_epi16(near[half], products);
+                    }
+                }
+            }
+            for (wide, near) in wide.iter_mut().zip(near) {
+                for half in 0..2 {
+                    wide[half] = _mm256_add_epi32(wide[half], _mm256_madd_epi16(near[half], ones));
+                }
+            }
+        }
+        for (sums, wide) in sums.iter_mut().zip(wide) {
+            for (half, wide) in wide.into_iter().enumerate() {
+                let eight: &mut [i32; 8] = &mut sums.as_chunks_mut().0[2 * part + half];
+                // SAFETY: the array is 32 writable bytes, and this store asks for no alignment.
+                unsafe { _mm256_storeu_si256(eight.as_mut_ptr().cast(), wide) };
+            }
+        }
+    }
 }
 
 #[inline]

@@ -15,6 +15,8 @@ macro_rules! codes {
             sum_u1: codes!(@plain sum_u1(tables, codes, sums)),
             estimate: codes!(@plain estimate(formula, sums, factors, threshold, bounds)),
             dot_u4: codes!(@plain dot_u4(codes, even, odd)),
+            tile_u4: codes!(@plain tile_u4(codes, queries, sums)),
+            within: codes!(@plain within(limits, sums, known, threshold, upper)),
             crc32c: $crc32c,
             fetch: |bytes| bytes.chunks(64).for_each(|line| fetch_line(line.as_ptr())),
         };
@@ -31,6 +33,17 @@ macro_rules! codes {
             factor_lines.for_each(|line| fetch_far(line.as_ptr().wrapping_add($crate::kernels::codes::AHEAD)));
             $crate::kernels::codes::bounds::estimate(formula, sums, factors, threshold, bounds)
         }
+
+        #[target_feature(enable = $features)]
+        fn within(
+            limits: &$crate::kernels::codes::Limits,
+            sums: &[i32; $crate::kernels::codes::GROUP],
+            known: &$crate::kernels::codes::Known,
+            threshold: f32,
+            upper: &mut [f32; $crate::kernels::codes::GROUP],
+        ) -> u64 {
+            $crate::kernels::codes::limits::within(limits, sums, known, threshold, upper)
+        }
     };
 
     (@plain $kernel:ident($($argument:ident),*)) => {
@@ -44,11 +57,13 @@ pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
 mod bounds;
+mod limits;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) mod neon;
 pub(super) mod scalar;
 
 pub use bounds::{Bounds, Factors, Formula, TELLABLE};
+pub use limits::{Known, Limits};
 
 /// Vectors whose codes lie together.
 pub const GROUP: usize = 64;
@@ -75,6 +90,18 @@ pub type Estimate =
 /// What is beyond the shortest of the three is not looked at. Exact for up to 2^19 bytes.
 pub type DotU4 = fn(codes: &[u8], even: &[i8], odd: &[i8]) -> i32;
 
+/// For each of some queries and each vector of a group, the product of [`DotU4`], by other ways to the same numbers.
+///
+/// Word `w` of `codes` has bytes `4w` to `4w+3` of each vector's code, the first lowest. A query has for each word its
+/// steps at the four even positions, then those at the odd ones; queries lie one after the other, as many as `sums`.
+/// Whole queries alone are looked at. Exact for up to 2^16 words.
+pub type TileU4 = fn(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mut [[i32; GROUP]]);
+
+/// The greatest keys that the vectors of a group can have, and a bit for each that is not below `threshold`, the first
+/// lowest. A vector whose limit cannot be told (NaN) has its bit set; one whose offset is minus infinity has not.
+pub type Within =
+    fn(limits: &Limits, sums: &[i32; GROUP], known: &Known, threshold: f32, upper: &mut [f32; GROUP]) -> u64;
+
 /// CRC-32C of `bytes` going on from `before`, which is 0 at the start.
 pub type Crc32c = fn(before: u32, bytes: &[u8]) -> u32;
 
@@ -90,6 +117,10 @@ pub struct Codes {
     pub estimate: Estimate,
     /// Product with a 4-bit code.
     pub dot_u4: DotU4,
+    /// Products of queries with a group of 4-bit codes.
+    pub tile_u4: TileU4,
+    /// From products to certain limits.
+    pub within: Within,
     /// Checksum.
     pub crc32c: Crc32c,
     /// Prefetch.

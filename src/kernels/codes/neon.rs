@@ -55,6 +55,11 @@ fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
     vaddvq_s32(sum) + scalar::dot_u4(codes_rest, even_rest, odd_rest)
 }
 
+#[target_feature(enable = "neon")]
+fn tile_u4(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mut [[i32; GROUP]]) {
+    scalar::tile_u4(codes, queries, sums);
+}
+
 /// Left to the CPU: Rust has no stable name for the instruction.
 #[inline]
 fn fetch_line(_address: *const u8) {}

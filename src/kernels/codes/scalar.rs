@@ -1,8 +1,9 @@
 //! What the kernels on codes mean, in plain Rust.
 
-use super::{Bounds, Codes, Factors, Formula, GROUP, bounds};
+use super::{Bounds, Codes, Factors, Formula, GROUP, bounds, limits};
 
-pub(in crate::kernels) const CODES: Codes = Codes { sum_u1, estimate, dot_u4, crc32c, fetch: |_| () };
+pub(in crate::kernels) const CODES: Codes =
+    Codes { sum_u1, estimate, dot_u4, tile_u4, within: limits::within, crc32c, fetch: |_| () };
 
 pub(super) fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
     *sums = [0; GROUP];
@@ -23,6 +24,23 @@ pub(super) fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
         i32::from(code & 15) * i32::from(*even) + i32::from(code >> 4) * i32::from(*odd)
     };
     codes.iter().zip(even).zip(odd).map(term).sum()
+}
+
+/// Always inlined: the compiler turns the loop over a group into whatever vectors the calling function has enabled.
+#[inline(always)]
+pub(super) fn tile_u4(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mut [[i32; GROUP]]) {
+    sums.fill([0; GROUP]);
+    for (query, sums) in queries.chunks_exact(codes.len().max(1)).zip(sums) {
+        for (word, steps) in codes.iter().zip(query) {
+            for at in 0..4 {
+                let [even, odd] = steps.map(|steps| i32::from(steps[at]));
+                for (sum, word) in sums.iter_mut().zip(word) {
+                    let byte = word >> (8 * at);
+                    *sum += (byte & 15) as i32 * even + (byte >> 4 & 15) as i32 * odd;
+                }
+            }
+        }
+    }
 }
 
 pub(super) fn crc32c(before: u32, bytes: &[u8]) -> u32 {
