@@ -6,9 +6,9 @@
 --
 -- Each node is compared with its nine nearest: of a crowd of duplicates some pairs are left out, but no node is.
 WITH pairs (older, newer, score) AS (
-    SELECT min(q.seq, t.rowid), max(q.seq, t.rowid), max(t.score)
-    FROM   nodes AS q, vec_topk('nodes', 'embedding', q.embedding, 10) AS t
-    WHERE  t.rowid <> q.seq AND t.score >= :threshold
+    SELECT min(query_rowid, t.rowid), max(query_rowid, t.rowid), max(t.score)
+    FROM   vec_topk_many('nodes', 'embedding', 'nodes', 'embedding', 9, '{"exclude_self": true}') AS t
+    WHERE  t.score >= :threshold
     GROUP  BY 1, 2
 ),
 equal (older, newer) AS (

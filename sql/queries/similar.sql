@@ -11,9 +11,9 @@ SAVEPOINT similar;
 
 CREATE TEMP TABLE pairs AS
 SELECT a.id AS source, b.id AS target, min(max(score, 0.0), 1.0) AS score
-FROM  (SELECT min(q.seq, t.rowid) AS older, max(q.seq, t.rowid) AS newer, max(t.score) AS score
-       FROM   nodes AS q, vec_topk('nodes', 'embedding', q.embedding, :k + 1) AS t
-       WHERE  t.rowid <> q.seq AND t.score >= :threshold
+FROM  (SELECT min(query_rowid, t.rowid) AS older, max(query_rowid, t.rowid) AS newer, max(t.score) AS score
+       FROM   vec_topk_many('nodes', 'embedding', 'nodes', 'embedding', :k, '{"exclude_self": true}') AS t
+       WHERE  t.score >= :threshold
        GROUP  BY 1, 2)
 JOIN   nodes AS a ON a.seq = older
 JOIN   nodes AS b ON b.seq = newer;
