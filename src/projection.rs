@@ -1,8 +1,8 @@
 //! Vectors on a plane: principal component analysis to two dimensions, by block Lanczos over rows that are only streamed.
 //!
 //! The covariance matrix is never formed. One pass over the rows multiplies it with a block of a few vectors; the space
-//! that these products span (Golub and Van Loan, "Matrix Computations", on block Krylov methods) soon holds the two axes of
-//! greatest spread, as exactly as f64 allows. Memory is that of a hundred or so vectors, whatever the number of rows.
+//! that these products span (Golub and Van Loan, "Matrix Computations", on block Krylov methods) comes to hold the two axes
+//! of greatest spread. Memory is that of some 170 vectors of f64 at most, whatever the number of rows.
 //!
 //! All sums are of f64 in a fixed order, without fused operations, so that the same rows in the same order give the same
 //! bits on every machine. The block has as many vectors as `BLOCK` says, so that axes with equal spread are found together.
@@ -10,7 +10,7 @@
 use crate::error::Result;
 use crate::kernels::F32Le;
 
-/// Vectors multiplied in one pass: enough for axes of equal spread, and what fills the registers of any CPU.
+/// Vectors multiplied in one pass: enough for axes of equal spread, and few enough to compute side by side.
 const BLOCK: usize = 4;
 /// Passes at most. What has not settled by then are directions in which the rows spread almost alike.
 const PASSES: usize = 40;

@@ -10,11 +10,8 @@
 mod data;
 mod filters;
 mod many;
-mod map;
-mod mmr;
 mod repeats;
 mod soak;
-mod stats;
 mod streams;
 
 use data::Data;
@@ -28,9 +25,6 @@ const SECTIONS: &[Section] = &[
     ("repeats", repeats::run),
     ("soak", soak::run),
     ("many", many::run),
-    ("mmr", mmr::run),
-    ("map", map::run),
-    ("stats", stats::run),
 ];
 
 fn main() {

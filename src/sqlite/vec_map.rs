@@ -1,6 +1,6 @@
 //! `vec_map(table_name, column_name)`: every row with a vector as a point of a plane, for a picture of all.
 //!
-//! The plane is that of [`projection`]: the rows are read some tens of times, and what is kept of them is their points.
+//! The plane is that of [`projection`]: the rows are read at most 42 times, and what is kept of them is their points.
 
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
@@ -23,7 +23,7 @@ pub struct VecMap {
 }
 
 const SIGNATURE: Signature = Signature { first: 4, names: &["table_name", "column_name"], required: 2 };
-/// About how often the rows are read.
+/// How often the rows are thought to be read, for the planner; measured on nothing yet.
 const PASSES: f64 = 20.0;
 
 impl Table for VecMap {
