@@ -63,19 +63,12 @@ impl Session {
     }
 }
 
-/// A model whose file has fewer bytes runs without ONNX Runtime's arena, which would keep more memory than its weights take. That
-/// costs a fortieth of its speed; larger models keep the arena.
-const SMALL: u64 = 48 << 20;
-
 fn load(path: &Path) -> Result<ort::session::Session> {
     let environment = runtime::environment()?;
     let builder = ort::session::Session::builder(environment).map_err(runtime::failed)?;
     let builder = builder.with_intra_threads(1).map_err(runtime::failed)?;
     let builder = builder.with_inter_threads(1).map_err(runtime::failed)?;
-    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(runtime::failed)?;
-    let is_small = path.metadata().is_ok_and(|file| file.len() < SMALL);
-    let processor = ort::ep::CPU::default().with_arena_allocator(!is_small).build();
-    let mut builder = builder.with_execution_providers([processor]).map_err(runtime::failed)?;
+    let mut builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(runtime::failed)?;
     let session = builder.commit_from_file(path).map_err(runtime::failed)?;
     runtime::release_memory();
     Ok(session)
