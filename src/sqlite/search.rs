@@ -156,3 +156,12 @@ impl Search {
 pub fn named(error: Error, title: &str) -> Error {
     if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
 }
+
+/// A number for what identifies a row, where no rowid does: FNV-1a, finished by a multiplicative mix.
+pub fn hash(bytes: &[u8]) -> i64 {
+    let sum = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let mixed = (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29) as i64
+}

@@ -4,11 +4,11 @@
 
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
+use super::estimates::{ROW_COST, ROWS, rows};
 use super::identifier::one;
 use super::planner::{Answered, Arguments, Planner, Signature, called};
 use super::running::Running;
 use super::source::{Conditions, Source};
-use super::vec_topk::{ROW_COST, ROWS, rows};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;

@@ -5,12 +5,12 @@
 
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
+use super::estimates::{ROW_COST, ROWS, path, rows};
 use super::identifier::one;
 use super::planner::{Answered, Arguments, Planner, Signature, called};
 use super::running::Running;
 use super::search::{Hit, Search};
 use super::source::Conditions;
-use super::vec_topk::{ROW_COST, ROWS, path, read_options, rows};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
@@ -90,7 +90,7 @@ impl Reader {
         let column = args::text("column_name as text", *column)?;
         let k = usize::try_from(args::count("k", *k)?).unwrap_or(usize::MAX);
         let lambda = args::share("lambda", *lambda)?;
-        let options = read_options(&ValueRef::to_owned(*options))?;
+        let options = args::options(&ValueRef::to_owned(*options))?;
         let Some(query) = args::vector(*query).map_err(|error| error.within("query"))? else { return Ok(()) };
         let mut search = Search::open(self.connection, table, column, query.into_owned(), &options)?;
         self.hits = choose(self.connection, &mut search, k, lambda)?;

@@ -6,14 +6,14 @@
 
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
+use super::estimates::{ROWS, rows};
 use super::ffi;
 use super::identifier::paths;
 use super::index_reader::{IndexReader, Many};
-use super::planner::{Arguments, Planner, Signature, called, conditions};
+use super::planner::{Arguments, Planner, Signature, called, conditions, rules};
 use super::running::Running;
-use super::search::{Hit, named, sources};
+use super::search::{Hit, hash, named, sources};
 use super::source::{Conditions, Scan, Source, canonical};
-use super::vec_topk::{hash, rows, tighter};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::config;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use crate::index::exact;
 use crate::metric::{Metric, Scorer};
 use crate::options::ManyOptions;
 use crate::plan::{Plan, Slot};
-use crate::scan::{Asking, Range, Rules, VectorSource, Without, scan_many};
+use crate::scan::{Asking, Rules, VectorSource, Without, scan_many};
 use crate::stats::Path;
 use crate::topk::TopK;
 use crate::vector::shown;
@@ -61,8 +61,7 @@ const SIGNATURE: Signature = Signature {
     required: 5,
 };
 
-/// How many rows a source is thought to have when its name is not known yet, and what a pair costs, in the planner's units.
-const ROWS: i64 = 1 << 20;
+/// What a pair is thought to cost, in the planner's units.
 const PAIR_COST: f64 = 0.05;
 
 /// Bytes of queries that are answered at a time.
@@ -155,15 +154,9 @@ struct Asked {
 
 impl Asked {
     fn read(plan: Plan, arguments: Args<'_>) -> Result<Self> {
-        let value = |slot| plan.position(slot).map(|at| arguments.get(at));
-        let rules = Rules {
-            score: Range { min: tighter(value(Slot::ScoreAbove), value(Slot::ScoreFrom), f64::max), max: None },
-            distance: Range { min: None, max: tighter(value(Slot::DistanceBelow), value(Slot::DistanceTo), f64::min) },
-            ..Rules::default()
-        };
         let given = called(SIGNATURE, plan, arguments)?;
         let arguments_given = given.into_iter().map(ValueRef::to_owned).collect();
-        Ok(Self { arguments: arguments_given, rules, conditions: conditions(plan, arguments)? })
+        Ok(Self { arguments: arguments_given, rules: rules(plan, arguments), conditions: conditions(plan, arguments)? })
     }
 }
 
