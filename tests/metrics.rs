@@ -83,10 +83,23 @@ fn what_is_measured_is_told() {
     assert_eq!(slow_searches(), Vec::<String>::new());
     // 20,000 texts are not parsed in a millisecond.
     assert_eq!(set(1), 1);
-    search();
-    let slow = slow_searches();
-    assert_eq!(slow.len(), 1, "{slow:?}");
-    assert!(slow[0].starts_with("vec_topk: ") && slow[0].contains("50%s%n") && slow[0].ends_with(" ms"), "{slow:?}");
+    let sql = format!(
+        "CREATE TABLE queries AS SELECT '[1,0]' AS q; CREATE VIEW \"it's few\" AS SELECT * FROM {name} LIMIT 2000"
+    );
+    connection.execute_batch(&sql).unwrap();
+    for (function, arguments) in [
+        ("vec_topk", "?1, ?2, '[1,0]', 3"),
+        ("vec_topk_many", "?1, ?2, 'queries', 'q', 3"),
+        ("vec_mmr", "?1, ?2, '[1,0]', 3, 0.5"),
+        ("vec_map", "'\"it''s few\"', ?2"),
+    ] {
+        let sql = format!("SELECT count(*) FROM {function}({arguments})");
+        assert!(connection.query_row(&sql, [&name, ODD], |row| row.get::<_, i64>(0)).unwrap() >= 3);
+        let slow = slow_searches();
+        assert_eq!(slow.len(), 1, "{slow:?}");
+        assert!(slow[0].starts_with(&format!("{function}: \"it's")) && slow[0].ends_with(" ms"), "{slow:?}");
+        assert!(function == "vec_map" || slow[0].contains("50%s%n"), "{slow:?}");
+    }
     assert_eq!(set(0), 0);
     drop(connection);
     memory_is_told_by_column();

@@ -102,6 +102,11 @@ impl Search {
         &self.scorer
     }
 
+    /// What it searches.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
     /// The source a hit came from.
     pub fn source(&mut self, hit: &Hit) -> Result<&mut Source> {
         let found = self.sources.get_mut(hit.place.source as usize);
@@ -139,16 +144,20 @@ impl Search {
         Ok(best.into_sorted())
     }
 
-    /// Counts a search that is done, and logs it if it was slow.
+    /// Counts a search that is done.
     fn note(&self, ways: &[Path], took: Duration) {
         for (source, way) in self.sources.iter().zip(ways) {
             source.stats.searched(*way, took);
         }
-        let limit = SLOW_MS.get();
-        if limit > 0 && took.as_millis() > u128::from(limit) {
-            let titles: Vec<&str> = self.sources.iter().map(|source| source.title.as_str()).collect();
-            api::log(&format!("vec_topk: {} took {} ms", titles.join(", "), took.as_millis()));
-        }
+    }
+}
+
+/// Writes to SQLite's error log what took longer than `slow_ms`.
+pub fn log_slow(function: &str, sources: &[Source], start: Instant) {
+    let limit = SLOW_MS.get();
+    if limit > 0 && start.elapsed().as_millis() > u128::from(limit) {
+        let titles: Vec<&str> = sources.iter().map(|source| source.title.as_str()).collect();
+        api::log(&format!("{function}: {} took {} ms", titles.join(", "), start.elapsed().as_millis()));
     }
 }
 

@@ -8,6 +8,7 @@ use super::estimates::{ROW_COST, ROWS, rows};
 use super::identifier::one;
 use super::planner::{Answered, Arguments, Planner, Signature, called};
 use super::running::Running;
+use super::search::log_slow;
 use super::source::{Conditions, Source};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::plan::{Plan, Slot};
 use crate::projection::{Plane, Rows};
 use crate::scan::VectorSource;
 use crate::vector::check_finite;
+use std::time::Instant;
 
 /// The table function.
 pub struct VecMap {
@@ -79,6 +81,7 @@ impl Reader {
         let path = one(args::text("table_name as text", *table)?)?;
         let column = args::text("column_name as text", *column)?;
         let mut source = Source::open_any(self.connection, &path, column, None)?;
+        let start = Instant::now();
         let running = Running::enter(std::slice::from_ref(&source))?;
         let mut vectors = Vectors { source: &mut source, dimensions: None };
         let plane = Plane::fit(&mut vectors)?;
@@ -89,6 +92,7 @@ impl Reader {
             Ok(())
         })?;
         drop(running);
+        log_slow(VecMap::NAME, std::slice::from_ref(&source), start);
         self.source = Some(source);
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::identifier::paths;
 use super::index_reader::{IndexReader, Many};
 use super::planner::{Arguments, Planner, Signature, called, conditions, rules};
 use super::running::Running;
-use super::search::{Hit, hash, named, sources};
+use super::search::{Hit, hash, log_slow, named, sources};
 use super::source::{Conditions, Scan, Source, canonical};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::config;
@@ -173,7 +173,9 @@ impl Reader {
         (self.asked, self.batch) = (None, None);
         self.changes = self.connection.total_changes();
         let mut batch = Batch::open(self.connection, &asked)?;
+        let start = Instant::now();
         self.pairs = batch.run(&asked.conditions)?;
+        log_slow(VecTopkMany::NAME, &batch.sources, start);
         (self.asked, self.batch) = (Some(asked), Some(batch));
         Ok(())
     }

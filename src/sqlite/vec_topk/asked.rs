@@ -6,10 +6,8 @@ use crate::plan::{Plan, Slot};
 use crate::scan::Rules;
 use crate::sqlite::args::{self, Args, Value, ValueRef};
 use crate::sqlite::connection::Connection;
-use crate::sqlite::identifier::paths;
 use crate::sqlite::kept::{Kept, Place};
 use crate::sqlite::planner::{called, conditions, rules};
-use crate::sqlite::search::Search;
 use crate::sqlite::source::Conditions;
 
 /// Everything a search is asked.
@@ -51,26 +49,11 @@ impl Asked {
         but_k(self) == but_k(other)
     }
 
-    /// What a search is made of, but for the query.
-    fn made_of(&self) -> [Value; 3] {
-        let [table, column, _, _, options] = &self.arguments;
-        [table.clone(), column.clone(), options.clone()]
-    }
-
     /// The search, opened or found waiting; nothing where the query is NULL.
     pub fn open(&self, connection: Connection, waiting: &Place) -> Result<Option<Kept>> {
         let [table, column, query, _, options] = &self.arguments;
         let Some(query) = args::vector(query.borrow()).map_err(|error| error.within("query"))? else { return Ok(None) };
-        let query = query.into_owned();
-        if let Some(mut kept) = waiting.take(&self.made_of()) {
-            kept.search.ask(query)?;
-            return Ok(Some(kept));
-        }
-        let table = args::text("table_name as text", table.borrow())?;
-        let column = args::text("column_name as text", column.borrow())?;
-        let options = args::options(options)?;
-        let search = || Search::open(connection, table, column, query, &options);
-        Kept::open(connection, &paths(table)?, self.made_of(), search).map(Some)
+        waiting.search(connection, [table.clone(), column.clone(), options.clone()], query.into_owned()).map(Some)
     }
 }
 

@@ -1,16 +1,17 @@
 //! The cursor of `vec_topk`: finds rows in batches, and gives them one by one.
 
-use super::Column;
 use super::asked::Asked;
+use super::{Column, VecTopk};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::scan::Rules;
 use crate::sqlite::args::{Args, Value};
 use crate::sqlite::connection::Connection;
 use crate::sqlite::kept::{Kept, Place};
-use crate::sqlite::search::{Hit, hash};
+use crate::sqlite::search::{Hit, hash, log_slow};
 use crate::sqlite::source::canonical;
-use crate::sqlite::vtab::Cursor;
+use crate::sqlite::vtab::{Cursor, Table};
+use std::time::Instant;
 
 /// One running search.
 pub struct Reader {
@@ -92,14 +93,16 @@ impl Reader {
         // One that fails is not used again.
         if let Some(mut kept) = self.search.take() {
             let rules = Rules { after: after.map(|last| last.place), ..asked.rules.clone() };
+            let start = Instant::now();
             self.hits = kept.search.run(size, &rules, &asked.conditions)?;
+            log_slow(VecTopk::NAME, kept.search.sources(), start);
             self.search = Some(kept);
         }
         Ok(())
     }
 
     fn rest(&mut self) {
-        if let Some(kept) = self.search.take().filter(|kept| kept.search.is_of_tables()) {
+        if let Some(kept) = self.search.take() {
             self.waiting.put(kept);
         }
     }
