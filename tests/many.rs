@@ -222,6 +222,55 @@ fn an_exact_search_by_an_index_is_the_scan() {
     assert!(by_index > 100, "{by_index} by index");
 }
 
+/// `vec_stats` counts each query as a search, and for it what a search of its own would have counted.
+#[test]
+fn what_is_counted_is_that_of_each_alone() {
+    const SEED: u64 = 11;
+    fafcas::register_auto_extension().unwrap();
+    let db = Connection::open_in_memory().unwrap();
+    let mut random = Random(SEED);
+    let mut vector = || blob(&(0..64).map(|_| random.real() as f32).collect::<Vec<_>>());
+    db.execute_batch("CREATE TABLE alone(v BLOB); CREATE TABLE asking(id INTEGER PRIMARY KEY, v BLOB)").unwrap();
+    for row in 0..2000 {
+        db.execute("INSERT INTO alone VALUES (?1)", [vector()]).unwrap();
+        if row % 50 == 0 {
+            db.execute("INSERT INTO asking(v) VALUES (?1)", [vector()]).unwrap();
+        }
+    }
+    db.execute_batch(
+        "CREATE TABLE other AS SELECT v FROM alone LIMIT 1500; CREATE VIRTUAL TABLE i USING vec_index(alone, v);
+         INSERT INTO alone VALUES (zeroblob(12)), (zeroblob(16)); INSERT INTO asking(v) SELECT v FROM asking LIMIT 5",
+    )
+    .unwrap();
+    let counted = |sql: &str, queries: i64| -> Vec<[i64; 6]> {
+        db.execute_batch("DELETE FROM vec_stats WHERE source IN ('main.alone', 'main.other')").unwrap();
+        assert_eq!(db.query_row(sql, [], |row| row.get(0)), Ok(7 * queries), "{sql}");
+        let sql = "SELECT searches, rows_scanned, candidates, rescored, skipped, path = 'index' FROM vec_stats
+                   WHERE source IN ('main.alone', 'main.other') ORDER BY source";
+        let mut statement = db.prepare(sql).unwrap();
+        let counts = |row: &rusqlite::Row<'_>| Ok([0, 1, 2, 3, 4, 5].map(|at| row.get(at).unwrap()));
+        statement.query_map([], counts).unwrap().map(Result::unwrap).collect()
+    };
+    for tables in ["alone", "alone, other"] {
+        for (way, is_indexed) in [(r#""exact": true"#, true), (r#""index": false"#, false)] {
+            let options = format!(r#"'{{"skip_bad": true, {way}}}'"#);
+            let many = counted(
+                &format!("SELECT count(*) FROM vec_topk_many('{tables}', 'v', 'asking', 'v', 7, {options})"),
+                45,
+            );
+            let alone = counted(
+                &format!("SELECT count(*) FROM asking AS q CROSS JOIN vec_topk('{tables}', 'v', q.v, 7, {options})"),
+                45,
+            );
+            assert_eq!(many, alone, "seed {SEED}, {tables}, {options}");
+            let [searches, rows, candidates, rescored, skipped, by_index] = many[0];
+            assert_eq!((searches, skipped, by_index), (45, 90, i64::from(is_indexed)));
+            let nothing_else = if is_indexed { rows } else { candidates + rescored };
+            assert!(nothing_else == 0 && rows + candidates.min(rescored) >= 7 * 45, "{many:?}");
+        }
+    }
+}
+
 /// More queries than are taken at a time, read and written by one statement.
 #[test]
 fn edges_are_of_the_table_as_it_was() {

@@ -419,7 +419,7 @@ impl<'a> Verifier<'a> {
         asked.sort_unstable();
         let groups: Vec<&[(i64, u32, u32)]> = asked.chunk_by(|a, b| a.0 == b.0).collect();
         let rowids: Vec<i64> = groups.iter().map(|group| group[0].0).collect();
-        stats.fetched += rowids.len() as u64;
+        stats.fetched += asked.len() as u64;
         let mut reason = None;
         let mut refused = None;
         rows.fetch_all(&rowids, rows_in_all, &mut |at, row| {

@@ -184,7 +184,8 @@ impl IndexReader {
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             exact::Answers::Found(answers) => {
-                source.stats.bad.fetch_add(stats.bad + strays as u64, Relaxed);
+                let passed_over = strays * answers.iter().flatten().count();
+                source.stats.bad.fetch_add(stats.bad + passed_over as u64, Relaxed);
                 Ok(Some(answers))
             }
             exact::Answers::Stale(_) => {

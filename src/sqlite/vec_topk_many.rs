@@ -445,8 +445,8 @@ impl Pass<'_> {
         let (start, queries) = (Instant::now(), asking.len());
         let answered = self.by_index(&mut asking)?;
         let is_left = |at: usize| !answered.get(at).copied().unwrap_or(false);
-        let path = if (0..queries).any(is_left) { Path::Scan } else { Path::Index };
-        if path == Path::Scan {
+        let scanned = (0..queries).filter(|&at| is_left(at)).count();
+        if scanned > 0 {
             // Codes may be of no use to a few queries beside those that are answered.
             let (left, mut rest): (Vec<_>, Vec<_>) = asking.into_iter().enumerate().partition(|(at, _)| is_left(*at));
             let (places, left): (Vec<usize>, Vec<Asker>) = left.into_iter().unzip();
@@ -455,7 +455,8 @@ impl Pass<'_> {
             asking = rest.into_iter().map(|(_, asking)| asking).collect();
         }
         let each = start.elapsed() / queries.max(1) as u32;
-        (0..queries).for_each(|_| self.source.stats.searched(path, each));
+        (scanned..queries).for_each(|_| self.source.stats.searched(Path::Index, each));
+        (0..scanned).for_each(|_| self.source.stats.searched(Path::Scan, each));
         Ok(asking)
     }
 
@@ -482,7 +483,7 @@ impl Pass<'_> {
     }
 
     fn by_scan(&mut self, mut asking: Vec<Asker>) -> Result<Vec<Asker>> {
-        let title = self.source.title.clone();
+        let (title, queries) = (self.source.title.clone(), asking.len() as u64);
         let without: Vec<_> = asking.iter_mut().map(|asking| asking.without.take()).collect();
         if self.excludes {
             asking.iter_mut().zip(&without).for_each(|(asking, without)| asking.without.clone_from(without));
@@ -493,8 +494,9 @@ impl Pass<'_> {
             .and_then(|mut scan| scan_many(&mut scan, self.number, asking, self.rules, config::threads()));
         let (mut asking, counts) = scanned.map_err(|error| named(error, &title))?;
         asking.iter_mut().zip(without).for_each(|(asking, without)| asking.without = without);
-        self.source.stats.rows.fetch_add(counts.rows, Relaxed);
-        self.source.stats.bad.fetch_add(counts.bad, Relaxed);
+        // As a search for each query would have counted.
+        self.source.stats.rows.fetch_add(counts.rows * queries, Relaxed);
+        self.source.stats.bad.fetch_add(counts.bad * queries, Relaxed);
         Ok(asking)
     }
 }
