@@ -168,7 +168,7 @@ impl IndexReader {
         let &Many { queries, limit, rules, number } = many;
         let Some(first) = queries.first() else { return Ok(None) };
         let Some(index) = self.opened(source, first.scorer.query().len())? else { return Ok(None) };
-        if limit as u64 >= index.header.rows / EXACT_SHARE {
+        if limit as u64 >= index.header.rows / EXACT_SHARE && !self.is_named {
             return Ok(None);
         }
         let Some(changes) = self.changes(source, &index)? else { return Ok(None) };
