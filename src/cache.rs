@@ -105,12 +105,16 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     /// The values under these keys, as far as they are here, looked up for an account.
     pub fn get_all(&self, keys: impl IntoIterator<Item = K>, account: &Arc<Account>) -> Vec<Option<V>> {
         let mut state = self.lock();
-        keys.into_iter().map(|key| state.get(&key, account)).collect()
+        let found: Vec<Option<V>> = keys.into_iter().map(|key| state.get(&key, account)).collect();
+        account.hits.fetch_add(found.iter().flatten().count() as u64, Relaxed);
+        found
     }
 
     /// The value under this key, if it is here, looked up for an account.
     pub fn get(&self, key: &K, account: &Arc<Account>) -> Option<V> {
-        self.lock().get(key, account)
+        let found = self.lock().get(key, account)?;
+        account.hits.fetch_add(1, Relaxed);
+        Some(found)
     }
 
     /// Whether so many more bytes would be kept.
@@ -153,7 +157,6 @@ impl<K: Hash + Eq, V: Clone> State<K, V> {
     fn get(&mut self, key: &K, account: &Arc<Account>) -> Option<V> {
         let entry = self.entries.get_mut(key)?;
         self.counts.hits += 1;
-        account.hits.fetch_add(1, Relaxed);
         entry.held.pass_to(account);
         entry.used = self.round;
         Some(entry.value.clone())

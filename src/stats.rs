@@ -3,7 +3,7 @@
 use crate::cache::Account;
 use crate::process::PerProcess;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use std::time::Duration;
 pub struct Entry {
     /// No other entry ever had this number.
     pub id: u64,
+    is_forgotten: AtomicBool,
     /// Searches, and how long they took.
     pub times: Histogram,
     /// The way the last search was answered, by its number in [`Path`].
@@ -64,6 +65,11 @@ impl Path {
 }
 
 impl Entry {
+    /// Whether the column has another entry now, or none.
+    pub fn is_forgotten(&self) -> bool {
+        self.is_forgotten.load(Relaxed)
+    }
+
     /// Notes that work of so many steps begins.
     pub fn begin(&self, total: u64) {
         self.done.store(0, Relaxed);
@@ -190,6 +196,7 @@ pub fn forget(id: u64) {
         registry.entries.retain(|_, entry| {
             let keep = entry.id != id;
             if !keep {
+                entry.is_forgotten.store(true, Relaxed);
                 entry.memory.hits.store(0, Relaxed);
                 entry.memory.evictions.store(0, Relaxed);
             }

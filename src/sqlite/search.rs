@@ -152,12 +152,24 @@ impl Search {
     }
 }
 
-/// Writes to SQLite's error log what took longer than `slow_ms`.
-pub fn log_slow(function: &str, sources: &[Source], start: Instant) {
-    let limit = SLOW_MS.get();
-    if limit > 0 && start.elapsed().as_millis() > u128::from(limit) {
-        let titles: Vec<&str> = sources.iter().map(|source| source.title.as_str()).collect();
-        api::log(&format!("{function}: {} took {} ms", titles.join(", "), start.elapsed().as_millis()));
+/// Writes a call to SQLite's error log if it takes longer than `slow_ms`.
+pub struct Slow(Option<(Instant, u64)>);
+
+impl Slow {
+    /// The call begins. Where nobody wants to know, no clock is read.
+    pub fn watch() -> Self {
+        let limit = SLOW_MS.get();
+        Self((limit > 0).then(|| (Instant::now(), limit)))
+    }
+
+    /// The call of this function on these sources is done.
+    pub fn note(self, function: &str, sources: &[Source]) {
+        let Self(Some((start, limit))) = self else { return };
+        let took = start.elapsed().as_millis();
+        if took > u128::from(limit) {
+            let titles: Vec<&str> = sources.iter().map(|source| source.title.as_str()).collect();
+            api::log(&format!("{function}: {} took {took} ms", titles.join(", ")));
+        }
     }
 }
 

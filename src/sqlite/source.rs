@@ -184,9 +184,11 @@ impl Source {
         }
     }
 
-    /// Counts in the entry that the column has now; the one from before may have been forgotten.
+    /// Counts in the entry that the column has now, where the one from before was forgotten.
     pub fn count_anew(&mut self) {
-        self.stats = stats::entry(&format!("{}.{}", self.schema, self.name), &self.column);
+        if self.stats.is_forgotten() {
+            self.stats = stats::entry(&format!("{}.{}", self.schema, self.name), &self.column);
+        }
     }
 
     /// Refuses to give the id of a table with a composite key, unless the user said which column to take.

@@ -10,7 +10,7 @@ use super::identifier::one;
 use super::kept::{Kept, Place};
 use super::planner::{Answered, Arguments, Planner, Signature, called};
 use super::running::Running;
-use super::search::{Hit, Search, log_slow};
+use super::search::{Hit, Search, Slow};
 use super::source::Conditions;
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::error::{Error, Result};
@@ -19,7 +19,6 @@ use crate::metric::Scorer;
 use crate::plan::{Plan, Slot};
 use crate::ranking;
 use crate::scan::Rules;
-use std::time::Instant;
 
 /// The table function.
 pub struct VecMmr {
@@ -98,9 +97,9 @@ impl Reader {
         let Some(query) = args::vector(query).map_err(|error| error.within("query"))? else { return Ok(()) };
         let made_of = [table, column, options].map(ValueRef::to_owned);
         let mut kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
-        let start = Instant::now();
+        let slow = Slow::watch();
         self.hits = choose(self.connection, &mut kept.search, k, lambda)?;
-        log_slow(VecMmr::NAME, kept.search.sources(), start);
+        slow.note(VecMmr::NAME, kept.search.sources());
         self.search = Some(kept);
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::identifier::paths;
 use super::index_reader::{IndexReader, Many};
 use super::planner::{Arguments, Planner, Signature, called, conditions, rules};
 use super::running::Running;
-use super::search::{Hit, hash, log_slow, named, sources};
+use super::search::{Hit, Slow, hash, named, sources};
 use super::source::{Conditions, Scan, Source, canonical};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::config;
@@ -173,9 +173,9 @@ impl Reader {
         (self.asked, self.batch) = (None, None);
         self.changes = self.connection.total_changes();
         let mut batch = Batch::open(self.connection, &asked)?;
-        let start = Instant::now();
+        let slow = Slow::watch();
         self.pairs = batch.run(&asked.conditions)?;
-        log_slow(VecTopkMany::NAME, &batch.sources, start);
+        slow.note(VecTopkMany::NAME, &batch.sources);
         (self.asked, self.batch) = (Some(asked), Some(batch));
         Ok(())
     }

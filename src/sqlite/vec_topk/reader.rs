@@ -8,10 +8,9 @@ use crate::scan::Rules;
 use crate::sqlite::args::{Args, Value};
 use crate::sqlite::connection::Connection;
 use crate::sqlite::kept::{Kept, Place};
-use crate::sqlite::search::{Hit, hash, log_slow};
+use crate::sqlite::search::{Hit, Slow, hash};
 use crate::sqlite::source::canonical;
 use crate::sqlite::vtab::{Cursor, Table};
-use std::time::Instant;
 
 /// One running search.
 pub struct Reader {
@@ -93,9 +92,9 @@ impl Reader {
         // One that fails is not used again.
         if let Some(mut kept) = self.search.take() {
             let rules = Rules { after: after.map(|last| last.place), ..asked.rules.clone() };
-            let start = Instant::now();
+            let slow = Slow::watch();
             self.hits = kept.search.run(size, &rules, &asked.conditions)?;
-            log_slow(VecTopk::NAME, kept.search.sources(), start);
+            slow.note(VecTopk::NAME, kept.search.sources());
             self.search = Some(kept);
         }
         Ok(())
