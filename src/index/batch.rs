@@ -200,36 +200,15 @@ pub(super) struct Found {
     pub bar: f32,
     /// 4-bit codes that were looked at one by one.
     pub looked: u64,
-    /// The lowest guesses on top, at most as many as wanted.
-    guesses: BinaryHeap<Reverse<Ordered>>,
     /// Candidates that were left when it was last asked which still matter.
     kept: usize,
 }
 
 impl Found {
-    /// Raises the bar if enough rows seem to be above it.
-    pub fn offer(&mut self, reach: usize, guess: f32) {
-        if self.guesses.len() < reach {
-            self.guesses.push(Reverse(Ordered(guess)));
-        } else if let Some(mut lowest) = self.guesses.peek_mut()
-            && guess > lowest.0.0
-        {
-            *lowest = Reverse(Ordered(guess));
-        }
-        if self.guesses.len() == reach
-            && let Some(Reverse(Ordered(lowest))) = self.guesses.peek()
-        {
-            self.bar = self.bar.max(*lowest);
-        }
-    }
-
     /// Takes over what another thread found.
-    fn join(&mut self, other: Self, reach: Option<usize>) {
+    fn join(&mut self, other: Self) {
         self.bar = self.bar.max(other.bar);
         self.looked += other.looked;
-        if let Some(reach) = reach {
-            other.guesses.into_iter().for_each(|Reverse(Ordered(guess))| self.offer(reach, guess));
-        }
         self.candidates.extend(other.candidates);
     }
 
@@ -246,8 +225,38 @@ pub(super) struct Sweep<M: Method> {
     pub method: M,
     pub seekers: Vec<Seeker<M::Query>>,
     hidden: Option<Accept>,
-    /// The highest bar of all threads for each seeker, as [`rank`] has it.
-    bars: Vec<AtomicU32>,
+    /// Of each seeker. Threads share them, or each would have to find out for itself where the bar is.
+    guesses: Vec<Guesses>,
+}
+
+/// Where the best rows of a query are guessed to be.
+struct Guesses {
+    /// The lowest on top, at most as many as wanted.
+    highest: Mutex<BinaryHeap<Reverse<Ordered>>>,
+    /// The bar, as [`rank`] has it.
+    bar: AtomicU32,
+}
+
+impl Guesses {
+    fn bar(&self) -> f32 {
+        unrank(self.bar.load(Ordering::Relaxed))
+    }
+
+    fn offer(&self, reach: usize, guess: f32) {
+        let mut highest = self.highest.lock().unwrap_or_else(PoisonError::into_inner);
+        if highest.len() < reach {
+            highest.push(Reverse(Ordered(guess)));
+        } else if let Some(mut lowest) = highest.peek_mut()
+            && guess > lowest.0.0
+        {
+            *lowest = Reverse(Ordered(guess));
+        }
+        if highest.len() == reach
+            && let Some(Reverse(Ordered(lowest))) = highest.peek()
+        {
+            self.bar.fetch_max(rank(*lowest), Ordering::Relaxed);
+        }
+    }
 }
 
 /// Both kinds of codes of a block, and whether it is one of changed rows, which hide others and not themselves.
@@ -266,8 +275,20 @@ impl<M: Method> Sweep<M> {
             .filter(|overlay| !overlay.is_empty())
             .map(|overlay| -> Accept { Arc::new(overlay.hidden()) });
         method.prepare(&seekers);
-        let bars = seekers.iter().map(|seeker| AtomicU32::new(rank(seeker.floor))).collect();
-        Arc::new(Self { method, seekers, hidden, bars })
+        let guesses =
+            |seeker: &Seeker<_>| Guesses { highest: Mutex::default(), bar: AtomicU32::new(rank(seeker.floor)) };
+        let guesses = seekers.iter().map(guesses).collect();
+        Arc::new(Self { method, seekers, hidden, guesses })
+    }
+
+    /// Takes a row with its guess among the candidates of a query, and raises the bar if enough rows seem to be above it.
+    pub fn take(&self, number: usize, found: &mut Found, candidate: Candidate, guess: Option<f32>) {
+        let (seeker, guesses) = (&self.seekers[number], &self.guesses[number]);
+        if let Some((reach, guess)) = seeker.reach.zip(guess.filter(|guess| guess.is_finite() && *guess > found.bar)) {
+            guesses.offer(reach, guess);
+            found.bar = found.bar.max(guesses.bar());
+        }
+        found.candidates.push(candidate);
     }
 
     /// The row of a slot, if it takes part in a search.
@@ -328,20 +349,17 @@ impl<M: Method> Sweep<M> {
         pool::run(job.clone(), threads.min(worth.max(1)))?;
         let parts = std::mem::take(&mut *job.found.lock().unwrap_or_else(PoisonError::into_inner));
         for part in parts {
-            for ((found, part), seeker) in found.iter_mut().zip(part).zip(&self.seekers) {
-                found.join(part, seeker.reach);
-            }
+            found.iter_mut().zip(part).for_each(|(found, part)| found.join(part));
         }
         Ok(())
     }
 
     fn look(&self, scratch: &mut M::Scratch, piece: &Piece<'_>, found: &mut [Found]) {
-        for (found, bar) in found.iter_mut().zip(&self.bars) {
-            found.bar = found.bar.max(unrank(bar.load(Ordering::Relaxed)));
+        for (found, guesses) in found.iter_mut().zip(&self.guesses) {
+            found.bar = found.bar.max(guesses.bar());
         }
         M::look(self, scratch, piece, found);
-        for (found, bar) in found.iter_mut().zip(&self.bars) {
-            bar.fetch_max(rank(found.bar), Ordering::Relaxed);
+        for found in found {
             if found.candidates.len() > FEW + 2 * found.kept {
                 found.forget();
             }
@@ -399,7 +417,7 @@ impl<'a, Q> Verifier<'a, Q> {
         asked.sort_unstable();
         let groups: Vec<&[(i64, u32, u32)]> = asked.chunk_by(|a, b| a.0 == b.0).collect();
         let rowids: Vec<i64> = groups.iter().map(|group| group[0].0).collect();
-        stats.fetched += rowids.len() as u64;
+        stats.fetched += asked.len() as u64;
         let mut reason = None;
         let mut refused = None;
         rows.fetch_all(&rowids, rows_in_all, &mut |at, row| {

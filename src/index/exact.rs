@@ -94,34 +94,28 @@ impl Scratch {
             let sums = &mut sums[..steps.len() / method.words.max(1)];
             (kernels::table().codes.tile_u4)(&self.words, steps, sums);
             for (number, sums) in (first..).zip(sums) {
-                let (seeker, found) = (&sweep.seekers[number], &mut found[number]);
-                let mut left = seeker.query.within(sums, &self.known, found.bar, &mut self.upper);
+                let (query, found) = (&sweep.seekers[number].query, &mut found[number]);
+                let mut left = query.within(sums, &self.known, found.bar, &mut self.upper);
                 while left != 0 {
-                    let at = left.trailing_zeros() as usize;
-                    if let Some(rowid) = sweep.row(piece.pair, group * GROUP + at, seeker) {
-                        self.row(method, at, seeker, rowid, piece.pair.0.fingerprint(group * GROUP + at), found);
-                    }
+                    self.row(sweep, piece, group, left.trailing_zeros() as usize, number, found);
                     left &= left - 1;
                 }
             }
         }
     }
 
-    fn row(&self, method: &Exact, at: usize, seeker: &Seeker<Query>, rowid: i64, fingerprint: u32, found: &mut Found) {
-        let upper = self.upper[at];
+    fn row(&self, sweep: &Sweep<Exact>, piece: &Piece<'_>, group: usize, at: usize, number: usize, found: &mut Found) {
+        let (seeker, slot, upper) = (&sweep.seekers[number], group * GROUP + at, self.upper[at]);
         let lower = upper - seeker.query.width(&self.known, at);
         if upper < found.bar || lower > seeker.ceiling {
             return;
         }
+        let Some(rowid) = sweep.row(piece.pair, slot, seeker) else { return };
         let error = seeker.query.error(&self.known, at);
-        let guess = upper - error * (1.0 + method.guess);
+        let guess = upper - error * (1.0 + sweep.method.guess);
         // A row that is above the ceiling as likely as not is none of those wanted.
-        if let Some(reach) = seeker.reach
-            && guess.is_finite()
-            && upper - error <= seeker.ceiling
-        {
-            found.offer(reach, guess);
-        }
-        found.candidates.push(Candidate { upper, fingerprint, rowid });
+        let guess = Some(guess).filter(|_| upper - error <= seeker.ceiling);
+        let fingerprint = piece.pair.0.fingerprint(slot);
+        sweep.take(number, found, Candidate { upper, fingerprint, rowid }, guess);
     }
 }

@@ -63,35 +63,36 @@ impl Method for Likely {
         for (known, group) in scratch.iter_mut().zip(&groups) {
             sweep.method.common.know(known, group.factors);
         }
-        let tiles = sweep.seekers.chunks(TILE).zip(found.chunks_mut(TILE));
-        for (tables, (seekers, found)) in sweep.method.tables.chunks(TILE * sweep.method.each).zip(tiles) {
-            Tile { sweep, seekers, piece, known: scratch }.sift(tables, &groups, found);
+        let sifter = Sifter { sweep, piece, groups: &groups, known: scratch };
+        for (first, found) in (0..).step_by(TILE).zip(found.chunks_mut(TILE)) {
+            sifter.sift(first, found);
         }
     }
 }
 
-/// A few queries, and a piece.
-struct Tile<'a> {
+/// A piece, and what is known of it.
+struct Sifter<'a> {
     sweep: &'a Sweep<Likely>,
-    seekers: &'a [Seeker<Query>],
     piece: &'a Piece<'a>,
+    groups: &'a [Group<'a>],
     known: &'a [Known],
 }
 
-impl Tile<'_> {
-    /// Finds the rows that 1-bit codes cannot rule out.
-    fn sift(&self, tables: &[[u8; 16]], groups: &[Group<'_>], found: &mut [Found]) {
+impl Sifter<'_> {
+    /// Finds for a few queries, from this one on, the rows that 1-bit codes cannot rule out.
+    fn sift(&self, first_query: usize, found: &mut [Found]) {
+        let (method, seekers) = (&self.sweep.method, &self.sweep.seekers);
+        let tables = &method.tables[first_query * method.each..][..found.len() * method.each];
         let mut sums = [[[0; GROUP]; 2]; TILE];
-        let sums = &mut sums[..self.seekers.len()];
-        for (first, pair) in (0..).step_by(2).zip(groups.chunks(2)) {
+        let sums = &mut sums[..found.len()];
+        for (first, pair) in (0..).step_by(2).zip(self.groups.chunks(2)) {
             let codes = [0, pair.len() - 1].map(|at| pair[at].codes);
             (kernels::table().codes.tile_u1)(tables, codes, sums);
-            for ((sums, seeker), found) in sums.iter().zip(self.seekers).zip(&mut *found) {
+            for ((number, sums), found) in (first_query..).zip(&*sums).zip(&mut *found) {
                 for (group, sums) in (first..first + pair.len()).zip(sums) {
-                    let mut reaching = seeker.query.reach(sums, &self.known[group], found.bar);
+                    let mut reaching = seekers[number].query.reach(sums, &self.known[group], found.bar);
                     while reaching != 0 {
-                        let at = reaching.trailing_zeros() as usize;
-                        self.look(seeker, group, at, found);
+                        self.look(number, group, reaching.trailing_zeros() as usize, found);
                         reaching &= reaching - 1;
                     }
                 }
@@ -100,7 +101,8 @@ impl Tile<'_> {
     }
 
     /// Looks more closely at a row.
-    fn look(&self, seeker: &Seeker<Query>, group: usize, at: usize, found: &mut Found) {
+    fn look(&self, number: usize, group: usize, at: usize, found: &mut Found) {
+        let seeker = &self.sweep.seekers[number];
         let (codes, fine, _) = self.piece.pair;
         let slot = (self.piece.groups.start + group) * GROUP + at;
         let (own, code) = fine.slot(slot);
@@ -112,14 +114,9 @@ impl Tile<'_> {
             return;
         }
         let Some(rowid) = self.sweep.row(self.piece.pair, slot, seeker) else { return };
-        let guess = estimate - GUESS * error;
         // A row that is above the ceiling as likely as not is none of those wanted.
-        if let Some(reach) = seeker.reach
-            && guess.is_finite()
-            && estimate <= seeker.ceiling
-        {
-            found.offer(reach, guess);
-        }
-        found.candidates.push(Candidate { upper, fingerprint: codes.fingerprint(slot), rowid });
+        let guess = Some(estimate - GUESS * error).filter(|_| estimate <= seeker.ceiling);
+        let fingerprint = codes.fingerprint(slot);
+        self.sweep.take(number, found, Candidate { upper, fingerprint, rowid }, guess);
     }
 }

@@ -26,7 +26,7 @@ pub use check::check_blocks;
 pub use encode::Batch;
 pub use format::{Directory, FORMAT, Header, Token, random};
 pub use merge::Progress;
-pub use open::{Index, Opened, cache_counts, open, set_aside};
+pub use open::{Index, Opened, cache_counts, forget, open, open_uncached, set_aside};
 pub use overlay::Overlay;
 pub use part::Part;
 pub use search::{Outcome, Reason, Request, Row, Rows, Stats};

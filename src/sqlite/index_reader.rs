@@ -113,7 +113,7 @@ impl IndexReader {
         if self.is_exact {
             return self.search_exactly(source, wanted);
         }
-        let Some(index) = self.opened(wanted.scorer.query().len())? else { return Ok(None) };
+        let Some(index) = self.opened(source, wanted.scorer.query().len())? else { return Ok(None) };
         let rows = match self.filter(source, &index, wanted)? {
             Filter::None => None,
             Filter::Rows(rows) => Some(rows),
@@ -168,8 +168,8 @@ impl IndexReader {
     pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
         let &Many { queries, limit, rules, number } = many;
         let Some(first) = queries.first() else { return Ok(None) };
-        let Some(index) = self.opened(first.scorer.query().len())? else { return Ok(None) };
-        if limit as u64 >= index.header.rows / SHARE {
+        let Some(index) = self.opened(source, first.scorer.query().len())? else { return Ok(None) };
+        if limit as u64 >= index.header.rows / SHARE && !self.is_named {
             return Ok(None);
         }
         let Some(changes) = self.changes(source, &index)? else { return Ok(None) };
@@ -186,7 +186,8 @@ impl IndexReader {
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             batch::Answers::Found(answers) => {
-                source.stats.bad.fetch_add(stats.bad + strays as u64, Relaxed);
+                let passed_over = strays * answers.iter().flatten().count();
+                source.stats.bad.fetch_add(stats.bad + passed_over as u64, Relaxed);
                 Ok(Some(answers))
             }
             batch::Answers::Stale(_) => {
@@ -197,9 +198,9 @@ impl IndexReader {
     }
 
     /// The index, if it is of such queries and worth asking.
-    fn opened(&mut self, dimensions: usize) -> Result<Option<Index>> {
+    fn opened(&mut self, source: &Source, dimensions: usize) -> Result<Option<Index>> {
         let scope = self.shelf.scope;
-        let Opened::Index(index) = index::open(&mut self.shelf, scope)? else { return Ok(None) };
+        let Opened::Index(index) = index::open(&mut self.shelf, scope, &source.stats.memory)? else { return Ok(None) };
         let is_small = index.header.rows < FEW && !self.is_named;
         let serves = index.header.dimensions == dimensions && !is_small && !is_stale(&self.shelf, &index);
         Ok(serves.then_some(index))
@@ -274,8 +275,4 @@ fn count(source: &Source, stats: &Stats, pending: usize) {
     entry.rescored.fetch_add(stats.fetched, Relaxed);
     entry.repeated.fetch_add(u64::from(stats.repeated), Relaxed);
     entry.pending.store(pending as u64, Relaxed);
-    let cache = index::cache_counts();
-    entry.cache_bytes.store(cache.bytes as u64, Relaxed);
-    entry.cache_hits.store(cache.hits, Relaxed);
-    entry.cache_evictions.store(cache.evictions, Relaxed);
 }
