@@ -131,23 +131,23 @@ mod tests {
     #[test]
     fn it_counts_what_it_does() {
         let cache = small();
-        let after = |hits, misses, evictions, vectors: usize| {
+        let since = |hits, misses, evictions, vectors: usize| {
             let bytes = (vectors * cache.entry) as u64;
-            assert_eq!(cache.counters(), Counters { hits, misses, evictions, bytes });
+            assert_eq!(cache.take_counters(), Counters { hits, misses, evictions, bytes });
         };
-        after(0, 0, 0, 0);
+        since(0, 0, 0, 0);
         assert_eq!(get(&cache, 1), None);
-        after(0, 1, 0, 0);
+        since(0, 1, 0, 0);
         (1..=4).for_each(|number| put(&cache, number));
         assert_eq!((get(&cache, 1), get(&cache, 4), get(&cache, 5)), (Some(1.0), Some(4.0), None));
-        after(2, 2, 0, 4);
+        since(2, 1, 0, 4);
         // A second generation, and the third, for which the first makes room.
         (5..=8).for_each(|number| put(&cache, number));
-        after(2, 2, 0, 8);
+        since(0, 0, 0, 8);
         put(&cache, 9);
-        after(2, 2, 4, 5);
+        since(0, 0, 4, 5);
         assert_eq!((get(&cache, 1), get(&cache, 5)), (None, Some(5.0)));
-        after(3, 3, 4, 5);
+        since(1, 1, 0, 5);
     }
 
     #[test]
