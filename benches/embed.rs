@@ -94,7 +94,8 @@ fn bulk(name: &str, model: &Model, bare: &mut Bare, texts: &[String], turn: usiz
     );
 }
 
-/// Memory of processes that have embedded short and long texts.
+/// Memory of processes that have embedded short and long texts. What a second session adds is what a session takes; the rest
+/// is there once: tokenizer, cache, and ONNX Runtime itself.
 fn memory() {
     for name in [DEFAULT_MODEL, INT8] {
         let file = models().join(name).join("model.onnx");
@@ -104,11 +105,11 @@ fn memory() {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap()
         });
+        let session = two - one;
         println!(
-            "memory of {name}: weights {weights:.0} MB; one session {one:.0} MB, {:.2} of them; a second one {:.0} MB more, {:.2}",
-            one / weights,
-            two - one,
-            (two - one) / weights
+            "memory of {name}: weights {weights:.1} MB; a session {session:.1} MB, {:.2} of them; a process beside its sessions {:.1} MB",
+            session / weights,
+            one - session,
         );
     }
 }

@@ -55,10 +55,10 @@ class Fafcas:
 class Runtime:
     """ONNX Runtime and tokenizers: pooling as in the original; `workers` run batches at once, each on `threads` threads."""
 
-    def __init__(self, models, batch, by_length, threads, workers):
+    def __init__(self, models, batch, by_length, threads, workers, onnx=""):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(str(Path(models) / NAME / "model.onnx"), options)
+        self.session = onnxruntime.InferenceSession(onnx or str(Path(models) / NAME / "model.onnx"), options)
         self.tokenizer = Tokenizer.from_file(str(Path(models) / NAME / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(LONG_TOKENS)
@@ -96,13 +96,13 @@ def ways(options):
     threads = options.threads
     torch.set_num_threads(threads)
     original = SentenceTransformer(options.weights, device="cpu")
-    loose = {batch: Runtime(options.models, batch, False, threads, 1) for batch in (32, 64)}
+    loose = {batch: Runtime(options.models, batch, False, threads, 1, options.onnx) for batch in (32, 64)}
     return {
         "fafcas": Fafcas(options.library, options.models, threads).embed,
         "sentence-transformers": original.encode,
         "fastembed's way, batch 32": loose[32].embed,
         "fastembed's way, batch 64": loose[64].embed,
-        "onnxruntime, sorted, batch 8": Runtime(options.models, 8, True, 1, threads).embed,
+        "onnxruntime, sorted, batch 8": Runtime(options.models, 8, True, 1, threads, options.onnx).embed,
     }
 
 
@@ -147,6 +147,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", nargs="+", default=["short", "glosses", "long"])
     parser.add_argument("--ways", default="", help="part of the names of the peers to measure")
+    parser.add_argument("--onnx", default="", help="a model.onnx for the peers, such as torch exports, instead of ours")
     options = parser.parse_args()
     # The tokenizers of the peers keep to the threads they are given.
     os.environ["RAYON_NUM_THREADS"] = str(options.threads)

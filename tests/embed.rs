@@ -220,6 +220,26 @@ fn many_texts_come_back_in_their_order() {
     assert!(batch(&model, &[], 2).is_empty());
 }
 
+/// What a model has embedded is looked up, alone or in bulk, and counted.
+#[test]
+fn a_repeated_text_is_not_embedded_again() {
+    tiny("repeated", "tokens.onnx", &[]);
+    let model = model("repeated").unwrap();
+    let counted = || {
+        let counters = model.take_counters();
+        (counters.hits, counters.misses)
+    };
+    let first = model.embed("red", 1).unwrap();
+    assert_eq!(counted(), (0, 1));
+    assert!(Arc::ptr_eq(&model.embed("red", 1).unwrap(), &first));
+    assert_eq!(counted(), (1, 0));
+    let vectors = batch(&model, &["red", "green", "green"], 1);
+    assert!(Arc::ptr_eq(&vectors[0], &first) && Arc::ptr_eq(&vectors[1], &vectors[2]));
+    assert_eq!(counted(), (1, 2));
+    assert!(Arc::ptr_eq(&model.embed("green", 1).unwrap(), &vectors[1]));
+    assert_eq!(counted(), (1, 0));
+}
+
 #[test]
 fn bulk_work_tells_how_far_it_is_and_stops_when_told() {
     let model = minilm();

@@ -129,6 +129,28 @@ mod tests {
     }
 
     #[test]
+    fn it_counts_what_it_does() {
+        let cache = small();
+        let since = |hits, misses, evictions, vectors: usize| {
+            let bytes = (vectors * cache.entry) as u64;
+            assert_eq!(cache.take_counters(), Counters { hits, misses, evictions, bytes });
+        };
+        since(0, 0, 0, 0);
+        assert_eq!(get(&cache, 1), None);
+        since(0, 1, 0, 0);
+        (1..=4).for_each(|number| put(&cache, number));
+        assert_eq!((get(&cache, 1), get(&cache, 4), get(&cache, 5)), (Some(1.0), Some(4.0), None));
+        since(2, 1, 0, 4);
+        // A second generation, and the third, for which the first makes room.
+        (5..=8).for_each(|number| put(&cache, number));
+        since(0, 0, 0, 8);
+        put(&cache, 9);
+        since(0, 0, 4, 5);
+        assert_eq!((get(&cache, 1), get(&cache, 5)), (None, Some(5.0)));
+        since(1, 1, 0, 5);
+    }
+
+    #[test]
     fn sixteen_megabytes_of_vectors_are_kept() {
         let cache = Cache::new(384);
         let bytes = 2 * cache.capacity() * (384 * 4 + 32);

@@ -18,6 +18,7 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// Tokens that a text may have beside the special ones.
     room: usize,
+    greatest_id: u32,
 }
 
 impl Tokenizer {
@@ -39,7 +40,9 @@ impl Tokenizer {
         if room == 0 {
             return Err(Error::expected(format_args!("a limit of more than {special} tokens"), settings.max_tokens));
         }
-        let tokenizer = Self { inner, room };
+        // Asking copies the vocabulary, so it is asked once.
+        let greatest_id = inner.get_vocab(true).into_values().max().unwrap_or(0);
+        let tokenizer = Self { inner, room, greatest_id };
         tokenizer.check_vocabulary(settings).map_err(|error| error.within(path.display()))?;
         Ok(tokenizer)
     }
@@ -51,7 +54,7 @@ impl Tokenizer {
 
     /// The greatest id there is.
     pub fn greatest_id(&self) -> u32 {
-        self.inner.get_vocab(true).into_values().max().unwrap_or(0)
+        self.greatest_id
     }
 
     /// What the model sees of this text: its first tokens, with the special ones.
@@ -105,7 +108,7 @@ impl Tokenizer {
     /// A tokenizer whose vocabulary is far from the model's belongs to another model. Tables are often padded to a
     /// round number of rows, so that a few too many are no fault.
     fn check_vocabulary(&self, settings: &Settings) -> Result<()> {
-        let tokens = u64::from(self.greatest_id()) + 1;
+        let tokens = u64::from(self.greatest_id) + 1;
         match settings.vocabulary {
             Some(rows) if tokens > rows || tokens < rows - rows / 10 => {
                 Err(Error::expected(format_args!("the model's {rows} tokens"), tokens))

@@ -6,7 +6,8 @@ runs it.
 
 Layer normalisation, mask, attention and GELU are spelled out in the one way that ONNX Runtime's optimiser recognises, so
 that it melts each layer into a handful of fused kernels. That asks for operator set 12 (the mask must be unsqueezed by an
-attribute), biases as second operand, and a sequence dimension that keeps its name.
+attribute), biases as second operand, and a sequence dimension that keeps its name. In int8 it knows no such way for
+attention, so ONNX Runtime's own operator stands there.
 """
 
 import json
@@ -17,6 +18,7 @@ import numpy as np
 from .onnx_file import Graph
 
 OPSET = 12
+RUNTIME = "com.microsoft"
 MASKED = -10000.0
 
 # Tables are only looked up. Matrices keep to seven bits: CPUs without VNNI add pairs of u8 x i8 products in 16 bits, which
@@ -83,12 +85,17 @@ class Encoder:
     def product_f32(self, name, x, weight, matrix):
         return self.graph.node(name, "MatMul", x, self.graph.constant(weight, matrix))
 
+    def quantize(self, name, x):
+        """Activations in u8, with a scale and a zero found when the model runs."""
+        parts = [f"{name}/x", f"{name}/x_scale", f"{name}/x_zero"]
+        self.graph.node(f"{name}/quantize", "DynamicQuantizeLinear", x, outputs=parts)
+        return parts
+
     def product_int8(self, name, x, weight, matrix):
-        """Weights in int8, one scale a column; activations in u8, with a scale found when the model runs."""
+        """Weights in int8, one scale a column."""
         node, constant = self.graph.node, self.graph.constant
         values, scale = quantized(matrix, 0, MATRIX_GREATEST)
-        parts = [f"{name}/x", f"{name}/x_scale", f"{name}/x_zero"]
-        node(f"{name}/quantize", "DynamicQuantizeLinear", x, outputs=parts)
+        parts = self.quantize(name, x)
         zero = constant(f"{weight}/zero", np.int8(0))
         whole = node(f"{name}/whole", "MatMulInteger", parts[0], constant(weight, values), parts[2], zero)
         scales = node(f"{name}/scales", "Mul", parts[1], constant(f"{weight}/scale", scale.reshape(-1)))
@@ -119,20 +126,23 @@ class Encoder:
         return self.layer_norm("embeddings", total, "embeddings.LayerNorm")
 
     def mask(self, attention):
-        """0 where there is a token, far below zero where there is padding: batch x 1 x 1 x seq, added to the scores."""
+        """0 where there is a token, far below zero where there is padding: batch x 1 x 1 x seq, added to the scores. In int8
+        the operator does this, and takes what was given."""
         node = self.graph.node
+        if self.int8:
+            return node("mask", "Cast", attention, to=6)
         wide = node("mask/wide", "Unsqueeze", node("mask/row", "Unsqueeze", attention, axes=[1]), axes=[2])
         padding = node("mask/padding", "Sub", self.number(1), node("mask/float", "Cast", wide, to=1))
         return node("mask", "Mul", padding, self.number(MASKED))
 
-    def attention(self, name, x, mask, weights):
+    def attention_f32(self, name, x, mask, weights):
         node, constant = self.graph.node, self.graph.constant
         size = self.dimensions // self.heads
         split = constant("shape of heads", np.array([0, 0, self.heads, size], np.int64))
         join = constant("shape of rows", np.array([0, 0, self.dimensions], np.int64))
 
         def heads(part, order):
-            rows = self.linear(f"{name}/{part}", x, f"{weights}.self.{part}")
+            rows = self.linear(f"{name}/{part}", x, f"{weights}.{part}")
             return node(f"{name}/{part}/heads", "Transpose", node(f"{name}/{part}/split", "Reshape", rows, split), perm=order)
 
         query, key, values = heads("query", [0, 2, 1, 3]), heads("key", [0, 2, 3, 1]), heads("value", [0, 2, 1, 3])
@@ -140,7 +150,24 @@ class Encoder:
         scores = node(f"{name}/scores", "Div", raw, self.number(size**0.5))
         shares = node(f"{name}/shares", "Softmax", node(f"{name}/masked", "Add", scores, mask), axis=3)
         mixed = node(f"{name}/mixed", "MatMul", shares, values)
-        rows = node(f"{name}/joined", "Reshape", node(f"{name}/rows", "Transpose", mixed, perm=[0, 2, 1, 3]), join)
+        return node(f"{name}/joined", "Reshape", node(f"{name}/rows", "Transpose", mixed, perm=[0, 2, 1, 3]), join)
+
+    def attention_int8(self, name, x, mask, weights):
+        """Query, key and value by one product, and attention, in one operator: 3 to 6 % faster than without it, and an eighth
+        less memory. The vectors are the same."""
+        constant = self.graph.constant
+        parts = [f"{weights}.{part}" for part in ("query", "key", "value")]
+        values, scale = quantized(np.hstack([self.weights[f"{part}.weight"].T for part in parts]), 0, MATRIX_GREATEST)
+        bias = np.hstack([self.weights[f"{part}.bias"] for part in parts])
+        rows, rows_scale, rows_zero = self.quantize(name, x)
+        matrix, bias = constant(f"{weights}.weight", values), constant(f"{weights}.bias", bias)
+        scale, zero = constant(f"{weights}.weight/scale", scale.reshape(-1)), constant(f"{weights}.weight/zero", np.int8(0))
+        inputs = [rows, matrix, bias, rows_scale, scale, mask, rows_zero, zero]
+        return self.graph.node(f"{name}/joined", "QAttention", *inputs, domain=RUNTIME, num_heads=self.heads)
+
+    def attention(self, name, x, mask, weights):
+        attend = self.attention_int8 if self.int8 else self.attention_f32
+        rows = attend(name, x, mask, f"{weights}.self")
         return self.linear(f"{name}/output", rows, f"{weights}.output.dense")
 
     def gelu(self, name, x):

@@ -70,7 +70,7 @@ COPIED = {
 # Folder of the model: SHA-256 of the model.onnx that bert.py makes, and whether it is in int8.
 CONVERTED = {
     DEFAULT_MODEL: ("72921cc452bfced2bf46de6dc0b9ab881d1f6d76410bb627ae23ce1a8e5365ad", False),
-    "all-MiniLM-L6-v2-int8": ("c856efa47b4d628a3704746a2ebc687339b0238bd203264c1025fe1c2115f7fc", True),
+    "all-MiniLM-L6-v2-int8": ("05cedd188855153e4cefe1c604de461cf9e332e9df0318c0f05930ed1b4e43f7", True),
 }
 
 

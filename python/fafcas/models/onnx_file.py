@@ -1,4 +1,4 @@
-"""Writes an ONNX file: as much of the format as a graph of standard operators needs.
+"""Writes an ONNX file: as much of the format as a graph of operators needs.
 
 An ONNX file is one Protocol Buffers message. Its few fields are written here, not by a package, so that the bytes depend
 on the graph alone and a finished model has one checksum, whatever is installed. Field numbers are those of onnx.proto3.
@@ -59,6 +59,7 @@ class Graph:
 
     def __init__(self, name):
         self.name, self.fields, self.constants = name, [], {}
+        self.domains = set()
 
     def input(self, name, element_type, shape):
         self.fields.append((11, value(name, element_type, shape)))
@@ -77,14 +78,19 @@ class Graph:
             self.fields.append((5, tensor(name, np.asarray(array))))
         return name
 
-    def node(self, name, operator, *inputs, outputs=None, **attributes):
-        """Adds an operator whose output has the node's own name, or those of `outputs`."""
+    def node(self, name, operator, *inputs, outputs=None, domain="", **attributes):
+        """Adds an operator whose output has the node's own name, or those of `outputs`. `domain` is whose operator it is, if it
+        is not one of ONNX's own."""
         names = [(1, source) for source in inputs] + [(2, target) for target in outputs or [name]]
         settings = [(5, attribute(key, attributes[key])) for key in sorted(attributes)]
+        if domain:
+            self.domains.add(domain)
+            settings.append((7, domain))
         self.fields.append((1, message(*names, (3, name), (4, operator), *settings)))
         return name
 
     def file(self, opset):
-        operators = message((1, ""), (2, opset))
+        versions = {"": opset, **dict.fromkeys(sorted(self.domains), 1)}
+        operators = ((8, message((1, domain), (2, version))) for domain, version in versions.items())
         graph = message(*sorted(self.fields, key=lambda entry: entry[0]), (2, self.name))
-        return message((1, 7), (2, "fafcas"), (7, graph), (8, operators))
+        return message((1, 7), (2, "fafcas"), (7, graph), *operators)
