@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use fafcas::kernels::codes::{Bounds, Codes, Factors, Formula, GROUP, Known, Limits, MAX_ENTRY, MAX_SMALL_ENTRY};
+use fafcas::kernels::codes::{
+    Bounds, Codes, Factors, Formula, GROUP, Known, Limits, MAX_ENTRY, MAX_SMALL_ENTRY, Terms, Weights,
+};
 use fafcas::kernels::{self, F32Le};
 
 const SEED: u64 = 0xC0DE5;
@@ -135,6 +137,31 @@ fn tiles_of_queries_are_products_one_by_one() {
                         );
                     }
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn reaching_is_being_not_below() {
+    let mut random = Random(SEED);
+    for round in 0..200 {
+        let mut floats = || std::array::from_fn(|_| random.float());
+        let mut terms = Terms { unit: floats(), offset: floats(), scale: floats(), error: floats(), rest: floats() };
+        terms.rest[round % GROUP] = [f32::NEG_INFINITY, f32::INFINITY, f32::NAN][round % 3];
+        let [unit, offset, step, base, error] = floats()[..5].try_into().unwrap();
+        let weights = Weights { unit, offset, step: step / 100.0, base, error };
+        let sums: [u32; GROUP] = std::array::from_fn(|_| random.below(300));
+        let threshold = [f32::NEG_INFINITY, -0.5, 0.5, 2.0, 100.0][round % 5];
+        for (name, table, _) in others() {
+            let bits = (table.reach)(&weights, &sums, &terms, threshold);
+            for (at, sum) in sums.into_iter().enumerate() {
+                let product = terms.scale[at] * (weights.step * sum as f32 + weights.base);
+                let known = weights.unit * terms.unit[at] + weights.offset * terms.offset[at] + product;
+                let bound = known + weights.error * terms.error[at] + terms.rest[at];
+                let expected = !matches!(bound.partial_cmp(&threshold), Some(std::cmp::Ordering::Less));
+                let is_near = (bound - threshold).abs() < 1e-5;
+                assert!(is_near || (bits >> at & 1 == 1) == expected, "{name}, round {round}, vector {at}: {bound}");
             }
         }
     }

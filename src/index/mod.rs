@@ -4,12 +4,14 @@
 //! format. The order of reading: `format` and `store`, then `build` and `merge`, then `sweep`, `rerank` and `search`.
 
 mod answers;
+pub mod batch;
 mod block;
 mod build;
 mod check;
 mod encode;
-pub mod exact;
+mod exact;
 mod format;
+mod likely;
 mod merge;
 mod open;
 mod overlay;

@@ -6,7 +6,7 @@ use super::triggers::tracked;
 use crate::config;
 use crate::cost::{self, Read, Sizes};
 use crate::error::{Error, Result};
-use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, exact};
+use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, batch};
 use crate::metric::{Metric, Scorer};
 use crate::options::{IndexChoice, Options};
 use crate::rowset::RowSet;
@@ -28,8 +28,9 @@ pub struct IndexReader {
 
 /// In fewer rows than this a scan is as fast as any index, or so fast that it does not matter: a tenth of a millisecond.
 const FEW: u64 = 1000;
-/// An exact search for more than this share of the rows is a scan: it would fetch most of them one by one.
-const EXACT_SHARE: u64 = 8;
+/// For more than this share of the rows, exact searches and those of many queries are scans: they would fetch most of them
+/// one by one.
+const SHARE: u64 = 8;
 
 /// Which rows the codes are asked for.
 enum Filter {
@@ -89,7 +90,7 @@ pub struct Wanted<'a> {
 /// What a search of many queries asks of an index.
 pub struct Many<'a> {
     /// The queries, all of one metric and length.
-    pub queries: &'a [exact::Wanted<'a>],
+    pub queries: &'a [batch::Wanted<'a>],
     /// How many rows for each.
     pub limit: usize,
     /// Which rows count.
@@ -158,17 +159,17 @@ impl IndexReader {
         if !conditions.is_empty() {
             return Ok(None);
         }
-        let query = exact::Wanted { scorer, floor, without: None };
+        let query = batch::Wanted { scorer, floor, without: None };
         let many = Many { queries: &[query], limit, rules, number };
         Ok(self.search_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
     }
 
-    /// The best rows for each query, exactly those of a scan; `None` for all or for one where a scan has to answer.
+    /// The best rows for each query; `None` for all or for one where a scan has to answer.
     pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
         let &Many { queries, limit, rules, number } = many;
         let Some(first) = queries.first() else { return Ok(None) };
         let Some(index) = self.opened(source, first.scorer.query().len())? else { return Ok(None) };
-        if limit as u64 >= index.header.rows / EXACT_SHARE && !self.is_named {
+        if limit as u64 >= index.header.rows / SHARE && !self.is_named {
             return Ok(None);
         }
         let Some(changes) = self.changes(source, &index)? else { return Ok(None) };
@@ -177,18 +178,19 @@ impl IndexReader {
             return Ok(None);
         }
         let overlay = changes.as_ref().map(|changes| &changes.overlay);
-        let request = exact::Request { queries, limit, rules, source: number, overlay, threads: config::threads() };
+        let (is_exact, threads) = (self.is_exact, config::threads());
+        let request = batch::Request { queries, limit, rules, source: number, overlay, is_exact, threads };
         let mut stats = Stats::default();
-        let outcome = index.search_exactly(&mut self.shelf, &request, &mut self.rows, &mut stats);
+        let outcome = index.search_many(&mut self.shelf, &request, &mut self.rows, &mut stats);
         self.rows.release();
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
-            exact::Answers::Found(answers) => {
+            batch::Answers::Found(answers) => {
                 let passed_over = strays * answers.iter().flatten().count();
                 source.stats.bad.fetch_add(stats.bad + passed_over as u64, Relaxed);
                 Ok(Some(answers))
             }
-            exact::Answers::Stale(_) => {
+            batch::Answers::Stale(_) => {
                 mark_stale(&self.shelf, &index);
                 Ok(None)
             }

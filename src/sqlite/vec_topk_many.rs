@@ -17,7 +17,7 @@ use super::source::{Conditions, Scan, Source, canonical};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::index::exact;
+use crate::index::batch;
 use crate::metric::{Metric, Scorer};
 use crate::options::ManyOptions;
 use crate::plan::{Plan, Slot};
@@ -464,7 +464,7 @@ impl Pass<'_> {
     fn by_index(&mut self, asking: &mut [Asker]) -> Result<Vec<bool>> {
         let Some(index) = self.index.as_mut() else { return Ok(Vec::new()) };
         let excludes = self.excludes;
-        let wanted = asking.iter().map(|asking| exact::Wanted {
+        let wanted = asking.iter().map(|asking| batch::Wanted {
             scorer: &asking.scorer,
             floor: asking.best.last(),
             without: match asking.without {

@@ -18,6 +18,7 @@ macro_rules! codes {
             dot_u4: codes!(@plain dot_u4(codes, even, odd)),
             tile_u4: codes!(@plain tile_u4(codes, queries, sums)),
             within: codes!(@plain within(limits, sums, known, threshold, upper)),
+            reach: codes!(@plain reach(weights, sums, terms, threshold)),
             crc32c: $crc32c,
             fetch: |bytes| bytes.chunks(64).for_each(|line| fetch_line(line.as_ptr())),
         };
@@ -45,6 +46,16 @@ macro_rules! codes {
         ) -> u64 {
             $crate::kernels::codes::limits::within(limits, sums, known, threshold, upper)
         }
+
+        #[target_feature(enable = $features)]
+        fn reach(
+            weights: &$crate::kernels::codes::Weights,
+            sums: &[u32; $crate::kernels::codes::GROUP],
+            terms: &$crate::kernels::codes::Terms,
+            threshold: f32,
+        ) -> u64 {
+            $crate::kernels::codes::reach::reach(weights, sums, terms, threshold)
+        }
     };
 
     (@plain $kernel:ident($($argument:ident),*)) => {
@@ -61,10 +72,12 @@ mod bounds;
 mod limits;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) mod neon;
+mod reach;
 pub(super) mod scalar;
 
 pub use bounds::{Bounds, Factors, Formula, TELLABLE};
 pub use limits::{Known, Limits};
+pub use reach::{Terms, Weights};
 
 /// Vectors whose codes lie together.
 pub const GROUP: usize = 64;
@@ -110,6 +123,10 @@ pub type TileU4 = fn(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mu
 pub type Within =
     fn(limits: &Limits, sums: &[i32; GROUP], known: &Known, threshold: f32, upper: &mut [f32; GROUP]) -> u64;
 
+/// A bit for each vector of a group whose bound is not below `threshold`, the first lowest. One whose bound cannot be told
+/// (NaN) has its bit set.
+pub type Reach = fn(weights: &Weights, sums: &[u32; GROUP], terms: &Terms, threshold: f32) -> u64;
+
 /// CRC-32C of `bytes` going on from `before`, which is 0 at the start.
 pub type Crc32c = fn(before: u32, bytes: &[u8]) -> u32;
 
@@ -131,6 +148,8 @@ pub struct Codes {
     pub tile_u4: TileU4,
     /// From products to certain limits.
     pub within: Within,
+    /// From sums of many queries to rows that matter.
+    pub reach: Reach,
     /// Checksum.
     pub crc32c: Crc32c,
     /// Prefetch.

@@ -1,9 +1,18 @@
 //! What the kernels on codes mean, in plain Rust.
 
-use super::{Bounds, Codes, Factors, Formula, GROUP, bounds, limits, tables_of_each};
+use super::{Bounds, Codes, Factors, Formula, GROUP, bounds, limits, reach, tables_of_each};
 
-pub(in crate::kernels) const CODES: Codes =
-    Codes { sum_u1, tile_u1, estimate, dot_u4, tile_u4, within: limits::within, crc32c, fetch: |_| () };
+pub(in crate::kernels) const CODES: Codes = Codes {
+    sum_u1,
+    tile_u1,
+    estimate,
+    dot_u4,
+    tile_u4,
+    within: limits::within,
+    reach: reach::reach,
+    crc32c,
+    fetch: |_| (),
+};
 
 pub(super) fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
     *sums = [0; GROUP];
