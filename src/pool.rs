@@ -16,11 +16,28 @@ pub trait Job: Send + Sync {
 
 /// Does a job with at most so many threads, this one among them. Once this returns, nobody works on it any more.
 pub fn run(job: Arc<dyn Job>, threads: usize) -> Result<()> {
-    if threads <= 1 {
-        job.work();
-        return Ok(());
+    start(job, threads).finish()
+}
+
+/// Has others begin with a job, while this thread has something else to do before it comes to it.
+pub fn start(job: Arc<dyn Job>, threads: usize) -> Started {
+    let posted = (threads > 1).then(|| POOL.get().post(job.clone(), threads - 1));
+    Started { job, posted }
+}
+
+/// A job that others may be working on.
+pub struct Started {
+    job: Arc<dyn Job>,
+    /// Also when `work` panics, nobody may be left working on what its owner is about to drop.
+    posted: Option<Posted<'static>>,
+}
+
+impl Started {
+    /// Works on it, too. Once this returns, nobody does any more.
+    pub fn finish(self) -> Result<()> {
+        self.job.work();
+        self.posted.map_or(Ok(()), Posted::finish)
     }
-    POOL.get().run(job, threads - 1)
 }
 
 static POOL: PerProcess<Arc<Pool>> = PerProcess::new(Arc::default);
@@ -51,15 +68,7 @@ struct Ticket {
 }
 
 impl Pool {
-    fn run(self: &Arc<Self>, job: Arc<dyn Job>, helpers: usize) -> Result<()> {
-        let number = self.post(job.clone(), helpers);
-        // Also when `work` panics below, nobody may be left working on what its owner is about to drop.
-        let posted = Posted { pool: self, number };
-        job.work();
-        posted.finish()
-    }
-
-    fn post(self: &Arc<Self>, job: Arc<dyn Job>, helpers: usize) -> u64 {
+    fn post(self: &Arc<Self>, job: Arc<dyn Job>, helpers: usize) -> Posted<'_> {
         let mut state = self.lock();
         let number = state.next_number;
         state.next_number += 1;
@@ -69,7 +78,7 @@ impl Pool {
         }
         drop(state);
         (0..helpers).for_each(|_| self.wanted.notify_one());
-        number
+        Posted { pool: self, number }
     }
 
     /// False where the system has no thread to give, which costs time alone.
