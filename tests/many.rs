@@ -288,6 +288,12 @@ fn what_is_counted_is_that_of_each_alone() {
             let nothing_else = if is_indexed { rows } else { candidates + rescored };
             assert!(nothing_else == 0 && rows + candidates.min(rescored) >= 7 * 45, "{many:?}");
         }
+        // Batches that need not be exact look at other codes than single searches do, and have other candidates.
+        let sql =
+            format!("SELECT count(*) FROM vec_topk_many('{tables}', 'v', 'asking', 'v', 7, '{{\"skip_bad\": true}}')");
+        let [searches, rows, candidates, rescored, skipped, by_index] = counted(&sql, 45)[0];
+        assert_eq!((searches, rows, skipped, by_index), (45, 0, 90, 1));
+        assert!(candidates >= rescored && rescored >= 7 * 45, "{candidates}, {rescored}");
     }
 }
 

@@ -92,7 +92,7 @@ fn counting(beside: &[(&str, Duration, u64)]) {
 /// Two threads search by index; a third reads what was counted a hundred times a second.
 fn reading(db: &Connection, data: &Data, search: Duration) {
     db.query_row("SELECT fafcas_config('threads', 1)", [], |_| Ok(())).unwrap();
-    let alone = median((0..SEARCHES).map(|_| read(db).1).collect());
+    let alone = median((0..SEARCHES).map(|_| read(db)).collect());
     let (mut shares, mut amid) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let without = two_threads(data, false).0;
@@ -111,7 +111,7 @@ fn reading(db: &Connection, data: &Data, search: Duration) {
     );
 }
 
-fn read(db: &Connection) -> (usize, Duration) {
+fn read(db: &Connection) -> Duration {
     let (rows, took) = time(|| {
         let mut statement = db.prepare_cached(READ).unwrap();
         statement
@@ -121,7 +121,7 @@ fn read(db: &Connection) -> (usize, Duration) {
             .count()
     });
     assert!(rows > 0);
-    (rows, took)
+    took
 }
 
 /// How many searches two threads do, and how long reading took meanwhile.
@@ -142,7 +142,7 @@ fn two_threads(data: &Data, is_read: bool) -> (u64, Vec<Duration>) {
         while start.elapsed() < ROUND {
             thread::sleep(READ_EVERY);
             if is_read && done.load(Relaxed) > 0 {
-                times.push(read(&db).1);
+                times.push(read(&db));
             }
         }
         is_over.store(true, Relaxed);

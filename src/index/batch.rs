@@ -3,7 +3,7 @@
 //! The codes of a few groups of rows are met by every query while they are near. Rows that cannot reach the *bar*, where the
 //! k-th best row is guessed to be, are left out. All others are fetched, each once for all queries that want it, in
 //! the order of their rowids. Where the k-th true score turns out to be below the bar, the query sweeps again down to that
-//! score. What a sweep looks at is the [`Method`]'s: [`super::exact`] or [`super::likely`].
+//! score. What a sweep looks at is the `Method`'s: `exact` or `likely`.
 
 use super::block::{Codes, Fine};
 use super::exact::Exact;
