@@ -37,7 +37,7 @@ pub fn run(data: &Data) {
 
 fn measure(db: &Connection, data: &Data, (name, table, list): Case, share: f64) {
     let below = (data.rows() as f64 * share) as i64;
-    let plain = format!("SELECT rowid FROM vec_topk('{table}', 'v', ?2) WHERE ?1 <> -1 LIMIT 10");
+    let plain = format!("SELECT rowid FROM vec_topk('{table}', 'v', ?2, NULL, '{{}}') WHERE ?1 <> -1 LIMIT 10");
     let (filter, list) = match (name, list) {
         ("range", _) => ("rowid BETWEEN 1000 AND 1000 + ?1".to_string(), "SELECT ?1".to_string()),
         ("rowid IN", list) => (format!("rowid IN ({list})"), format!("SELECT 1 WHERE -1 IN ({list})")),
@@ -63,7 +63,7 @@ fn measure(db: &Connection, data: &Data, (name, table, list): Case, share: f64) 
     let [list, plain, filtered] = times.map(median);
     let ratio = ratio(filtered, list + plain);
     println!(
-        "{name:<12} {:>6.1} % {list:>9.0?} {plain:>9.0?} {filtered:>9.0?} {ratio:>7.2} {recall:>7.4}  {way}",
+        "{name:<12} {:>6.1} % {list:>9.1?} {plain:>9.1?} {filtered:>9.1?} {ratio:>7.2} {recall:>7.4}  {way}",
         share * 100.0
     );
 }
