@@ -34,7 +34,8 @@ impl Place {
     }
 
     /// Lets a search wait here, in place of another.
-    pub fn put(&self, kept: Kept) {
+    pub fn put(&self, mut kept: Kept) {
+        kept.search.forget_rest();
         *self.0.borrow_mut() = Some(kept);
     }
 }

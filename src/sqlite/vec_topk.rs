@@ -394,6 +394,9 @@ impl Reader {
         }
         self.changes = self.connection.total_changes();
         self.passed = 0;
+        if let Some(kept) = &mut self.search {
+            kept.search.stream(asked.k.is_none() && asked.hint.is_none());
+        }
         let size = asked.k.or(asked.hint).unwrap_or_else(|| self.first());
         self.find(&asked, size, None)?;
         self.batch = Some(size).filter(|_| asked.k.is_none() && self.hits.len() == size);
