@@ -1,4 +1,4 @@
-"""What building, searching, merging and checking an index hold in memory, by the number of rows.
+"""What mapping rows and building, searching, merging and checking an index hold in memory, by the number of rows.
 
     python benches/memory.py target/release/libfafcas [DIMENSIONS [ROWS...]]
 
@@ -17,6 +17,7 @@ import numpy
 
 BATCH = 10_000
 STEPS = {
+    "map": ["SELECT count(*) FROM vec_map('t', 'v')"],
     "build": ["CREATE VIRTUAL TABLE i USING vec_index(t, v)"],
     "search": "search",
     "search, cache of 1 MB": ["SELECT fafcas_config('cache_bytes', 1048576)", "search"],

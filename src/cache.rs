@@ -3,10 +3,13 @@
 //! Keys contain random tokens, so an entry never becomes wrong; at worst nobody asks for it again. What does not fit is
 //! not kept: where everything is read over and over, throwing out the oldest would throw out each value just before it
 //! is wanted. A value makes room only by removing those that have not been used for a while.
+//!
+//! Many share a cache. What each of them has in it, and what that did for it, is in an account of its own.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A value may be removed after so many rounds without use: a few searches in other places do not cost it its seat.
 const ROUNDS_UNUSED: u64 = 32;
@@ -29,7 +32,7 @@ struct State<K, V> {
 #[derive(Debug)]
 struct Entry<V> {
     value: V,
-    bytes: usize,
+    held: Held,
     used: u64,
 }
 
@@ -39,8 +42,51 @@ struct Entry<V> {
 pub struct Counts {
     pub bytes: usize,
     pub hits: u64,
-    pub misses: u64,
     pub evictions: u64,
+}
+
+/// The part that one of those has who share the memory of the process.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// Bytes held for it.
+    pub bytes: AtomicU64,
+    /// Look-ups of it that memory answered.
+    pub hits: AtomicU64,
+    /// What was held for it, and was removed to make room.
+    pub evictions: AtomicU64,
+}
+
+/// Bytes in memory that an account is charged with, until this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    account: Arc<Account>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Charges an account.
+    pub fn new(account: &Arc<Account>, bytes: usize) -> Self {
+        account.bytes.fetch_add(bytes as u64, Relaxed);
+        Self { account: account.clone(), bytes }
+    }
+
+    /// Charges it with so many bytes instead.
+    pub fn set(&mut self, bytes: usize) {
+        *self = Self::new(&self.account.clone(), bytes);
+    }
+
+    /// Charges another account from now on: a table may have been renamed.
+    pub fn pass_to(&mut self, account: &Arc<Account>) {
+        if !Arc::ptr_eq(&self.account, account) {
+            *self = Self::new(account, self.bytes);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.account.bytes.fetch_sub(self.bytes as u64, Relaxed);
+    }
 }
 
 impl<K, V> Default for Cache<K, V> {
@@ -56,15 +102,19 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         self.lock().round += 1;
     }
 
-    /// The values under these keys, as far as they are here.
-    pub fn get_all(&self, keys: impl IntoIterator<Item = K>) -> Vec<Option<V>> {
+    /// The values under these keys, as far as they are here, looked up for an account.
+    pub fn get_all(&self, keys: impl IntoIterator<Item = K>, account: &Arc<Account>) -> Vec<Option<V>> {
         let mut state = self.lock();
-        keys.into_iter().map(|key| state.get(&key)).collect()
+        let found: Vec<Option<V>> = keys.into_iter().map(|key| state.get(&key, account)).collect();
+        account.hits.fetch_add(found.iter().flatten().count() as u64, Relaxed);
+        found
     }
 
-    /// The value under this key, if it is here.
-    pub fn get(&self, key: &K) -> Option<V> {
-        self.lock().get(key)
+    /// The value under this key, if it is here, looked up for an account.
+    pub fn get(&self, key: &K, account: &Arc<Account>) -> Option<V> {
+        let found = self.lock().get(key, account)?;
+        account.hits.fetch_add(1, Relaxed);
+        Some(found)
     }
 
     /// Whether so many more bytes would be kept.
@@ -72,15 +122,25 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         self.lock().make_room(bytes, budget)
     }
 
-    /// Keeps a value of so many bytes, if there is room for it.
-    pub fn offer(&self, key: K, value: V, bytes: usize, budget: usize) {
+    /// Keeps a value and charges the account with so many bytes, if there is room for it.
+    pub fn offer(&self, key: K, value: V, bytes: usize, budget: usize, account: &Arc<Account>) {
         let mut state = self.lock();
         if state.make_room(bytes, budget) {
-            let used = state.round;
-            let before = state.entries.insert(key, Entry { value, bytes, used });
+            let entry = Entry { value, held: Held::new(account, bytes), used: state.round };
+            let before = state.entries.insert(key, entry);
             state.counts.bytes += bytes;
-            state.counts.bytes -= before.map_or(0, |entry| entry.bytes);
+            state.counts.bytes -= before.map_or(0, |entry| entry.held.bytes);
         }
+    }
+
+    /// Gives up what nobody will ask for again.
+    pub fn remove(&self, is_over: impl Fn(&K) -> bool) {
+        let State { entries, counts, .. } = &mut *self.lock();
+        entries.retain(|key, entry| {
+            let keep = !is_over(key);
+            counts.bytes -= if keep { 0 } else { entry.held.bytes };
+            keep
+        });
     }
 
     /// What it holds, and how it fared.
@@ -94,18 +154,12 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> State<K, V> {
-    fn get(&mut self, key: &K) -> Option<V> {
-        match self.entries.get_mut(key) {
-            Some(entry) => {
-                self.counts.hits += 1;
-                entry.used = self.round;
-                Some(entry.value.clone())
-            }
-            None => {
-                self.counts.misses += 1;
-                None
-            }
-        }
+    fn get(&mut self, key: &K, account: &Arc<Account>) -> Option<V> {
+        let entry = self.entries.get_mut(key)?;
+        self.counts.hits += 1;
+        entry.held.pass_to(account);
+        entry.used = self.round;
+        Some(entry.value.clone())
     }
 
     fn make_room(&mut self, bytes: usize, budget: usize) -> bool {
@@ -123,8 +177,9 @@ impl<K: Hash + Eq, V: Clone> State<K, V> {
         self.entries.retain(|_, entry| {
             let keep = entry.used + ROUNDS_UNUSED >= round;
             if !keep {
-                counts.bytes -= entry.bytes;
+                counts.bytes -= entry.held.bytes;
                 counts.evictions += 1;
+                entry.held.account.evictions.fetch_add(1, Relaxed);
             }
             keep
         });
@@ -135,15 +190,19 @@ impl<K: Hash + Eq, V: Clone> State<K, V> {
 mod tests {
     use super::*;
 
+    fn told(account: &Account) -> [u64; 3] {
+        [&account.bytes, &account.hits, &account.evictions].map(|count| count.load(Relaxed))
+    }
+
     #[test]
     fn reading_more_than_fits_keeps_a_fixed_part() {
-        let cache = Cache::default();
+        let (cache, account) = (Cache::default(), Arc::default());
         let search = || {
             cache.begin();
             (0..10)
                 .filter(|&key| {
-                    cache.get(&key).is_some() || {
-                        cache.offer(key, key, 100, 450);
+                    cache.get(&key, &account).is_some() || {
+                        cache.offer(key, key, 100, 450, &account);
                         false
                     }
                 })
@@ -159,25 +218,47 @@ mod tests {
 
     #[test]
     fn what_is_no_longer_asked_for_makes_room() {
-        let cache = Cache::default();
+        let (cache, account) = (Cache::default(), Arc::default());
         cache.begin();
-        (0..4).for_each(|key| cache.offer(key, key, 100, 400));
+        (0..4).for_each(|key| cache.offer(key, key, 100, 400, &account));
         for _ in 0..=ROUNDS_UNUSED {
             cache.begin();
-            assert!(cache.get(&0).is_some());
+            assert!(cache.get(&0, &account).is_some());
         }
-        cache.offer(9, 9, 300, 400);
-        assert_eq!(cache.get_all([0, 1, 2, 3, 9]), [Some(0), None, None, None, Some(9)]);
+        cache.offer(9, 9, 300, 400, &account);
+        assert_eq!(cache.get_all([0, 1, 2, 3, 9], &account), [Some(0), None, None, None, Some(9)]);
         assert_eq!(cache.counts().evictions, 3);
     }
 
     #[test]
     fn a_smaller_budget_takes_nothing_more() {
-        let cache = Cache::default();
-        cache.offer(1, 1, 100, 400);
-        cache.offer(2, 2, 100, 150);
-        cache.offer(1, 1, 300, 400);
-        assert_eq!((cache.get(&2), cache.counts().bytes), (None, 300));
+        let (cache, account) = (Cache::default(), Arc::default());
+        cache.offer(1, 1, 100, 400, &account);
+        cache.offer(2, 2, 100, 150, &account);
+        cache.offer(1, 1, 300, 400, &account);
+        assert_eq!((cache.get(&2, &account), cache.counts().bytes), (None, 300));
         assert!(!cache.has_room(usize::MAX, usize::MAX - 1));
+    }
+
+    #[test]
+    fn each_account_has_its_part() {
+        let cache = Cache::default();
+        let [one, other] = [(); 2].map(|()| Arc::<Account>::default());
+        cache.begin();
+        (0..4).for_each(|key| cache.offer(key, key, 100, 400, if key < 3 { &one } else { &other }));
+        cache.offer(4, 4, 100, 400, &other);
+        assert_eq!((told(&one), told(&other)), ([300, 0, 0], [100, 0, 0]), "the last had no room");
+        cache.offer(0, 5, 50, 400, &one);
+        (0..=ROUNDS_UNUSED).for_each(|_| cache.begin());
+        assert_eq!(cache.get_all([3, 9], &other), [Some(3), None]);
+        cache.offer(6, 6, 300, 400, &other);
+        assert_eq!((told(&one), told(&other)), ([0, 0, 3], [400, 1, 0]), "one made room for the other");
+        assert_eq!(cache.get(&6, &one), Some(6));
+        assert_eq!((told(&one), told(&other)), ([300, 1, 3], [100, 1, 0]), "it belongs to who asked last");
+        cache.remove(|key| *key == 6);
+        assert_eq!((told(&one), told(&other)), ([0, 1, 3], [100, 1, 0]));
+        assert_eq!(cache.counts(), Counts { bytes: 100, hits: 2, evictions: 3 });
+        drop(cache);
+        assert_eq!((told(&one)[0], told(&other)[0]), (0, 0));
     }
 }

@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::vector::shown;
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use std::fmt;
 
 /// What a search may be told beside its arguments.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,9 +55,40 @@ impl ManyOptions {
     }
 }
 
-fn object(text: &str) -> Result<Map<String, Value>> {
-    serde_json::from_str(text)
-        .map_err(|reason| Error::expected("options as a JSON object", format_args!("{} ({reason})", shown(text))))
+/// The keys and values of an object, each key once.
+fn object(text: &str) -> Result<Vec<(String, Value)>> {
+    let Pairs(pairs) = serde_json::from_str(text)
+        .map_err(|reason| Error::expected("options as a JSON object", format_args!("{} ({reason})", shown(text))))?;
+    let is_again = |(at, pair): &(usize, &(String, Value))| pairs.iter().take(*at).any(|before| before.0 == pair.0);
+    match pairs.iter().enumerate().find(is_again) {
+        Some((_, (key, _))) => Err(Error::expected("each of the options once", format_args!("{} twice", shown(key)))),
+        None => Ok(pairs),
+    }
+}
+
+/// An object as it is written: a map would keep the last of two values without a word.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Pairs;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        from.deserialize_map(Reader)
+    }
 }
 
 /// Which index may answer a search.
@@ -90,14 +123,7 @@ impl Options {
 
     /// Refuses what contradicts itself: whoever names an index wants its answer, not a scan's.
     fn check(&self) -> Result<()> {
-        let IndexChoice::Named(index) = &self.index else { return Ok(()) };
-        if self.exact {
-            return Err(Error::expected(
-                "options.exact or options.index",
-                format_args!("both exact and {}", shown(index)),
-            ));
-        }
-        if self.metric == Metric::L1 {
+        if matches!(self.index, IndexChoice::Named(_)) && self.metric == Metric::L1 {
             return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2' with options.index", "'l1'"));
         }
         Ok(())
@@ -137,9 +163,9 @@ mod tests {
 
     #[test]
     fn every_option_is_read() {
-        let text = r#"{"metric":"l2","exact":false,"type":"f32","key":"k","index":"i","skip_bad":true}"#;
+        let text = r#"{"metric":"l2","exact":true,"type":"f32","key":"k","index":"i","skip_bad":true}"#;
         let index = IndexChoice::Named("i".into());
-        let read = Options { metric: Metric::L2, exact: false, key: Some("k".into()), index, skip_bad: true };
+        let read = Options { metric: Metric::L2, exact: true, key: Some("k".into()), index, skip_bad: true };
         assert_eq!(Options::from_json(text).unwrap(), read);
         assert!(Options::from_json(r#"{"exact":true,"index":false}"#).unwrap().exact);
         assert_eq!(Options::from_json(r#"{"index":false}"#).unwrap().index, IndexChoice::Never);
@@ -163,7 +189,7 @@ mod tests {
             (r#"{"metrics":1}"#, "expected options metric, exact, type, key, index or skip_bad, not 'metrics'"),
             (r#"{"metric":"ip"}"#, r#"expected options.metric as 'dot', 'cosine', 'l2' or 'l1', not '"ip"'"#),
             (r#"{"exact":1}"#, "expected options.exact as true or false, not '1'"),
-            (r#"{"exact":true,"index":"i"}"#, "expected options.exact or options.index, not both exact and 'i'"),
+            (r#"{"exact":true,"metric":"l2","exact":true}"#, "expected each of the options once, not 'exact' twice"),
             (
                 r#"{"metric":"l1","index":"i"}"#,
                 "expected options.metric as 'dot', 'cosine' or 'l2' with options.index, not 'l1'",

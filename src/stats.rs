@@ -1,7 +1,9 @@
 //! What this process measured, by source and column. Counting costs a few atomic additions a search.
 
+use crate::cache::Account;
+use crate::process::PerProcess;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use std::time::Duration;
 pub struct Entry {
     /// No other entry ever had this number.
     pub id: u64,
+    is_forgotten: AtomicBool,
     /// Searches, and how long they took.
     pub times: Histogram,
     /// The way the last search was answered, by its number in [`Path`].
@@ -28,12 +31,8 @@ pub struct Entry {
     pub pending: AtomicU64,
     /// Changed rows that were encoded for searches, until they are merged.
     pub encoded: AtomicU64,
-    /// Bytes kept in memory.
-    pub cache_bytes: AtomicU64,
-    /// Look-ups that memory answered.
-    pub cache_hits: AtomicU64,
-    /// What memory gave up to stay within its budget.
-    pub cache_evictions: AtomicU64,
+    /// What memory holds for it: blocks of an index, answers, vectors of texts.
+    pub memory: Arc<Account>,
     /// How far a running build, merge or embedding is.
     pub done: AtomicU64,
     /// Its end; 0 when none runs.
@@ -66,6 +65,11 @@ impl Path {
 }
 
 impl Entry {
+    /// Whether the column has another entry now, or none.
+    pub fn is_forgotten(&self) -> bool {
+        self.is_forgotten.load(Relaxed)
+    }
+
     /// Notes that work of so many steps begins.
     pub fn begin(&self, total: u64) {
         self.done.store(0, Relaxed);
@@ -138,36 +142,69 @@ impl Histogram {
     }
 }
 
-type Registry = BTreeMap<(String, String), Arc<Entry>>;
+type Key = (String, String);
+
+#[derive(Default)]
+struct Registry {
+    entries: BTreeMap<Key, Arc<Entry>>,
+    /// Memory is held whether or not somebody wants to know of the searches.
+    accounts: BTreeMap<Key, Arc<Account>>,
+}
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry::new());
+static REGISTRY: PerProcess<Mutex<Registry>> = PerProcess::new(Mutex::default);
 
 /// Programs that make up table names without end do not fill the memory: beyond this many, all share one entry.
 const MOST: usize = 4096;
 
 fn with_registry<T>(body: impl FnOnce(&mut Registry) -> T) -> T {
-    body(&mut REGISTRY.lock().unwrap_or_else(PoisonError::into_inner))
+    body(&mut REGISTRY.get().lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Registry {
+    fn entry(&mut self, key: Key) -> Arc<Entry> {
+        let Self { entries, accounts } = self;
+        let memory = accounts.entry(key.clone()).or_default();
+        let fresh = || Entry { id: NEXT_ID.fetch_add(1, Relaxed), memory: memory.clone(), ..Entry::default() };
+        entries.entry(key).or_insert_with(|| Arc::new(fresh())).clone()
+    }
 }
 
 /// The entry of a column, made when it is new.
 pub fn entry(source: &str, column: &str) -> Arc<Entry> {
     with_registry(|registry| {
         let key = (source.to_string(), column.to_string());
-        let key = if registry.len() < MOST || registry.contains_key(&key) { key } else { ("*".into(), "*".into()) };
-        let fresh = || Arc::new(Entry { id: NEXT_ID.fetch_add(1, Relaxed), ..Entry::default() });
-        Arc::clone(registry.entry(key).or_insert_with(fresh))
+        let is_known = registry.accounts.contains_key(&key);
+        let key = if registry.accounts.len() < MOST || is_known { key } else { ("*".into(), "*".into()) };
+        registry.entry(key)
     })
 }
 
-/// All entries, in the order of their names.
-pub fn all() -> Vec<((String, String), Arc<Entry>)> {
-    with_registry(|registry| registry.iter().map(|(key, entry)| (key.clone(), Arc::clone(entry))).collect())
+/// All entries, in the order of their names. What was forgotten is among them as long as memory is held for it.
+pub fn all() -> Vec<(Key, Arc<Entry>)> {
+    with_registry(|registry| {
+        let holding = |(_, account): &(&Key, &Arc<Account>)| account.bytes.load(Relaxed) > 0;
+        let holding: Vec<Key> = registry.accounts.iter().filter(holding).map(|(key, _)| key.clone()).collect();
+        holding.into_iter().for_each(|key| drop(registry.entry(key)));
+        registry.entries.iter().map(|(key, entry)| (key.clone(), entry.clone())).collect()
+    })
 }
 
 /// Forgets an entry. Searches that are open go on counting for themselves.
 pub fn forget(id: u64) {
-    with_registry(|registry| registry.retain(|_, entry| entry.id != id));
+    with_registry(|registry| {
+        registry.entries.retain(|_, entry| {
+            let keep = entry.id != id;
+            if !keep {
+                entry.is_forgotten.store(true, Relaxed);
+                entry.memory.hits.store(0, Relaxed);
+                entry.memory.evictions.store(0, Relaxed);
+            }
+            keep
+        });
+        // Of the accounts go those that are empty and that nobody else knows.
+        registry.accounts.retain(|_, account| Arc::strong_count(account) > 1 || account.bytes.load(Relaxed) > 0);
+    });
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use fafcas::kernels::codes::{Bounds, Codes, Factors, Formula, GROUP, Known, Limits, MAX_ENTRY};
+use fafcas::kernels::codes::{
+    Bounds, Codes, Factors, Formula, GROUP, Known, Limits, MAX_ENTRY, MAX_SMALL_ENTRY, Terms, Weights,
+};
 use fafcas::kernels::{self, F32Le};
 
 const SEED: u64 = 0xC0DE5;
@@ -50,6 +52,31 @@ fn sums_are_the_same_to_the_last_bit() {
                 (table.sum_u1)(&tables, &codes, &mut sums);
                 for (vector, got) in sums.into_iter().enumerate() {
                     assert_eq!(got, sum(&tables, &codes, vector), "{name}, {bytes} bytes, vector {vector}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn tiles_of_queries_are_sums_one_by_one() {
+    let mut random = Random(SEED);
+    for bytes in (1..10).chain([48, 1025]) {
+        let mut codes = || -> Vec<[u8; GROUP]> { (0..bytes).map(|_| std::array::from_fn(|_| random.byte())).collect() };
+        let groups = [codes(), codes()];
+        for queries in 0..11 {
+            let mut entry = |_| MAX_SMALL_ENTRY - random.below(2) as u8;
+            let tables: Vec<[u8; 16]> = (0..queries * 2 * bytes).map(|_| std::array::from_fn(&mut entry)).collect();
+            for (name, table, scalar) in others() {
+                let mut sums = vec![[[7; GROUP]; 2]; queries];
+                (table.tile_u1)(&tables, [&groups[0], &groups[1]], &mut sums);
+                for (query, sums) in sums.iter().enumerate() {
+                    let tables = &tables[query * 2 * bytes..][..2 * bytes];
+                    for (sums, codes) in sums.iter().zip(&groups) {
+                        let mut expected = [0; GROUP];
+                        (scalar.sum_u1)(tables, codes, &mut expected);
+                        assert_eq!(*sums, expected, "{name}, {bytes} bytes, {query} of {queries}");
+                    }
                 }
             }
         }
@@ -110,6 +137,31 @@ fn tiles_of_queries_are_products_one_by_one() {
                         );
                     }
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn reaching_is_being_not_below() {
+    let mut random = Random(SEED);
+    for round in 0..200 {
+        let mut floats = || std::array::from_fn(|_| random.float());
+        let mut terms = Terms { unit: floats(), offset: floats(), scale: floats(), error: floats(), rest: floats() };
+        terms.rest[round % GROUP] = [f32::NEG_INFINITY, f32::INFINITY, f32::NAN][round % 3];
+        let [unit, offset, step, base, error] = floats()[..5].try_into().unwrap();
+        let weights = Weights { unit, offset, step: step / 100.0, base, error };
+        let sums: [u32; GROUP] = std::array::from_fn(|_| random.below(300));
+        let threshold = [f32::NEG_INFINITY, -0.5, 0.5, 2.0, 100.0][round % 5];
+        for (name, table, _) in others() {
+            let bits = (table.reach)(&weights, &sums, &terms, threshold);
+            for (at, sum) in sums.into_iter().enumerate() {
+                let product = terms.scale[at] * (weights.step * sum as f32 + weights.base);
+                let known = weights.unit * terms.unit[at] + weights.offset * terms.offset[at] + product;
+                let bound = known + weights.error * terms.error[at] + terms.rest[at];
+                let expected = !matches!(bound.partial_cmp(&threshold), Some(std::cmp::Ordering::Less));
+                let is_near = (bound - threshold).abs() < 1e-5;
+                assert!(is_near || (bits >> at & 1 == 1) == expected, "{name}, round {round}, vector {at}: {bound}");
             }
         }
     }

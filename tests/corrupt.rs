@@ -13,6 +13,7 @@ use fafcas::scan::Rules;
 use fafcas::topk::Place;
 use model::{Random, Table, indexed, request, scope, scorer};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const DIMENSIONS: usize = 10;
 
@@ -39,7 +40,7 @@ impl Case {
 
     /// What a search says, `None` where it says that a scan should answer.
     fn search(&mut self, store: &mut Memory) -> Result<Option<Vec<Place>>, Error> {
-        let index: Index = match open(store, scope())? {
+        let index: Index = match open(store, scope(), &Arc::default())? {
             Opened::Index(index) => index,
             Opened::Absent | Opened::Future(_) => return Ok(None),
         };
@@ -184,7 +185,7 @@ fn a_format_of_the_future_is_told_apart_from_damage() {
     let mut header = case.store.blobs[&0].clone();
     header[8..10].copy_from_slice(&7u16.to_le_bytes());
     case.store.blobs.insert(0, header);
-    assert!(matches!(open(&mut case.store, scope()), Ok(Opened::Future(7))));
+    assert!(matches!(open(&mut case.store, scope(), &Arc::default()), Ok(Opened::Future(7))));
     let error = check_blocks(&mut case.store).err().unwrap();
     assert_eq!(error.to_string(), "expected an index of format 1 at most, not one of format 7");
 }

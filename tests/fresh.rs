@@ -9,10 +9,14 @@ use rusqlite::{Connection, Statement};
 use support::scratch;
 
 /// The second searches once per outer row, and may keep its hits between them.
-const NEAREST: [&str; 2] = [
+const NEAREST: [&str; 3] = [
     "SELECT rowid FROM vec_topk('nodes', 'v', '[1,0]', 1)",
     "SELECT n.id FROM nodes AS n CROSS JOIN vec_topk('nodes', 'v', '[1,0]', 1) AS t ON t.rowid = n.id",
+    "SELECT rowid FROM vec_mmr('nodes', 'v', '[1,0]', 1, 0.5)",
 ];
+
+/// Functions whose searches wait for the next statement.
+const NEAREST_TO: [&str; 2] = ["vec_topk('nodes', 'v', ?1, 1)", "vec_mmr('nodes', 'v', ?1, 1, 0.5)"];
 
 #[test]
 fn a_statement_run_again_sees_what_has_changed() {
@@ -95,8 +99,10 @@ fn another_attached_file_is_another_table() {
 fn a_table_of_the_same_name_is_another_table() {
     let pair = connections(2, "names");
     let nearest = |query: &str| -> i64 {
-        let sql = "SELECT id FROM vec_topk('nodes', 'v', ?1, 1)";
-        pair[0].query_row(sql, [query], |row| row.get(0)).unwrap()
+        let [one, other] = NEAREST_TO
+            .map(|search| pair[0].query_row(&format!("SELECT id FROM {search}"), [query], |row| row.get(0)).unwrap());
+        assert_eq!(one, other);
+        one
     };
     let made = |schema: &str, id: i64| {
         format!(
@@ -125,10 +131,10 @@ fn a_table_of_the_same_name_is_another_table() {
     // A primary key of another kind gives another id.
     let keyed = "CREATE TABLE nodes(key TEXT PRIMARY KEY, v); INSERT INTO nodes VALUES (7, '[5,5]')";
     pair[1].execute_batch(&format!("{away}; {keyed}")).unwrap();
-    assert_eq!(
-        pair[0].query_row("SELECT id FROM vec_topk('nodes', 'v', '[1,0]', 1)", [], |row| row.get(0)),
-        Ok("7".to_string())
-    );
+    for search in NEAREST_TO {
+        let sql = format!("SELECT id FROM {search}");
+        assert_eq!(pair[0].query_row(&sql, ["[1,0]"], |row| row.get(0)), Ok("7".to_string()));
+    }
     pair[1].execute_batch(back).unwrap();
     assert_eq!(nearest("[2,0]"), 2);
     // It is not in the way of anything either.
@@ -163,9 +169,9 @@ fn a_view_over_another_table_is_another_view() {
 fn a_search_that_waited_counts_where_it_is_seen() {
     let connection = connections(1, "counts").remove(0);
     connection.execute_batch("ALTER TABLE nodes RENAME TO counted").unwrap();
-    let sql = "SELECT rowid FROM vec_topk('counted', 'v', ?1, 1)";
-    for query in ["[1,0]", "[0,1]"] {
-        connection.query_row(sql, [query], |row| row.get::<_, i64>(0)).unwrap();
+    for (search, query) in NEAREST_TO.iter().flat_map(|search| [(search, "[1,0]"), (search, "[0,1]")]) {
+        let sql = format!("SELECT rowid FROM {}", search.replace("nodes", "counted"));
+        connection.query_row(&sql, [query], |row| row.get::<_, i64>(0)).unwrap();
         let count = "SELECT searches FROM vec_stats WHERE source = 'main.counted'";
         assert_eq!(connection.query_row(count, [], |row| row.get(0)), Ok(1));
         connection.execute("DELETE FROM vec_stats WHERE source = 'main.counted'", []).unwrap();

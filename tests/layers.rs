@@ -25,7 +25,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("ranking", &["error"]),
     ("topk", &[]),
     ("rowset", &[]),
-    ("stats", &[]),
+    ("stats", &["cache", "process"]),
     ("scan", &["error", "kernels", "metric", "pool", "topk", "vector"]),
 ];
 

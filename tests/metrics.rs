@@ -1,10 +1,13 @@
 //! `sql/queries/metrics.sql` prints what Prometheus' text format allows and nothing else, with the numbers of `vec_stats`;
-//! and `slow_ms` writes slow searches to SQLite's error log.
+//! `slow_ms` writes slow searches to SQLite's error log; and each column is told its own part of the memory.
 //!
 //! One test, as statistics, settings and the log are the process's.
 
 #![allow(clippy::unwrap_used, clippy::panic, unsafe_code)]
 
+mod support;
+
+use fafcas::index::cache_counts;
 use rusqlite::{Connection, ffi};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -80,11 +83,130 @@ fn what_is_measured_is_told() {
     assert_eq!(slow_searches(), Vec::<String>::new());
     // 20,000 texts are not parsed in a millisecond.
     assert_eq!(set(1), 1);
-    search();
-    let slow = slow_searches();
-    assert_eq!(slow.len(), 1, "{slow:?}");
-    assert!(slow[0].starts_with("vec_topk: ") && slow[0].contains("50%s%n") && slow[0].ends_with(" ms"), "{slow:?}");
+    let sql = format!(
+        "CREATE TABLE queries AS SELECT '[1,0]' AS q; CREATE VIEW \"it's few\" AS SELECT * FROM {name} LIMIT 2000"
+    );
+    connection.execute_batch(&sql).unwrap();
+    for (function, arguments) in [
+        ("vec_topk", "?1, ?2, '[1,0]', 3"),
+        ("vec_topk_many", "?1, ?2, 'queries', 'q', 3"),
+        ("vec_mmr", "?1, ?2, '[1,0]', 3, 0.5"),
+        ("vec_map", "'\"it''s few\"', ?2"),
+    ] {
+        let sql = format!("SELECT count(*) FROM {function}({arguments})");
+        assert!(connection.query_row(&sql, [&name, ODD], |row| row.get::<_, i64>(0)).unwrap() >= 3);
+        let slow = slow_searches();
+        assert_eq!(slow.len(), 1, "{slow:?}");
+        assert!(slow[0].starts_with(&format!("{function}: \"it's")) && slow[0].ends_with(" ms"), "{slow:?}");
+        assert!(function == "vec_map" || slow[0].contains("50%s%n"), "{slow:?}");
+    }
     assert_eq!(set(0), 0);
+    drop(connection);
+    memory_is_told_by_column();
+}
+
+const COLUMNS: [(&str, &str); 3] = [("main.one", "a"), ("main.one", "b"), ("main.two", "a")];
+
+/// What one column of `vec_stats` says of [`COLUMNS`], in their order; of one that is not there, nothing.
+fn of_columns(connection: &Connection, measure: &str) -> [u64; 3] {
+    let sql = format!("SELECT coalesce(max({measure}), 0) FROM vec_stats WHERE source = ?1 AND column_name = ?2");
+    COLUMNS
+        .map(|column| connection.query_row(&sql, column, |row| row.get::<_, i64>(0).map(|count| count as u64)).unwrap())
+}
+
+/// Two columns of one database and one of another, in one memory. What all of them are told is what the process holds.
+fn memory_is_told_by_column() {
+    const SEED: u64 = 20_261_121;
+    let folder = support::scratch("metrics");
+    let [one, two] = ["one", "two"].map(|name| Connection::open(folder.join(name)).unwrap());
+    one.execute_batch("DELETE FROM vec_stats; CREATE TABLE one(id INTEGER PRIMARY KEY, a, b)").unwrap();
+    two.execute_batch("CREATE TABLE two(id INTEGER PRIMARY KEY, a)").unwrap();
+    let mut random = support::Random(SEED);
+    let mut vector = || support::blob(&(0..64).map(|_| random.below(2001) as f32 / 1e3 - 1.0).collect::<Vec<_>>());
+    for _ in 0..2000 {
+        one.execute("INSERT INTO one(a, b) VALUES (?1, ?2)", [vector(), vector()]).unwrap();
+        two.execute("INSERT INTO two(a) VALUES (?1)", [vector()]).unwrap();
+    }
+    one.execute_batch(
+        "CREATE VIRTUAL TABLE a_vec USING vec_index(one, a); CREATE VIRTUAL TABLE b_vec USING vec_index(one, b)",
+    )
+    .unwrap();
+    two.execute_batch("CREATE VIRTUAL TABLE a_vec USING vec_index(two, a)").unwrap();
+    let mut search = |at: usize, times: usize| {
+        let (connection, sql) = match at {
+            0 => (&one, "SELECT sum(rowid) > 0 FROM vec_topk('one', 'a', ?1, 3)"),
+            1 => (&one, "SELECT sum(rowid) > 0 FROM vec_topk('one', 'b', ?1, 3)"),
+            _ => (&two, "SELECT sum(rowid) > 0 FROM vec_topk('two', 'a', ?1, 3)"),
+        };
+        for _ in 0..times {
+            assert!(connection.query_row(sql, [vector()], |row| row.get::<_, bool>(0)).unwrap(), "seed {SEED}");
+        }
+    };
+    let before = cache_counts();
+    let told = || {
+        let [bytes, hits, evictions] =
+            ["cache_bytes", "cache_hits", "cache_evictions"].map(|measure| of_columns(&one, measure));
+        assert_eq!(bytes.iter().sum::<u64>(), cache_counts().bytes as u64, "{bytes:?}");
+        (bytes, hits, evictions)
+    };
+    assert_eq!(told(), ([0; 3], [0; 3], [0; 3]));
+
+    search(0, 1);
+    let ([a, 0, 0], ..) = told() else { panic!("{:?}", told()) };
+    assert!(a > 0);
+    search(1, 5);
+    search(2, 9);
+    let (bytes, hits, evictions) = told();
+    assert!(bytes[0] == a && bytes[1] > 0 && bytes[2] > 0, "{bytes:?}");
+    assert!(hits[0] < hits[1] && hits[1] < hits[2], "{hits:?}");
+    assert_eq!(hits.iter().sum::<u64>(), cache_counts().hits - before.hits);
+    assert_eq!(evictions, [0; 3]);
+    let samples = parse(&lines(&one));
+    for (name, numbers) in [("fafcas_index_cache_bytes", bytes), ("fafcas_index_cache_hits_total", hits)] {
+        let of = samples.iter().filter(|sample| sample.name == name);
+        assert_eq!(of.map(|sample| sample.value).collect::<Vec<_>>(), numbers.map(|number| number as f64), "{name}");
+    }
+
+    // Changed rows take memory, too; a merge gives them to the blocks.
+    two.execute("UPDATE two SET a = ?1 WHERE id < 50", [support::blob(&[0.1; 64])]).unwrap();
+    search(2, 1);
+    let (changed, ..) = told();
+    assert!(changed[2] > bytes[2] && changed[..2] == bytes[..2], "{changed:?}");
+    let pending = of_columns(&one, "pending");
+    assert_eq!(pending, [0, 0, 49]);
+
+    // What is held stays held when the counts are forgotten.
+    two.execute("DELETE FROM vec_stats", []).unwrap();
+    assert_eq!(told(), (changed, [0; 3], [0; 3]));
+    assert_eq!(["searches", "candidates", "rescored"].map(|measure| of_columns(&one, measure)), [[0; 3]; 3]);
+    search(0, 1);
+    let (_, hits, _) = told();
+    assert!(hits[0] > 0 && hits[1..] == [0; 2], "{hits:?}");
+
+    // A merged index is one more to hold. There is no room for it but that of a column that nobody has searched for long.
+    for _ in 0..20 {
+        search(1, 1);
+        search(2, 1);
+    }
+    let (held, ..) = told();
+    let budget = held.iter().sum::<u64>() as i64;
+    one.query_row("SELECT fafcas_config('cache_bytes', ?1)", [budget], |_| Ok(())).unwrap();
+    two.execute_batch("INSERT INTO a_vec(a_vec) VALUES ('merge')").unwrap();
+    search(2, 2);
+    search(1, 2);
+    let (left, _, evictions) = told();
+    assert!(left[0] < held[0] && evictions[0] > 0 && evictions[1] == 0, "{left:?}, {evictions:?}");
+    assert_eq!(evictions.iter().sum::<u64>(), cache_counts().evictions - before.evictions);
+    one.query_row("SELECT fafcas_config('cache_bytes', 268435456)", [], |_| Ok(())).unwrap();
+
+    // An index that is no more holds nothing, nor does one that has another name: that is read again under the new one.
+    one.execute_batch("DROP TABLE b_vec").unwrap();
+    let (left, ..) = told();
+    assert!(left[1] == 0 && left[2] > 0, "{left:?}");
+    two.execute_batch("ALTER TABLE a_vec RENAME TO renamed").unwrap();
+    assert_eq!(told().0[2], 0);
+    search(2, 1);
+    assert!(told().0[2] > 0);
 }
 
 fn lines(connection: &Connection) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! The vectors, the tables made of them, and how times are taken.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -75,6 +75,17 @@ pub fn database(name: &str) -> Connection {
         let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
     }
     Connection::open(path).unwrap()
+}
+
+/// The same with all rows in a table `t`, which has no index yet.
+pub fn table(name: &str, data: &Data) -> Connection {
+    let db = database(name);
+    db.execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); BEGIN").unwrap();
+    for row in 0..data.rows() {
+        db.execute("INSERT INTO t VALUES (?1, ?2)", params![row as i64 + 1, data.blob(row)]).unwrap();
+    }
+    db.execute_batch("COMMIT").unwrap();
+    db
 }
 
 pub fn path(name: &str) -> PathBuf {

@@ -10,8 +10,11 @@
 mod data;
 mod filters;
 mod many;
+mod map;
+mod mmr;
 mod repeats;
 mod soak;
+mod stats;
 mod streams;
 
 use data::Data;
@@ -25,6 +28,9 @@ const SECTIONS: &[Section] = &[
     ("repeats", repeats::run),
     ("soak", soak::run),
     ("many", many::run),
+    ("stats", stats::run),
+    ("mmr", mmr::run),
+    ("map", map::run),
 ];
 
 fn main() {

@@ -2,7 +2,8 @@
 --
 -- For programs that stay: statistics are of the process that runs this. Answer a scrape with the rows, each with a newline
 -- behind it, as `text/plain; version=0.0.4`. Counters start anew with the process, and with `DELETE FROM vec_stats`, which
--- Prometheus takes for the same. Texts embedded are under the source "embed", with the model for the column.
+-- Prometheus takes for the same; what is in memory then stays, and is told. Texts embedded are under the source "embed",
+-- with the model for the column. All columns share the memory of `cache_bytes`: the sum is what the process holds.
 WITH stats AS (
     SELECT *, 'source="' || replace(replace(replace(source, '\', '\\'), '"', '\"'), char(10), '\n')
            || '",column="' || replace(replace(replace(column_name, '\', '\\'), '"', '\"'), char(10), '\n') || '"' AS labels
@@ -23,9 +24,9 @@ families (seq, name, type, help) AS (VALUES
     (12, 'fafcas_embed_cache_bytes', 'gauge', 'Bytes of vectors of recent texts in memory.'),
     (13, 'fafcas_embed_cache_hits_total', 'counter', 'Texts whose vector was in memory.'),
     (14, 'fafcas_embed_cache_evictions_total', 'counter', 'Vectors that made room for others.'),
-    (15, 'fafcas_index_cache_bytes', 'gauge', 'Bytes of index blocks in memory, of all indexes.'),
-    (16, 'fafcas_index_cache_hits_total', 'counter', 'Blocks that were in memory, of all indexes.'),
-    (17, 'fafcas_index_cache_evictions_total', 'counter', 'Blocks that made room for others, of all indexes.')
+    (15, 'fafcas_index_cache_bytes', 'gauge', 'Bytes of its index in memory: blocks, changed rows, answers.'),
+    (16, 'fafcas_index_cache_hits_total', 'counter', 'Blocks of its index that were in memory.'),
+    (17, 'fafcas_index_cache_evictions_total', 'counter', 'Blocks of its index that made room for others.')
 ),
 samples (seq, suffix, labels, value) AS (
     SELECT 1, '', labels || ',quantile="0.5"', p50_ms / 1e3 FROM stats WHERE searches
@@ -46,10 +47,9 @@ samples (seq, suffix, labels, value) AS (
     UNION ALL SELECT 12, '', labels, cache_bytes FROM stats WHERE source = 'embed'
     UNION ALL SELECT 13, '', labels, cache_hits FROM stats WHERE source = 'embed'
     UNION ALL SELECT 14, '', labels, cache_evictions FROM stats WHERE source = 'embed'
-    -- There is one cache for all indexes; each column has the counts of it as of its last search by index.
-    UNION ALL SELECT 15, '', NULL, max(cache_bytes) FROM stats WHERE source <> 'embed' GROUP BY 1
-    UNION ALL SELECT 16, '', NULL, max(cache_hits) FROM stats WHERE source <> 'embed' GROUP BY 1
-    UNION ALL SELECT 17, '', NULL, max(cache_evictions) FROM stats WHERE source <> 'embed' GROUP BY 1
+    UNION ALL SELECT 15, '', labels, cache_bytes FROM stats WHERE source <> 'embed'
+    UNION ALL SELECT 16, '', labels, cache_hits FROM stats WHERE source <> 'embed'
+    UNION ALL SELECT 17, '', labels, cache_evictions FROM stats WHERE source <> 'embed'
 )
 SELECT line
 FROM (
@@ -57,7 +57,7 @@ FROM (
     UNION ALL
     SELECT seq, 1, NULL, '# TYPE ' || name || ' ' || type FROM families
     UNION ALL
-    SELECT seq, 2, labels, name || suffix || coalesce('{' || labels || '}', '') || ' ' || value
+    SELECT seq, 2, labels, name || suffix || '{' || labels || '} ' || value
     FROM samples JOIN families USING (seq)
 )
 ORDER BY seq, part, labels;

@@ -7,6 +7,7 @@
 
 pub mod certain;
 pub mod four_bit;
+pub mod likely;
 pub mod one_bit;
 mod query;
 mod rotation;

@@ -2,16 +2,22 @@
 
 use super::one_bit;
 use super::space::{Space, dot};
-use crate::kernels::codes::{Bounds, Codes, Factors, Formula, GROUP, TELLABLE};
+use crate::kernels::codes::{Bounds, Codes, Factors, Formula, GROUP, TELLABLE, Weights};
 use crate::kernels::{self, F32Le};
 use crate::metric::Metric;
 
 /// How many deviations an estimate may be off before a row is missed: one in 30,000 is, on one side of a Gaussian.
 pub const SIGMAS: f64 = 4.0;
 
-/// The greatest magnitude of a coordinate of the query against 1-bit codes. Four of them fit in a table's entry, and the
-/// rounding to so many steps adds a thousandth to the error.
-const ONE_BIT_STEPS: f32 = 31.0;
+/// How finely a query is rounded against 1-bit codes: the greatest magnitude of a coordinate, in steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Steps {
+    /// Four of them fit in a table's entry, and the rounding adds a thousandth to the error.
+    Many = 31,
+    /// Four of them fit in a small entry, and the rounding adds a fiftieth to the error.
+    Few = 7,
+}
+
 pub(super) const FOUR_BIT_STEPS: f32 = 127.0;
 
 /// What rounding in f32 does to a score, relative to the largest of its terms: here, in the rotation, and in the true
@@ -43,6 +49,32 @@ struct Fine {
     middle: f64,
     /// Like the formula's, for this rounding of the query.
     rounding: f64,
+}
+
+/// What a query loses by rounding.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Doubts {
+    /// By its few steps against 1-bit codes, of the length of a scaled code, in errors of a vector.
+    pub coarse: f32,
+    /// The same against 4-bit codes.
+    pub fine: f32,
+    /// In f32, always, of the length of a vector's scaled code, and of its square.
+    pub constant: f32,
+    pub length: f32,
+    pub square: f32,
+}
+
+impl Doubts {
+    /// The greater of each.
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            coarse: self.coarse.max(other.coarse),
+            fine: self.fine.max(other.fine),
+            constant: self.constant.max(other.constant),
+            length: self.length.max(other.length),
+            square: self.square.max(other.square),
+        }
+    }
 }
 
 /// Where a key lies: not below `lower` nor above `upper`, but for the chance that [`SIGMAS`] leaves.
@@ -111,14 +143,18 @@ impl Query {
     ///
     /// `query` has the dimensions of the space.
     pub fn new(space: &Space, metric: Metric, query: &[F32Le]) -> Option<Self> {
-        let (seen, length) = Seen::new(space, metric, query)?;
-        Some(Self::ready(space, metric, length, &seen))
+        Self::rounded(space, metric, query, Steps::Many)
     }
 
-    fn ready(space: &Space, metric: Metric, length: f64, seen: &Seen) -> Self {
+    pub(super) fn rounded(space: &Space, metric: Metric, query: &[F32Le], steps: Steps) -> Option<Self> {
+        let (seen, length) = Seen::new(space, metric, query)?;
+        let coarse = Rounded::new(&seen.residual, steps as i8 as f32);
+        Some(Self::ready(space, metric, length, &seen, &coarse))
+    }
+
+    fn ready(space: &Space, metric: Metric, length: f64, seen: &Seen, coarse: &Rounded) -> Self {
         let (dimensions, reach) = (seen.residual.len() as f64, seen.reach());
         let weight = if metric == Metric::L2 { 2.0 } else { 1.0 };
-        let coarse = Rounded::new(&seen.residual, ONE_BIT_STEPS);
         let fine = Rounded::new(&seen.residual, FOUR_BIT_STEPS);
         let chance = Chance::new(dimensions);
         let magnitudes: f64 = coarse.steps.iter().map(|step| f64::from(step.abs())).sum();
@@ -149,6 +185,38 @@ impl Query {
         key(self.metric, self.length, score)
     }
 
+    /// The look-up tables: the contribution of four coordinates each.
+    pub(super) fn tables(&self) -> &[[u8; 16]] {
+        &self.tables
+    }
+
+    /// How much each term of a vector counts in an estimate by its 1-bit code, and in its error. A key is bounded by both.
+    pub(super) fn weights(&self) -> Weights {
+        let f = &self.formula;
+        Weights { unit: f.constant, offset: f.offset_weight, step: f.step, base: f.base, error: f.spread }
+    }
+
+    /// What else makes an estimate doubtful; `centre` is the centre's length.
+    pub(super) fn doubts(&self, centre: f32) -> Doubts {
+        let f = &self.formula;
+        let lost = |rounding: f32| if f.spread > 0.0 { rounding / f.spread } else { 0.0 };
+        Doubts {
+            coarse: lost(f.rounding / f.dimensions.sqrt()),
+            fine: lost(self.fine.rounding as f32),
+            constant: f.slack * f.constant_size,
+            // The offset is no longer than the centre and the residual, and that no longer than its scaled code.
+            length: f.slack * (f.reach / f.dimensions.sqrt() + f.offset_weight.abs() * centre),
+            square: f.slack * f.square_weight,
+        }
+    }
+
+    /// The product with a vector of 4-bit steps, to be scaled by the vector's own factor.
+    #[inline]
+    pub(super) fn product(&self, nibbles: &[u8]) -> f64 {
+        let sum = (self.codes.dot_u4)(nibbles, &self.fine.even, &self.fine.odd);
+        self.fine.step * f64::from(sum) - self.fine.middle
+    }
+
     /// Estimates the keys of a group. Gives a bit for each vector whose key could reach `threshold`.
     #[inline]
     pub fn estimate(&self, group: Group<'_>, threshold: f32, bounds: &mut Bounds) -> u64 {
@@ -164,8 +232,7 @@ impl Query {
         let f = &self.formula;
         let largest = f64::from(f.dimensions) * coarse_scale * coarse_scale;
         let square = largest - coarse_error * coarse_error;
-        let sum = f64::from((self.codes.dot_u4)(nibbles, &self.fine.even, &self.fine.odd));
-        let product = scale * (self.fine.step * sum - self.fine.middle);
+        let product = scale * self.product(nibbles);
         let doubt = f64::from(f.chance) * error * error / square.max(f64::MIN_POSITIVE);
         let (spread, rounding) = (error * f64::from(f.spread), (square + error * error).sqrt() * self.fine.rounding);
         let variance = spread * spread * (1.0 + doubt) - doubt * product * product;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Bytes of vectors in one generation.
 const GENERATION: usize = 8 << 20;
 
-/// What the cache of a model holds and has done so far.
+/// What the cache of a model holds, and what it has done since that was last told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Texts whose vector was there.
@@ -59,11 +59,11 @@ impl Cache {
         (GENERATION / self.entry).max(1)
     }
 
-    /// What it holds and has done.
-    pub fn counters(&self) -> Counters {
-        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What it holds, and what it has done since this was last asked.
+    pub fn take_counters(&self) -> Counters {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let vectors = generations.young.len() + generations.old.len();
-        Counters { bytes: (vectors * self.entry) as u64, ..generations.counters }
+        Counters { bytes: (vectors * self.entry) as u64, ..take(&mut generations.counters) }
     }
 
     /// The vector of this text, if it is here.

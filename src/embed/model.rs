@@ -80,9 +80,9 @@ impl Model {
         self.folder.settings.max_tokens
     }
 
-    /// What its cache of recent texts holds and has done.
-    pub fn cache(&self) -> Counters {
-        self.cache.counters()
+    /// What its cache of recent texts holds, and what it has done since this was last asked.
+    pub fn take_counters(&self) -> Counters {
+        self.cache.take_counters()
     }
 
     /// SHA-256, in hexadecimal, of all that decides its vectors: model, tokenizer and settings. The first call reads the

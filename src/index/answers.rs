@@ -10,6 +10,7 @@ use super::format::Token;
 use super::open::Index;
 use super::search::{Outcome, Request, Row, Rows, Stats};
 use super::store::Store;
+use crate::cache::{Account, Held};
 use crate::codec::fingerprint;
 use crate::config::CACHE_BYTES;
 use crate::error::Result;
@@ -18,7 +19,7 @@ use crate::process::PerProcess;
 use crate::scan::Rules;
 use crate::topk::Place;
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of all answers: a few hundred of ten rows, so that looking through them takes no time. Where the cache is small,
 /// only its share of it; and no answer may take more than its share of that.
@@ -53,6 +54,7 @@ struct Answer {
     question: Question,
     places: Vec<Place>,
     fetched: Vec<Fetched>,
+    held: Held,
 }
 
 #[derive(Default)]
@@ -73,6 +75,13 @@ pub fn bytes() -> usize {
     answers().bytes
 }
 
+/// Gives up the answers of an index.
+pub fn forget(scope: u64) {
+    let mut answers = answers();
+    answers.kept.retain(|answer| answer.question.scope != scope);
+    answers.bytes = answers.kept.iter().map(Answer::bytes).sum();
+}
+
 impl Index {
     /// What [`Index::search`] gives, from memory if the same was asked before.
     pub fn answer<S: Store, R: Rows>(
@@ -87,7 +96,7 @@ impl Index {
             return self.search(store, request, rows, stats);
         }
         let question = self.question(request);
-        if let Some((places, fetched)) = answers().find(&question) {
+        if let Some((places, fetched)) = answers().find(&question, self.account()) {
             stats.fetched += fetched.len() as u64;
             if are_as_before(&fetched, rows, request.scorer)? {
                 stats.repeated = true;
@@ -97,7 +106,8 @@ impl Index {
         let mut recorder = Recorder { rows, scorer: request.scorer, fetched: Vec::new(), is_sound: true };
         let outcome = self.search(store, request, &mut recorder, stats)?;
         if let (Outcome::Found(places), true) = (&outcome, recorder.is_sound) {
-            answers().keep(Answer { question, places: places.clone(), fetched: recorder.fetched });
+            let held = Held::new(self.account(), 0);
+            answers().keep(Answer { question, places: places.clone(), fetched: recorder.fetched, held });
         }
         Ok(outcome)
     }
@@ -169,17 +179,18 @@ impl Answer {
 }
 
 impl Answers {
-    fn find(&mut self, question: &Question) -> Option<(Vec<Place>, Vec<Fetched>)> {
+    fn find(&mut self, question: &Question, account: &Arc<Account>) -> Option<(Vec<Place>, Vec<Fetched>)> {
         let is_it =
             |answer: &Answer| answer.question.fingerprint == question.fingerprint && answer.question == *question;
         let at = self.kept.iter().position(is_it)?;
-        let answer = self.kept.remove(at)?;
+        let mut answer = self.kept.remove(at)?;
+        answer.held.pass_to(account);
         let found = (answer.places.clone(), answer.fetched.clone());
         self.kept.push_back(answer);
         Some(found)
     }
 
-    fn keep(&mut self, answer: Answer) {
+    fn keep(&mut self, mut answer: Answer) {
         let bytes = answer.bytes();
         if bytes > budget() / SHARE {
             return;
@@ -187,6 +198,7 @@ impl Answers {
         if let Some(at) = self.kept.iter().position(|other| other.question == answer.question) {
             self.bytes -= self.kept.remove(at).map_or(0, |old| old.bytes());
         }
+        answer.held.set(bytes);
         self.bytes += bytes;
         self.kept.push_back(answer);
         while self.bytes > budget() {

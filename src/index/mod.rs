@@ -4,12 +4,14 @@
 //! format. The order of reading: `format` and `store`, then `build` and `merge`, then `sweep`, `rerank` and `search`.
 
 mod answers;
+pub mod batch;
 mod block;
 mod build;
 mod check;
 mod encode;
-pub mod exact;
+mod exact;
 mod format;
+mod likely;
 mod merge;
 mod open;
 mod overlay;
@@ -24,7 +26,7 @@ pub use check::check_blocks;
 pub use encode::Batch;
 pub use format::{Directory, FORMAT, Header, Token, random};
 pub use merge::Progress;
-pub use open::{Index, Opened, cache_counts, open, set_aside};
+pub use open::{Index, Opened, cache_counts, forget, open, open_uncached, set_aside};
 pub use overlay::Overlay;
 pub use part::Part;
 pub use search::{Outcome, Reason, Request, Row, Rows, Stats, Trial};

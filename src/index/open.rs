@@ -3,7 +3,7 @@
 use super::block::{Codes, Fine, read};
 use super::format::{Directory, Entry, FORMAT, HEADER, Header, Kind, Label, Token, format_of};
 use super::store::Store;
-use crate::cache::Cache;
+use crate::cache::{Account, Cache, Counts};
 use crate::codec::Space;
 use crate::config::CACHE_BYTES;
 use crate::error::Result;
@@ -25,6 +25,8 @@ pub enum Opened {
 #[derive(Clone)]
 pub struct Index {
     scope: u64,
+    /// Charged with what of it is in memory.
+    account: Arc<Account>,
     /// The header.
     pub header: Header,
     contents: Arc<Contents>,
@@ -69,33 +71,41 @@ fn budget() -> usize {
     usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX).saturating_sub(others)
 }
 
-/// What the cache of this process holds, and how it fared.
-pub fn cache_counts() -> crate::cache::Counts {
+/// What the memory of this process holds of all indexes, and how it fared.
+pub fn cache_counts() -> Counts {
     let counts = CACHE.get().counts();
-    crate::cache::Counts { bytes: counts.bytes + super::answers::bytes(), ..counts }
+    Counts { bytes: counts.bytes + super::answers::bytes() + SET_ASIDE.load(Ordering::Relaxed), ..counts }
 }
 
-/// Looks at what the store holds. `scope` is a number for the database file and the index in it.
-pub fn open<S: Store>(store: &mut S, scope: u64) -> Result<Opened> {
-    read_index(store, scope, |store, header| {
+/// Gives up what is in memory of an index that is no more.
+pub fn forget(scope: u64) {
+    CACHE.get().remove(|key| key.scope == scope);
+    super::answers::forget(scope);
+}
+
+/// Looks at what the store holds. `scope` is a number for the database file and the index in it; `account` is charged with
+/// what of it is in memory.
+pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Result<Opened> {
+    read_index(store, scope, account, |store, header| {
         let key = Key { scope, token: header.generation, fine: false };
-        if let Some(Cached::Contents(contents)) = CACHE.get().get(&key) {
+        if let Some(Cached::Contents(contents)) = CACHE.get().get(&key, account) {
             return Ok(contents);
         }
         let contents = Arc::new(Contents::read(store, header)?);
-        CACHE.get().offer(key, Cached::Contents(contents.clone()), contents.size(), budget());
+        CACHE.get().offer(key, Cached::Contents(contents.clone()), contents.size(), budget(), account);
         Ok(contents)
     })
 }
 
-/// The same from the store alone.
-pub(super) fn open_uncached<S: Store>(store: &mut S) -> Result<Opened> {
-    read_index(store, 0, |store, header| Contents::read(store, header).map(Arc::new))
+/// The same from the store alone, and nothing of it stays in memory.
+pub fn open_uncached<S: Store>(store: &mut S) -> Result<Opened> {
+    read_index(store, 0, &Arc::default(), |store, header| Contents::read(store, header).map(Arc::new))
 }
 
 fn read_index<S: Store>(
     store: &mut S,
     scope: u64,
+    account: &Arc<Account>,
     contents: impl FnOnce(&mut S, &Header) -> Result<Arc<Contents>>,
 ) -> Result<Opened> {
     let header = store.read(HEADER, |blob| match format_of(blob) {
@@ -107,7 +117,7 @@ fn read_index<S: Store>(
         Some(Err(format)) => Ok(Opened::Future(format)),
         Some(Ok(header)) => {
             let contents = contents(store, &header)?;
-            Ok(Opened::Index(Index { scope, header, contents }))
+            Ok(Opened::Index(Index { scope, account: account.clone(), header, contents }))
         }
     }
 }
@@ -137,11 +147,17 @@ pub(super) enum Resident {
 impl Index {
     /// An index that was just written.
     pub(super) fn new(scope: u64, header: Header, directory: Directory, space: Arc<Space>) -> Self {
-        Self { scope, header, contents: Arc::new(Contents { directory, space, spread: OnceLock::new() }) }
+        let contents = Arc::new(Contents { directory, space, spread: OnceLock::new() });
+        Self { scope, account: Arc::default(), header, contents }
     }
 
     pub(super) fn scope(&self) -> u64 {
         self.scope
+    }
+
+    /// Is charged with what of it is in memory.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
     }
 
     /// Where its codes live.
@@ -175,7 +191,7 @@ impl Index {
     ) -> Result<()> {
         let cache = CACHE.get();
         cache.begin();
-        let cached = cache.get_all(self.directory().blocks.iter().map(|entry| self.key(entry, false)));
+        let cached = cache.get_all(self.directory().blocks.iter().map(|entry| self.key(entry, false)), &self.account);
         let mut absent = Vec::new();
         for ((block, entry), cached) in self.blocks().zip(cached) {
             match cached {
@@ -261,7 +277,7 @@ impl Index {
             return Resident::Passing(codes);
         }
         let codes = Arc::new(codes);
-        cache.offer(self.key(entry, false), Cached::Codes(codes.clone()), size, budget());
+        cache.offer(self.key(entry, false), Cached::Codes(codes.clone()), size, budget(), &self.account);
         Resident::Kept(codes)
     }
 
@@ -278,7 +294,7 @@ impl Index {
         entry: &Entry,
     ) -> Result<(Arc<Codes>, Arc<Fine>, bool)> {
         let dimensions = self.header.dimensions;
-        let (codes, codes_stay) = match CACHE.get().get(&self.key(entry, false)) {
+        let (codes, codes_stay) = match CACHE.get().get(&self.key(entry, false), &self.account) {
             Some(Cached::Codes(codes)) => (codes, true),
             _ => match self.keep(entry, Codes::read(store, dimensions, block, entry)?) {
                 Resident::Kept(codes) => (codes, true),
@@ -297,7 +313,7 @@ impl Index {
 
     /// The fine codes of a block if the cache has them.
     pub(super) fn cached_fine(&self, block: u32) -> Option<Arc<Fine>> {
-        match CACHE.get().get(&self.key(self.entry(block)?, true))? {
+        match CACHE.get().get(&self.key(self.entry(block)?, true), &self.account)? {
             Cached::Fine(fine) => Some(fine),
             _ => None,
         }
@@ -311,7 +327,7 @@ impl Index {
             return Ok(None);
         }
         let fine = Arc::new(Fine::read(store, self.header.dimensions, block, entry)?);
-        CACHE.get().offer(self.key(entry, true), Cached::Fine(fine.clone()), size, budget());
+        CACHE.get().offer(self.key(entry, true), Cached::Fine(fine.clone()), size, budget(), &self.account);
         Ok(Some(fine))
     }
 }

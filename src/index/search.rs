@@ -92,7 +92,7 @@ pub struct Stats {
     pub candidates: u64,
     /// 4-bit codes that were looked at.
     pub looked: u64,
-    /// Rows that were fetched.
+    /// Rows that were fetched, for each query that asked for them.
     pub fetched: u64,
     /// Fetched rows that were not there.
     pub ghosts: u64,

@@ -3,6 +3,7 @@
 use super::list::List;
 use super::{api, ffi};
 use crate::error::{Error, Result};
+use crate::options::Options;
 use crate::vector::{self, Vector, shown};
 use std::borrow::Cow;
 use std::fmt;
@@ -227,5 +228,13 @@ fn whole(value: ValueRef<'_>) -> Option<u64> {
         ValueRef::Integer(x) => u64::try_from(x).ok(),
         ValueRef::Real(x) if x >= 0.0 && x.fract() == 0.0 && x < 9.0e15 => Some(x as u64),
         _ => None,
+    }
+}
+
+/// The options of a search, which may be left out.
+pub fn options(value: &Value) -> Result<Options> {
+    match value {
+        Value::Null => Ok(Options::default()),
+        given => Options::from_json(text("options as a JSON object", given.borrow())?),
     }
 }

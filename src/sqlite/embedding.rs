@@ -32,10 +32,10 @@ pub fn count(model: &Model, texts: u64, start: Instant) {
     let entry = stats::entry("embed", model.name());
     entry.rows.fetch_add(texts, Relaxed);
     entry.searched(Path::Model, start.elapsed());
-    let cache = model.cache();
-    entry.cache_bytes.store(cache.bytes, Relaxed);
-    entry.cache_hits.store(cache.hits, Relaxed);
-    entry.cache_evictions.store(cache.evictions, Relaxed);
+    let cache = model.take_counters();
+    entry.memory.bytes.store(cache.bytes, Relaxed);
+    entry.memory.hits.fetch_add(cache.hits, Relaxed);
+    entry.memory.evictions.fetch_add(cache.evictions, Relaxed);
 }
 
 /// `embed(text [, model])`.

@@ -7,7 +7,7 @@ use super::triggers::tracked;
 use crate::config;
 use crate::cost::{self, ByKey, Read, Sizes};
 use crate::error::{Error, Result};
-use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, exact};
+use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, batch};
 use crate::metric::{Metric, Scorer};
 use crate::options::{IndexChoice, Options};
 use crate::rowset::RowSet;
@@ -29,8 +29,9 @@ pub struct IndexReader {
 
 /// In fewer rows than this a scan is as fast as any index, or so fast that it does not matter: a tenth of a millisecond.
 const FEW: u64 = 1000;
-/// An exact search for more than this share of the rows is a scan: it would fetch most of them one by one.
-const EXACT_SHARE: u64 = 8;
+/// For more than this share of the rows, exact searches and those of many queries are scans: they would fetch most of them
+/// one by one.
+const SHARE: u64 = 8;
 
 /// Which rows the codes are asked for.
 enum Filter {
@@ -101,7 +102,7 @@ pub struct Wanted<'a> {
 /// What a search of many queries asks of an index.
 pub struct Many<'a> {
     /// The queries, all of one metric and length.
-    pub queries: &'a [exact::Wanted<'a>],
+    pub queries: &'a [batch::Wanted<'a>],
     /// How many rows for each.
     pub limit: usize,
     /// Which rows count.
@@ -124,7 +125,7 @@ impl IndexReader {
         if self.is_exact {
             return self.search_exactly(source, wanted);
         }
-        let Some(index) = self.opened(wanted.scorer.query().len())? else { return Ok(None) };
+        let Some(index) = self.opened(source, wanted.scorer.query().len())? else { return Ok(None) };
         let filter = self.filter(source, &index, wanted)?;
         match self.search_filtered(source, &index, wanted, filter)? {
             Tried::Found(places) => Ok(Some(places)),
@@ -201,17 +202,17 @@ impl IndexReader {
         if !conditions.is_empty() {
             return Ok(None);
         }
-        let query = exact::Wanted { scorer, floor, without: None };
+        let query = batch::Wanted { scorer, floor, without: None };
         let many = Many { queries: &[query], limit, rules, number };
         Ok(self.search_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
     }
 
-    /// The best rows for each query, exactly those of a scan; `None` for all or for one where a scan has to answer.
+    /// The best rows for each query; `None` for all or for one where a scan has to answer.
     pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
         let &Many { queries, limit, rules, number } = many;
         let Some(first) = queries.first() else { return Ok(None) };
-        let Some(index) = self.opened(first.scorer.query().len())? else { return Ok(None) };
-        if limit as u64 >= index.header.rows / EXACT_SHARE {
+        let Some(index) = self.opened(source, first.scorer.query().len())? else { return Ok(None) };
+        if limit as u64 >= index.header.rows / SHARE && !self.is_named {
             return Ok(None);
         }
         let Some(changes) = self.changes(source, &index)? else { return Ok(None) };
@@ -220,17 +221,19 @@ impl IndexReader {
             return Ok(None);
         }
         let overlay = changes.as_ref().map(|changes| &changes.overlay);
-        let request = exact::Request { queries, limit, rules, source: number, overlay, threads: config::threads() };
+        let (is_exact, threads) = (self.is_exact, config::threads());
+        let request = batch::Request { queries, limit, rules, source: number, overlay, is_exact, threads };
         let mut stats = Stats::default();
-        let outcome = index.search_exactly(&mut self.shelf, &request, &mut self.rows, &mut stats);
+        let outcome = index.search_many(&mut self.shelf, &request, &mut self.rows, &mut stats);
         self.rows.release();
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
-            exact::Answers::Found(answers) => {
-                source.stats.bad.fetch_add(stats.bad + strays as u64, Relaxed);
+            batch::Answers::Found(answers) => {
+                let passed_over = strays * answers.iter().flatten().count();
+                source.stats.bad.fetch_add(stats.bad + passed_over as u64, Relaxed);
                 Ok(Some(answers))
             }
-            exact::Answers::Stale(_) => {
+            batch::Answers::Stale(_) => {
                 mark_stale(&self.shelf, &index);
                 Ok(None)
             }
@@ -238,9 +241,9 @@ impl IndexReader {
     }
 
     /// The index, if it is of such queries and worth asking.
-    fn opened(&mut self, dimensions: usize) -> Result<Option<Index>> {
+    fn opened(&mut self, source: &Source, dimensions: usize) -> Result<Option<Index>> {
         let scope = self.shelf.scope;
-        let Opened::Index(index) = index::open(&mut self.shelf, scope)? else { return Ok(None) };
+        let Opened::Index(index) = index::open(&mut self.shelf, scope, &source.stats.memory)? else { return Ok(None) };
         let is_small = index.header.rows < FEW && !self.is_named;
         let serves = index.header.dimensions == dimensions && !is_small && !is_stale(&self.shelf, &index);
         Ok(serves.then_some(index))
@@ -340,8 +343,4 @@ fn count(source: &Source, stats: &Stats, pending: usize) {
     entry.rescored.fetch_add(stats.fetched, Relaxed);
     entry.repeated.fetch_add(u64::from(stats.repeated), Relaxed);
     entry.pending.store(pending as u64, Relaxed);
-    let cache = index::cache_counts();
-    entry.cache_bytes.store(cache.bytes as u64, Relaxed);
-    entry.cache_hits.store(cache.hits, Relaxed);
-    entry.cache_evictions.store(cache.evictions, Relaxed);
 }

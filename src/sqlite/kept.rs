@@ -5,12 +5,13 @@
 //! nothing that it was made of has changed: SQLite compiles a statement anew when a schema that it reads has changed in
 //! any way (by this connection or another, by ROLLBACK, by DETACH), and counts that.
 
-use super::args::Value;
+use super::args::{self, Value};
 use super::connection::{Connection, Statement};
-use super::identifier::{Path, quoted};
+use super::identifier::{Path, paths, quoted};
 use super::search::Search;
 use super::source::schemas_up_to;
 use crate::error::Result;
+use crate::kernels::F32Le;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -22,34 +23,46 @@ pub struct Place(Rc<RefCell<Option<Kept>>>);
 pub struct Kept {
     /// The search.
     pub search: Search,
-    arguments: [Value; 3],
+    made_of: [Value; 3],
     watch: Watch,
 }
 
 impl Place {
-    /// The search that waits here, if it was made of the same.
-    pub fn take(&self, arguments: &[Value; 3]) -> Option<Kept> {
-        let mut kept = self.0.borrow_mut().take()?;
-        (kept.arguments == *arguments && kept.watch.is_quiet()).then_some(kept)
+    /// A search for this query, made of these arguments: the one that waits here, or one that is opened now.
+    pub fn search(&self, connection: Connection, made_of: [Value; 3], query: Vec<F32Le>) -> Result<Kept> {
+        match self.take(&made_of) {
+            Some(mut kept) => {
+                kept.search.ask(query)?;
+                Ok(kept)
+            }
+            None => Kept::open(connection, made_of, query),
+        }
     }
 
-    /// Lets a search wait here, in place of another.
+    fn take(&self, made_of: &[Value; 3]) -> Option<Kept> {
+        let mut kept = self.0.borrow_mut().take()?;
+        (kept.made_of == *made_of && kept.watch.is_quiet()).then_some(kept)
+    }
+
+    /// Lets a search wait here, in place of another; unless a schema that it does not know decides what it reads.
     pub fn put(&self, mut kept: Kept) {
-        kept.search.forget_rest();
-        *self.0.borrow_mut() = Some(kept);
+        if kept.search.is_of_tables() {
+            kept.search.forget_rest();
+            *self.0.borrow_mut() = Some(kept);
+        }
     }
 }
 
 impl Kept {
-    /// Opens a search. Watches the schemas from before it is opened, so that it sees all that changes since.
-    pub fn open(
-        connection: Connection,
-        paths: &[Path],
-        arguments: [Value; 3],
-        open: impl FnOnce() -> Result<Search>,
-    ) -> Result<Self> {
-        let watch = Watch::new(connection, paths)?;
-        Ok(Self { search: open()?, arguments, watch })
+    /// Watches the schemas from before the search is opened, so that it sees all that changes since.
+    fn open(connection: Connection, made_of: [Value; 3], query: Vec<F32Le>) -> Result<Self> {
+        let [table, column, options] = &made_of;
+        let table = args::text("table_name as text", table.borrow())?;
+        let column = args::text("column_name as text", column.borrow())?;
+        let options = args::options(options)?;
+        let watch = Watch::new(connection, &paths(table)?)?;
+        let search = Search::open(connection, table, column, query, &options)?;
+        Ok(Self { search, made_of, watch })
     }
 }
 

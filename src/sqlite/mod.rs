@@ -9,6 +9,7 @@ pub mod connection;
 pub mod door;
 pub mod embed_rows;
 pub mod embedding;
+pub mod estimates;
 pub mod fafcas_health;
 pub mod fafcas_models;
 pub mod functions;

@@ -7,6 +7,7 @@ use super::source::{Conditions, Listed};
 use super::vtab::IndexInfo;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Slot};
+use crate::scan::{Range, Rules};
 
 /// The arguments of a table function: hidden columns that the caller makes equal to something.
 #[derive(Debug, Clone, Copy)]
@@ -187,4 +188,40 @@ pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
         (None, None) => None,
     };
     Ok(Conditions { rowid, id: compared(ID), list })
+}
+
+/// The bounds on score and distance that the cursor got.
+pub fn rules(plan: Plan, arguments: Args<'_>) -> Rules {
+    let value = |slot| plan.position(slot).map(|at| arguments.get(at));
+    let range = |[above, from, below, to]: [Slot; 4]| Range {
+        min: tighter(value(above), value(from), f64::max),
+        max: tighter(value(below), value(to), f64::min),
+    };
+    Rules {
+        score: range([Slot::ScoreAbove, Slot::ScoreFrom, Slot::ScoreBelow, Slot::ScoreTo]),
+        distance: range([Slot::DistanceAbove, Slot::DistanceFrom, Slot::DistanceBelow, Slot::DistanceTo]),
+        ..Rules::default()
+    }
+}
+
+/// The stricter of a limit that is itself excluded and one that is included.
+fn tighter(
+    excluded: Option<ValueRef<'_>>,
+    included: Option<ValueRef<'_>>,
+    stricter: fn(f64, f64) -> f64,
+) -> Option<(f64, bool)> {
+    match (excluded.and_then(number), included.and_then(number)) {
+        (Some(out), Some(within)) if stricter(out, within) == out => Some((out, false)),
+        (_, Some(within)) => Some((within, true)),
+        (out, None) => out.map(|out| (out, false)),
+    }
+}
+
+/// A bound that is exactly a double; any other is left to SQLite, which checks all of them again.
+fn number(value: ValueRef<'_>) -> Option<f64> {
+    match value {
+        ValueRef::Real(x) => Some(x),
+        ValueRef::Integer(x) if x.abs() <= 1 << 53 => Some(x as f64),
+        _ => None,
+    }
 }

@@ -127,6 +127,11 @@ impl Search {
         &self.scorer
     }
 
+    /// What it searches.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
     /// The source a hit came from.
     pub fn source(&mut self, hit: &Hit) -> Result<&mut Source> {
         let found = self.sources.get_mut(hit.place.source as usize);
@@ -177,15 +182,31 @@ impl Search {
         Ok(best.into_sorted())
     }
 
-    /// Counts a search that is done, and logs it if it was slow.
+    /// Counts a search that is done.
     fn note(&self, ways: &[Path], took: Duration) {
         for (source, way) in self.sources.iter().zip(ways) {
             source.stats.searched(*way, took);
         }
+    }
+}
+
+/// Writes a call to SQLite's error log if it takes longer than `slow_ms`.
+pub struct Slow(Option<(Instant, u64)>);
+
+impl Slow {
+    /// The call begins. Where nobody wants to know, no clock is read.
+    pub fn watch() -> Self {
         let limit = SLOW_MS.get();
-        if limit > 0 && took.as_millis() > u128::from(limit) {
-            let titles: Vec<&str> = self.sources.iter().map(|source| source.title.as_str()).collect();
-            api::log(&format!("vec_topk: {} took {} ms", titles.join(", "), took.as_millis()));
+        Self((limit > 0).then(|| (Instant::now(), limit)))
+    }
+
+    /// The call of this function on these sources is done.
+    pub fn note(self, function: &str, sources: &[Source]) {
+        let Self(Some((start, limit))) = self else { return };
+        let took = start.elapsed().as_millis();
+        if took > u128::from(limit) {
+            let titles: Vec<&str> = sources.iter().map(|source| source.title.as_str()).collect();
+            api::log(&format!("{function}: {} took {took} ms", titles.join(", ")));
         }
     }
 }
@@ -193,4 +214,13 @@ impl Search {
 /// Says which source SQLite failed on; our own errors name the row already.
 pub fn named(error: Error, title: &str) -> Error {
     if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
+}
+
+/// A number for what identifies a row, where no rowid does: FNV-1a, finished by a multiplicative mix.
+pub fn hash(bytes: &[u8]) -> i64 {
+    let sum = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let mixed = (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29) as i64
 }

@@ -5,6 +5,7 @@ use super::connection::{Connection, Statement};
 use super::identifier::quoted;
 use super::list::Members;
 use super::source::Source;
+use crate::cache::Held;
 use crate::codec::fingerprint;
 use crate::config::CACHE_BYTES;
 use crate::error::{Error, Result};
@@ -50,6 +51,15 @@ impl Shelf {
         }
     }
 
+    /// Gives up what is in memory of the index.
+    fn forget(&mut self) {
+        (self.read, self.tail, self.token) = (None, None, None);
+        index::forget(self.scope);
+        let mut kept = kept();
+        kept.retain(|other| other.scope != self.scope);
+        index::set_aside(trim(&mut kept, budget()));
+    }
+
     /// Makes both tables.
     pub fn create(&self) -> Result<()> {
         self.connection
@@ -59,14 +69,14 @@ impl Shelf {
 
     /// Removes both tables, if they are there.
     pub fn drop(&mut self) -> Result<()> {
-        (self.read, self.tail, self.token) = (None, None, None);
+        self.forget();
         self.connection.execute(&format!("DROP TABLE IF EXISTS {}", self.blocks), &[])?;
         self.connection.execute(&format!("DROP TABLE IF EXISTS {}", self.pending), &[])
     }
 
     /// Gives both tables the names that go with another name of the index.
     pub fn rename(&mut self, index: &str) -> Result<()> {
-        (self.read, self.tail, self.token) = (None, None, None);
+        self.forget();
         for (table, suffix) in [(&self.blocks, "blocks"), (&self.pending, "pending")] {
             let name = quoted(&format!("{index}_{suffix}"));
             self.connection.execute(&format!("ALTER TABLE {table} RENAME TO {name}"), &[])?;
@@ -376,6 +386,8 @@ struct Kept {
     place: i64,
     token: Value,
     changes: Changes,
+    /// What it takes beyond the newer tails of its index.
+    held: Held,
 }
 
 static KEPT: PerProcess<Mutex<Vec<Kept>>> = PerProcess::new(|| Mutex::new(Vec::new()));
@@ -421,7 +433,7 @@ impl Shelf {
             mark_stale(self, index);
             return Ok(Changed::TooMuch);
         }
-        self.keep(index.header.generation, place, token, &changes);
+        self.keep(index, place, token, &changes);
         Ok(Changed::Rows(changes))
     }
 
@@ -454,9 +466,12 @@ impl Shelf {
     fn known(&mut self, index: &Index, tail: i64) -> Result<(i64, Changes)> {
         let generation = index.header.generation;
         let mut known: Vec<(i64, Value, Changes)> = kept()
-            .iter()
+            .iter_mut()
             .filter(|kept| kept.scope == self.scope && kept.generation == generation && kept.place <= tail)
-            .map(|kept| (kept.place, kept.token.clone(), kept.changes.clone()))
+            .map(|kept| {
+                kept.held.pass_to(index.account());
+                (kept.place, kept.token.clone(), kept.changes.clone())
+            })
             .collect();
         known.sort_by_key(|(place, ..)| std::cmp::Reverse(*place));
         for (place, token, changes) in known {
@@ -467,10 +482,11 @@ impl Shelf {
         Ok((0, Changes { overlay: Overlay::new(index.space().clone()), strays: Arc::default(), tail: None }))
     }
 
-    fn keep(&self, generation: Token, place: i64, token: Value, changes: &Changes) {
+    fn keep(&self, index: &Index, place: i64, token: Value, changes: &Changes) {
+        let (scope, generation, held) = (self.scope, index.header.generation, Held::new(index.account(), 0));
         let mut kept = kept();
-        kept.retain(|other| other.scope != self.scope || other.generation == generation);
-        kept.push(Kept { scope: self.scope, generation, place, token, changes: changes.clone() });
+        kept.retain(|other| other.scope != scope || other.generation == generation);
+        kept.push(Kept { scope, generation, place, token, changes: changes.clone(), held });
         index::set_aside(trim(&mut kept, budget()));
     }
 }
@@ -480,11 +496,12 @@ fn trim(kept: &mut Vec<Kept>, budget: usize) -> usize {
     let (mut indexes, mut total) = (HashMap::<u64, (usize, usize)>::new(), 0);
     let mut newest_first = std::mem::take(kept);
     newest_first.reverse();
-    for tail in newest_first {
+    for mut tail in newest_first {
         let (tails, bytes) = indexes.entry(tail.scope).or_default();
         let more = tail.changes.overlay.bytes().saturating_sub(*bytes);
         if kept.is_empty() || *tails < MOST_KEPT && total + more <= budget {
             (*tails, *bytes, total) = (*tails + 1, *bytes + more, total + more);
+            tail.held.set(more);
             kept.push(tail);
         }
     }

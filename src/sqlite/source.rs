@@ -147,12 +147,11 @@ impl Source {
 
     /// The same for readers who can do without knowing the rows.
     pub fn open_any(connection: Connection, path: &Path, column: &str, key: Option<&str>) -> Result<Self> {
-        let (schema, kind) = find(connection, path)?;
+        let Found { schema, name, kind } = find(connection, path)?;
         let is_view = kind == Kind::View;
-        let name = path.name.clone();
         let title = match &path.schema {
-            Some(schema) => format!("{}.{}", plain_or_quoted(schema), plain_or_quoted(&name)),
-            None => plain_or_quoted(&name),
+            Some(schema) => format!("{}.{}", plain_or_quoted(schema), plain_or_quoted(&path.name)),
+            None => plain_or_quoted(&path.name),
         };
         let columns = columns(connection, &schema, &name)?;
         let column = existing(&columns, column, &title)?;
@@ -211,9 +210,11 @@ impl Source {
         }
     }
 
-    /// Counts in the entry that the column has now; the one from before may have been forgotten.
+    /// Counts in the entry that the column has now, where the one from before was forgotten.
     pub fn count_anew(&mut self) {
-        self.stats = stats::entry(&format!("{}.{}", self.schema, self.name), &self.column);
+        if self.stats.is_forgotten() {
+            self.stats = stats::entry(&format!("{}.{}", self.schema, self.name), &self.column);
+        }
     }
 
     /// Refuses to give the id of a table with a composite key, unless the user said which column to take.
@@ -790,8 +791,8 @@ enum Kind {
 /// from views.
 pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
     let highest = |path: &Path| {
-        let (schema, _) = find(connection, path).ok().filter(|(_, kind)| *kind == Kind::Table)?;
-        let sql = format!("SELECT max(t.rowid) FROM {}.{} AS t", quoted(&schema), quoted(&path.name));
+        let Found { schema, name, .. } = find(connection, path).ok().filter(|found| found.kind == Kind::Table)?;
+        let sql = format!("SELECT max(t.rowid) FROM {}.{} AS t", quoted(&schema), quoted(&name));
         let mut statement = connection.prepare(&sql).ok()?;
         statement.step().ok().filter(|&found| found)?;
         Some(statement.integer(0).max(0))
@@ -801,12 +802,12 @@ pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
 
 /// The schema that has a table or view of this name, if one has.
 pub fn schema_of(connection: Connection, path: &Path) -> Option<String> {
-    find(connection, path).ok().map(|(schema, _)| schema)
+    find(connection, path).ok().map(|found| found.schema)
 }
 
 /// The schemas that decide what a name stands for: the one it is found in, and those that are looked into before.
 pub fn schemas_up_to(connection: Connection, path: &Path) -> Result<Vec<String>> {
-    let (found, _) = find(connection, path)?;
+    let found = find(connection, path)?.schema;
     let mut names = schemas(connection, path.schema.as_deref())?;
     if path.schema.is_none() && !names.iter().any(|name| name == "temp") {
         names.insert(0, "temp".into());
@@ -816,11 +817,19 @@ pub fn schemas_up_to(connection: Connection, path: &Path) -> Result<Vec<String>>
     Ok(names)
 }
 
-/// The schema a name is found in, as SQLite looks for it: TEMP, main, then attached databases in order.
-fn find(connection: Connection, path: &Path) -> Result<(String, Kind)> {
+/// What a path names.
+struct Found {
+    schema: String,
+    /// As it was written when it was created: SQLite takes small letters for capitals.
+    name: String,
+    kind: Kind,
+}
+
+/// Finds a table or view as SQLite looks for it: in TEMP, main, then attached databases in order.
+fn find(connection: Connection, path: &Path) -> Result<Found> {
     for schema in schemas(connection, path.schema.as_deref())? {
         let sql = format!(
-            "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%' FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
+            "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%', name FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
             quoted(&schema)
         );
         let mut statement = connection.prepare(&sql)?;
@@ -831,8 +840,9 @@ fn find(connection: Connection, path: &Path) -> Result<(String, Kind)> {
                 (0, _) => Kind::Virtual,
                 _ => Kind::View,
             };
+            let name = statement.text(2);
             drop(statement);
-            return Ok((schema, kind));
+            return Ok(Found { schema, name, kind });
         }
     }
     let place = path.schema.as_ref().map(|schema| format!(" in {schema}")).unwrap_or_default();

@@ -134,7 +134,7 @@ impl VecIndex {
             statement.bind(1, ValueRef::Text(format!("{}_{suffix}", self.name).as_bytes()))?;
             statement.step()
         };
-        let is_ours = is_there("blocks")? && matches!(index::open(&mut shelf, 0), Ok(Opened::Index(_)));
+        let is_ours = is_there("blocks")? && matches!(index::open_uncached(&mut shelf), Ok(Opened::Index(_)));
         if is_ours {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             return shelf.drop();
@@ -264,8 +264,7 @@ impl VecIndex {
     }
 
     fn index(&self, shelf: &mut Shelf) -> Result<Index> {
-        let scope = shelf.scope;
-        match index::open(shelf, scope)? {
+        match index::open_uncached(shelf)? {
             Opened::Index(index) => Ok(index),
             Opened::Absent => Err(Error::Damaged("the index has no header; 'rebuild' mends it".into())),
             Opened::Future(format) => Err(Error::expected(
@@ -281,8 +280,7 @@ impl VecIndex {
         let tracked = self.tracked()?;
         let pending = shelf.pending_count()?;
         let bytes = shelf.bytes()?;
-        let scope = shelf.scope;
-        let opened = index::open(&mut shelf, scope);
+        let opened = index::open_uncached(&mut shelf);
         let (state, index) = match opened {
             Ok(Opened::Index(index)) if tracked.is_none() || is_stale(&shelf, &index) => ("rebuild", Some(index)),
             Ok(Opened::Index(index)) if pending > 1000 + index.header.rows as i64 / 10 => ("merge due", Some(index)),

@@ -5,12 +5,13 @@
 
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
+use super::estimates::{ROW_COST, ROWS, path, rows};
 use super::identifier::one;
+use super::kept::{Kept, Place};
 use super::planner::{Answered, Arguments, Planner, Signature, called};
 use super::running::Running;
-use super::search::{Hit, Search};
+use super::search::{Hit, Search, Slow};
 use super::source::Conditions;
-use super::vec_topk::{ROW_COST, ROWS, path, read_options, rows};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
@@ -22,6 +23,7 @@ use crate::scan::Rules;
 /// The table function.
 pub struct VecMmr {
     connection: Connection,
+    waiting: Place,
 }
 
 const SIGNATURE: Signature =
@@ -37,7 +39,7 @@ impl Table for VecMmr {
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, rank INTEGER, table_name HIDDEN, \
                       column_name HIDDEN, query HIDDEN, k HIDDEN, lambda HIDDEN, options HIDDEN)";
-        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+        Ok((Self { connection, waiting: Place::default() }, Declaration { schema: schema.into(), risk: Risk::Normal }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -68,34 +70,50 @@ impl Table for VecMmr {
     }
 
     fn open(&self) -> Result<Reader> {
-        Ok(Reader { connection: self.connection, answered: None, search: None, hits: Vec::new(), at: 0 })
+        let (connection, waiting) = (self.connection, self.waiting.clone());
+        Ok(Reader { connection, waiting, answered: None, search: None, hits: Vec::new(), at: 0 })
     }
 }
 
 /// One running search.
 pub struct Reader {
     connection: Connection,
+    /// Where the search waits for the next statement.
+    waiting: Place,
     answered: Option<Answered>,
-    search: Option<Search>,
+    search: Option<Kept>,
     hits: Vec<Hit>,
     at: usize,
 }
 
 impl Reader {
     fn start(&mut self, given: &[ValueRef<'_>]) -> Result<()> {
-        (self.hits, self.search) = (Vec::new(), None);
-        let [table, column, query, k, lambda, options] = given else { return Ok(()) };
-        let table = args::text("table_name as text", *table)?;
-        one(table)?;
-        let column = args::text("column_name as text", *column)?;
-        let k = usize::try_from(args::count("k", *k)?).unwrap_or(usize::MAX);
-        let lambda = args::share("lambda", *lambda)?;
-        let options = read_options(&ValueRef::to_owned(*options))?;
-        let Some(query) = args::vector(*query).map_err(|error| error.within("query"))? else { return Ok(()) };
-        let mut search = Search::open(self.connection, table, column, query.into_owned(), &options)?;
-        self.hits = choose(self.connection, &mut search, k, lambda)?;
-        self.search = Some(search);
+        self.rest();
+        self.hits.clear();
+        let &[table, column, query, k, lambda, options] = given else { return Ok(()) };
+        one(args::text("table_name as text", table)?)?;
+        let k = usize::try_from(args::count("k", k)?).unwrap_or(usize::MAX);
+        let lambda = args::share("lambda", lambda)?;
+        let Some(query) = args::vector(query).map_err(|error| error.within("query"))? else { return Ok(()) };
+        let made_of = [table, column, options].map(ValueRef::to_owned);
+        let mut kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
+        let slow = Slow::watch();
+        self.hits = choose(self.connection, &mut kept.search, k, lambda)?;
+        slow.note(VecMmr::NAME, kept.search.sources());
+        self.search = Some(kept);
         Ok(())
+    }
+
+    fn rest(&mut self) {
+        if let Some(kept) = self.search.take() {
+            self.waiting.put(kept);
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.rest();
     }
 }
 
@@ -154,7 +172,9 @@ impl Cursor for Reader {
     }
 
     fn column(&mut self, column: usize) -> Result<Value> {
-        let (Some(hit), Some(search)) = (self.hits.get(self.at), &mut self.search) else { return Ok(Value::Null) };
+        let (Some(hit), Some(Kept { search, .. })) = (self.hits.get(self.at), &mut self.search) else {
+            return Ok(Value::Null);
+        };
         Ok(match column {
             0 if !search.source(hit)?.has_rowid() => Value::Null,
             0 => Value::Integer(hit.place.row),

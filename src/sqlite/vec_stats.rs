@@ -36,9 +36,9 @@ const MEASURES: [Measure; 18] = [
     ("skipped INTEGER", |entry| count(&entry.bad)),
     ("pending INTEGER", |entry| count(&entry.pending)),
     ("encoded INTEGER", |entry| count(&entry.encoded)),
-    ("cache_bytes INTEGER", |entry| count(&entry.cache_bytes)),
-    ("cache_hits INTEGER", |entry| count(&entry.cache_hits)),
-    ("cache_evictions INTEGER", |entry| count(&entry.cache_evictions)),
+    ("cache_bytes INTEGER", |entry| count(&entry.memory.bytes)),
+    ("cache_hits INTEGER", |entry| count(&entry.memory.hits)),
+    ("cache_evictions INTEGER", |entry| count(&entry.memory.evictions)),
     ("progress_done INTEGER", |entry| count(&entry.done)),
     ("progress_total INTEGER", |entry| count(&entry.total)),
 ];

@@ -6,22 +6,22 @@
 
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
+use super::estimates::{ROWS, rows};
 use super::ffi;
 use super::identifier::paths;
 use super::index_reader::{IndexReader, Many};
-use super::planner::{Arguments, Planner, Signature, called, conditions};
+use super::planner::{Arguments, Planner, Signature, called, conditions, rules};
 use super::running::Running;
-use super::search::{Hit, named, sources};
+use super::search::{Hit, Slow, hash, named, sources};
 use super::source::{Conditions, Scan, Source, canonical};
-use super::vec_topk::{hash, rows, tighter};
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::index::exact;
+use crate::index::batch;
 use crate::metric::{Metric, Scorer};
 use crate::options::ManyOptions;
 use crate::plan::{Plan, Slot};
-use crate::scan::{Asking, Range, Rules, VectorSource, Without, scan_many};
+use crate::scan::{Asking, Rules, VectorSource, Without, scan_many};
 use crate::stats::Path;
 use crate::topk::TopK;
 use crate::vector::shown;
@@ -61,8 +61,7 @@ const SIGNATURE: Signature = Signature {
     required: 5,
 };
 
-/// How many rows a source is thought to have when its name is not known yet, and what a pair costs, in the planner's units.
-const ROWS: i64 = 1 << 20;
+/// What a pair is thought to cost, in the planner's units.
 const PAIR_COST: f64 = 0.05;
 
 /// Bytes of queries that are answered at a time.
@@ -155,15 +154,9 @@ struct Asked {
 
 impl Asked {
     fn read(plan: Plan, arguments: Args<'_>) -> Result<Self> {
-        let value = |slot| plan.position(slot).map(|at| arguments.get(at));
-        let rules = Rules {
-            score: Range { min: tighter(value(Slot::ScoreAbove), value(Slot::ScoreFrom), f64::max), max: None },
-            distance: Range { min: None, max: tighter(value(Slot::DistanceBelow), value(Slot::DistanceTo), f64::min) },
-            ..Rules::default()
-        };
         let given = called(SIGNATURE, plan, arguments)?;
         let arguments_given = given.into_iter().map(ValueRef::to_owned).collect();
-        Ok(Self { arguments: arguments_given, rules, conditions: conditions(plan, arguments)? })
+        Ok(Self { arguments: arguments_given, rules: rules(plan, arguments), conditions: conditions(plan, arguments)? })
     }
 }
 
@@ -180,7 +173,9 @@ impl Reader {
         (self.asked, self.batch) = (None, None);
         self.changes = self.connection.total_changes();
         let mut batch = Batch::open(self.connection, &asked)?;
+        let slow = Slow::watch();
         self.pairs = batch.run(&asked.conditions)?;
+        slow.note(VecTopkMany::NAME, &batch.sources);
         (self.asked, self.batch) = (Some(asked), Some(batch));
         Ok(())
     }
@@ -450,8 +445,8 @@ impl Pass<'_> {
         let (start, queries) = (Instant::now(), asking.len());
         let answered = self.by_index(&mut asking)?;
         let is_left = |at: usize| !answered.get(at).copied().unwrap_or(false);
-        let path = if (0..queries).any(is_left) { Path::Scan } else { Path::Index };
-        if path == Path::Scan {
+        let scanned = (0..queries).filter(|&at| is_left(at)).count();
+        if scanned > 0 {
             // Codes may be of no use to a few queries beside those that are answered.
             let (left, mut rest): (Vec<_>, Vec<_>) = asking.into_iter().enumerate().partition(|(at, _)| is_left(*at));
             let (places, left): (Vec<usize>, Vec<Asker>) = left.into_iter().unzip();
@@ -460,7 +455,8 @@ impl Pass<'_> {
             asking = rest.into_iter().map(|(_, asking)| asking).collect();
         }
         let each = start.elapsed() / queries.max(1) as u32;
-        (0..queries).for_each(|_| self.source.stats.searched(path, each));
+        (scanned..queries).for_each(|_| self.source.stats.searched(Path::Index, each));
+        (0..scanned).for_each(|_| self.source.stats.searched(Path::Scan, each));
         Ok(asking)
     }
 
@@ -468,7 +464,7 @@ impl Pass<'_> {
     fn by_index(&mut self, asking: &mut [Asker]) -> Result<Vec<bool>> {
         let Some(index) = self.index.as_mut() else { return Ok(Vec::new()) };
         let excludes = self.excludes;
-        let wanted = asking.iter().map(|asking| exact::Wanted {
+        let wanted = asking.iter().map(|asking| batch::Wanted {
             scorer: &asking.scorer,
             floor: asking.best.last(),
             without: match asking.without {
@@ -487,7 +483,7 @@ impl Pass<'_> {
     }
 
     fn by_scan(&mut self, mut asking: Vec<Asker>) -> Result<Vec<Asker>> {
-        let title = self.source.title.clone();
+        let (title, queries) = (self.source.title.clone(), asking.len() as u64);
         let without: Vec<_> = asking.iter_mut().map(|asking| asking.without.take()).collect();
         if self.excludes {
             asking.iter_mut().zip(&without).for_each(|(asking, without)| asking.without.clone_from(without));
@@ -498,8 +494,9 @@ impl Pass<'_> {
             .and_then(|mut scan| scan_many(&mut scan, self.number, asking, self.rules, config::threads()));
         let (mut asking, counts) = scanned.map_err(|error| named(error, &title))?;
         asking.iter_mut().zip(without).for_each(|(asking, without)| asking.without = without);
-        self.source.stats.rows.fetch_add(counts.rows, Relaxed);
-        self.source.stats.bad.fetch_add(counts.bad, Relaxed);
+        // As a search for each query would have counted.
+        self.source.stats.rows.fetch_add(counts.rows * queries, Relaxed);
+        self.source.stats.bad.fetch_add(counts.bad * queries, Relaxed);
         Ok(asking)
     }
 }

@@ -10,6 +10,7 @@ use fafcas::scan::Rules;
 use fafcas::topk::Place;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Numbers that look random, the same in every run.
@@ -114,7 +115,7 @@ pub fn scope() -> u64 {
 }
 
 pub fn opened<S: Store>(store: &mut S, scope: u64) -> Result<Index> {
-    match open(store, scope)? {
+    match open(store, scope, &Arc::default())? {
         Opened::Index(index) => Ok(index),
         _ => unreachable!("the test has made an index"),
     }

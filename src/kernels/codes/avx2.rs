@@ -2,7 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{AHEAD, GROUP, SUMS_IN_16_BITS, same_length, scalar};
+use super::{
+    AHEAD, GROUP, SMALL_SUMS_IN_16_BITS, SUMS_IN_8_BITS, SUMS_IN_16_BITS, same_length, scalar, shortest, tables_of_each,
+};
 
 const LANES: usize = 32;
 /// Words whose products fit in 16 bits: 4 times two pairs of at most 15 times 128.
@@ -32,13 +34,79 @@ fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
             }
         }
         for (i, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            let even = words(_mm256_sub_epi16(both[i], _mm256_slli_epi16::<8>(upper[i])));
-            let odd = words(upper[i]);
-            for (pair, (even, odd)) in sums.as_chunks_mut::<2>().0.iter_mut().zip(even.into_iter().zip(odd)) {
-                pair[0] += u32::from(even);
-                pair[1] += u32::from(odd);
+            let even = _mm256_sub_epi16(both[i], _mm256_slli_epi16::<8>(upper[i]));
+            add_pairs(even, upper[i], sums);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn tile_u1(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; GROUP]; 2]]) {
+    for (group, codes) in groups.into_iter().enumerate() {
+        let mut tables = tables_of_each(tables, groups);
+        let (together, rest) = sums.as_chunks_mut::<2>();
+        for sums in together {
+            let mut next = || tables.next().unwrap_or_default();
+            sum([next(), next()], codes, sums.each_mut().map(|sums| &mut sums[group]));
+        }
+        for (tables, sums) in tables.zip(rest) {
+            sum([tables], codes, [&mut sums[group]]);
+        }
+    }
+}
+
+/// Some queries against a group: with two of them the sums and what they are made of fill the registers.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sum<const Q: usize>(tables: [&[[u8; 16]]; Q], codes: &[[u8; GROUP]], mut sums: [&mut [u32; GROUP]; Q]) {
+    let bytes = shortest(tables, [codes]);
+    let (tables, codes) = (tables.map(|tables| &tables[..2 * bytes]), &codes[..bytes]);
+    sums.iter_mut().for_each(|sums| **sums = [0; GROUP]);
+    for start in (0..bytes).step_by(SMALL_SUMS_IN_16_BITS) {
+        // As above, but four bytes at a time.
+        let mut both = [[_mm256_setzero_si256(); 2]; Q];
+        let mut upper = [[_mm256_setzero_si256(); 2]; Q];
+        let end = bytes.min(start + SMALL_SUMS_IN_16_BITS);
+        for start in (start..end).step_by(SUMS_IN_8_BITS) {
+            let mut near = [[_mm256_setzero_si256(); 2]; Q];
+            for at in start..end.min(start + SUMS_IN_8_BITS) {
+                let (halves, _) = codes[at].as_chunks::<LANES>();
+                for half in 0..2 {
+                    let code = load(&halves[half]);
+                    let (low, high) = (low_nibbles(code), low_nibbles(_mm256_srli_epi16::<4>(code)));
+                    for query in 0..Q {
+                        let [low_table, high_table] = [0, 1].map(|odd| load_table(&tables[query][2 * at + odd]));
+                        let picked =
+                            _mm256_add_epi8(_mm256_shuffle_epi8(low_table, low), _mm256_shuffle_epi8(high_table, high));
+                        near[query][half] = _mm256_add_epi8(near[query][half], picked);
+                    }
+                }
+            }
+            for query in 0..Q {
+                for half in 0..2 {
+                    let near = near[query][half];
+                    both[query][half] = _mm256_add_epi16(both[query][half], near);
+                    upper[query][half] = _mm256_add_epi16(upper[query][half], _mm256_srli_epi16::<8>(near));
+                }
             }
         }
+        for query in 0..Q {
+            for (half, sums) in sums[query].as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                let upper = upper[query][half];
+                let even = _mm256_sub_epi16(both[query][half], _mm256_slli_epi16::<8>(upper));
+                add_pairs(even, upper, sums);
+            }
+        }
+    }
+}
+
+/// Adds 16-bit numbers to the sums at even places, and others to those at odd places.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_pairs(even: __m256i, odd: __m256i, sums: &mut [u32; LANES]) {
+    for (pair, (even, odd)) in sums.as_chunks_mut::<2>().0.iter_mut().zip(words(even).into_iter().zip(words(odd))) {
+        pair[0] += u32::from(even);
+        pair[1] += u32::from(odd);
     }
 }
 

@@ -3,7 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::avx2::{WORDS_IN_16_BITS, crc32c, fetch_far, fetch_line};
-use super::{AHEAD, GROUP, SUMS_IN_16_BITS, same_length, scalar};
+use super::{
+    AHEAD, GROUP, SMALL_SUMS_IN_16_BITS, SUMS_IN_8_BITS, SUMS_IN_16_BITS, same_length, scalar, shortest, tables_of_each,
+};
 
 const LANES: usize = 64;
 
@@ -29,6 +31,70 @@ fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
         }
         let even = _mm512_sub_epi16(both, _mm512_slli_epi16::<8>(upper));
         add_pairs(even, upper, sums);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn tile_u1(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; GROUP]; 2]]) {
+    const TOGETHER: usize = 4;
+    let mut tables = tables_of_each(tables, groups);
+    let (together, rest) = sums.as_chunks_mut::<TOGETHER>();
+    for sums in together {
+        let mut next = || tables.next().unwrap_or_default();
+        sum([next(), next(), next(), next()], groups, sums.each_mut().map(|sums| sums.each_mut()));
+    }
+    for (tables, sums) in tables.zip(rest) {
+        sum([tables], groups, [sums.each_mut()]);
+    }
+}
+
+/// Some queries against some groups: with four of them and two, the sums and what they are made of fill the registers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn sum<const Q: usize, const G: usize>(
+    tables: [&[[u8; 16]]; Q],
+    groups: [&[[u8; GROUP]]; G],
+    mut sums: [[&mut [u32; GROUP]; G]; Q],
+) {
+    let bytes = shortest(tables, groups);
+    let (tables, groups) = (tables.map(|tables| &tables[..2 * bytes]), groups.map(|codes| &codes[..bytes]));
+    sums.iter_mut().flatten().for_each(|sums| **sums = [0; GROUP]);
+    for start in (0..bytes).step_by(SMALL_SUMS_IN_16_BITS) {
+        // As above, but four bytes at a time.
+        let mut both = [[_mm512_setzero_si512(); G]; Q];
+        let mut upper = [[_mm512_setzero_si512(); G]; Q];
+        let end = bytes.min(start + SMALL_SUMS_IN_16_BITS);
+        for start in (start..end).step_by(SUMS_IN_8_BITS) {
+            let mut near = [[_mm512_setzero_si512(); G]; Q];
+            for at in start..end.min(start + SUMS_IN_8_BITS) {
+                let codes = groups.map(|codes| load(&codes[at]));
+                for odd in 0..2 {
+                    let halves =
+                        codes.map(|code| low_nibbles(if odd == 0 { code } else { _mm512_srli_epi16::<4>(code) }));
+                    for query in 0..Q {
+                        let table = load_table(&tables[query][2 * at + odd]);
+                        for group in 0..G {
+                            let picked = _mm512_shuffle_epi8(table, halves[group]);
+                            near[query][group] = _mm512_add_epi8(near[query][group], picked);
+                        }
+                    }
+                }
+            }
+            for query in 0..Q {
+                for group in 0..G {
+                    let near = near[query][group];
+                    both[query][group] = _mm512_add_epi16(both[query][group], near);
+                    upper[query][group] = _mm512_add_epi16(upper[query][group], _mm512_srli_epi16::<8>(near));
+                }
+            }
+        }
+        for query in 0..Q {
+            for group in 0..G {
+                let upper = upper[query][group];
+                let even = _mm512_sub_epi16(both[query][group], _mm512_slli_epi16::<8>(upper));
+                add_pairs(even, upper, sums[query][group]);
+            }
+        }
     }
 }
 
@@ -194,32 +260,18 @@ fn load_table(table: &[u8; 16]) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn add_pairs(even: __m512i, odd: __m512i, sums: &mut [u32; GROUP]) {
-    // Each quarter of a vector has its own 16 sums: four at a time, from two neighbours in either vector.
-    let low = _mm512_set1_epi32(0xFFFF);
-    let (even, even_next) = (_mm512_and_si512(even, low), _mm512_srli_epi32::<16>(even));
-    let (odd, odd_next) = (_mm512_and_si512(odd, low), _mm512_srli_epi32::<16>(odd));
-    let (a, b) = (_mm512_unpacklo_epi32(even, odd), _mm512_unpacklo_epi32(even_next, odd_next));
-    let (c, d) = (_mm512_unpackhi_epi32(even, odd), _mm512_unpackhi_epi32(even_next, odd_next));
-    let fours = [
-        _mm512_unpacklo_epi64(a, b),
-        _mm512_unpackhi_epi64(a, b),
-        _mm512_unpacklo_epi64(c, d),
-        _mm512_unpackhi_epi64(c, d),
-    ];
-    // The first four of every quarter are in the first vector, and so on: now quarter by quarter.
-    let [first, second, third, fourth] = fours;
-    let (a, b) = (_mm512_shuffle_i32x4::<0x88>(first, second), _mm512_shuffle_i32x4::<0xDD>(first, second));
-    let (c, d) = (_mm512_shuffle_i32x4::<0x88>(third, fourth), _mm512_shuffle_i32x4::<0xDD>(third, fourth));
-    let quarters = [
-        _mm512_shuffle_i32x4::<0x88>(a, c),
-        _mm512_shuffle_i32x4::<0x88>(b, d),
-        _mm512_shuffle_i32x4::<0xDD>(a, c),
-        _mm512_shuffle_i32x4::<0xDD>(b, d),
-    ];
-    for (sums, more) in sums.as_chunks_mut::<16>().0.iter_mut().zip(quarters) {
-        let pointer = sums.as_mut_ptr().cast();
-        // SAFETY: the array is 64 readable and writable bytes, and neither asks for alignment.
-        unsafe { _mm512_storeu_si512(pointer, _mm512_add_epi32(_mm512_loadu_si512(pointer), more)) };
+    // Each quarter of the vectors has 16 numbers, the first eight in one and the others in the other.
+    let (near, far) = (_mm512_unpacklo_epi16(even, odd), _mm512_unpackhi_epi16(even, odd));
+    let first = _mm512_permutex2var_epi64(near, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), far);
+    let last = _mm512_permutex2var_epi64(near, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), far);
+    let (sixteens, _) = sums.as_chunks_mut::<16>();
+    for (sums, half) in sixteens.chunks_mut(2).zip([first, last]) {
+        for (sums, more) in sums.iter_mut().zip([_mm512_castsi512_si256(half), _mm512_extracti64x4_epi64::<1>(half)]) {
+            let pointer = sums.as_mut_ptr().cast();
+            let more = _mm512_cvtepu16_epi32(more);
+            // SAFETY: the array is 64 readable and writable bytes, and neither asks for alignment.
+            unsafe { _mm512_storeu_si512(pointer, _mm512_add_epi32(_mm512_loadu_si512(pointer), more)) };
+        }
     }
 }
 

@@ -13,10 +13,12 @@ macro_rules! codes {
     ($features:literal, $crc32c:expr) => {
         pub(in $crate::kernels) const CODES: $crate::kernels::codes::Codes = $crate::kernels::codes::Codes {
             sum_u1: codes!(@plain sum_u1(tables, codes, sums)),
+            tile_u1: codes!(@plain tile_u1(tables, groups, sums)),
             estimate: codes!(@plain estimate(formula, sums, factors, threshold, bounds)),
             dot_u4: codes!(@plain dot_u4(codes, even, odd)),
             tile_u4: codes!(@plain tile_u4(codes, queries, sums)),
             within: codes!(@plain within(limits, sums, known, threshold, upper)),
+            reach: codes!(@plain reach(weights, sums, terms, threshold)),
             crc32c: $crc32c,
             fetch: |bytes| bytes.chunks(64).for_each(|line| fetch_line(line.as_ptr())),
         };
@@ -44,6 +46,16 @@ macro_rules! codes {
         ) -> u64 {
             $crate::kernels::codes::limits::within(limits, sums, known, threshold, upper)
         }
+
+        #[target_feature(enable = $features)]
+        fn reach(
+            weights: &$crate::kernels::codes::Weights,
+            sums: &[u32; $crate::kernels::codes::GROUP],
+            terms: &$crate::kernels::codes::Terms,
+            threshold: f32,
+        ) -> u64 {
+            $crate::kernels::codes::reach::reach(weights, sums, terms, threshold)
+        }
     };
 
     (@plain $kernel:ident($($argument:ident),*)) => {
@@ -60,10 +72,12 @@ mod bounds;
 mod limits;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 pub(super) mod neon;
+mod reach;
 pub(super) mod scalar;
 
 pub use bounds::{Bounds, Factors, Formula, TELLABLE};
 pub use limits::{Known, Limits};
+pub use reach::{Terms, Weights};
 
 /// Vectors whose codes lie together.
 pub const GROUP: usize = 64;
@@ -71,11 +85,18 @@ pub const GROUP: usize = 64;
 /// The greatest entry a look-up table may hold: a byte of a code adds two of them, in eight bits.
 pub const MAX_ENTRY: u8 = 127;
 
+/// The same for tables of many queries: four bytes of a code add eight of them.
+pub const MAX_SMALL_ENTRY: u8 = 31;
+
 /// For each vector of a group, the sum of what its code picks from the tables.
 ///
 /// Byte `i` of a code picks from table `2i` with its lower half, and from table `2i+1` with its upper half. Entries are
 /// at most [`MAX_ENTRY`]. Codes or tables beyond the shorter of the two are not looked at.
 pub type Sums = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]);
+
+/// [`Sums`] of some queries for two groups, of entries of at most [`MAX_SMALL_ENTRY`]. The queries' tables lie one after the
+/// other, as many queries as `sums`, and codes have a byte at least.
+pub type TileU1 = fn(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; GROUP]; 2]]);
 
 /// Estimates and errors of a group, and a bit for each of its vectors that could reach `threshold`, the first lowest.
 ///
@@ -102,6 +123,10 @@ pub type TileU4 = fn(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mu
 pub type Within =
     fn(limits: &Limits, sums: &[i32; GROUP], known: &Known, threshold: f32, upper: &mut [f32; GROUP]) -> u64;
 
+/// A bit for each vector of a group whose bound is not below `threshold`, the first lowest. One whose bound cannot be told
+/// (NaN) has its bit set.
+pub type Reach = fn(weights: &Weights, sums: &[u32; GROUP], terms: &Terms, threshold: f32) -> u64;
+
 /// CRC-32C of `bytes` going on from `before`, which is 0 at the start.
 pub type Crc32c = fn(before: u32, bytes: &[u8]) -> u32;
 
@@ -113,6 +138,8 @@ pub type Fetch = fn(bytes: &[u8]);
 pub struct Codes {
     /// Sums over a group of 1-bit codes.
     pub sum_u1: Sums,
+    /// The same of many queries.
+    pub tile_u1: TileU1,
     /// From sums to estimates with errors.
     pub estimate: Estimate,
     /// Product with a 4-bit code.
@@ -121,6 +148,8 @@ pub struct Codes {
     pub tile_u4: TileU4,
     /// From products to certain limits.
     pub within: Within,
+    /// From sums of many queries to rows that matter.
+    pub reach: Reach,
     /// Checksum.
     pub crc32c: Crc32c,
     /// Prefetch.
@@ -135,9 +164,29 @@ const AHEAD: usize = 8192;
 #[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
 const SUMS_IN_16_BITS: usize = 256;
 
+/// The same of small entries: 1024 times two of at most 31; and 4 times in 8 bits.
+#[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
+const SMALL_SUMS_IN_16_BITS: usize = 1024;
+#[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
+const SUMS_IN_8_BITS: usize = 4;
+
 /// All three cut to the length of the shortest.
 #[inline]
 fn same_length<'a>(codes: &'a [u8], even: &'a [i8], odd: &'a [i8]) -> (&'a [u8], &'a [i8], &'a [i8]) {
     let length = codes.len().min(even.len()).min(odd.len());
     (&codes[..length], &even[..length], &odd[..length])
+}
+
+/// The tables of each query, where groups have so many bytes.
+fn tables_of_each<'a>(tables: &'a [[u8; 16]], groups: [&[[u8; GROUP]]; 2]) -> std::slice::ChunksExact<'a, [u8; 16]> {
+    let [first, second] = groups;
+    tables.chunks_exact(2 * first.len().max(second.len()).max(1))
+}
+
+/// The bytes of codes that all groups, and the tables of all queries, have.
+#[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
+#[inline]
+fn shortest<const Q: usize, const G: usize>(tables: [&[[u8; 16]]; Q], groups: [&[[u8; GROUP]]; G]) -> usize {
+    let tables = tables.into_iter().map(|tables| tables.len() / 2);
+    groups.into_iter().map(<[_]>::len).chain(tables).min().unwrap_or(0)
 }

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{GROUP, SUMS_IN_16_BITS, same_length, scalar};
+use super::{GROUP, SUMS_IN_16_BITS, same_length, scalar, tables_of_each};
 
 const LANES: usize = 16;
 
@@ -32,6 +32,15 @@ fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
                 *sum += u32::from(word);
             }
         }
+    }
+}
+
+#[target_feature(enable = "neon")]
+fn tile_u1(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; GROUP]; 2]]) {
+    for (tables, sums) in tables_of_each(tables, groups).zip(sums) {
+        let [first, second] = sums.each_mut();
+        sum_u1(tables, groups[0], first);
+        sum_u1(tables, groups[1], second);
     }
 }
 

@@ -1,9 +1,18 @@
 //! What the kernels on codes mean, in plain Rust.
 
-use super::{Bounds, Codes, Factors, Formula, GROUP, bounds, limits};
+use super::{Bounds, Codes, Factors, Formula, GROUP, bounds, limits, reach, tables_of_each};
 
-pub(in crate::kernels) const CODES: Codes =
-    Codes { sum_u1, estimate, dot_u4, tile_u4, within: limits::within, crc32c, fetch: |_| () };
+pub(in crate::kernels) const CODES: Codes = Codes {
+    sum_u1,
+    tile_u1,
+    estimate,
+    dot_u4,
+    tile_u4,
+    within: limits::within,
+    reach: reach::reach,
+    crc32c,
+    fetch: |_| (),
+};
 
 pub(super) fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
     *sums = [0; GROUP];
@@ -11,6 +20,14 @@ pub(super) fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32
     for ([lower, upper], codes) in pairs.iter().zip(codes) {
         for (sum, code) in sums.iter_mut().zip(codes) {
             *sum += u32::from(lower[usize::from(code & 15)]) + u32::from(upper[usize::from(code >> 4)]);
+        }
+    }
+}
+
+pub(super) fn tile_u1(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; GROUP]; 2]]) {
+    for (group, codes) in groups.into_iter().enumerate() {
+        for (tables, sums) in tables_of_each(tables, groups).zip(&mut *sums) {
+            sum_u1(tables, codes, &mut sums[group]);
         }
     }
 }

@@ -1,0 +1,200 @@
+//! Many queries at once by 1-bit codes, with bounds that hold but for the chance that [`super::SIGMAS`] leaves.
+//!
+//! Errors count in full, which takes neither roots nor quotients, and lets a few more rows through than the narrower
+//! interval of one query. What depends on the vector alone is worked out once for all queries: its terms, in which
+//! rounding is that of the query that loses most by it.
+
+use super::query::{Doubts, Query as Closer, Steps};
+use super::space::{Space, dot};
+use crate::kernels::codes::{Factors, GROUP, TELLABLE, Terms, Weights};
+use crate::kernels::{self, F32Le};
+use crate::metric::Metric;
+
+/// What is common to some queries of one metric in a space.
+#[derive(Debug, Clone, Copy)]
+pub struct Common {
+    metric: Metric,
+    root_of_dimensions: f32,
+    /// The length of the centre.
+    centre: f32,
+    doubts: Doubts,
+}
+
+/// What is known of a group of vectors by their 1-bit codes.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    terms: Terms,
+    /// How far rounding in f32 can be off; it is in the terms' rest, too.
+    slack: Slack,
+}
+
+#[derive(Debug, Clone)]
+struct Slack([f32; GROUP]);
+
+impl Default for Slack {
+    fn default() -> Self {
+        Self([0.0; GROUP])
+    }
+}
+
+impl Common {
+    /// For queries by one metric; none so far.
+    pub fn new(space: &Space, metric: Metric) -> Self {
+        let centre = dot(space.centre(), space.centre()).sqrt() as f32;
+        let root_of_dimensions = (space.dimensions() as f32).sqrt();
+        Self { metric, root_of_dimensions, centre, doubts: Doubts::default() }
+    }
+
+    /// A query ready for sweeps; `None` where codes cannot bound it. `query` has the dimensions of the space.
+    pub fn query(&self, space: &Space, query: &[F32Le]) -> Option<Query> {
+        let closer = Closer::rounded(space, self.metric, query, Steps::Few)?;
+        Some(Query { weights: closer.weights(), closer })
+    }
+
+    /// Takes a query in.
+    pub fn add(&mut self, query: &Query) {
+        self.doubts = self.doubts.max(query.closer.doubts(self.centre));
+    }
+
+    /// Notes what is known of a group for the queries that were taken in.
+    pub fn know(&self, known: &mut Known, factors: &Factors) {
+        for at in 0..GROUP {
+            let [scale, error, offset] = [&factors.scale, &factors.error, &factors.offset].map(|array| array[at].get());
+            let (terms, slack) = (&mut known.terms, &mut known.slack.0[at]);
+            let length = self.root_of_dimensions * scale;
+            let square = length * length - error * error;
+            let [unit, doubt] = self.unit(offset, square);
+            *slack =
+                unit * (self.doubts.constant + length * (self.doubts.length + length * self.doubts.square)) + doubt;
+            let lost = length * self.doubts.coarse;
+            terms.unit[at] = unit;
+            terms.offset[at] = unit * offset;
+            terms.scale[at] = unit * scale;
+            terms.error[at] = unit * (error * error + lost * lost).sqrt();
+            terms.rest[at] = *slack - if self.metric == Metric::L2 { square } else { 0.0 };
+            if offset == f32::NEG_INFINITY {
+                (terms.offset[at], terms.rest[at]) = (0.0, f32::NEG_INFINITY);
+            }
+        }
+    }
+
+    /// What a key is multiplied with, and how much of it may be off: one over the vector's length, for the cosine.
+    fn unit(&self, offset: f32, square: f32) -> [f32; 2] {
+        let centre = self.centre * self.centre;
+        let whole = centre + 2.0 * offset + square;
+        match self.metric {
+            Metric::Cosine if whole > TELLABLE * (centre + square) => [1.0 / whole.sqrt(), TELLABLE / 4.0],
+            Metric::Cosine => [1.0, f32::INFINITY],
+            _ => [1.0, 0.0],
+        }
+    }
+}
+
+/// A query, ready for sweeps together with others.
+#[derive(Debug, Clone)]
+pub struct Query {
+    closer: Closer,
+    weights: Weights,
+}
+
+impl Query {
+    /// The key of a score, rounded down: a vector whose key is certainly less has a lesser score.
+    pub fn key(&self, score: f64) -> f32 {
+        self.closer.key(score)
+    }
+
+    /// What the kernel for sums wants.
+    pub fn tables(&self) -> &[[u8; 16]] {
+        self.closer.tables()
+    }
+
+    /// A bit for each vector of a group whose key could reach `threshold`. Places without a vector may be among them if
+    /// everything reaches it.
+    #[inline]
+    pub fn reach(&self, sums: &[u32; GROUP], known: &Known, threshold: f32) -> u64 {
+        (kernels::table().codes.reach)(&self.weights, sums, &known.terms, threshold)
+    }
+
+    /// An estimate by a vector's 4-bit code, whose own two factors are given, and its error; `None` where there is no vector.
+    #[inline]
+    pub fn look(
+        &self,
+        common: &Common,
+        known: &Known,
+        at: usize,
+        nibbles: &[u8],
+        fine: [f32; 2],
+    ) -> Option<(f32, f32)> {
+        let (terms, slack, [scale, error]) = (&known.terms, known.slack.0[at], fine);
+        let unit = terms.unit[at];
+        let offset = self.weights.unit * unit + self.weights.offset * terms.offset[at] + (terms.rest[at] - slack);
+        let estimate = offset + unit * scale * self.closer.product(nibbles) as f32;
+        // A scaled code is no longer than its vector and its error. Where nothing is known of the 1-bit code, nothing is of
+        // the other.
+        let length = common.root_of_dimensions * terms.scale[at];
+        let error = unit * error + (length + unit * error) * common.doubts.fine;
+        let error = if terms.error[at].is_finite() { error } else { f32::INFINITY };
+        (terms.rest[at] > f32::NEG_INFINITY).then_some((estimate, self.weights.error * error + slack))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Encoder;
+    use crate::kernels::codes::Bounds;
+
+    /// Whatever the narrower interval of one query lets through passes here too, and so it is by 4-bit codes.
+    #[test]
+    fn bounds_are_not_below_those_of_one_query() {
+        let mut state = 7u64;
+        let mut random = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
+        for dimensions in [1usize, 3, 8, 17, 64, 100, 384] {
+            for metric in [Metric::Dot, Metric::Cosine, Metric::L2] {
+                let mut vector = |spread: f32| -> Vec<F32Le> {
+                    (0..dimensions).map(|_| F32Le::from(0.3 + spread * random())).collect()
+                };
+                let space = Space::new(vector(0.1).iter().map(|x| x.get()).collect(), 3);
+                let (mut factors, mut codes) = (bytemuck::Zeroable::zeroed(), vec![[0; GROUP]; dimensions.div_ceil(8)]);
+                let Factors { scale, error, offset } = &mut factors;
+                let mut encoder = Encoder::new(&space);
+                let mut fine = Vec::new();
+                for at in 0..GROUP {
+                    encoder.encode(&vector(1.0));
+                    let code = &encoder.coarse;
+                    codes.iter_mut().zip(&code.bits).for_each(|(column, byte)| column[at] = *byte);
+                    (scale[at], error[at], offset[at]) = (code.scale.into(), code.error.into(), code.offset.into());
+                    let coarse = [code.scale, code.error, code.offset];
+                    fine.push((encoder.fine.clone(), coarse));
+                }
+                let mut common = Common::new(&space, metric);
+                let (mut known, mut bounds) = (Known::default(), Bounds::default());
+                let query = common.query(&space, &vector(1.0)).unwrap();
+                common.add(&query);
+                common.add(&common.query(&space, &vector(1.0)).unwrap());
+                common.know(&mut known, &factors);
+                let mut sums = [[[0; GROUP]; 2]];
+                (kernels::table().codes.tile_u1)(query.tables(), [&codes, &codes], &mut sums);
+                let group = crate::codec::Group { codes: &codes, factors: &factors };
+                query.closer.estimate(group, f32::NEG_INFINITY, &mut bounds);
+                for (at, (fine, coarse)) in fine.iter().enumerate() {
+                    let narrow = bounds.estimate[at] + bounds.error[at];
+                    is_not_below(query.weights.bound(&known.terms, at, sums[0][1][at]), narrow, (dimensions, metric));
+                    let own = [fine.scale, fine.error];
+                    let (estimate, error) = query.look(&common, &known, at, &fine.nibbles, own).unwrap();
+                    let interval = query.closer.look(&fine.nibbles, own, *coarse);
+                    is_not_below(estimate + error, interval.upper, (dimensions, metric));
+                    is_not_below(error - estimate, -interval.lower, (dimensions, metric));
+                }
+            }
+        }
+    }
+
+    fn is_not_below(wide: f32, narrow: f32, of: (usize, Metric)) {
+        let is_below = wide < narrow - 1e-5 * (1.0 + narrow.abs());
+        assert!(!is_below, "{of:?}: {wide} < {narrow}");
+    }
+}
