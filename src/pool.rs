@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::process::PerProcess;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Work that several threads can do together.
@@ -15,18 +16,37 @@ pub trait Job: Send + Sync {
 }
 
 /// Does a job with at most so many threads, this one among them. Once this returns, nobody works on it any more.
+///
+/// Threads that bring jobs at the same time count: where they are enough to keep the cores busy, a helper would only make
+/// them wait for each other.
 pub fn run(job: Arc<dyn Job>, threads: usize) -> Result<()> {
-    if threads <= 1 {
-        job.work();
-        return Ok(());
+    let pool = POOL.get();
+    let others = pool.callers.fetch_add(1, Ordering::Relaxed);
+    let _leaving = Leaving(pool);
+    match threads.saturating_sub(1 + others) {
+        0 => {
+            job.work();
+            Ok(())
+        }
+        helpers => pool.run(job, helpers),
     }
-    POOL.get().run(job, threads - 1)
+}
+
+/// One caller less, also when its job panics.
+struct Leaving<'a>(&'a Pool);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.callers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 static POOL: PerProcess<Arc<Pool>> = PerProcess::new(Arc::default);
 
 #[derive(Default)]
 struct Pool {
+    /// Threads that are in `run`.
+    callers: AtomicUsize,
     state: Mutex<State>,
     /// A job has come.
     wanted: Condvar,
@@ -142,7 +162,6 @@ impl Drop for Posted<'_> {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Count {
         next: AtomicUsize,
