@@ -70,14 +70,22 @@ pub fn by_key(sizes: Sizes, never_table: bool) -> ByKey {
 }
 
 /// How many rows it takes to meet as many as are wanted, where all of a list's keys exist and lie as all others do.
-pub fn expected(sizes: Sizes) -> u64 {
+fn expected(sizes: Sizes) -> u64 {
     sizes.limit.saturating_mul(sizes.rows) / sizes.matching.clamp(1, sizes.rows.max(1))
+}
+
+/// How many of the best rows to look for, so that those wanted are mostly among them.
+pub fn reach(sizes: Sizes) -> u64 {
+    let expected = expected(sizes);
+    expected.saturating_add(expected / 4).saturating_add(16)
 }
 
 /// With so many rows met in vain, their rowids are better looked up after all: then both together cost twice the better.
 pub fn patience(sizes: Sizes) -> u64 {
     let fetched = sizes.limit.saturating_mul(2).saturating_add(64);
-    fetched.saturating_add((sizes.matching as f64 * KEY / MISS) as u64).saturating_add(2 * expected(sizes))
+    fetched
+        .saturating_add((sizes.matching as f64 * KEY / MISS) as u64)
+        .saturating_add(expected(sizes).saturating_mul(2))
 }
 
 /// A row that an index proposes, with the codes that are looked at to find it: the fewer the dimensions, the more of these,

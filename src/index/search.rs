@@ -77,7 +77,7 @@ pub struct Request<'a> {
 /// What to expect where not all rows take part.
 #[derive(Debug, Clone, Copy)]
 pub struct Trial {
-    /// How many rows it takes to find as many as are wanted. Only a guess, which a wrong one costs time.
+    /// How many rows it takes to find as many as are wanted. A guess: a wrong one costs time alone.
     pub reach: usize,
     /// With so many rows fetched the search is given up.
     pub patience: u64,

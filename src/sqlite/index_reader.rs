@@ -298,7 +298,7 @@ impl IndexReader {
         match cost::by_key(sizes, self.is_named) {
             ByKey::Table => return Ok(Filter::Table),
             ByKey::Keys if conditions.is_list_alone() => {
-                let reach = usize::try_from(cost::expected(sizes) * 5 / 4).unwrap_or(usize::MAX).saturating_add(16);
+                let reach = usize::try_from(cost::reach(sizes)).unwrap_or(usize::MAX);
                 let trial = Trial { reach, patience: cost::patience(sizes) };
                 if let Some(members) = source.members_of_id(conditions) {
                     return Ok(Filter::Keys(members, trial));
