@@ -16,28 +16,53 @@ pub trait Job: Send + Sync {
 }
 
 /// Does a job with at most so many threads, this one among them. Once this returns, nobody works on it any more.
+pub fn run(job: Arc<dyn Job>, threads: usize) -> Result<()> {
+    start(job, threads).finish()
+}
+
+/// Has others begin with a job, while this thread has something else to do before it comes to it.
 ///
 /// Threads that bring jobs at the same time count: where they are enough to keep the cores busy, a helper would only make
 /// them wait for each other.
-pub fn run(job: Arc<dyn Job>, threads: usize) -> Result<()> {
-    let pool = POOL.get();
-    let others = pool.callers.fetch_add(1, Ordering::Relaxed);
-    let _leaving = Leaving(pool);
-    match threads.saturating_sub(1 + others) {
-        0 => {
-            job.work();
-            Ok(())
-        }
-        helpers => pool.run(job, helpers),
+pub fn start(job: Arc<dyn Job>, threads: usize) -> Started {
+    let caller = Caller::enter(POOL.get());
+    let helpers = threads.saturating_sub(1 + caller.others);
+    let posted = (helpers > 0).then(|| POOL.get().post(job.clone(), helpers));
+    Started { job, posted, _caller: caller }
+}
+
+/// A thread that brings a job. It counts until it is done, also when the job panics.
+struct Caller {
+    pool: &'static Pool,
+    /// How many others there were when it came.
+    others: usize,
+}
+
+impl Caller {
+    fn enter(pool: &'static Pool) -> Self {
+        Self { pool, others: pool.callers.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
-/// One caller less, also when its job panics.
-struct Leaving<'a>(&'a Pool);
-
-impl Drop for Leaving<'_> {
+impl Drop for Caller {
     fn drop(&mut self) {
-        self.0.callers.fetch_sub(1, Ordering::Relaxed);
+        self.pool.callers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A job that others may be working on.
+pub struct Started {
+    job: Arc<dyn Job>,
+    /// Also when `work` panics, nobody may be left working on what its owner is about to drop.
+    posted: Option<Posted<'static>>,
+    _caller: Caller,
+}
+
+impl Started {
+    /// Works on it, too. Once this returns, nobody does any more.
+    pub fn finish(self) -> Result<()> {
+        self.job.work();
+        self.posted.map_or(Ok(()), Posted::finish)
     }
 }
 
@@ -45,7 +70,7 @@ static POOL: PerProcess<Arc<Pool>> = PerProcess::new(Arc::default);
 
 #[derive(Default)]
 struct Pool {
-    /// Threads that are in `run`.
+    /// Threads that have brought a job which is not done.
     callers: AtomicUsize,
     state: Mutex<State>,
     /// A job has come.
@@ -71,15 +96,7 @@ struct Ticket {
 }
 
 impl Pool {
-    fn run(self: &Arc<Self>, job: Arc<dyn Job>, helpers: usize) -> Result<()> {
-        let number = self.post(job.clone(), helpers);
-        // Also when `work` panics below, nobody may be left working on what its owner is about to drop.
-        let posted = Posted { pool: self, number };
-        job.work();
-        posted.finish()
-    }
-
-    fn post(self: &Arc<Self>, job: Arc<dyn Job>, helpers: usize) -> u64 {
+    fn post(self: &Arc<Self>, job: Arc<dyn Job>, helpers: usize) -> Posted<'_> {
         let mut state = self.lock();
         let number = state.next_number;
         state.next_number += 1;
@@ -89,7 +106,7 @@ impl Pool {
         }
         drop(state);
         (0..helpers).for_each(|_| self.wanted.notify_one());
-        number
+        Posted { pool: self, number }
     }
 
     /// False where the system has no thread to give, which costs time alone.
@@ -220,9 +237,13 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_worker_is_an_error_and_the_worker_lives_on() {
+        let pool: Arc<Pool> = Arc::default();
         for _ in 0..3 {
             let meet = Meet { caller: std::thread::current().id(), both: std::sync::Barrier::new(2) };
-            assert!(matches!(run(Arc::new(meet), 2), Err(Error::Bug(_))));
+            let job = Arc::new(meet);
+            let posted = pool.post(job.clone(), 1);
+            job.work();
+            assert!(matches!(posted.finish(), Err(Error::Bug(_))));
         }
     }
 }

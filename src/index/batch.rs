@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::kernels::F32Le;
 use crate::kernels::codes::GROUP;
 use crate::metric::Scorer;
-use crate::pool::{self, Job};
+use crate::pool::{self, Job, Started};
 use crate::scan::Rules;
 use crate::topk::{Hit, Place, TopK};
 use std::cmp::Reverse;
@@ -34,6 +34,8 @@ const PAIRS_AT_A_TIME: usize = 1 << 28;
 const PASSING_AT_A_TIME: usize = 16 << 20;
 /// With less work than so many pairs for each, more threads cost more than they save.
 const PAIRS_WORTH_A_THREAD: usize = 1 << 14;
+/// Queries that sweep together where several threads do; with fewer, what is known of a group is worked out more often.
+const PORTION: usize = 256;
 /// Groups that a thread takes at a time: both kinds of their codes stay in the second cache.
 const GROUPS_AT_A_TIME: usize = 16;
 /// Candidates that a query keeps without asking whether they still matter.
@@ -118,46 +120,75 @@ impl Index {
         rows: &mut R,
         stats: &mut Stats,
     ) -> Result<Answers> {
-        let mut answers: Vec<Option<Vec<Place>>> = vec![None; request.queries.len()];
-        if request.limit == 0 {
-            answers.fill(Some(Vec::new()));
-        }
+        let places = vec![(request.limit == 0).then(Vec::new); request.queries.len()];
+        let mut answered = Answered { places, left: Vec::new() };
         let Some(first) = request.queries.first().filter(|_| request.limit > 0) else {
-            return Ok(Answers::Found(answers));
+            return Ok(Answers::Found(answered.places));
         };
-        let mut seekers = self.seekers(&M::new(self, first.scorer), request);
-        while !seekers.is_empty() {
-            stats.sweeps += 1;
-            let sweep = Sweep::new(M::new(self, first.scorer), seekers, request);
-            let found = sweep.run(self, store, request, stats)?;
-            let mut verifier = Verifier::new(request, &sweep.seekers);
-            if let Some(reason) = verifier.run(&found, rows, self.header.rows, stats)? {
+        let method = M::new(self, first.scorer);
+        let mut unread = 0..request.queries.len();
+        let portion = if request.threads > 1 { PORTION } else { usize::MAX };
+        let mut next = |left: &mut Vec<Seeker<M::Query>>| {
+            let queries = unread.by_ref().filter_map(|at| self.seeker(&method, request, at));
+            let seekers: Vec<_> = queries.take(portion).collect();
+            if seekers.is_empty() { left.split_off(left.len().saturating_sub(portion)) } else { seekers }
+        };
+        let (mut seekers, mut swept) = (next(&mut answered.left), None);
+        loop {
+            // Others sweep for some queries while this thread fetches rows for those before.
+            let begun = Sweep::begin(M::new(self, first.scorer), seekers, self, store, request, stats)?;
+            if let Some(swept) = swept.take()
+                && let Some(reason) = answered.take(swept, request, rows, self.header.rows, stats)?
+            {
                 return Ok(Answers::Stale(reason));
             }
-            let mut left = Vec::new();
-            for ((seeker, found), best) in sweep.seekers.iter().zip(&found).zip(verifier.best) {
-                let key = |last: Place| M::key(&seeker.query, last.score).max(seeker.floor);
-                let reached = best.last().map_or(seeker.floor, key);
-                if reached >= found.bar || found.bar <= seeker.floor {
-                    let places = best.into_sorted().into_iter().map(|hit| hit.place);
-                    answers[seeker.number] = Some(places.collect());
-                } else {
-                    left.push(seeker.wider(reached, best.last().is_some()));
-                }
+            seekers = next(&mut answered.left);
+            swept = begun.map(|begun| begun.finish(stats)).transpose()?;
+            if swept.is_none() && seekers.is_empty() {
+                return Ok(Answers::Found(answered.places));
             }
-            seekers = left;
         }
-        Ok(Answers::Found(answers))
     }
 
-    fn seekers<M: Method>(&self, method: &M, request: &Request<'_>) -> Vec<Seeker<M::Query>> {
-        let seeker = |(number, wanted): (usize, &Wanted<'_>)| {
-            let query = method.query(self, wanted.scorer.query())?;
-            let span = Span::new(wanted.scorer.metric(), request.rules, wanted.floor, |score| M::key(&query, score));
-            let Span { floor, ceiling } = span;
-            Some(Seeker { query, number, floor, ceiling, reach: Some(request.limit), without: wanted.without })
-        };
-        request.queries.iter().enumerate().filter_map(seeker).collect()
+    fn seeker<M: Method>(&self, method: &M, request: &Request<'_>, number: usize) -> Option<Seeker<M::Query>> {
+        let wanted = request.queries.get(number)?;
+        let query = method.query(self, wanted.scorer.query())?;
+        let span = Span::new(wanted.scorer.metric(), request.rules, wanted.floor, |score| M::key(&query, score));
+        let Span { floor, ceiling } = span;
+        Some(Seeker { query, number, floor, ceiling, reach: Some(request.limit), without: wanted.without })
+    }
+}
+
+/// The best rows of each query so far, and the queries that have to sweep again.
+struct Answered<Q> {
+    places: Vec<Option<Vec<Place>>>,
+    left: Vec<Seeker<Q>>,
+}
+
+impl<Q: Clone> Answered<Q> {
+    fn take<M: Method<Query = Q>, R: Rows>(
+        &mut self,
+        (sweep, found): (Arc<Sweep<M>>, Vec<Found>),
+        request: &Request<'_>,
+        rows: &mut R,
+        rows_in_all: u64,
+        stats: &mut Stats,
+    ) -> Result<Option<Reason>> {
+        let mut verifier = Verifier::new(request, &sweep.seekers);
+        if let Some(reason) = verifier.run(&found, rows, rows_in_all, stats)? {
+            return Ok(Some(reason));
+        }
+        for ((seeker, found), best) in sweep.seekers.iter().zip(&found).zip(verifier.best) {
+            let key = |last: Place| M::key(&seeker.query, last.score).max(seeker.floor);
+            let reached = best.last().map_or(seeker.floor, key);
+            if reached >= found.bar || found.bar <= seeker.floor {
+                let places = best.into_sorted().into_iter().map(|hit| hit.place);
+                self.places[seeker.number] = Some(places.collect());
+            } else {
+                self.left.push(seeker.wider(reached, best.last().is_some()));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -298,15 +329,22 @@ impl<M: Method> Sweep<M> {
         (!is_hidden && seeker.without != Some(rowid)).then_some(rowid)
     }
 
-    fn run<S: Store>(
-        self: &Arc<Self>,
+    /// Sweeps all blocks but the last few, and has others begin with those. `None` without seekers.
+    fn begin<S: Store>(
+        method: M,
+        seekers: Vec<Seeker<M::Query>>,
         index: &Index,
         store: &mut S,
         request: &Request<'_>,
         stats: &mut Stats,
-    ) -> Result<Vec<Found>> {
+    ) -> Result<Option<Begun<M>>> {
+        if seekers.is_empty() {
+            return Ok(None);
+        }
+        stats.sweeps += 1;
         let mut found: Vec<Found> =
-            self.seekers.iter().map(|seeker| Found { bar: seeker.floor, ..Found::default() }).collect();
+            seekers.iter().map(|seeker| Found { bar: seeker.floor, ..Found::default() }).collect();
+        let sweep = Self::new(method, seekers, request);
         let changed = request.overlay.into_iter().flat_map(Overlay::pairs);
         let mut pairs: Vec<Pair> = changed.map(|(codes, fine)| (codes, fine, true)).collect();
         let (mut slots, mut passing) = (0, 0);
@@ -319,23 +357,17 @@ impl<M: Method> Sweep<M> {
                 passing += codes.size() + Fine::size_of(index.header.dimensions, codes.slots());
             }
             pairs.push((codes, fine, false));
-            if passing > PASSING_AT_A_TIME || slots * self.seekers.len() > PAIRS_AT_A_TIME {
-                self.sweep(std::mem::take(&mut pairs), request.threads, &mut found, stats)?;
+            if passing > PASSING_AT_A_TIME || slots * sweep.seekers.len() > PAIRS_AT_A_TIME {
+                found = sweep.start(std::mem::take(&mut pairs), request.threads, found, stats).join()?;
                 // Reading is what notices that the search was interrupted.
                 store.read(HEADER, |_| Ok(()))?;
                 (slots, passing) = (0, 0);
             }
         }
-        self.sweep(pairs, request.threads, &mut found, stats)?;
-        for found in &mut found {
-            found.forget();
-            stats.candidates += found.candidates.len() as u64;
-            stats.looked += found.looked;
-        }
-        Ok(found)
+        Ok(Some(sweep.start(pairs, request.threads, found, stats)))
     }
 
-    fn sweep(self: &Arc<Self>, pairs: Vec<Pair>, threads: usize, found: &mut [Found], stats: &mut Stats) -> Result<()> {
+    fn start(self: &Arc<Self>, pairs: Vec<Pair>, threads: usize, found: Vec<Found>, stats: &mut Stats) -> Begun<M> {
         let slots: usize = pairs.iter().map(|(codes, ..)| codes.slots()).sum();
         stats.codes += (slots * self.seekers.len()) as u64;
         let worth = slots * self.seekers.len() / PAIRS_WORTH_A_THREAD;
@@ -346,12 +378,8 @@ impl<M: Method> Sweep<M> {
         let pieces = pairs.iter().enumerate().flat_map(starts).collect();
         let next = AtomicUsize::new(0);
         let job = Arc::new(Sweeping { sweep: self.clone(), pairs, pieces, next, found: Mutex::default() });
-        pool::run(job.clone(), threads.min(worth.max(1)))?;
-        let parts = std::mem::take(&mut *job.found.lock().unwrap_or_else(PoisonError::into_inner));
-        for part in parts {
-            found.iter_mut().zip(part).for_each(|(found, part)| found.join(part));
-        }
-        Ok(())
+        let started = pool::start(job.clone(), threads.min(worth.max(1)));
+        Begun { found, job, started }
     }
 
     fn look(&self, scratch: &mut M::Scratch, piece: &Piece<'_>, found: &mut [Found]) {
@@ -364,6 +392,36 @@ impl<M: Method> Sweep<M> {
                 found.forget();
             }
         }
+    }
+}
+
+/// A sweep that others may be working on.
+struct Begun<M: Method> {
+    /// In blocks before.
+    found: Vec<Found>,
+    job: Arc<Sweeping<M>>,
+    started: Started,
+}
+
+impl<M: Method> Begun<M> {
+    fn join(self) -> Result<Vec<Found>> {
+        self.started.finish()?;
+        let (mut found, mut parts) = (self.found, self.job.found.lock().unwrap_or_else(PoisonError::into_inner));
+        for part in parts.drain(..) {
+            found.iter_mut().zip(part).for_each(|(found, part)| found.join(part));
+        }
+        Ok(found)
+    }
+
+    fn finish(self, stats: &mut Stats) -> Result<(Arc<Sweep<M>>, Vec<Found>)> {
+        let sweep = self.job.sweep.clone();
+        let mut found = self.join()?;
+        for found in &mut found {
+            found.forget();
+            stats.candidates += found.candidates.len() as u64;
+            stats.looked += found.looked;
+        }
+        Ok((sweep, found))
     }
 }
 
