@@ -90,7 +90,8 @@ impl Search {
         self.indexes.iter().all(Option::is_some)
     }
 
-    /// Whether the last run read a source from end to end, so that more rows would have cost little more.
+    /// Whether the last run read a source from end to end and did not remember it, so that more rows would have cost little
+    /// more then and cost another scan now.
     pub fn is_scanned(&self) -> bool {
         self.is_scanned && self.rest.is_none()
     }

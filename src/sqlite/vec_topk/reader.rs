@@ -43,8 +43,8 @@ impl Reader {
     const FIRST_BY_SCAN: usize = 1024;
     /// How many times larger each next batch of an index is: all of them together cost little more than the last.
     const GROWTH: usize = 8;
-    /// Each batch of a scan costs a scan, so that the next is as large as is cheap to sort; the limit is one of memory,
-    /// 60 MB.
+    /// Where a scan could not remember all that it scored, each batch costs another, so that the next is as large as is cheap
+    /// to sort; the limit is one of memory, 60 MB.
     const NEXT_BY_SCAN: usize = 1 << 16;
     const MOST_BY_SCAN: usize = 1 << 20;
 
