@@ -62,7 +62,10 @@ pub fn find(name: &str) -> Result<&'static Setting> {
 /// How many threads search an index.
 pub fn threads() -> usize {
     match THREADS.get() as usize {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => *CORES,
         count => count,
     }
 }
+
+/// Asked once: the system reads files to answer, which takes longer than a tenth of a search.
+static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));

@@ -10,7 +10,9 @@ const OPEN: f64 = 500.0;
 /// A code that is looked at.
 const CODE: f64 = 1.0 / 150.0;
 /// A rowid found by its key, in the key's own index.
-const KEY: f64 = 2.0;
+const KEY: f64 = 0.45;
+/// A row that an index proposes in vain, as its key is not in a list.
+const MISS: f64 = 10.0;
 
 /// What a search is about, in rows.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +38,54 @@ pub enum Read {
 
 /// Whether an index is the cheaper way than reading the rows that match.
 pub fn prefers_codes(sizes: Sizes, read: Read) -> bool {
+    codes(sizes) < table(sizes.rows, sizes.matching, read)
+}
+
+fn codes(sizes: Sizes) -> f64 {
     // For each row that is wanted the codes leave about one and a half.
     let fetched = sizes.limit.saturating_add(sizes.limit / 2).saturating_add(8).min(sizes.matching);
-    let codes = OPEN + sizes.rows as f64 * CODE + fetched as f64 * fetch(sizes.dimensions);
-    codes < table(sizes.rows, sizes.matching, read)
+    OPEN + sizes.rows as f64 * CODE + fetched as f64 * fetch(sizes.dimensions)
+}
+
+/// The way to the rows whose keys are in a list, where rowids alone do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByKey {
+    /// Each is read from the table.
+    Table,
+    /// The rowid of each is looked up, then an index is asked for the best of these.
+    Rowids,
+    /// An index is asked for the best of all, and each of them for its key.
+    Keys,
+}
+
+/// The cheapest way to rows by a list of keys; of those of an index where the table is out of the question.
+pub fn by_key(sizes: Sizes, never_table: bool) -> ByKey {
+    let listed = sizes.matching as f64;
+    let (rowids, keys) = (listed * KEY, expected(sizes) as f64 * MISS);
+    match codes(sizes) + rowids.min(keys) {
+        cost if cost >= table(sizes.rows, sizes.matching, Read::List) && !never_table => ByKey::Table,
+        _ if rowids < keys => ByKey::Rowids,
+        _ => ByKey::Keys,
+    }
+}
+
+/// How many rows it takes to meet as many as are wanted, where all of a list's keys exist and lie as all others do.
+fn expected(sizes: Sizes) -> u64 {
+    sizes.limit.saturating_mul(sizes.rows) / sizes.matching.clamp(1, sizes.rows.max(1))
+}
+
+/// How many of the best rows to look for, so that those wanted are mostly among them.
+pub fn reach(sizes: Sizes) -> u64 {
+    let expected = expected(sizes);
+    expected.saturating_add(expected / 4).saturating_add(16)
+}
+
+/// With so many rows met in vain, their rowids are better looked up after all: then both together cost twice the better.
+pub fn patience(sizes: Sizes) -> u64 {
+    let fetched = sizes.limit.saturating_mul(2).saturating_add(64);
+    fetched
+        .saturating_add((sizes.matching as f64 * KEY / MISS) as u64)
+        .saturating_add(expected(sizes).saturating_mul(2))
 }
 
 /// A row that an index proposes, with the codes that are looked at to find it: the fewer the dimensions, the more of these,
@@ -69,10 +115,10 @@ pub fn prefers_scan(rows: u64, listed: u64) -> bool {
     listed as f64 * LOOKUP > rows as f64
 }
 
-/// So many rows or keys are worth being turned into rowids for the codes; a filter that lets more through is better left
-/// to SQLite, which then meets a row that passes among every few.
+/// So many rows of a condition on the key are worth being turned into rowids for the codes; one that lets more through is
+/// better left to SQLite, which then meets a row that passes among every few.
 pub fn most_keys(rows: u64) -> u64 {
-    (rows as f64 / KEY / 4.0) as u64
+    rows / 8
 }
 
 #[cfg(test)]
@@ -87,6 +133,22 @@ mod tests {
         }
         assert!(!prefers_codes(sizes(300), Read::Range));
         assert!(prefers_codes(sizes(3_000), Read::Range));
+    }
+
+    #[test]
+    fn few_keys_are_looked_up_and_rows_are_asked_for_theirs_where_many_pass() {
+        let sizes = |matching, limit| Sizes { rows: 60_000, matching, limit, dimensions: 384 };
+        let ways =
+            [(60, 10, ByKey::Table), (600, 10, ByKey::Rowids), (6_000, 10, ByKey::Keys), (30_000, 10, ByKey::Keys)];
+        for (matching, limit, way) in ways {
+            assert_eq!(by_key(sizes(matching, limit), false), way, "{matching}");
+        }
+        assert_eq!(by_key(sizes(60, 10), true), ByKey::Rowids);
+        // Whoever wants all of them reads them all.
+        assert_eq!(by_key(sizes(600, 600), false), ByKey::Table);
+        assert_eq!(by_key(sizes(30_000, 30_000), false), ByKey::Table);
+        // A list may be longer than the table.
+        assert_eq!(by_key(sizes(1 << 40, 10), false), ByKey::Keys);
     }
 
     #[test]

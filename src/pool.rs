@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::process::PerProcess;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Work that several threads can do together.
@@ -20,9 +21,33 @@ pub fn run(job: Arc<dyn Job>, threads: usize) -> Result<()> {
 }
 
 /// Has others begin with a job, while this thread has something else to do before it comes to it.
+///
+/// Threads that bring jobs at the same time count: where they are enough to keep the cores busy, a helper would only make
+/// them wait for each other.
 pub fn start(job: Arc<dyn Job>, threads: usize) -> Started {
-    let posted = (threads > 1).then(|| POOL.get().post(job.clone(), threads - 1));
-    Started { job, posted }
+    let caller = Caller::enter(POOL.get());
+    let helpers = threads.saturating_sub(1 + caller.others);
+    let posted = (helpers > 0).then(|| POOL.get().post(job.clone(), helpers));
+    Started { job, posted, _caller: caller }
+}
+
+/// A thread that brings a job. It counts until it is done, also when the job panics.
+struct Caller {
+    pool: &'static Pool,
+    /// How many others there were when it came.
+    others: usize,
+}
+
+impl Caller {
+    fn enter(pool: &'static Pool) -> Self {
+        Self { pool, others: pool.callers.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.pool.callers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A job that others may be working on.
@@ -30,6 +55,7 @@ pub struct Started {
     job: Arc<dyn Job>,
     /// Also when `work` panics, nobody may be left working on what its owner is about to drop.
     posted: Option<Posted<'static>>,
+    _caller: Caller,
 }
 
 impl Started {
@@ -44,6 +70,8 @@ static POOL: PerProcess<Arc<Pool>> = PerProcess::new(Arc::default);
 
 #[derive(Default)]
 struct Pool {
+    /// Threads that have brought a job which is not done.
+    callers: AtomicUsize,
     state: Mutex<State>,
     /// A job has come.
     wanted: Condvar,
@@ -151,7 +179,6 @@ impl Drop for Posted<'_> {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     struct Count {
         next: AtomicUsize,
@@ -210,9 +237,13 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_worker_is_an_error_and_the_worker_lives_on() {
+        let pool: Arc<Pool> = Arc::default();
         for _ in 0..3 {
             let meet = Meet { caller: std::thread::current().id(), both: std::sync::Barrier::new(2) };
-            assert!(matches!(run(Arc::new(meet), 2), Err(Error::Bug(_))));
+            let job = Arc::new(meet);
+            let posted = pool.post(job.clone(), 1);
+            job.work();
+            assert!(matches!(posted.finish(), Err(Error::Bug(_))));
         }
     }
 }

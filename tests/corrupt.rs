@@ -50,7 +50,7 @@ impl Case {
         let rules = Rules { skip_bad: true, ..Rules::default() };
         match index.search(store, &request(&Self::scorer(), 4, &rules), &mut self.table, &mut Stats::default())? {
             Outcome::Found(places) => Ok(Some(places)),
-            Outcome::Unfit | Outcome::Stale(_) => Ok(None),
+            Outcome::Unfit | Outcome::GivenUp | Outcome::Stale(_) => Ok(None),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Filters of four selectivities against the search without one and what SQLite itself takes for the filter's list.
 
 use super::data::{Data, database, median, ratio, time};
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql};
 use std::time::Duration;
 
 const SHARES: [f64; 4] = [0.5, 0.1, 0.01, 0.001];
@@ -9,6 +9,18 @@ const ROUNDS: usize = 100;
 /// The list is in a covering index, which is the least that SQLite can take for it.
 const LIST: &str = "SELECT id FROM meta WHERE number < ?1";
 const TEXTS: &str = "SELECT key FROM meta WHERE number < ?1";
+const NUMBERS: &str = "SELECT code FROM meta WHERE number < ?1";
+
+/// What is filtered, the table, and the list.
+type Case = (&'static str, &'static str, &'static str);
+
+const CASES: [Case; 5] = [
+    ("rowid IN", "t", LIST),
+    ("id IN, rowid", "t", LIST),
+    ("id IN, INT", "n", NUMBERS),
+    ("id IN, TEXT", "s", TEXTS),
+    ("range", "t", ""),
+];
 
 pub fn run(data: &Data) {
     let db = table(data);
@@ -16,16 +28,16 @@ pub fn run(data: &Data) {
         "{:<12} {:>8} {:>9} {:>9} {:>9} {:>7} {:>7}  way",
         "filter", "share", "list", "plain", "filtered", "ratio", "recall"
     );
-    for (name, table, list) in [("rowid IN", "t", LIST), ("id IN, TEXT", "s", TEXTS), ("range", "t", "")] {
+    for case in CASES {
         for share in SHARES {
-            measure(&db, data, (name, table, list), share);
+            measure(&db, data, case, share);
         }
     }
 }
 
-fn measure(db: &Connection, data: &Data, (name, table, list): (&str, &str, &str), share: f64) {
+fn measure(db: &Connection, data: &Data, (name, table, list): Case, share: f64) {
     let below = (data.rows() as f64 * share) as i64;
-    let plain = format!("SELECT rowid FROM vec_topk('{table}', 'v', ?2) WHERE ?1 <> -1 LIMIT 10");
+    let plain = format!("SELECT rowid FROM vec_topk('{table}', 'v', ?2, NULL, '{{}}') WHERE ?1 <> -1 LIMIT 10");
     let (filter, list) = match (name, list) {
         ("range", _) => ("rowid BETWEEN 1000 AND 1000 + ?1".to_string(), "SELECT ?1".to_string()),
         ("rowid IN", list) => (format!("rowid IN ({list})"), format!("SELECT 1 WHERE -1 IN ({list})")),
@@ -41,7 +53,7 @@ fn measure(db: &Connection, data: &Data, (name, table, list): (&str, &str, &str)
     for _ in 0..ROUNDS {
         for (sql, times) in [&list, &plain, &search("")].into_iter().zip(&mut times) {
             let (mut statement, query) = (db.prepare_cached(sql).unwrap(), data.query());
-            let bound: &[&dyn rusqlite::ToSql] = &[&below, &query];
+            let bound: &[&dyn ToSql] = &[&below, &query];
             let bound = &bound[..statement.parameter_count()];
             times.push(time(|| statement.query(bound).unwrap().mapped(|row| row.get::<_, i64>(0)).count()).1);
         }
@@ -51,7 +63,7 @@ fn measure(db: &Connection, data: &Data, (name, table, list): (&str, &str, &str)
     let [list, plain, filtered] = times.map(median);
     let ratio = ratio(filtered, list + plain);
     println!(
-        "{name:<12} {:>6.1} % {list:>9.0?} {plain:>9.0?} {filtered:>9.0?} {ratio:>7.2} {recall:>7.4}  {way}",
+        "{name:<12} {:>6.1} % {list:>9.1?} {plain:>9.1?} {filtered:>9.1?} {ratio:>7.2} {recall:>7.4}  {way}",
         share * 100.0
     );
 }
@@ -75,25 +87,30 @@ fn recall(db: &Connection, data: &Data, below: i64, search: &str, exact: &str) -
     recall
 }
 
-/// Two tables of the vectors, by number and by text, and one that says of which rows filters are. All in random order.
+/// Tables of the vectors with three kinds of keys: the rowid, a number with an index of its own, and a text; and one that
+/// says of which rows filters are. All in random order.
 pub fn table(data: &Data) -> Connection {
     let db = database("filters");
     db.execute_batch(
         "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;
-         CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); CREATE TABLE s(id TEXT PRIMARY KEY, v BLOB);
-         CREATE TABLE meta(id INTEGER PRIMARY KEY, key TEXT, number INTEGER);",
+         CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); CREATE TABLE n(id INT PRIMARY KEY, v BLOB);
+         CREATE TABLE s(id TEXT PRIMARY KEY, v BLOB);
+         CREATE TABLE meta(id INTEGER PRIMARY KEY, key TEXT, code INT, number INTEGER);",
     )
     .unwrap();
     for row in 0..data.rows() {
-        let (id, key, number) =
-            (row as i64 + 1, format!("key-{:07}", row * 7919 % 1_000_003), row * 6007 % data.rows());
-        db.prepare_cached("INSERT INTO t VALUES (?, ?)").unwrap().execute((id, data.blob(row))).unwrap();
-        db.prepare_cached("INSERT INTO s VALUES (?, ?)").unwrap().execute((&key, data.blob(row))).unwrap();
-        db.prepare_cached("INSERT INTO meta VALUES (?, ?, ?)").unwrap().execute((id, &key, number as i64)).unwrap();
+        let (id, code, number) = (row as i64 + 1, row as i64 * 7919 % 1_000_003, (row * 6007 % data.rows()) as i64);
+        let key = format!("key-{code:07}");
+        let insert = |sql: &str, values: &[&dyn ToSql]| db.prepare_cached(sql).unwrap().execute(values).unwrap();
+        insert("INSERT INTO t VALUES (?, ?)", &[&id, &data.blob(row)]);
+        insert("INSERT INTO n VALUES (?, ?)", &[&code, &data.blob(row)]);
+        insert("INSERT INTO s VALUES (?, ?)", &[&key, &data.blob(row)]);
+        insert("INSERT INTO meta VALUES (?, ?, ?, ?)", &[&id, &key, &code, &number]);
     }
     db.execute_batch(
-        "COMMIT; CREATE INDEX by_number ON meta(number, key);
-         CREATE VIRTUAL TABLE t_vec USING vec_index(t, v); CREATE VIRTUAL TABLE s_vec USING vec_index(s, v)",
+        "COMMIT; CREATE INDEX keys ON meta(number, key); CREATE INDEX codes ON meta(number, code);
+         CREATE VIRTUAL TABLE t_vec USING vec_index(t, v); CREATE VIRTUAL TABLE n_vec USING vec_index(n, v);
+         CREATE VIRTUAL TABLE s_vec USING vec_index(s, v)",
     )
     .unwrap();
     db

@@ -3,27 +3,25 @@
 use super::data::{Data, median, ratio, time};
 use super::filters;
 use rusqlite::Connection;
+use std::time::Duration;
 
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 300;
 
 pub fn run(data: &Data) {
     let db = filters::table(data);
     for (path, options) in [("index", ""), ("scan", r#""index":false"#)] {
-        let rounds = if path == "index" { ROUNDS } else { ROUNDS / 6 };
+        let rounds = if path == "index" { ROUNDS } else { ROUNDS / 30 };
         let search = |k: &str| format!("vec_topk('t', 'v', ?1, {k}, '{{{options}}}')");
-        let measure = |sql: &str, rounds: usize, take: usize| {
-            let times = (0..rounds).map(|_| time(|| read(&db, sql, &data.query(), take)).1);
-            median(times.collect())
-        };
-        let k = measure(&format!("SELECT rowid, score FROM {}", search("10")), rounds, 10);
-        let first = measure(&format!("SELECT rowid, score FROM {}", search("NULL")), rounds, 10);
+        let (by_k, all) = (search("10"), search("NULL"));
+        let [k, first] =
+            by_turns(&db, data, [&by_k, &all].map(|rows| format!("SELECT rowid, score FROM {rows}")), rounds);
         println!("{path}: k = 10 {k:.0?}; the first 10 of all rows {first:.0?}, {:.2} of it", ratio(first, k));
         for (number, share) in [(data.rows() / 10, "10"), (data.rows() / 1000, "1000")] {
             let sql = format!(
                 "SELECT t.rowid, t.score FROM {} AS t CROSS JOIN meta AS m ON m.id = t.rowid WHERE m.number < {number} LIMIT 10",
                 search("NULL")
             );
-            let joined = measure(&sql, rounds.min(10), 10);
+            let joined = median((0..rounds.min(10)).map(|_| time(|| read(&db, &sql, &data.query(), 10)).1).collect());
             println!(
                 "{path}: LIMIT 10 of a join that lets one in {share} pass {joined:.0?}, {:.2} of k = 10",
                 ratio(joined, k)
@@ -43,6 +41,17 @@ pub fn run(data: &Data) {
     });
     assert_eq!(read(&db, all, &queries[0], 1000), read(&db, sorted, &queries[0], 1000));
     println!("all {} rows {streamed:.0?}, {:.2} of SQLite's scan and sort", data.rows(), ratio(streamed, by_sort));
+}
+
+/// The times of both statements' first ten rows, one after the other in each round.
+fn by_turns(db: &Connection, data: &Data, statements: [String; 2], rounds: usize) -> [Duration; 2] {
+    let mut times: [Vec<Duration>; 2] = Default::default();
+    for _ in 0..rounds {
+        for (sql, times) in statements.iter().zip(&mut times) {
+            times.push(time(|| read(db, sql, &data.query(), 10)).1);
+        }
+    }
+    times.map(median)
 }
 
 fn read(db: &Connection, sql: &str, query: &[u8], take: usize) -> Vec<i64> {

@@ -92,7 +92,7 @@ impl Index {
         stats: &mut Stats,
     ) -> Result<Outcome> {
         let is_named = request.overlay.is_none_or(|overlay| overlay.is_empty()) || request.tail.is_some();
-        if request.accept.is_some() || !is_named {
+        if request.accept.is_some() || request.trial.is_some() || !is_named {
             return self.search(store, request, rows, stats);
         }
         let question = self.question(request);

@@ -29,6 +29,6 @@ pub use merge::Progress;
 pub use open::{Index, Opened, cache_counts, forget, open, open_uncached, set_aside};
 pub use overlay::Overlay;
 pub use part::Part;
-pub use search::{Outcome, Reason, Request, Row, Rows, Stats};
+pub use search::{Outcome, Reason, Request, Row, Rows, Stats, Trial};
 pub use store::{Memory, Store};
 pub use sweep::Accept;

@@ -91,6 +91,42 @@ impl<'a> Blocks<'a> {
     }
 }
 
+/// Candidates by their upper bounds, the greatest first; put in order a piece at a time, as most are never asked for.
+struct Falling<'a> {
+    rest: &'a mut [Candidate],
+    /// So many of the rest are in order.
+    sorted: usize,
+}
+
+impl Falling<'_> {
+    const PIECE: usize = 512;
+
+    fn first(&mut self) -> Option<Candidate> {
+        if self.sorted == 0 && !self.rest.is_empty() {
+            let by_upper = |a: &Candidate, b: &Candidate| b.upper.total_cmp(&a.upper);
+            self.sorted = self.rest.len().min(Self::PIECE);
+            if self.sorted < self.rest.len() {
+                self.rest.select_nth_unstable_by(self.sorted, by_upper);
+            }
+            let (piece, _) = self.rest.split_at_mut(self.sorted);
+            piece.sort_unstable_by(by_upper);
+        }
+        self.rest.first().copied()
+    }
+
+    fn next(&mut self) {
+        if let [_, rest @ ..] = std::mem::take(&mut self.rest) {
+            self.rest = rest;
+            self.sorted = self.sorted.saturating_sub(1);
+        }
+    }
+
+    /// One that is likely to be asked for soon.
+    fn later(&self) -> Option<&Candidate> {
+        self.rest.get(AHEAD)
+    }
+}
+
 /// A candidate whose 4-bit code has been looked at.
 struct Ranked {
     upper: f32,
@@ -117,7 +153,17 @@ impl PartialEq for Ranked {
 
 impl Eq for Ranked {}
 
-/// The best of the candidates, or why the index cannot be trusted.
+/// How the candidates came to an end.
+pub enum Ended {
+    /// Nothing unknown can be among the best.
+    Done,
+    /// The index cannot be trusted.
+    Stale(Reason),
+    /// Too many rows were fetched.
+    GivenUp,
+}
+
+/// The best of the candidates.
 pub struct Reranker<'a, R> {
     pub query: &'a Query,
     pub request: &'a Request<'a>,
@@ -137,31 +183,33 @@ impl<R: Rows> Reranker<'_, R> {
         mut candidates: Vec<Candidate>,
         blocks: &mut Blocks<'_>,
         store: &mut S,
-    ) -> Result<Option<Reason>> {
-        candidates.sort_unstable_by(|a, b| b.upper.total_cmp(&a.upper));
-        let mut rough = candidates.iter();
+    ) -> Result<Ended> {
+        let mut rough = Falling { rest: &mut candidates, sorted: 0 };
         let mut known: BinaryHeap<Ranked> = BinaryHeap::new();
         loop {
             let bar = self.bar();
             let best_known = known.peek().map_or(f32::NEG_INFINITY, |ranked| ranked.upper);
-            let candidate = match rough.as_slice() {
-                [next, ..] if next.upper > best_known && next.upper >= bar => {
+            let candidate = match rough.first() {
+                Some(next) if next.upper > best_known && next.upper >= bar => {
                     rough.next();
-                    rough.as_slice().get(AHEAD).inspect(|later| blocks.fetch_ahead(later));
+                    rough.later().inspect(|later| blocks.fetch_ahead(later));
                     if let Some(fine) = blocks.fine(store, next.block)? {
-                        known.extend(self.look(*next, &fine));
+                        known.extend(self.look(next, &fine));
                         continue;
                     }
-                    *next
+                    next
                 }
                 _ => match known.pop() {
                     Some(next) if next.upper >= bar => next.candidate,
-                    _ => return Ok(None),
+                    _ => return Ok(Ended::Done),
                 },
             };
             let Some(row) = blocks.slot(&candidate) else { continue };
             if let Some(reason) = self.verify(&row)? {
-                return Ok(Some(reason));
+                return Ok(Ended::Stale(reason));
+            }
+            if self.stats.fetched >= self.request.patience() {
+                return Ok(Ended::GivenUp);
             }
         }
     }
@@ -196,11 +244,13 @@ impl<R: Rows> Reranker<'_, R> {
         match score {
             Ok(score) => {
                 let place = Place { score, source: request.source, row: row.rowid };
-                if self.best.wants(&place) && request.rules.admit(request.scorer.metric(), &place) {
+                let counts = self.best.wants(&place) && request.rules.admit(request.scorer.metric(), &place);
+                if counts && self.rows.takes_part()? {
                     self.best.offer(Hit { place, note: () });
                 }
                 Ok(None)
             }
+            Err(_) if !self.rows.takes_part()? => Ok(None),
             Err(_) if request.rules.skip_bad => {
                 self.stats.bad += 1;
                 Ok(None)

@@ -2,7 +2,7 @@
 
 use super::open::{Index, Resident};
 use super::overlay::Overlay;
-use super::rerank::{Blocks, Reranker};
+use super::rerank::{Blocks, Ended, Reranker};
 use super::store::Store;
 use super::sweep::{Accept, Aim, Numbered, Sweeper, Swept, sweep};
 use crate::codec::Query;
@@ -19,6 +19,10 @@ pub trait Rows {
     fn fetch(&mut self, rowid: i64) -> Result<Row<'_>>;
     /// Names a row for messages.
     fn describe(&self, rowid: i64) -> String;
+    /// Whether the row that was fetched last takes part.
+    fn takes_part(&mut self) -> Result<bool> {
+        Ok(true)
+    }
     /// Shows the rows of these rowids, which ascend, with their places in the list, until `with` has enough. `rows` is how
     /// many there are altogether, about.
     fn fetch_all(
@@ -60,12 +64,23 @@ pub struct Request<'a> {
     pub floor: Option<Place>,
     /// Which rows take part; all, without it. It is asked about few rows only.
     pub accept: Option<Accept>,
+    /// Where rows are asked one by one whether they take part, see [`Rows::takes_part`].
+    pub trial: Option<Trial>,
     /// Rows that changed since the index was written.
     pub overlay: Option<&'a Overlay>,
     /// Names the state of the overlay: the place and token of the last change in it. Without it an answer is not kept.
     pub tail: Option<(i64, i64)>,
     /// How many threads may work on it.
     pub threads: usize,
+}
+
+/// What to expect where not all rows take part.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial {
+    /// How many rows it takes to find as many as are wanted. A guess: a wrong one costs time alone.
+    pub reach: usize,
+    /// With so many rows fetched the search is given up.
+    pub patience: u64,
 }
 
 /// What a search did.
@@ -97,6 +112,8 @@ pub enum Outcome {
     Found(Vec<Place>),
     /// Codes are of no use to this query; a scan is.
     Unfit,
+    /// More rows were fetched than there was patience for.
+    GivenUp,
     /// The index does not belong to the rows any more; a scan answers.
     Stale(Reason),
 }
@@ -108,6 +125,17 @@ pub enum Reason {
     Missing(i64),
     /// This row has another vector.
     Changed(i64),
+}
+
+impl Request<'_> {
+    fn reach(&self) -> usize {
+        self.trial.map_or(self.limit, |trial| trial.reach.max(self.limit))
+    }
+
+    /// How many rows may be fetched.
+    pub(super) fn patience(&self) -> u64 {
+        self.trial.map_or(u64::MAX, |trial| trial.patience)
+    }
 }
 
 impl Index {
@@ -130,7 +158,7 @@ impl Index {
         let query = Arc::new(query);
         let metric = request.scorer.metric();
         let span = Span::new(metric, request.rules, request.floor, |score| query.key(score));
-        let mut aim = Aim { reach: Some(request.limit), accept: request.accept.clone(), ..span.aim() };
+        let mut aim = Aim { reach: Some(request.reach()), accept: request.accept.clone(), ..span.aim() };
         loop {
             stats.sweeps += 1;
             let mut blocks = Blocks::new(self, request.overlay);
@@ -140,8 +168,10 @@ impl Index {
             stats.passing += swept.passing;
             let (floor, best) = (span.floor, TopK::new(request.limit));
             let mut reranker = Reranker { query: &query, request, rows, ceiling: span.ceiling, floor, best, stats };
-            if let Some(reason) = reranker.run(swept.candidates, &mut blocks, store)? {
-                return Ok(Outcome::Stale(reason));
+            match reranker.run(swept.candidates, &mut blocks, store)? {
+                Ended::Done => {}
+                Ended::Stale(reason) => return Ok(Outcome::Stale(reason)),
+                Ended::GivenUp => return Ok(Outcome::GivenUp),
             }
             let reached = reranker.bar();
             // Whatever is not among the candidates is below the sweep's bar.

@@ -1,5 +1,6 @@
 //! Values as they come from SQLite, and what the functions of this crate read from them.
 
+use super::list::List;
 use super::{api, ffi};
 use crate::error::{Error, Result};
 use crate::options::Options;
@@ -123,20 +124,23 @@ impl<'a> Args<'a> {
     }
 
     /// All values of an IN list that `xBestIndex` asked to have at once.
-    pub fn list(self, at: usize) -> Result<Vec<Value>> {
-        let mut values = Vec::new();
-        let Some(&list) = self.values.get(at) else { return Ok(values) };
+    pub fn list(self, at: usize) -> Result<List> {
+        List::collect(|with| self.each_of_list(at, with))
+    }
+
+    fn each_of_list(self, at: usize, with: &mut dyn FnMut(ValueRef<'_>)) -> Result<()> {
+        let Some(&list) = self.values.get(at) else { return Ok(()) };
         let mut value = std::ptr::null_mut();
         // SAFETY: `list` is a protected value; SQLite answers MISUSE where it is no list.
         let mut code = unsafe { api::vtab_in_first(list, &mut value) };
         while code == ffi::SQLITE_OK as i32 && !value.is_null() {
             // SAFETY: SQLite just handed the value over, and it lives until the next call.
-            values.push(unsafe { read(value) }.to_owned());
+            with(unsafe { read(value) });
             // SAFETY: as for `vtab_in_first`.
             code = unsafe { api::vtab_in_next(list, &mut value) };
         }
         match code as u32 {
-            ffi::SQLITE_OK | ffi::SQLITE_DONE => Ok(values),
+            ffi::SQLITE_OK | ffi::SQLITE_DONE => Ok(()),
             _ => Err(Error::Sqlite { code, message: format!("reading the values of IN failed with code {code}") }),
         }
     }

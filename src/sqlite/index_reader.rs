@@ -1,12 +1,13 @@
 //! A search through an index: whether one can answer, and its answer.
 
+use super::list::Members;
 use super::shelf::{Changed, Changes, Shelf, TableRows, is_stale, mark_stale};
 use super::source::{Conditions, Source};
 use super::triggers::tracked;
 use crate::config;
-use crate::cost::{self, Read, Sizes};
+use crate::cost::{self, ByKey, Read, Sizes};
 use crate::error::{Error, Result};
-use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, batch};
+use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, batch};
 use crate::metric::{Metric, Scorer};
 use crate::options::{IndexChoice, Options};
 use crate::rowset::RowSet;
@@ -38,8 +39,19 @@ enum Filter {
     None,
     /// These.
     Rows(Arc<RowSet>),
+    /// All, and of those found only rows with these keys.
+    Keys(Members, Trial),
     /// The table itself is the cheaper way.
     Table,
+}
+
+/// How a search by an index ended.
+enum Tried {
+    Found(Vec<Place>),
+    /// The table has to answer.
+    Vain,
+    /// Rows do not tell by their keys fast enough.
+    GivenUp,
 }
 
 /// The name of the index that a search of this source would use.
@@ -114,16 +126,39 @@ impl IndexReader {
             return self.search_exactly(source, wanted);
         }
         let Some(index) = self.opened(source, wanted.scorer.query().len())? else { return Ok(None) };
-        let rows = match self.filter(source, &index, wanted)? {
-            Filter::None => None,
-            Filter::Rows(rows) => Some(rows),
-            Filter::Table => return Ok(None),
+        let filter = self.filter(source, &index, wanted)?;
+        match self.search_filtered(source, &index, wanted, filter)? {
+            Tried::Found(places) => Ok(Some(places)),
+            Tried::Vain => Ok(None),
+            Tried::GivenUp => {
+                let filter = self.filter_by_rowids(source, &index, wanted, u64::MAX)?;
+                match self.search_filtered(source, &index, wanted, filter)? {
+                    Tried::Found(places) => Ok(Some(places)),
+                    Tried::Vain | Tried::GivenUp => Ok(None),
+                }
+            }
+        }
+    }
+
+    fn search_filtered(
+        &mut self,
+        source: &Source,
+        index: &Index,
+        wanted: &Wanted<'_>,
+        filter: Filter,
+    ) -> Result<Tried> {
+        let (rows, keys) = match filter {
+            Filter::None => (None, None),
+            Filter::Rows(rows) => (Some(rows), None),
+            Filter::Keys(members, trial) => (None, Some((members, trial))),
+            Filter::Table => return Ok(Tried::Vain),
         };
-        let Some(changes) = self.changes(source, &index)? else { return Ok(None) };
-        let strays = strays(&index, changes.as_ref(), rows.as_deref());
-        // The scan meets such rows in its order, and says which is the first.
+        let Some(changes) = self.changes(source, index)? else { return Ok(Tried::Vain) };
+        let strays = strays(index, changes.as_ref(), rows.as_deref());
+        // The scan meets such rows in its order, and says which is the first. By their rowids they may be none of those
+        // that take part.
         if strays > 0 && !wanted.rules.skip_bad {
-            return Ok(None);
+            return Ok(if keys.is_some() { Tried::GivenUp } else { Tried::Vain });
         }
         let overlay = changes.as_ref().map(|changes| &changes.overlay);
         let request = Request {
@@ -133,23 +168,31 @@ impl IndexReader {
             source: wanted.number,
             floor: wanted.floor,
             accept: rows.map(|rows| -> Accept { Arc::new(move |rowid| rows.contains(rowid)) }),
+            trial: keys.as_ref().map(|(_, trial)| *trial),
             overlay,
             tail: changes.as_ref().and_then(|changes| changes.tail),
             threads: config::threads(),
         };
         let mut stats = Stats::default();
-        let outcome = index.answer(&mut self.shelf, &request, &mut self.rows, &mut stats);
+        let outcome = match keys {
+            Some((members, _)) => {
+                let mut rows = self.rows.keyed(source, members)?;
+                index.answer(&mut self.shelf, &request, &mut rows, &mut stats)
+            }
+            None => index.answer(&mut self.shelf, &request, &mut self.rows, &mut stats),
+        };
         self.rows.release();
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             Outcome::Found(places) => {
                 source.stats.bad.fetch_add(stats.bad + strays as u64, Relaxed);
-                Ok(Some(places))
+                Ok(Tried::Found(places))
             }
-            Outcome::Unfit => Ok(None),
+            Outcome::Unfit => Ok(Tried::Vain),
+            Outcome::GivenUp => Ok(Tried::GivenUp),
             Outcome::Stale(_) => {
-                mark_stale(&self.shelf, &index);
-                Ok(None)
+                mark_stale(&self.shelf, index);
+                Ok(Tried::Vain)
             }
         }
     }
@@ -227,7 +270,7 @@ fn strays(index: &Index, changes: Option<&Changes>, rows: Option<&RowSet>) -> us
 impl IndexReader {
     /// The cheapest way to the rows that meet the conditions.
     fn filter(&mut self, source: &mut Source, index: &Index, wanted: &Wanted<'_>) -> Result<Filter> {
-        let (rows, limit, conditions) = (index.header.rows, wanted.limit as u64, wanted.conditions);
+        let (rows, conditions) = (index.header.rows, wanted.conditions);
         if conditions.names_one() {
             return Ok(Filter::Table);
         }
@@ -238,34 +281,59 @@ impl IndexReader {
             (None, Some((low, high))) => (index.rows_between(&mut self.shelf, low, high)?, Read::Range),
             (None, None) => return Ok(Filter::Table),
         };
-        let sizes = Sizes { rows, matching, limit, dimensions: index.header.dimensions };
-        Ok(match self.is_named || cost::prefers_codes(sizes, read) {
+        Ok(match self.is_named || cost::prefers_codes(sizes(index, wanted, matching), read) {
             true if conditions.is_empty() => Filter::None,
             true => Filter::Rows(Arc::new(set)),
             false => Filter::Table,
         })
     }
 
-    /// The same where a key has to be looked up to know a row.
+    /// The same where rowids do not tell.
     fn filter_by_key(&mut self, source: &mut Source, index: &Index, wanted: &Wanted<'_>) -> Result<Filter> {
-        let (rows, is_named) = (index.header.rows, self.is_named);
-        let prefers_codes = |matching| {
-            let (limit, dimensions) = (wanted.limit as u64, index.header.dimensions);
-            is_named || cost::prefers_codes(Sizes { rows, matching, limit, dimensions }, Read::List)
+        let (rows, conditions) = (index.header.rows, wanted.conditions);
+        let Some((_, listed)) = &conditions.list else {
+            return self.filter_by_rowids(source, index, wanted, cost::most_keys(rows));
         };
-        if wanted.conditions.list.as_ref().is_some_and(|(_, values)| !prefers_codes(values.len() as u64)) {
-            return Ok(Filter::Table);
+        let sizes = sizes(index, wanted, listed.len() as u64);
+        match cost::by_key(sizes, self.is_named) {
+            ByKey::Table => return Ok(Filter::Table),
+            ByKey::Keys if conditions.is_list_alone() => {
+                let reach = usize::try_from(cost::reach(sizes)).unwrap_or(usize::MAX);
+                let trial = Trial { reach, patience: cost::patience(sizes) };
+                if let Some(members) = source.members_of_id(conditions) {
+                    return Ok(Filter::Keys(members, trial));
+                }
+            }
+            ByKey::Keys | ByKey::Rowids => {}
         }
-        Ok(match source.keyed(wanted.conditions, cost::most_keys(rows))? {
+        self.filter_by_rowids(source, index, wanted, rows)
+    }
+
+    /// The same by the rowids that the key's own index gives. Where they are more than `most`, SQLite drops the rows that do
+    /// not meet the conditions.
+    fn filter_by_rowids(
+        &mut self,
+        source: &mut Source,
+        index: &Index,
+        wanted: &Wanted<'_>,
+        most: u64,
+    ) -> Result<Filter> {
+        let prefers_codes = |matching| self.is_named || cost::prefers_codes(sizes(index, wanted, matching), Read::List);
+        Ok(match source.keyed(wanted.conditions, most)? {
             Some(rowids) if prefers_codes(rowids.len() as u64) => {
                 let mut set = RowSet::all();
                 set.list(rowids);
                 Filter::Rows(Arc::new(set))
             }
-            None if prefers_codes(rows) => Filter::None,
+            None if prefers_codes(index.header.rows) => Filter::None,
             _ => Filter::Table,
         })
     }
+}
+
+fn sizes(index: &Index, wanted: &Wanted<'_>, matching: u64) -> Sizes {
+    let header = &index.header;
+    Sizes { rows: header.rows, matching, limit: wanted.limit as u64, dimensions: header.dimensions }
 }
 
 /// Adds what a search did to what is counted of its column.

@@ -16,6 +16,7 @@ pub mod functions;
 pub mod identifier;
 pub mod index_reader;
 pub mod kept;
+pub mod list;
 pub mod planner;
 pub mod running;
 pub mod search;

@@ -179,11 +179,11 @@ pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
             .filter_map(|(slot, operator)| plan.position(slot).map(|at| (operator, arguments.get(at).to_owned())));
         values.collect::<Vec<_>>()
     };
-    let is_number = |value: &Value| matches!(value, Value::Integer(_) | Value::Real(_));
+    let is_number = |value: ValueRef<'_>| matches!(value, ValueRef::Integer(_) | ValueRef::Real(_));
     // What is not a number is compared with a rowid by SQLite alone.
-    let rowid = compared(ROWID).into_iter().filter(|(_, value)| is_number(value)).collect();
+    let rowid = compared(ROWID).into_iter().filter(|(_, value)| is_number(value.borrow())).collect();
     let list = match (plan.position(Slot::RowidIn), plan.position(Slot::IdIn)) {
-        (Some(at), _) => Some((Listed::Rowid, arguments.list(at)?)).filter(|(_, list)| list.iter().all(is_number)),
+        (Some(at), _) => Some((Listed::Rowid, arguments.list(at)?)).filter(|(_, list)| list.values().all(is_number)),
         (None, Some(at)) => Some((Listed::Id, arguments.list(at)?)),
         (None, None) => None,
     };

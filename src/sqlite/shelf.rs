@@ -3,6 +3,7 @@
 use super::args::{Value, ValueRef, vector};
 use super::connection::{Connection, Statement};
 use super::identifier::quoted;
+use super::list::Members;
 use super::source::Source;
 use crate::cache::Held;
 use crate::codec::fingerprint;
@@ -217,6 +218,8 @@ impl Store for Shelf {
 pub struct TableRows {
     connection: Connection,
     fetch: Statement,
+    /// The same with the id, once it has been asked for.
+    fetch_keyed: Option<Statement>,
     title: String,
     /// The statement for the rows behind one that have a vector.
     behind: String,
@@ -252,21 +255,58 @@ impl TableRows {
             quoted(source.name())
         );
         let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
-        Ok(Self { connection: source.connection(), fetch, behind, between, title, is_stable })
+        Ok(Self { connection: source.connection(), fetch, fetch_keyed: None, behind, between, title, is_stable })
     }
 
     /// Gives up its locks until the next row.
     pub fn release(&mut self) {
         self.fetch.reset();
+        self.fetch_keyed.iter_mut().for_each(Statement::reset);
     }
+
+    /// The rows that have one of these ids; the others do not take part.
+    pub fn keyed(&mut self, source: &Source, members: Members) -> Result<KeyedRows<'_>> {
+        let fetch = match &mut self.fetch_keyed {
+            Some(fetch) => fetch,
+            none => none.insert(source.prepare_keyed()?),
+        };
+        Ok(KeyedRows { fetch, members, title: &self.title, is_stable: self.is_stable })
+    }
+}
+
+/// Rows of a table of which only those with certain ids take part.
+pub struct KeyedRows<'a> {
+    fetch: &'a mut Statement,
+    members: Members,
+    title: &'a str,
+    is_stable: bool,
+}
+
+impl Rows for KeyedRows<'_> {
+    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
+        fetched(self.fetch, rowid, self.is_stable)
+    }
+
+    fn describe(&self, rowid: i64) -> String {
+        format!("{}, rowid {rowid}", self.title)
+    }
+
+    fn takes_part(&mut self) -> Result<bool> {
+        Ok(self.members.contains(self.fetch.column(1)))
+    }
+}
+
+/// The row that a statement finds, which stays on it.
+fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<Row<'_>> {
+    statement.reset();
+    statement.bind(1, ValueRef::Integer(rowid))?;
+    let value = if statement.step()? { statement.column(0) } else { ValueRef::Null };
+    Ok(row(value, is_stable))
 }
 
 impl Rows for TableRows {
     fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        self.fetch.reset();
-        self.fetch.bind(1, ValueRef::Integer(rowid))?;
-        let value = if self.fetch.step()? { self.fetch.column(0) } else { ValueRef::Null };
-        Ok(row(value, self.is_stable))
+        fetched(&mut self.fetch, rowid, self.is_stable)
     }
 
     fn describe(&self, rowid: i64) -> String {

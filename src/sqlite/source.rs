@@ -3,6 +3,7 @@
 use super::args::{Value, ValueRef, vector};
 use super::connection::{Connection, Statement};
 use super::identifier::{Path, quoted, single};
+use super::list::{LARGEST, List, Members};
 use crate::cost;
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
@@ -32,7 +33,12 @@ pub struct Source {
     /// The last statement of each kind, with what it was made of: a join asks for the same one row after row.
     scan: Option<(String, Statement)>,
     lookup: Option<(String, Statement)>,
+    /// The same for keys; without a statement where the key has no index.
+    keys: Option<(String, Option<Statement>)>,
 }
+
+/// Values of a list that are looked up by one run of a statement.
+const KEYS: usize = 64;
 
 /// The connection, schema and name of a source.
 pub type Identity = (Connection, String, String);
@@ -97,7 +103,7 @@ pub struct Conditions {
     /// Comparisons of the id.
     pub id: Vec<(&'static str, Value)>,
     /// A list of which one must be equal.
-    pub list: Option<(Listed, Vec<Value>)>,
+    pub list: Option<(Listed, List)>,
 }
 
 /// What a list is compared with.
@@ -118,6 +124,11 @@ impl Conditions {
     /// Whether they say what the rowid or id is, which hardly more than one row can meet.
     pub fn names_one(&self) -> bool {
         self.rowid.iter().chain(&self.id).any(|(operator, _)| *operator == "=")
+    }
+
+    /// Whether there is a list and nothing else.
+    pub fn is_list_alone(&self) -> bool {
+        self.rowid.is_empty() && self.id.is_empty() && self.list.is_some()
     }
 
     /// Whether they are on the rowid alone.
@@ -159,8 +170,23 @@ impl Source {
             Id::Rowid | Id::Composite => Some(Affinity::Numeric),
         };
         let id_affinity = id_affinity.unwrap_or(Affinity::Other);
-        let (scan, lookup) = (None, None);
-        Ok(Self { connection, schema, name, column, title, columns, kind, stats, rows, id, id_affinity, scan, lookup })
+        let (scan, lookup, keys) = (None, None, None);
+        Ok(Self {
+            connection,
+            schema,
+            name,
+            column,
+            title,
+            columns,
+            kind,
+            stats,
+            rows,
+            id,
+            id_affinity,
+            scan,
+            lookup,
+            keys,
+        })
     }
 
     fn check_identity(&self) -> Result<()> {
@@ -300,6 +326,12 @@ impl Source {
         self.looked_up(&format!("t.{}", quoted(&self.column)), rowid)
     }
 
+    /// A statement for the value and the id of a row.
+    pub fn prepare_keyed(&self) -> Result<Statement> {
+        let (row, id, column) = (self.row_expression(), self.id_expression(), quoted(&self.column));
+        self.connection.prepare(&format!("SELECT t.{column}, {id} FROM {} WHERE {row} = ?1", self.from()))
+    }
+
     /// The vectors of these rows, in their order; `None` for a row that is gone.
     ///
     /// Where rows cannot be looked up one by one, or only by reading a view from its beginning, all are read once.
@@ -427,7 +459,7 @@ impl Source {
         }
         if let Some((_, values)) = &conditions.list {
             let mut rowids = Vec::with_capacity(values.len());
-            for value in values {
+            for value in values.values() {
                 rowids.extend(integer(value)?);
             }
             set.list(rowids);
@@ -439,56 +471,68 @@ impl Source {
     /// are more than `most`.
     pub fn keyed(&mut self, conditions: &Conditions, most: u64) -> Result<Option<Vec<i64>>> {
         let conditions = self.safe(conditions);
-        let is_long = |(_, values): &(Listed, Vec<Value>)| values.len() as u64 > most;
-        let sql = self.scan_sql(&conditions, "NULL");
-        if conditions.are_on_rowid() || conditions.list.as_ref().is_some_and(is_long) || !self.is_searched(&sql)? {
+        let is_long = |(_, values): &(Listed, List)| values.len() as u64 > most;
+        if conditions.are_on_rowid() || conditions.list.as_ref().is_some_and(is_long) {
             return Ok(None);
         }
-        let mut statement = self.connection.prepare(&sql)?;
-        let compared = conditions.rowid.iter().chain(&conditions.id).map(|(_, value)| value);
-        let last =
-            (1..).zip(compared).try_fold(1, |_, (at, value)| statement.bind(at, value.borrow()).map(|()| at + 1))?;
-        // Without a list the statement runs once.
-        let values = conditions.list.map_or(vec![None], |(_, values)| values.into_iter().map(Some).collect());
-        let mut rowids = Vec::new();
-        for value in values {
-            if let Some(value) = value {
-                statement.bind(last, value.borrow())?;
-            }
-            while statement.step()? {
-                if rowids.len() as u64 >= most {
-                    return Ok(None);
-                }
-                rowids.push(statement.integer(0));
-            }
-            statement.reset();
+        let sql = self.keys_sql(&conditions);
+        if self.keys.as_ref().is_none_or(|(kept, _)| *kept != sql) {
+            let is_searched = self.is_searched(&self.scan_sql(&conditions, "NULL"))?;
+            let statement = if is_searched { Some(self.connection.prepare(&sql)?) } else { None };
+            self.keys = Some((sql, statement));
         }
-        Ok(Some(rowids))
+        let Some((_, Some(statement))) = &mut self.keys else { return Ok(None) };
+        let rowids = rowids_of_keys(statement, &conditions, most);
+        statement.reset();
+        rowids
+    }
+
+    /// For telling whether a row's id is in the list; `None` where that takes more than to look at it.
+    pub fn members_of_id(&self, conditions: &Conditions) -> Option<Members> {
+        let Some((Listed::Id, values)) = self.safe(conditions).list else { return None };
+        let is_plain = |value: ValueRef<'_>| match value {
+            ValueRef::Null => true,
+            ValueRef::Integer(x) => self.id_affinity == Affinity::Numeric && (x as f64).abs() < LARGEST,
+            ValueRef::Real(x) => self.id_affinity == Affinity::Numeric && x.abs() < LARGEST,
+            ValueRef::Text(_) | ValueRef::Blob(_) => self.id_affinity == Affinity::Other,
+        };
+        values.values().all(is_plain).then(|| values.members())
     }
 
     /// The parameters are numbered in the order [`Scan::bind`] binds them: rowid, id, and the list's value last.
     fn scan_sql(&self, conditions: &Conditions, value: &str) -> String {
         let row = self.row_expression();
-        let id = self.id_expression();
-        let mut terms = Vec::new();
-        let mut parameter = 0;
-        for (operator, _) in &conditions.rowid {
-            parameter += 1;
-            terms.push(format!("{row} {operator} ?{parameter}"));
-        }
-        for (operator, _) in &conditions.id {
-            parameter += 1;
-            terms.push(self.compared_id(operator, parameter));
-        }
-        parameter += 1;
+        let mut terms = self.compared(conditions);
+        let parameter = terms.len() + 1;
         match conditions.list {
             Some((Listed::Rowid, _)) => terms.push(format!("{row} = ?{parameter}")),
             Some((Listed::Id, _)) => terms.push(self.compared_id("=", parameter)),
             None => {}
         }
-        let kept = if self.keeps_id() || conditions.list.is_some() { id } else { "NULL".into() };
-        let clause = if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) };
-        format!("SELECT {row}, {value}, {kept} FROM {}{clause}", self.from())
+        let keeps_id = self.keeps_id() || conditions.list.is_some();
+        let kept = if keeps_id { self.id_expression() } else { "NULL".into() };
+        format!("SELECT {row}, {value}, {kept} FROM {}{}", self.from(), clause(&terms))
+    }
+
+    /// The rows of [`KEYS`] values of a list at once, which spares SQLite to begin anew for each of them.
+    fn keys_sql(&self, conditions: &Conditions) -> String {
+        let (row, mut terms) = (self.row_expression(), self.compared(conditions));
+        if conditions.list.is_none() {
+            return format!("SELECT {row} FROM {}{}", self.from(), clause(&terms));
+        }
+        let values: Vec<String> = (terms.len() + 1..).take(KEYS).map(|parameter| format!("(?{parameter})")).collect();
+        terms.push(format!("{} = listed.column1", self.id_expression()));
+        let values = values.join(", ");
+        format!("SELECT {row} FROM (VALUES {values}) AS listed CROSS JOIN {}{}", self.from(), clause(&terms))
+    }
+
+    /// The comparisons of rowid and id, with parameters from 1 on.
+    fn compared(&self, conditions: &Conditions) -> Vec<String> {
+        let row = self.row_expression();
+        let rowid = conditions.rowid.iter().zip(1..).map(|((operator, _), at)| format!("{row} {operator} ?{at}"));
+        let first = conditions.rowid.len() + 1;
+        let id = conditions.id.iter().zip(first..).map(|((operator, _), at)| self.compared_id(operator, at));
+        rowid.chain(id).collect()
     }
 
     /// Equality may use the key's index. Order is by bytes, as in any comparison of the result column `id`.
@@ -504,13 +548,13 @@ impl Source {
     /// compares by the affinity of the other side, which is not known here. Where that is numeric, a stored text that
     /// reads as a number counts as one: it may equal a number, and it is less than every text.
     fn safe(&self, conditions: &Conditions) -> Conditions {
-        let is_safe = |value: &Value| {
-            self.id_affinity == Affinity::Numeric || !matches!(value, Value::Integer(_) | Value::Real(_))
+        let is_safe = |value: ValueRef<'_>| {
+            self.id_affinity == Affinity::Numeric || !matches!(value, ValueRef::Integer(_) | ValueRef::Real(_))
         };
         let mut safe = conditions.clone();
         safe.id.retain(|(operator, value)| {
             let in_order = *operator == "=" || self.id_affinity == Affinity::Other || !matches!(value, Value::Text(_));
-            is_safe(value) && in_order
+            is_safe(value.borrow()) && in_order
         });
         for (operator, value) in &mut safe.id {
             if let Value::Text(text) = value
@@ -520,7 +564,7 @@ impl Source {
                 text.clone_from(&text.as_slice().max(b":").to_vec());
             }
         }
-        safe.list = safe.list.filter(|(listed, values)| *listed == Listed::Rowid || values.iter().all(is_safe));
+        safe.list = safe.list.filter(|(listed, values)| *listed == Listed::Rowid || values.values().all(is_safe));
         safe
     }
 
@@ -549,6 +593,34 @@ impl Source {
     }
 }
 
+fn clause(terms: &[String]) -> String {
+    if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) }
+}
+
+/// Binds the conditions and reads the rows of all values of the list; `None` if they are more than `most`.
+fn rowids_of_keys(statement: &mut Statement, conditions: &Conditions, most: u64) -> Result<Option<Vec<i64>>> {
+    let compared = conditions.rowid.iter().chain(&conditions.id).map(|(_, value)| value);
+    (1..).zip(compared).try_for_each(|(at, value)| statement.bind(at, value.borrow()))?;
+    let first = (conditions.rowid.len() + conditions.id.len() + 1) as i32;
+    let mut values = conditions.list.as_ref().map(|(_, values)| values.values().peekable());
+    let mut rowids = Vec::new();
+    loop {
+        if let Some(values) = &mut values {
+            (first..).take(KEYS).try_for_each(|at| statement.bind(at, values.next().unwrap_or(ValueRef::Null)))?;
+        }
+        while statement.step()? {
+            if rowids.len() as u64 >= most {
+                return Ok(None);
+            }
+            rowids.push(statement.integer(0));
+        }
+        statement.reset();
+        if values.as_mut().is_none_or(|values| values.peek().is_none()) {
+            return Ok(Some(rowids));
+        }
+    }
+}
+
 /// One pass over a source.
 pub struct Scan<'a> {
     statement: &'a mut Statement,
@@ -571,7 +643,8 @@ pub struct Scan<'a> {
 
 struct Pending {
     parameter: i32,
-    values: std::vec::IntoIter<Value>,
+    values: List,
+    next: usize,
     running: bool,
 }
 
@@ -588,11 +661,8 @@ impl Scan<'_> {
             parameter += 1;
             self.statement.bind(parameter, value.borrow())?;
         }
-        self.pending = conditions.list.map(|(_, values)| Pending {
-            parameter: parameter + 1,
-            values: values.into_iter(),
-            running: false,
-        });
+        let parameter = parameter + 1;
+        self.pending = conditions.list.map(|(_, values)| Pending { parameter, values, next: 0, running: false });
         Ok(())
     }
 
@@ -617,8 +687,9 @@ impl Scan<'_> {
                 return Ok(true);
             }
             self.statement.reset();
-            let Some(value) = pending.values.next() else { return Ok(false) };
-            self.statement.bind(pending.parameter, value.borrow())?;
+            let Some(value) = pending.values.get(pending.next) else { return Ok(false) };
+            pending.next += 1;
+            self.statement.bind(pending.parameter, value)?;
             // All rows of one value are equal in that column, so the first tells whether an earlier value had them all.
             pending.running = self.statement.step()?;
             if pending.running {
@@ -683,12 +754,12 @@ fn number(value: &Value) -> Option<Number> {
 }
 
 /// The rowid that equals a value of a list, if one does; `None` where that is not for numbers to tell.
-fn integer(value: &Value) -> Option<Option<i64>> {
+fn integer(value: ValueRef<'_>) -> Option<Option<i64>> {
     match value {
-        Value::Integer(x) => Some(Some(*x)),
-        Value::Real(x) if *x == (*x as i64) as f64 && x.abs() < 9.0e18 => Some(Some(*x as i64)),
-        Value::Real(_) | Value::Null => Some(None),
-        Value::Text(_) | Value::Blob(_) => None,
+        ValueRef::Integer(x) => Some(Some(x)),
+        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => Some(Some(x as i64)),
+        ValueRef::Real(_) | ValueRef::Null => Some(None),
+        ValueRef::Text(_) | ValueRef::Blob(_) => None,
     }
 }
 
@@ -698,7 +769,7 @@ pub fn canonical(value: ValueRef<'_>) -> Vec<u8> {
     match value {
         ValueRef::Null => tagged(0, &[]),
         ValueRef::Integer(x) => tagged(1, &x.to_le_bytes()),
-        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < 9.0e18 => tagged(1, &(x as i64).to_le_bytes()),
+        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => tagged(1, &(x as i64).to_le_bytes()),
         ValueRef::Real(x) => tagged(2, &x.to_le_bytes()),
         ValueRef::Text(text) => tagged(3, text),
         ValueRef::Blob(blob) => tagged(4, blob),

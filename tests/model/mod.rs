@@ -122,7 +122,18 @@ pub fn opened<S: Store>(store: &mut S, scope: u64) -> Result<Index> {
 }
 
 pub fn request<'a>(scorer: &'a Scorer, limit: usize, rules: &'a Rules) -> Request<'a> {
-    Request { scorer, limit, rules, source: 0, floor: None, accept: None, overlay: None, tail: None, threads: 2 }
+    Request {
+        scorer,
+        limit,
+        rules,
+        source: 0,
+        floor: None,
+        accept: None,
+        trial: None,
+        overlay: None,
+        tail: None,
+        threads: 2,
+    }
 }
 
 pub fn search<S: Store>(index: &Index, store: &mut S, table: &mut Table, request: &Request<'_>) -> (Outcome, Stats) {
@@ -134,6 +145,7 @@ pub fn search<S: Store>(index: &Index, store: &mut S, table: &mut Table, request
 pub fn found(outcome: Outcome) -> Vec<Place> {
     match outcome {
         Outcome::Found(places) => places,
+        Outcome::GivenUp => unreachable!("there is all the patience"),
         Outcome::Unfit => unreachable!("the query is an ordinary one"),
         Outcome::Stale(reason) => unreachable!("the index belongs to the rows: {reason:?}"),
     }
