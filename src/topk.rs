@@ -71,42 +71,22 @@ pub struct TopK<I> {
     limit: usize,
     /// The worst kept hit is on top.
     heap: BinaryHeap<Hit<I>>,
-    /// All others, for whoever may want more of them later.
-    rest: Option<Rest<I>>,
-}
-
-/// Hits in no order, and how many there may be.
-#[derive(Debug)]
-pub struct Rest<I> {
-    hits: Vec<Hit<I>>,
-    most: usize,
 }
 
 impl<I> TopK<I> {
     /// Room for `limit` hits, taken as they come.
     pub fn new(limit: usize) -> Self {
-        Self { limit, heap: BinaryHeap::new(), rest: None }
-    }
-
-    /// The same, with memory for all others too, unless they are more than `most`.
-    pub fn remembering(limit: usize, most: usize) -> Self {
-        Self { limit, heap: BinaryHeap::new(), rest: Some(Rest { hits: Vec::new(), most }) }
+        Self { limit, heap: BinaryHeap::new() }
     }
 
     /// Whether no row with this score would be kept. Cheaper to ask than [`TopK::wants`], and true of nearly every row.
     #[inline]
     pub fn refuses(&self, score: f64) -> bool {
-        self.heap.len() >= self.limit
-            && self.rest.is_none()
-            && self.heap.peek().is_none_or(|worst| score < worst.place.score)
+        self.heap.len() >= self.limit && self.heap.peek().is_none_or(|worst| score < worst.place.score)
     }
 
     /// Whether a row at this place would be kept.
     pub fn wants(&self, place: &Place) -> bool {
-        self.rest.is_some() || self.is_among_best(place)
-    }
-
-    fn is_among_best(&self, place: &Place) -> bool {
         self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| *place < worst.place)
     }
 
@@ -118,27 +98,13 @@ impl<I> TopK<I> {
 
     /// Keeps the hit if it is among the best.
     pub fn offer(&mut self, hit: Hit<I>) {
-        if !self.is_among_best(&hit.place) {
-            return self.set_aside(hit);
+        if !self.wants(&hit.place) {
+            return;
         }
-        if self.heap.len() == self.limit
-            && let Some(worst) = self.heap.pop()
-        {
-            self.set_aside(worst);
+        if self.heap.len() == self.limit {
+            self.heap.pop();
         }
         self.heap.push(hit);
-    }
-
-    fn set_aside(&mut self, hit: Hit<I>) {
-        match &mut self.rest {
-            Some(rest) if rest.hits.len() < rest.most => rest.hits.push(hit),
-            rest => *rest = None,
-        }
-    }
-
-    /// All hits that are not among the best, if they were remembered.
-    pub fn take_rest(&mut self) -> Option<Rest<I>> {
-        self.rest.take()
     }
 
     /// The hits, best first.
@@ -147,48 +113,9 @@ impl<I> TopK<I> {
     }
 }
 
-impl<I> Rest<I> {
-    /// The best `limit` of them, in order. They are no longer among the rest.
-    pub fn take(&mut self, limit: usize) -> Vec<Hit<I>> {
-        let limit = limit.min(self.hits.len());
-        let from = self.hits.len() - limit;
-        if from > 0 && limit > 0 {
-            self.hits.select_nth_unstable_by(from, |a, b| b.cmp(a));
-        }
-        let mut best = self.hits.split_off(from);
-        best.sort_unstable();
-        best
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_rest_goes_on_where_the_best_end() {
-        let hit = |i: i64| Hit { place: Place { score: (i * 7 % 50 / 3) as f64, source: 0, row: i }, note: () };
-        let mut sorted: Vec<_> = (0..50).map(hit).collect();
-        sorted.sort_unstable();
-        for limit in [0, 1, 7, 50, 60] {
-            let mut top = TopK::remembering(limit, 50);
-            (0..50).for_each(|i| top.offer(hit(i)));
-            let mut rest = top.take_rest().expect("50 are not too many");
-            let mut all = top.into_sorted();
-            for more in [1, 0, 13, 100, 1] {
-                all.extend(rest.take(more));
-            }
-            assert_eq!(all, sorted, "{limit}");
-        }
-    }
-
-    #[test]
-    fn too_many_are_not_remembered() {
-        let mut top = TopK::remembering(3, 10);
-        (0..14).for_each(|i| top.offer(Hit { place: Place { score: 0.0, source: 0, row: 14 - i }, note: () }));
-        assert!(top.take_rest().is_none());
-        assert_eq!(top.into_sorted().iter().map(|hit| hit.place.row).collect::<Vec<_>>(), [1, 2, 3]);
-    }
 
     #[test]
     fn keeps_the_best_with_ties_by_source_then_row() {

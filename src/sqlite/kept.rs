@@ -45,9 +45,8 @@ impl Place {
     }
 
     /// Lets a search wait here, in place of another; unless a schema that it does not know decides what it reads.
-    pub fn put(&self, mut kept: Kept) {
+    pub fn put(&self, kept: Kept) {
         if kept.search.is_of_tables() {
-            kept.search.forget_rest();
             *self.0.borrow_mut() = Some(kept);
         }
     }

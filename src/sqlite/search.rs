@@ -14,7 +14,7 @@ use crate::metric::{Metric, Scorer};
 use crate::options::Options;
 use crate::scan::{Rules, scan};
 use crate::stats::Path;
-use crate::topk::{self, Rest, TopK};
+use crate::topk::{self, TopK};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -30,14 +30,7 @@ pub struct Search {
     skip_bad: bool,
     /// Whether the last run read a source from end to end.
     is_scanned: bool,
-    /// Whether more rows are likely to be asked for, behind those of the first run.
-    is_streamed: bool,
-    /// What a scan has scored, and nobody was given so far.
-    rest: Option<Rest<Option<Value>>>,
 }
-
-/// So many scored rows are remembered, 60 MB of them.
-const MOST_REMEMBERED: usize = 1 << 20;
 
 /// The names of the indexes that a search of these sources would use.
 pub fn indexes(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Vec<String>> {
@@ -74,15 +67,7 @@ impl Search {
         let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
         let sources = sources(connection, tables, column, options)?;
         let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
-        Ok(Self {
-            sources,
-            indexes,
-            scorer,
-            skip_bad: options.skip_bad,
-            is_scanned: false,
-            is_streamed: false,
-            rest: None,
-        })
+        Ok(Self { sources, indexes, scorer, skip_bad: options.skip_bad, is_scanned: false })
     }
 
     /// Whether each source has an index that may answer.
@@ -90,20 +75,9 @@ impl Search {
         self.indexes.iter().all(Option::is_some)
     }
 
-    /// Whether the last run read a source from end to end and did not remember it, so that more rows would have cost little
-    /// more then and cost another scan now.
+    /// Whether the last run read a source from end to end, so that more rows would have cost little more.
     pub fn is_scanned(&self) -> bool {
-        self.is_scanned && self.rest.is_none()
-    }
-
-    /// Says whether more rows are likely to be asked for, behind those of the first run.
-    pub fn stream(&mut self, is_streamed: bool) {
-        self.is_streamed = is_streamed;
-    }
-
-    /// Gives back the memory that only this reader needs.
-    pub fn forget_rest(&mut self) {
-        self.rest = None;
+        self.is_scanned
     }
 
     /// Whether nothing but the schemas of its sources decides what they are: a view may be over anything.
@@ -141,21 +115,10 @@ impl Search {
 
     /// The best `limit` rows that meet the rules and the conditions, in order.
     pub fn run(&mut self, limit: usize, rules: &Rules, conditions: &Conditions) -> Result<Vec<Hit>> {
-        // Whoever goes on behind a row was given all before it by this search.
-        if let Some(rest) = self.rest.as_mut().filter(|_| rules.after.is_some()) {
-            return Ok(rest.take(limit));
-        }
-        self.rest = None;
         let _running = Running::enter(&self.sources)?;
         let start = Instant::now();
         let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
-        // Rows without a rowid would bring their ids along.
-        let are_small = self.sources.iter().all(|source| source.rowid_name().is_some());
-        let goes_on = self.is_streamed || rules.after.is_some();
-        let mut best = match goes_on && are_small && limit < MOST_REMEMBERED {
-            true => TopK::remembering(limit, MOST_REMEMBERED),
-            false => TopK::new(limit),
-        };
+        let mut best = TopK::new(limit);
         let mut ways = Vec::with_capacity(self.sources.len());
         for (number, source) in (0..).zip(&mut self.sources) {
             if let Some(index) = self.indexes.get_mut(number as usize).and_then(Option::as_mut) {
@@ -178,8 +141,6 @@ impl Search {
         }
         self.note(&ways, start.elapsed());
         self.is_scanned = ways.contains(&Path::Scan);
-        // An index gives no rows beyond those asked for.
-        self.rest = best.take_rest().filter(|_| !ways.contains(&Path::Index));
         Ok(best.into_sorted())
     }
 

@@ -43,8 +43,8 @@ impl Reader {
     const FIRST_BY_SCAN: usize = 1024;
     /// How many times larger each next batch of an index is: all of them together cost little more than the last.
     const GROWTH: usize = 8;
-    /// Where a scan could not remember all that it scored, each batch costs another, so that the next is as large as is cheap
-    /// to sort; the limit is one of memory, 60 MB.
+    /// Each batch of a scan costs a scan, so that the next is as large as is cheap to sort; the limit is one of memory,
+    /// 60 MB.
     const NEXT_BY_SCAN: usize = 1 << 16;
     const MOST_BY_SCAN: usize = 1 << 20;
 
@@ -61,9 +61,6 @@ impl Reader {
         }
         self.changes = self.connection.total_changes();
         self.passed = 0;
-        if let Some(kept) = &mut self.search {
-            kept.search.stream(asked.k.is_none() && asked.hint.is_none());
-        }
         let size = asked.k.or(asked.hint).unwrap_or_else(|| self.first());
         self.find(&asked, size, None)?;
         self.batch = Some(size).filter(|_| asked.k.is_none() && self.hits.len() == size);
