@@ -3,7 +3,7 @@
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
 use super::embedding::named;
-use super::planner::{Arguments, Planner, Signature, called};
+use super::planner::{Signature, called, choose};
 use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::error::Result;
 use crate::plan::Plan;
@@ -25,17 +25,12 @@ impl Table for Chunk {
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        let mut planner = Planner::new(info);
-        match planner.arguments(SIGNATURE) {
-            Arguments::Later => return Ok(Choice::Unusable),
-            Arguments::Missing => return Ok(Choice::Plan(planner.incomplete().number())),
-            Arguments::Known => {}
-        }
-        if planner.info.order() == [(0, false)] {
-            planner.info.ordered();
-        }
-        planner.info.estimate(1e4, 10);
-        Ok(Choice::Plan(planner.hand_over().number()))
+        Ok(choose(info, SIGNATURE, |planner| {
+            if planner.info.order() == [(0, false)] {
+                planner.info.ordered();
+            }
+            planner.info.estimate(1e4, 10);
+        }))
     }
 
     fn open(&self) -> Result<Listed<Whole>> {

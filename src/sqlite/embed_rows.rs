@@ -8,7 +8,7 @@ use super::args::{self, Args, Value};
 use super::connection::Connection;
 use super::embedding::{blob, count, named, threads};
 use super::identifier::one;
-use super::planner::{Arguments, Planner, Signature, called, conditions};
+use super::planner::{Signature, called, choose, conditions};
 use super::running::Running;
 use super::source::Source;
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
@@ -39,21 +39,17 @@ impl Table for EmbedRows {
 
     /// Embedding a row costs the same in every plan, and so much that nothing else counts; in one pass it is cheaper.
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        let mut planner = Planner::new(info);
-        match planner.arguments(SIGNATURE) {
-            Arguments::Later => return Ok(Choice::Unusable),
-            Arguments::Missing => return Ok(Choice::Plan(planner.incomplete().number())),
-            Arguments::Known => planner.rowid_conditions(0),
-        }
-        let may_be_null = planner.may_be_null(Slot::Third);
-        match () {
-            () if may_be_null => planner.info.estimate(1e7, 1 << 20),
-            () if planner.plan.has(Slot::RowidIs) => planner.info.estimate(3e4, 1),
-            () if planner.plan.has(Slot::RowidIn) => planner.info.estimate(3e5, 25),
-            () => planner.info.estimate(1e7, 1 << 20),
-        }
-        planner.info.describe(&format!("embed{}", planner.plan.describe()));
-        Ok(Choice::Plan(planner.hand_over().number()))
+        Ok(choose(info, SIGNATURE, |planner| {
+            planner.rowid_conditions(0);
+            let may_be_null = planner.may_be_null(Slot::Third);
+            match () {
+                () if may_be_null => planner.info.estimate(1e7, 1 << 20),
+                () if planner.plan.has(Slot::RowidIs) => planner.info.estimate(3e4, 1),
+                () if planner.plan.has(Slot::RowidIn) => planner.info.estimate(3e5, 25),
+                () => planner.info.estimate(1e7, 1 << 20),
+            }
+            planner.info.describe(&format!("embed{}", planner.plan.describe()));
+        }))
     }
 
     fn open(&self) -> Result<Reader> {

@@ -8,7 +8,7 @@ use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
 use super::ffi;
 use super::identifier::{Path, one, quoted};
-use super::planner::{Arguments, Planner, Signature, called};
+use super::planner::{Signature, called, choose};
 use super::running::Running;
 use super::source::{Conditions, Source};
 use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
@@ -36,14 +36,7 @@ impl Table for FafcasHealth {
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        let mut planner = Planner::new(info);
-        match planner.arguments(SIGNATURE) {
-            Arguments::Later => return Ok(Choice::Unusable),
-            Arguments::Missing => return Ok(Choice::Plan(planner.incomplete().number())),
-            Arguments::Known => {}
-        }
-        planner.info.estimate(1e6, 15);
-        Ok(Choice::Plan(planner.hand_over().number()))
+        Ok(choose(info, SIGNATURE, |planner| planner.info.estimate(1e6, 15)))
     }
 
     fn open(&self) -> Result<Listed<Patient>> {

@@ -4,7 +4,7 @@ use super::args::{Args, Value, ValueRef};
 use super::connection::Connection;
 use super::ffi;
 use super::source::{Conditions, Listed};
-use super::vtab::IndexInfo;
+use super::vtab::{Choice, IndexInfo};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Slot};
 use crate::scan::{Range, Rules};
@@ -31,8 +31,7 @@ pub struct Planner<'a, 'b> {
 }
 
 /// Whether a call's arguments are there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arguments {
+enum Arguments {
     /// All that the call has.
     Known,
     /// One depends on a table that comes later in this order of the join.
@@ -41,14 +40,28 @@ pub enum Arguments {
     Missing,
 }
 
+/// Answers SQLite's question for a call. Once its arguments are kept, `with` keeps what else is wanted, and says what the call
+/// is thought to cost.
+pub fn choose(info: &mut IndexInfo<'_>, signature: Signature, with: impl FnOnce(&mut Planner<'_, '_>)) -> Choice {
+    let mut planner = Planner::new(info);
+    match planner.arguments(signature) {
+        Arguments::Later => Choice::Unusable,
+        Arguments::Missing => Choice::Plan(planner.incomplete().number()),
+        Arguments::Known => {
+            with(&mut planner);
+            Choice::Plan(planner.hand_over().number())
+        }
+    }
+}
+
 impl<'a, 'b> Planner<'a, 'b> {
     /// An empty plan.
-    pub fn new(info: &'a mut IndexInfo<'b>) -> Self {
+    fn new(info: &'a mut IndexInfo<'b>) -> Self {
         Self { info, plan: Plan::default(), taken: [None; Slot::ALL.len()] }
     }
 
     /// Keeps the arguments of a call.
-    pub fn arguments(&mut self, signature: Signature) -> Arguments {
+    fn arguments(&mut self, signature: Signature) -> Arguments {
         let constraints = self.info.constraints();
         for ((column, slot), at) in (signature.first..).zip(Slot::ARGUMENTS).zip(0..signature.names.len()) {
             let mut given = constraints.iter().enumerate().filter(|(_, constraint)| {
@@ -66,7 +79,7 @@ impl<'a, 'b> Planner<'a, 'b> {
 
     /// The plan of a call that lacks arguments: so dear that any plan in which they are seen wins. For the terms of an OR,
     /// SQLite asks for a plan without showing them; where there is no other plan they are missing, and the cursor says so.
-    pub fn incomplete(self) -> Plan {
+    fn incomplete(self) -> Plan {
         self.info.estimate(1e99, 1);
         Plan::default()
     }
@@ -84,6 +97,11 @@ impl<'a, 'b> Planner<'a, 'b> {
         self.taken[slot as usize].filter(|_| self.plan.has(slot))
     }
 
+    /// The value that is compared with for a slot, where it is a literal.
+    pub fn literal(&mut self, slot: Slot) -> Option<Value> {
+        self.constraint(slot).and_then(|at| self.info.literal(at))
+    }
+
     /// Whether an optional argument is given and may turn out NULL, which is as if it were left out.
     ///
     /// A plan by OR would compare it with NULL again and lose every row. Cheap look-ups invite such plans, so where this is
@@ -94,7 +112,7 @@ impl<'a, 'b> Planner<'a, 'b> {
     }
 
     /// Asks for the values in the plan's order. SQLite checks all conditions again, but not the arguments.
-    pub fn hand_over(&mut self) -> Plan {
+    fn hand_over(&mut self) -> Plan {
         for (slot, _) in Slot::ALL {
             let Some(constraint) = self.constraint(slot) else { continue };
             self.info.take(constraint, Slot::ARGUMENTS.contains(&slot));

@@ -5,9 +5,9 @@
 
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
-use super::estimates::{ROW_COST, ROWS, rows};
+use super::estimates::{ROW_COST, rows};
 use super::identifier::one;
-use super::planner::{Answered, Arguments, Planner, Signature, called};
+use super::planner::{Answered, Signature, called, choose};
 use super::running::Running;
 use super::search::Slow;
 use super::source::{Conditions, Source};
@@ -38,17 +38,11 @@ impl Table for VecMap {
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        let mut planner = Planner::new(info);
-        match planner.arguments(SIGNATURE) {
-            Arguments::Later => return Ok(Choice::Unusable),
-            Arguments::Missing => return Ok(Choice::Plan(planner.incomplete().number())),
-            Arguments::Known => {}
-        }
-        let table = planner.constraint(Slot::First).and_then(|at| planner.info.literal(at));
-        let size = table.and_then(|table| rows(self.connection, &table)).unwrap_or(ROWS);
-        planner.info.estimate(size as f64 * ROW_COST * SCANS, size);
-        planner.info.describe("scan");
-        Ok(Choice::Plan(planner.hand_over().number()))
+        Ok(choose(info, SIGNATURE, |planner| {
+            let size = rows(self.connection, planner, Slot::First);
+            planner.info.estimate(size as f64 * ROW_COST * SCANS, size);
+            planner.info.describe("scan");
+        }))
     }
 
     fn open(&self) -> Result<Reader> {

@@ -5,10 +5,10 @@
 
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
-use super::estimates::{ROW_COST, ROWS, path, rows};
+use super::estimates::{ROW_COST, path, rows};
 use super::identifier::one;
 use super::kept::{Kept, Place};
-use super::planner::{Answered, Arguments, Planner, Signature, called};
+use super::planner::{Answered, Planner, Signature, called, choose};
 use super::running::Running;
 use super::search::{Hit, Search, Slow};
 use super::source::Conditions;
@@ -43,35 +43,25 @@ impl Table for VecMmr {
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        let mut planner = Planner::new(info);
-        match planner.arguments(SIGNATURE) {
-            Arguments::Later => return Ok(Choice::Unusable),
-            Arguments::Missing => return Ok(Choice::Plan(planner.incomplete().number())),
-            Arguments::Known => {}
-        }
-        if planner.info.order() == [(RANK, false)] {
-            planner.info.ordered();
-        }
-        let mut literal = |slot| planner.constraint(slot).and_then(|at| planner.info.literal(at));
-        let (table, column, k) = (literal(Slot::First), literal(Slot::Second), literal(K));
-        let options = literal(OPTIONS);
-        let options = if planner.plan.has(OPTIONS) { options } else { Some(Value::Null) };
-        let size = table.as_ref().and_then(|table| rows(self.connection, table)).unwrap_or(ROWS);
-        let expected = if let Some(Value::Integer(k)) = k { k.clamp(1, size.max(1)) } else { 10 };
-        planner.info.estimate(size as f64 * ROW_COST, expected);
-        let path = match (table, column, options) {
-            (Some(table), Some(column), Some(options)) => {
-                path(self.connection, Plan::default(), &table, &column, &options)
-            }
-            _ => "auto".into(),
-        };
-        planner.info.describe(&path);
-        Ok(Choice::Plan(planner.hand_over().number()))
+        Ok(choose(info, SIGNATURE, |planner| self.plan(planner)))
     }
 
     fn open(&self) -> Result<Reader> {
         let (connection, waiting) = (self.connection, self.waiting.clone());
         Ok(Reader { connection, waiting, answered: None, search: None, hits: Vec::new(), at: 0 })
+    }
+}
+
+impl VecMmr {
+    fn plan(&self, planner: &mut Planner<'_, '_>) {
+        if planner.info.order() == [(RANK, false)] {
+            planner.info.ordered();
+        }
+        let size = rows(self.connection, planner, Slot::First);
+        let expected = if let Some(Value::Integer(k)) = planner.literal(K) { k.clamp(1, size.max(1)) } else { 10 };
+        planner.info.estimate(size as f64 * ROW_COST, expected);
+        let path = path(self.connection, planner, OPTIONS);
+        planner.info.describe(&path);
     }
 }
 
@@ -98,7 +88,7 @@ impl Reader {
         let made_of = [table, column, options].map(ValueRef::to_owned);
         let mut kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
         let slow = Slow::watch();
-        self.hits = choose(self.connection, &mut kept.search, k, lambda)?;
+        self.hits = diverse(self.connection, &mut kept.search, k, lambda)?;
         slow.note(VecMmr::NAME, kept.search.sources());
         self.search = Some(kept);
         Ok(())
@@ -117,7 +107,7 @@ impl Drop for Reader {
     }
 }
 
-fn choose(connection: Connection, search: &mut Search, k: usize, lambda: f64) -> Result<Vec<Hit>> {
+fn diverse(connection: Connection, search: &mut Search, k: usize, lambda: f64) -> Result<Vec<Hit>> {
     // Then nothing but the score counts.
     let is_plain = lambda == 1.0 || k == 0;
     let seen = if is_plain { k } else { ranking::candidates(k) };

@@ -6,11 +6,11 @@
 
 use super::args::{self, Args, Value, ValueRef};
 use super::connection::Connection;
-use super::estimates::{ROWS, rows};
+use super::estimates::rows;
 use super::ffi;
 use super::identifier::paths;
 use super::index_reader::{IndexReader, Many};
-use super::planner::{Arguments, Planner, Signature, called, conditions, rules};
+use super::planner::{Planner, Signature, called, choose, conditions, rules};
 use super::running::Running;
 use super::search::{Hit, Slow, hash, named, sources};
 use super::source::{Conditions, Scan, Source, canonical};
@@ -78,17 +78,12 @@ impl Table for VecTopkMany {
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        let mut planner = Planner::new(info);
-        match planner.arguments(SIGNATURE) {
-            Arguments::Later => return Ok(Choice::Unusable),
-            Arguments::Missing => return Ok(Choice::Plan(planner.incomplete().number())),
-            Arguments::Known => {}
-        }
-        planner.rowid_conditions(Column::QueryRowid as i32);
-        keep_bounds(&mut planner);
-        self.estimate(&mut planner);
-        planner.info.describe(&format!("many{}", planner.plan.describe()));
-        Ok(Choice::Plan(planner.hand_over().number()))
+        Ok(choose(info, SIGNATURE, |planner| {
+            planner.rowid_conditions(Column::QueryRowid as i32);
+            keep_bounds(planner);
+            self.estimate(planner);
+            planner.info.describe(&format!("many{}", planner.plan.describe()));
+        }))
     }
 
     fn open(&self) -> Result<Reader> {
@@ -113,17 +108,13 @@ fn keep_bounds(planner: &mut Planner<'_, '_>) {
 
 impl VecTopkMany {
     fn estimate(&self, planner: &mut Planner<'_, '_>) {
-        let mut count = |slot| {
-            let table = planner.constraint(slot).and_then(|at| planner.info.literal(at));
-            table.and_then(|table| rows(self.connection, &table)).unwrap_or(ROWS)
-        };
-        let (all, queries) = (count(Slot::First), count(Slot::Third));
+        let [all, queries] = [Slot::First, Slot::Third].map(|tables| rows(self.connection, planner, tables));
         let queries = match () {
             () if planner.plan.has(Slot::RowidIs) => 1,
             () if planner.plan.has(Slot::RowidIn) => queries.min(25),
             () => queries,
         };
-        let k = match planner.constraint(Slot::Fifth).and_then(|at| planner.info.literal(at)) {
+        let k = match planner.literal(Slot::Fifth) {
             Some(Value::Integer(k)) => k.clamp(1, all.max(1)),
             _ => 10,
         };

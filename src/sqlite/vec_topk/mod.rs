@@ -11,10 +11,10 @@ mod reader;
 
 use super::connection::Connection;
 use super::kept::Place;
-use super::planner::{Planner, Signature};
+use super::planner::{Signature, choose};
 use super::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
 use crate::error::Result;
-use planning::choose;
+use planning::plan;
 use reader::Reader;
 
 /// The table function.
@@ -71,7 +71,7 @@ impl Table for VecTopk {
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        Ok(choose(self.connection, Planner::new(info)))
+        Ok(choose(info, SIGNATURE, |planner| plan(self.connection, planner)))
     }
 
     fn open(&self) -> Result<Reader> {

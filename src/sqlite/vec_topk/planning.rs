@@ -1,13 +1,12 @@
 //! The plan of one `vec_topk`: which conditions are passed down, what the search is thought to cost, and which way it may go.
 
-use super::{Column, SIGNATURE};
+use super::Column;
 use crate::plan::Slot;
 use crate::sqlite::args::Value;
 use crate::sqlite::connection::Connection;
-use crate::sqlite::estimates::{ROW_COST, ROWS, path, rows};
+use crate::sqlite::estimates::{ROW_COST, path, rows};
 use crate::sqlite::ffi;
-use crate::sqlite::planner::{Arguments, Planner};
-use crate::sqlite::vtab::Choice;
+use crate::sqlite::planner::Planner;
 
 const K: Slot = Slot::Fourth;
 
@@ -17,27 +16,15 @@ const ID_SLOTS: [Slot; 6] = [Slot::IdIs, Slot::IdIn, Slot::IdAbove, Slot::IdFrom
 /// What looking a row up is thought to cost, in the planner's units.
 const LOOKUP_COST: f64 = 30.0;
 
-/// Answers SQLite's question.
-pub fn choose(connection: Connection, mut planner: Planner<'_, '_>) -> Choice {
-    match planner.arguments(SIGNATURE) {
-        Arguments::Later => return Choice::Unusable,
-        Arguments::Missing => return Choice::Plan(planner.incomplete().number()),
-        Arguments::Known => {}
-    }
-    keep_conditions(&mut planner);
-    order(&mut planner);
-    let mut literal = |slot| planner.constraint(slot).and_then(|at| planner.info.literal(at));
-    let (table, column) = (literal(Slot::First), literal(Slot::Second));
-    let options = planner.constraint(Slot::Fifth).map(|at| planner.info.literal(at));
-    estimate(&mut planner, table.as_ref().and_then(|table| rows(connection, table)).unwrap_or(ROWS));
-    let path = match (table, column, options) {
-        (Some(table), Some(column), None) => path(connection, planner.plan, &table, &column, &Value::Null),
-        (Some(table), Some(column), Some(Some(options))) => path(connection, planner.plan, &table, &column, &options),
-        _ => "auto".into(),
-    };
+/// Keeps the conditions that are passed down, and says what the search is thought to cost and how it may go.
+pub fn plan(connection: Connection, planner: &mut Planner<'_, '_>) {
+    keep_conditions(planner);
+    order(planner);
+    let size = rows(connection, planner, Slot::First);
+    estimate(planner, size);
+    let path = path(connection, planner, Slot::Fifth);
     let k = if planner.plan.has(K) { " k=?" } else { "" };
     planner.info.describe(&format!("{path}{k}{}", planner.plan.describe()));
-    Choice::Plan(planner.hand_over().number())
 }
 
 fn keep_conditions(planner: &mut Planner<'_, '_>) {
