@@ -21,19 +21,16 @@ pub struct Common {
 }
 
 /// What is known of a group of vectors by their 1-bit codes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Known {
     terms: Terms,
     /// How far rounding in f32 can be off; it is in the terms' rest, too.
-    slack: Slack,
+    slack: [f32; GROUP],
 }
 
-#[derive(Debug, Clone)]
-struct Slack([f32; GROUP]);
-
-impl Default for Slack {
+impl Default for Known {
     fn default() -> Self {
-        Self([0.0; GROUP])
+        Self { terms: Terms::default(), slack: [0.0; GROUP] }
     }
 }
 
@@ -60,7 +57,7 @@ impl Common {
     pub fn know(&self, known: &mut Known, factors: &Factors) {
         for at in 0..GROUP {
             let [scale, error, offset] = [&factors.scale, &factors.error, &factors.offset].map(|array| array[at].get());
-            let (terms, slack) = (&mut known.terms, &mut known.slack.0[at]);
+            let (terms, slack) = (&mut known.terms, &mut known.slack[at]);
             let length = self.root_of_dimensions * scale;
             let square = length * length - error * error;
             let [unit, doubt] = self.unit(offset, square);
@@ -125,7 +122,7 @@ impl Query {
         nibbles: &[u8],
         fine: [f32; 2],
     ) -> Option<(f32, f32)> {
-        let (terms, slack, [scale, error]) = (&known.terms, known.slack.0[at], fine);
+        let (terms, slack, [scale, error]) = (&known.terms, known.slack[at], fine);
         let unit = terms.unit[at];
         let offset = self.weights.unit * unit + self.weights.offset * terms.offset[at] + (terms.rest[at] - slack);
         let estimate = offset + unit * scale * self.closer.product(nibbles) as f32;
