@@ -76,13 +76,13 @@ impl Listing for Whole {
         Ok(parts)
     }
 
-    fn column(&self, part: &Part, at: usize, column: usize) -> Value {
-        match column {
+    fn column(&mut self, part: &Part, at: usize, column: usize) -> Result<Value> {
+        Ok(match column {
             0 => Value::Integer(at as i64 + 1),
             1 => Value::Integer(part.start as i64),
             2 => Value::Integer(part.stop as i64),
             3 => Value::from(part.text.as_str()),
             _ => self.arguments.get(column - 4).cloned().unwrap_or(Value::Null),
-        }
+        })
     }
 }

@@ -76,14 +76,14 @@ impl Listing for Patient {
         Ok(findings)
     }
 
-    fn column(&self, finding: &Finding, _: usize, column: usize) -> Value {
-        match column {
+    fn column(&mut self, finding: &Finding, _: usize, column: usize) -> Result<Value> {
+        Ok(match column {
             0 => Value::from(finding.rule),
             1 => Value::from(finding.expected.as_str()),
             2 => Value::from(finding.actual.as_str()),
             3 => Value::Integer(finding.ok.into()),
             _ => self.arguments.get(column - 4).cloned().unwrap_or(Value::Null),
-        }
+        })
     }
 }
 

@@ -39,14 +39,14 @@ impl Listing for Models {
         embed::models()
     }
 
-    fn column(&self, model: &embed::Listing, _: usize, column: usize) -> Value {
+    fn column(&mut self, model: &embed::Listing, _: usize, column: usize) -> Result<Value> {
         let number = |number: Option<u64>| number.map_or(Value::Null, |number| Value::Integer(number as i64));
-        match column {
+        Ok(match column {
             0 => Value::from(model.name.as_str()),
             1 => number(model.dimensions),
             2 => number(model.max_tokens.map(|tokens| tokens as u64)),
             3 => model.fingerprint.as_deref().map_or(Value::Null, Value::from),
             _ => Value::Integer(model.loaded.into()),
-        }
+        })
     }
 }

@@ -384,12 +384,12 @@ impl Listing for Properties {
         self.0.properties()
     }
 
-    fn column(&self, (property, value): &Self::Row, _: usize, column: usize) -> Value {
-        match column {
+    fn column(&mut self, (property, value): &Self::Row, _: usize, column: usize) -> Result<Value> {
+        Ok(match column {
             0 => Value::from(*property),
             1 => value.clone(),
             _ => Value::Null,
-        }
+        })
     }
 }
 

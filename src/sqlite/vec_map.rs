@@ -11,7 +11,7 @@ use super::planner::{Answered, Signature, called, choose};
 use super::running::Running;
 use super::search::Slow;
 use super::source::{Conditions, Source};
-use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
+use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::plan::{Plan, Slot};
@@ -30,7 +30,7 @@ const SCANS: f64 = 30.0;
 
 impl Table for VecMap {
     const NAME: &'static str = "vec_map";
-    type Cursor = Reader;
+    type Cursor = Listed<Map>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         let schema = "CREATE TABLE x(rowid INTEGER, x REAL, y REAL, id, table_name HIDDEN, column_name HIDDEN)";
@@ -45,34 +45,32 @@ impl Table for VecMap {
         }))
     }
 
-    fn open(&self) -> Result<Reader> {
-        let (answered, source, points, ids) = Default::default();
-        Ok(Reader { connection: self.connection, answered, source, points, ids, at: 0 })
+    fn open(&self) -> Result<Listed<Map>> {
+        let (answered, source, ids) = Default::default();
+        Ok(Listed::new(Map { connection: self.connection, answered, source, ids }))
     }
 }
 
 /// One map.
-pub struct Reader {
+pub struct Map {
     connection: Connection,
     answered: Option<Answered>,
     source: Option<Source>,
-    points: Vec<Point>,
     /// Of each point, where it could not be looked up again; else empty.
     ids: Vec<Value>,
-    at: usize,
 }
 
 /// A row in its place.
-struct Point {
+pub struct Point {
     row: i64,
     x: f64,
     y: f64,
 }
 
-impl Reader {
-    fn draw(&mut self, given: &[ValueRef<'_>]) -> Result<()> {
-        (self.points, self.ids, self.source) = Default::default();
-        let [table, column] = given else { return Ok(()) };
+impl Map {
+    fn draw(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Point>> {
+        (self.ids, self.source) = Default::default();
+        let [table, column] = given else { return Ok(Vec::new()) };
         let path = one(args::text("table_name as text", *table)?)?;
         let column = args::text("column_name as text", *column)?;
         let mut source = Source::open_any(self.connection, &path, column, None)?;
@@ -80,8 +78,7 @@ impl Reader {
         let running = Running::enter(std::slice::from_ref(&source))?;
         let mut vectors = Vectors { source: &mut source, dimensions: None, rows: 0 };
         let plane = Plane::fit(&mut vectors)?;
-        let (points, ids) = (&mut self.points, &mut self.ids);
-        points.reserve_exact(vectors.rows);
+        let (mut points, ids) = (Vec::with_capacity(vectors.rows), &mut self.ids);
         vectors.scan(|vector, scan| {
             let (x, y) = plane.place(vector);
             points.push(Point { row: scan.row()?, x, y });
@@ -91,7 +88,7 @@ impl Reader {
         drop(running);
         slow.note(VecMap::NAME, std::slice::from_ref(&source));
         self.source = Some(source);
-        Ok(())
+        Ok(points)
     }
 }
 
@@ -144,42 +141,33 @@ impl Rows for Vectors<'_> {
     }
 }
 
-impl Cursor for Reader {
-    fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
+impl Listing for Map {
+    type Row = Point;
+
+    fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)))
+    }
+
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Point>> {
+        self.answered = None;
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
         let asked = Answered::new(self.connection, &given);
-        self.at = 0;
-        if self.answered.as_ref() != Some(&asked) {
-            self.answered = None;
-            self.draw(&given)?;
-            self.answered = Some(asked);
-        }
-        Ok(())
+        let points = self.draw(&given)?;
+        self.answered = Some(asked);
+        Ok(points)
     }
 
-    fn advance(&mut self) -> Result<()> {
-        self.at += 1;
-        Ok(())
-    }
-
-    fn at_end(&self) -> bool {
-        self.at >= self.points.len()
-    }
-
-    fn column(&mut self, column: usize) -> Result<Value> {
-        let (Some(point), Some(source)) = (self.points.get(self.at), &mut self.source) else { return Ok(Value::Null) };
+    fn column(&mut self, point: &Point, at: usize, column: usize) -> Result<Value> {
+        let Some(source) = &mut self.source else { return Ok(Value::Null) };
         Ok(match column {
             0 if !source.has_rowid() => Value::Null,
             0 => Value::Integer(point.row),
             1 => Value::Real(point.x),
             2 => Value::Real(point.y),
             3 if !source.has_id() => Value::Null,
-            3 => source.id(point.row, &self.ids.get(self.at).cloned())?,
+            3 => source.id(point.row, &self.ids.get(at).cloned())?,
             _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 4)),
         })
-    }
-
-    fn rowid(&self) -> Result<i64> {
-        Ok(self.at as i64 + 1)
     }
 }

@@ -12,8 +12,8 @@ use super::planner::{Answered, Planner, Signature, called, choose};
 use super::running::Running;
 use super::search::{Hit, Search, Slow};
 use super::source::Conditions;
-use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
-use crate::error::{Error, Result};
+use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::error::Result;
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
 use crate::plan::{Plan, Slot};
@@ -34,7 +34,7 @@ const RANK: i32 = 3;
 
 impl Table for VecMmr {
     const NAME: &'static str = "vec_mmr";
-    type Cursor = Reader;
+    type Cursor = Listed<Diverse>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, rank INTEGER, table_name HIDDEN, \
@@ -46,9 +46,9 @@ impl Table for VecMmr {
         Ok(choose(info, SIGNATURE, |planner| self.plan(planner)))
     }
 
-    fn open(&self) -> Result<Reader> {
+    fn open(&self) -> Result<Listed<Diverse>> {
         let (connection, waiting) = (self.connection, self.waiting.clone());
-        Ok(Reader { connection, waiting, answered: None, search: None, hits: Vec::new(), at: 0 })
+        Ok(Listed::new(Diverse { connection, waiting, answered: None, search: None }))
     }
 }
 
@@ -66,32 +66,30 @@ impl VecMmr {
 }
 
 /// One running search.
-pub struct Reader {
+pub struct Diverse {
     connection: Connection,
     /// Where the search waits for the next statement.
     waiting: Place,
     answered: Option<Answered>,
     search: Option<Kept>,
-    hits: Vec<Hit>,
-    at: usize,
 }
 
-impl Reader {
-    fn start(&mut self, given: &[ValueRef<'_>]) -> Result<()> {
+impl Diverse {
+    fn find(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Hit>> {
         self.rest();
-        self.hits.clear();
-        let &[table, column, query, k, lambda, options] = given else { return Ok(()) };
+        let &[table, column, query, k, lambda, options] = given else { return Ok(Vec::new()) };
         one(args::text("table_name as text", table)?)?;
         let k = usize::try_from(args::count("k", k)?).unwrap_or(usize::MAX);
         let lambda = args::share("lambda", lambda)?;
-        let Some(query) = args::vector(query).map_err(|error| error.within("query"))? else { return Ok(()) };
+        let query = args::vector(query).map_err(|error| error.within("query"))?;
+        let Some(query) = query else { return Ok(Vec::new()) };
         let made_of = [table, column, options].map(ValueRef::to_owned);
         let mut kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
         let slow = Slow::watch();
-        self.hits = diverse(self.connection, &mut kept.search, k, lambda)?;
+        let hits = diverse(self.connection, &mut kept.search, k, lambda)?;
         slow.note(VecMmr::NAME, kept.search.sources());
         self.search = Some(kept);
-        Ok(())
+        Ok(hits)
     }
 
     fn rest(&mut self) {
@@ -101,7 +99,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for Diverse {
     fn drop(&mut self) {
         self.rest();
     }
@@ -139,47 +137,33 @@ fn vectors(search: &mut Search, hits: &mut Vec<Hit>) -> Result<Vec<Vec<F32Le>>> 
     Ok(found.into_iter().flatten().filter(|vector| vector.len() == dimensions).collect())
 }
 
-impl Cursor for Reader {
-    fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
+impl Listing for Diverse {
+    type Row = Hit;
+
+    fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)))
+    }
+
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Hit>> {
+        self.answered = None;
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
         let asked = Answered::new(self.connection, &given);
-        self.at = 0;
-        if self.answered.as_ref() != Some(&asked) {
-            self.answered = None;
-            self.start(&given)?;
-            self.answered = Some(asked);
-        }
-        Ok(())
+        let hits = self.find(&given)?;
+        self.answered = Some(asked);
+        Ok(hits)
     }
 
-    fn advance(&mut self) -> Result<()> {
-        self.at += 1;
-        Ok(())
-    }
-
-    fn at_end(&self) -> bool {
-        self.at >= self.hits.len()
-    }
-
-    fn column(&mut self, column: usize) -> Result<Value> {
-        let (Some(hit), Some(Kept { search, .. })) = (self.hits.get(self.at), &mut self.search) else {
-            return Ok(Value::Null);
-        };
+    /// The rowid is the rank: no two rows share it, and the same arguments give it again.
+    fn column(&mut self, hit: &Hit, at: usize, column: usize) -> Result<Value> {
+        let Some(Kept { search, .. }) = &mut self.search else { return Ok(Value::Null) };
         Ok(match column {
             0 if !search.source(hit)?.has_rowid() => Value::Null,
             0 => Value::Integer(hit.place.row),
             1 => search.source(hit)?.id(hit.place.row, &hit.note)?,
             2 => Value::Real(hit.place.score),
-            3 => Value::Integer(self.at as i64 + 1),
+            3 => Value::Integer(at as i64 + 1),
             _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 4)),
         })
-    }
-
-    /// The rank: no two rows share it, and the same arguments give it again.
-    fn rowid(&self) -> Result<i64> {
-        match self.hits.get(self.at) {
-            Some(_) => Ok(self.at as i64 + 1),
-            None => Err(Error::Bug("a row was read past the end".into())),
-        }
     }
 }

@@ -73,12 +73,12 @@ impl Listing for Entries {
         Ok(stats::all())
     }
 
-    fn column(&self, ((source, name), entry): &Self::Row, _: usize, column: usize) -> Value {
-        match column {
+    fn column(&mut self, ((source, name), entry): &Self::Row, _: usize, column: usize) -> Result<Value> {
+        Ok(match column {
             0 => Value::from(source.as_str()),
             1 => Value::from(name.as_str()),
             _ => MEASURES.get(column - 2).map_or(Value::Null, |(_, measure)| measure(entry)),
-        }
+        })
     }
 
     fn rowid(&self, (_, entry): &Self::Row, _: usize) -> i64 {

@@ -47,10 +47,14 @@ pub trait Cursor {
 pub trait Listing {
     /// What is kept of a row.
     type Row;
+    /// Whether the rows at hand answer what is asked now: an inner loop of a join asks the same for each outer row.
+    fn is_answered(&self, _plan: i32, _arguments: Args<'_>) -> Result<bool> {
+        Ok(false)
+    }
     /// All rows.
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Self::Row>>;
     /// A column of a row; `at` is the row's place in the list.
-    fn column(&self, row: &Self::Row, at: usize, column: usize) -> Value;
+    fn column(&mut self, row: &Self::Row, at: usize, column: usize) -> Result<Value>;
     /// The row's identity.
     fn rowid(&self, _row: &Self::Row, at: usize) -> i64 {
         at as i64 + 1
@@ -73,8 +77,11 @@ impl<L: Listing> Listed<L> {
 
 impl<L: Listing> Cursor for Listed<L> {
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
-        self.rows = self.listing.list(plan, arguments)?;
         self.at = 0;
+        if !self.listing.is_answered(plan, arguments)? {
+            self.rows = Vec::new();
+            self.rows = self.listing.list(plan, arguments)?;
+        }
         Ok(())
     }
 
@@ -88,7 +95,7 @@ impl<L: Listing> Cursor for Listed<L> {
     }
 
     fn column(&mut self, column: usize) -> Result<Value> {
-        Ok(self.rows.get(self.at).map_or(Value::Null, |row| self.listing.column(row, self.at, column)))
+        self.rows.get(self.at).map_or(Ok(Value::Null), |row| self.listing.column(row, self.at, column))
     }
 
     fn rowid(&self) -> Result<i64> {
