@@ -120,11 +120,12 @@ static:
 # Library, ONNX Runtime, models, SQL and manual page under PREFIX, where the library finds them by itself. DESTDIR goes before
 # it, for those who make packages.
 install: build model
-	@install -d $(addprefix "$(DESTDIR)$(PREFIX)"/,lib/fafcas share/man/man7 share/doc/fafcas)
+	@install -d $(addprefix "$(DESTDIR)$(PREFIX)"/,lib/fafcas share/man/man7 share/doc/fafcas/docs)
 	@install -m 755 "$(LIBRARY)" "$(DESTDIR)$(PREFIX)/lib/fafcas.$(ENDING)"
 	@install -m 755 models/libonnxruntime.$(ENDING) "$(DESTDIR)$(PREFIX)/lib/fafcas/"
 	@install -m 644 docs/fafcas.7 "$(DESTDIR)$(PREFIX)/share/man/man7/"
 	@install -m 644 README.md LICENSE-* "$(DESTDIR)$(PREFIX)/share/doc/fafcas/"
+	@install -m 644 docs/*.md "$(DESTDIR)$(PREFIX)/share/doc/fafcas/docs/"
 	@for file in $(SQL) $$(cd models && find $(MODELS:%=./%) -type f | sed 's:^\./:models/:'); do \
 		install -d "$(DESTDIR)$(PREFIX)/share/fafcas/$$(dirname $$file)" && \
 		install -m 644 $$file "$(DESTDIR)$(PREFIX)/share/fafcas/$$file" || exit 1; done

@@ -1,10 +1,12 @@
-//! README's SQL does what README says: every ```sql block is run in order, and the ```text block behind it is its output.
+//! The SQL of README.md and docs/reference.md does what the pages say: every ```sql block of a page is run in order, and the
+//! ```text block below it is its output.
 
 mod support;
 
 use rusqlite::Connection;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::ValueRef;
+use std::collections::BTreeSet;
 use std::path::Path;
 use support::blocks;
 
@@ -35,22 +37,48 @@ fn shown(value: ValueRef<'_>) -> String {
     }
 }
 
-#[test]
-fn the_sql_of_the_readme_prints_what_it_says() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    fafcas::register_auto_extension().unwrap();
+/// Runs the SQL of a page on an empty database, and gives how many results were compared.
+fn check(page: &str) -> usize {
+    let blocks = blocks(&text(page));
     let host = Connection::open_in_memory().unwrap();
-    let blocks = blocks(&page);
     let mut checked = 0;
-    for (at, (language, text)) in blocks.iter().enumerate() {
+    for (at, (language, sql)) in blocks.iter().enumerate() {
         if language != "sql" {
             continue;
         }
-        let printed = run(&host, text);
+        let printed = run(&host, sql);
         if let Some((_, expected)) = blocks.get(at + 1).filter(|(language, _)| language == "text") {
-            assert_eq!(&printed, expected, "{text}");
+            assert_eq!(&printed, expected, "{page}: {sql}");
             checked += 1;
         }
     }
-    assert!(checked >= 3, "only {checked} results in the README");
+    checked
+}
+
+fn text(page: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap()
+}
+
+/// Every function and module that this connection knows.
+fn names(host: &Connection) -> BTreeSet<String> {
+    let sql = "SELECT name FROM pragma_function_list UNION SELECT name FROM pragma_module_list";
+    let mut statement = host.prepare(sql).unwrap();
+    let names = statement.query_map([], |row| row.get(0)).unwrap();
+    names.collect::<Result<_, _>>().unwrap()
+}
+
+/// One test, as the library is there for the whole process once it is registered.
+#[test]
+fn the_pages_print_what_they_say_and_leave_no_function_out() {
+    let before = names(&Connection::open_in_memory().unwrap());
+    fafcas::register_auto_extension().unwrap();
+    let after = names(&Connection::open_in_memory().unwrap());
+    for page in ["README.md", "docs/reference.md"] {
+        let checked = check(page);
+        assert!(checked >= 3, "{page}: only {checked} results");
+    }
+    let reference = text("docs/reference.md");
+    for name in after.difference(&before) {
+        assert!(reference.contains(&format!("`{name}")), "docs/reference.md does not tell of {name}");
+    }
 }
