@@ -1,7 +1,8 @@
 //! Values as they come from SQLite, and what the functions of this crate read from them.
 
 use super::list::List;
-use super::{api, ffi};
+use super::api;
+use super::ffi;
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::vector::{self, Vector, shown};

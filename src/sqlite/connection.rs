@@ -1,7 +1,8 @@
 //! A connection and its statements, with SQLite's own codes and words for what goes wrong.
 
 use super::args::{Value, ValueRef, bytes, read};
-use super::{api, ffi};
+use super::api;
+use super::ffi;
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString};
 use std::ptr::NonNull;

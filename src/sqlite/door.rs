@@ -6,7 +6,8 @@
 
 use super::args::{Args, Value};
 use super::connection::Connection;
-use super::{api, ffi};
+use super::api;
+use super::ffi;
 use crate::error::{Error, Result};
 use std::ffi::{CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le};
 use crate::metric::{Metric, Scorer};
 use crate::vector::{Vector, check_finite, normalize};
-use crate::{config, embed, ranking};
+use crate::config;
+use crate::embed;
+use crate::ranking;
 use serde_json::json;
 
 fn blob(vector: &[F32Le]) -> Value {

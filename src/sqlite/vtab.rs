@@ -6,7 +6,8 @@
 use super::args::{Args, Value, ValueRef, bytes, read};
 use super::connection::Connection;
 use super::door::{c_name, code, guard, result};
-use super::{api, ffi};
+use super::api;
+use super::ffi;
 use crate::error::{Error, Result};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
