@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("cache", &[]),
     ("process", &[]),
     ("pool", &["error", "process"]),
@@ -16,15 +16,12 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("kernels", &[]),
     ("error", &[]),
     ("config", &["error", "vector"]),
-    ("cost", &[]),
     ("vector", &["error", "kernels"]),
     ("metric", &["error", "kernels", "vector"]),
-    ("options", &["error", "metric", "vector"]),
-    ("plan", &[]),
+    ("planning", &["error", "metric", "vector"]),
     ("projection", &["error", "kernels"]),
     ("ranking", &["error"]),
     ("topk", &[]),
-    ("rowset", &[]),
     ("stats", &["cache", "process"]),
     ("scan", &["error", "kernels", "metric", "pool", "topk", "vector"]),
 ];

@@ -1,10 +1,10 @@
 //! Values as they come from SQLite, and what the functions of this crate read from them.
 
-use super::list::List;
 use super::api;
 use super::ffi;
+use super::list::List;
 use crate::error::{Error, Result};
-use crate::options::Options;
+use crate::planning::options::Options;
 use crate::vector::{self, Vector, shown};
 use std::borrow::Cow;
 use std::fmt;

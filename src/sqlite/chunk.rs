@@ -6,7 +6,7 @@ use super::embedding::named;
 use super::planner::{Signature, called, choose};
 use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::planning::plan::Plan;
 
 /// The table function.
 pub struct Chunk;

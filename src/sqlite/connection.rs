@@ -1,7 +1,7 @@
 //! A connection and its statements, with SQLite's own codes and words for what goes wrong.
 
-use super::args::{Value, ValueRef, bytes, read};
 use super::api;
+use super::args::{Value, ValueRef, bytes, read};
 use super::ffi;
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString};

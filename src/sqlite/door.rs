@@ -4,9 +4,9 @@
 //! Linked into a Rust program, it cannot: that crate's bindings are replaced by a patch, and a patch holds only in the
 //! workspace that states it. Without the feature the same table of functions is registered by the few lines at the end.
 
+use super::api;
 use super::args::{Args, Value};
 use super::connection::Connection;
-use super::api;
 use super::ffi;
 use crate::error::{Error, Result};
 use std::ffi::{CString, c_char, c_int};

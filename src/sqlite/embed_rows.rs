@@ -14,7 +14,7 @@ use super::source::Source;
 use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::embed::Model;
 use crate::error::{Error, Result};
-use crate::plan::{Plan, Slot};
+use crate::planning::plan::{Plan, Slot};
 use crate::progress::Progress;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

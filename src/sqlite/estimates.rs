@@ -6,7 +6,7 @@ use super::identifier::paths;
 use super::planner::Planner;
 use super::search::indexes;
 use super::source::size;
-use crate::plan::Slot;
+use crate::planning::plan::Slot;
 
 /// How many rows a source is thought to have when its name is not known yet. SQLite's planner thinks the same of tables.
 const ROWS: i64 = 1 << 20;

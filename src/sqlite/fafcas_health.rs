@@ -14,7 +14,7 @@ use super::source::{Conditions, Source};
 use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::error::{Error, Result};
 use crate::invariants::{Invariants, UNIT_TOLERANCE};
-use crate::plan::Plan;
+use crate::planning::plan::Plan;
 use crate::scan::VectorSource;
 use std::fmt::Display;
 

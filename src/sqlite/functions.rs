@@ -2,13 +2,13 @@
 
 use super::api;
 use super::args::{self, Args, Value, ValueRef};
+use crate::config;
+use crate::embed;
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le};
 use crate::metric::{Metric, Scorer};
-use crate::vector::{Vector, check_finite, normalize};
-use crate::config;
-use crate::embed;
 use crate::ranking;
+use crate::vector::{Vector, check_finite, normalize};
 use serde_json::json;
 
 fn blob(vector: &[F32Le]) -> Value {

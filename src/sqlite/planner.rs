@@ -6,7 +6,7 @@ use super::ffi;
 use super::source::{Conditions, Listed};
 use super::vtab::{Choice, IndexInfo};
 use crate::error::{Error, Result};
-use crate::plan::{Plan, Slot};
+use crate::planning::plan::{Plan, Slot};
 use crate::scan::{Range, Rules};
 
 /// The arguments of a table function: hidden columns that the caller makes equal to something.

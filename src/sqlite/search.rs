@@ -11,7 +11,7 @@ use crate::config::SLOW_MS;
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::{Metric, Scorer};
-use crate::options::Options;
+use crate::planning::options::Options;
 use crate::scan::{Rules, scan};
 use crate::stats::Path;
 use crate::topk::{self, TopK};

@@ -14,7 +14,7 @@ use super::source::{Conditions, Source};
 use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
-use crate::plan::{Plan, Slot};
+use crate::planning::plan::{Plan, Slot};
 use crate::projection::{Plane, Rows};
 use crate::scan::VectorSource;
 use crate::vector::check_finite;

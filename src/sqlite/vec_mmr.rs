@@ -16,7 +16,7 @@ use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::error::Result;
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
-use crate::plan::{Plan, Slot};
+use crate::planning::plan::{Plan, Slot};
 use crate::ranking;
 use crate::scan::Rules;
 

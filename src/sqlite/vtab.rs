@@ -3,10 +3,10 @@
 //! sqlite-loadable's tables abort the host on UPDATE, pass error texts as printf formats and let panics out; these do not.
 //! Every callback runs inside one guard, errors reach the user with SQLite's own codes, and `%` in a message is just `%`.
 
+use super::api;
 use super::args::{Args, Value, ValueRef, bytes, read};
 use super::connection::Connection;
 use super::door::{c_name, code, guard, result};
-use super::api;
 use super::ffi;
 use crate::error::{Error, Result};
 use std::ffi::{CStr, c_char, c_int, c_void};

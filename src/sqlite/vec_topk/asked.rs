@@ -2,7 +2,7 @@
 
 use super::SIGNATURE;
 use crate::error::Result;
-use crate::plan::{Plan, Slot};
+use crate::planning::plan::{Plan, Slot};
 use crate::scan::Rules;
 use crate::sqlite::args::{self, Args, Value, ValueRef};
 use crate::sqlite::connection::Connection;

@@ -1,7 +1,7 @@
 //! The plan of one `vec_topk`: which conditions are passed down, what the search is thought to cost, and which way it may go.
 
 use super::Column;
-use crate::plan::Slot;
+use crate::planning::plan::Slot;
 use crate::sqlite::args::Value;
 use crate::sqlite::connection::Connection;
 use crate::sqlite::estimates::{ROW_COST, path, rows};

@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use super::{Column, VecTopk};
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::planning::plan::Plan;
 use crate::scan::Rules;
 use crate::sqlite::args::{Args, Value};
 use crate::sqlite::connection::Connection;

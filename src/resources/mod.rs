@@ -1,0 +1,2 @@
+//! What a process has once: threads, memory, settings and counters.
+
