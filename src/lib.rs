@@ -13,21 +13,19 @@
     )
 )]
 
+pub mod analysis;
 pub mod cache;
 pub mod codec;
 pub mod config;
 pub mod embed;
 pub mod error;
 pub mod index;
-pub mod invariants;
 pub mod kernels;
 pub mod metric;
 pub mod planning;
 pub mod pool;
 pub mod process;
 pub mod progress;
-pub mod projection;
-pub mod ranking;
 pub mod scan;
 mod sqlite;
 pub mod stats;

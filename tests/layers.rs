@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
+    ("analysis", &["error", "kernels", "vector"]),
     ("cache", &[]),
     ("process", &[]),
     ("pool", &["error", "process"]),
@@ -12,15 +13,12 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("index", &["cache", "codec", "config", "error", "kernels", "metric", "pool", "process", "scan", "topk", "vector"]),
     ("progress", &[]),
     ("embed", &["error"]),
-    ("invariants", &["error", "kernels", "vector"]),
     ("kernels", &[]),
     ("error", &[]),
     ("config", &["error", "vector"]),
     ("vector", &["error", "kernels"]),
     ("metric", &["error", "kernels", "vector"]),
     ("planning", &["error", "metric", "vector"]),
-    ("projection", &["error", "kernels"]),
-    ("ranking", &["error"]),
     ("topk", &[]),
     ("stats", &["cache", "process"]),
     ("scan", &["error", "kernels", "metric", "pool", "topk", "vector"]),

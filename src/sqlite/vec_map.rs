@@ -12,10 +12,10 @@ use super::running::Running;
 use super::search::Slow;
 use super::source::{Conditions, Source};
 use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::analysis::projection::{Plane, Rows};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::plan::{Plan, Slot};
-use crate::projection::{Plane, Rows};
 use crate::scan::VectorSource;
 use crate::vector::check_finite;
 

@@ -13,11 +13,11 @@ use super::running::Running;
 use super::search::{Hit, Search, Slow};
 use super::source::Conditions;
 use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::analysis::ranking;
 use crate::error::Result;
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
 use crate::planning::plan::{Plan, Slot};
-use crate::ranking;
 use crate::scan::Rules;
 
 /// The table function.
