@@ -14,23 +14,20 @@
 )]
 
 pub mod analysis;
-pub mod cache;
 pub mod codec;
-pub mod config;
 pub mod embed;
 pub mod error;
 pub mod index;
 pub mod kernels;
 pub mod metric;
 pub mod planning;
-pub mod pool;
-pub mod process;
-pub mod progress;
+pub mod resources;
 pub mod scan;
 mod sqlite;
-pub mod stats;
 pub mod topk;
 pub mod vector;
+
+pub use resources::config;
 
 use error::{Error, Result};
 use sqlite::chunk::Chunk;

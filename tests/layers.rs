@@ -4,24 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("analysis", &["error", "kernels", "vector"]),
-    ("cache", &[]),
-    ("process", &[]),
-    ("pool", &["error", "process"]),
     ("codec", &["kernels", "metric"]),
-    ("index", &["cache", "codec", "config", "error", "kernels", "metric", "pool", "process", "scan", "topk", "vector"]),
-    ("progress", &[]),
+    ("index", &["codec", "error", "kernels", "metric", "resources", "scan", "topk", "vector"]),
     ("embed", &["error"]),
     ("kernels", &[]),
     ("error", &[]),
-    ("config", &["error", "vector"]),
     ("vector", &["error", "kernels"]),
     ("metric", &["error", "kernels", "vector"]),
     ("planning", &["error", "metric", "vector"]),
     ("topk", &[]),
-    ("stats", &["cache", "process"]),
-    ("scan", &["error", "kernels", "metric", "pool", "topk", "vector"]),
+    ("resources", &["error", "vector"]),
+    ("scan", &["error", "kernels", "metric", "resources", "topk", "vector"]),
 ];
 
 fn files(part: &str) -> Vec<PathBuf> {

@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::kernels::F32Le;
 use crate::kernels::codes::GROUP;
 use crate::metric::Scorer;
-use crate::pool::{self, Job, Started};
+use crate::resources::pool::{self, Job, Started};
 use crate::scan::Rules;
 use crate::topk::{Hit, Place, TopK};
 use std::cmp::Reverse;

@@ -4,7 +4,7 @@ use super::block::Codes;
 use crate::codec::{Interval, Query};
 use crate::error::Result;
 use crate::kernels::codes::{Bounds, Factors, GROUP};
-use crate::pool::{self, Job};
+use crate::resources::pool::{self, Job};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

@@ -15,7 +15,7 @@ use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::embed::Model;
 use crate::error::{Error, Result};
 use crate::planning::plan::{Plan, Slot};
-use crate::progress::Progress;
+use crate::resources::progress::Progress;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;

@@ -3,11 +3,11 @@
 use super::api;
 use super::args::{self, Args, Value, ValueRef};
 use crate::analysis::ranking;
-use crate::config;
 use crate::embed;
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le};
 use crate::metric::{Metric, Scorer};
+use crate::resources::config;
 use crate::vector::{Vector, check_finite, normalize};
 use serde_json::json;
 

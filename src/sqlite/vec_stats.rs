@@ -4,7 +4,7 @@ use super::args::{Args, Value};
 use super::connection::Connection;
 use super::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use crate::error::{Error, Result};
-use crate::stats::{self, Entry};
+use crate::resources::stats::{self, Entry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

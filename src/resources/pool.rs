@@ -3,8 +3,8 @@
 //! The thread that brings a job works on it too, and waits only for workers that have begun: on a busy machine it does
 //! all of it alone. Threads are started when they are first wanted, and stay.
 
+use super::per_process::PerProcess;
 use crate::error::{Error, Result};
-use crate::process::PerProcess;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,7 @@
 //! What this process measured, by source and column. Counting costs a few atomic additions a search.
 
-use crate::cache::Account;
-use crate::process::PerProcess;
+use super::cache::Account;
+use super::per_process::PerProcess;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
