@@ -31,21 +31,21 @@ pub use resources::config;
 
 use error::{Error, Result};
 use sqlite::chunk::Chunk;
-use sqlite::connection::Connection;
-use sqlite::door::{Scalar, enter, scalar};
 use sqlite::embed_rows::EmbedRows;
 use sqlite::embedding as e;
 use sqlite::fafcas_health::FafcasHealth;
 use sqlite::fafcas_models::FafcasModels;
-use sqlite::ffi;
 use sqlite::functions as f;
+use sqlite::host::connection::Connection;
+use sqlite::host::entry::{Scalar, enter, scalar};
+use sqlite::host::ffi;
+use sqlite::host::vtab::{register_function, register_module, register_writable_function};
 use sqlite::vec_index::VecIndex;
 use sqlite::vec_map::VecMap;
 use sqlite::vec_mmr::VecMmr;
 use sqlite::vec_stats::VecStats;
 use sqlite::vec_topk::VecTopk;
 use sqlite::vec_topk_many::VecTopkMany;
-use sqlite::vtab::{register_function, register_module, register_writable_function};
 use std::ffi::{c_char, c_int};
 
 /// Every scalar function: its name in SQL, how many arguments, how far it is trusted, and the code.

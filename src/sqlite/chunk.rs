@@ -1,10 +1,10 @@
 //! `chunk(text [, max_tokens [, overlap [, model]]])`: a long text in parts that the model has room for.
 
-use super::args::{self, Args, Value, ValueRef};
-use super::connection::Connection;
 use super::embedding::named;
+use super::host::args::{self, Args, Value, ValueRef};
+use super::host::connection::Connection;
+use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use super::planner::{Signature, called, choose};
-use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::error::Result;
 use crate::planning::plan::Plan;
 

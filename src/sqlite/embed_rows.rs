@@ -4,14 +4,14 @@
 //! The rowids are read first, so that rows a statement writes while it reads are not met again; texts are then read and
 //! embedded a window at a time, inside which the model sorts them by length.
 
-use super::args::{self, Args, Value};
-use super::connection::Connection;
 use super::embedding::{blob, count, named, threads};
+use super::host::args::{self, Args, Value};
+use super::host::connection::Connection;
+use super::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use super::identifier::one;
 use super::planner::{Signature, called, choose, conditions};
 use super::running::Running;
 use super::source::Source;
-use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::embed::Model;
 use crate::error::{Error, Result};
 use crate::planning::plan::{Plan, Slot};

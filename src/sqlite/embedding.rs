@@ -1,6 +1,6 @@
 //! The scalar functions that embed: `embed`, `embed_tokens`.
 
-use super::args::{self, Args, Value, ValueRef};
+use super::host::args::{self, Args, Value, ValueRef};
 use crate::embed::{DEFAULT_MODEL, Model, model};
 use crate::error::Result;
 use crate::resources::config::EMBED_THREADS;

@@ -1,7 +1,7 @@
 //! What a search is thought to cost and how it may go, as far as its arguments tell before it runs.
 
-use super::args::{self, Value};
-use super::connection::Connection;
+use super::host::args::{self, Value};
+use super::host::connection::Connection;
 use super::identifier::paths;
 use super::planner::Planner;
 use super::search::indexes;

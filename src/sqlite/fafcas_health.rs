@@ -4,18 +4,18 @@
 //! It only reads, every row of the column among other things. What cannot be read is a row that says so and no error;
 //! only an interrupt, lack of memory and arguments of a wrong kind end the statement.
 
-use super::args::{self, Args, Value, ValueRef};
-use super::connection::Connection;
-use super::ffi;
+use super::host::args::{self, Args, Value, ValueRef};
+use super::host::connection::Connection;
+use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use super::identifier::{Path, one, quoted};
 use super::planner::{Signature, called, choose};
 use super::running::Running;
 use super::source::{Conditions, Source};
-use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::VectorSource;
+use crate::sqlite::host::ffi;
 use std::fmt::Display;
 
 /// The table function.

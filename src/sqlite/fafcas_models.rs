@@ -1,8 +1,8 @@
 //! `fafcas_models`: the models that `embed` finds, with the fingerprints that tell their vectors apart.
 
-use super::args::{Args, Value};
-use super::connection::Connection;
-use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use super::host::args::{Args, Value};
+use super::host::connection::Connection;
+use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::embed;
 use crate::error::Result;
 

@@ -1,7 +1,7 @@
 //! The scalar functions on vectors, and those that tell of and set up this process.
 
-use super::api;
-use super::args::{self, Args, Value, ValueRef};
+use super::host::api;
+use super::host::args::{self, Args, Value, ValueRef};
 use crate::analysis::ranking;
 use crate::embed;
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! A search through an index: whether one can answer, and its answer.
 
-use super::list::Members;
+use super::host::in_list::Members;
 use super::shelf::{Changed, Changes, Shelf, TableRows, is_stale, mark_stale};
 use super::source::{Conditions, Source};
 use super::triggers::tracked;

@@ -5,8 +5,8 @@
 //! nothing that it was made of has changed: SQLite compiles a statement anew when a schema that it reads has changed in
 //! any way (by this connection or another, by ROLLBACK, by DETACH), and counts that.
 
-use super::args::{self, Value};
-use super::connection::{Connection, Statement};
+use super::host::args::{self, Value};
+use super::host::connection::{Connection, Statement};
 use super::identifier::{Path, paths, quoted};
 use super::search::Search;
 use super::source::schemas_up_to;

@@ -1,13 +1,13 @@
 //! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
 
-use super::args::{Args, Value, ValueRef};
-use super::connection::Connection;
-use super::ffi;
+use super::host::args::{Args, Value, ValueRef};
+use super::host::connection::Connection;
+use super::host::vtab::{Choice, IndexInfo};
 use super::source::{Conditions, Listed};
-use super::vtab::{Choice, IndexInfo};
 use crate::error::{Error, Result};
 use crate::planning::plan::{Plan, Slot};
 use crate::scan::{Range, Rules};
+use crate::sqlite::host::ffi;
 
 /// The arguments of a table function: hidden columns that the caller makes equal to something.
 #[derive(Debug, Clone, Copy)]

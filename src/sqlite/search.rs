@@ -1,8 +1,8 @@
 //! A search over one or several sources: opened once for its arguments, then asked for rows as often as the reader wants.
 
-use super::api;
-use super::args::Value;
-use super::connection::Connection;
+use super::host::api;
+use super::host::args::Value;
+use super::host::connection::Connection;
 use super::identifier::paths;
 use super::index_reader::{IndexReader, Wanted, chosen};
 use super::running::Running;

@@ -1,9 +1,9 @@
 //! One index inside the caller's transaction: its blocks, the rows it is of, and those that changed since.
 
-use super::args::{Value, ValueRef, vector};
-use super::connection::{Connection, Statement};
+use super::host::args::{Value, ValueRef, vector};
+use super::host::connection::{Connection, Statement};
+use super::host::in_list::Members;
 use super::identifier::quoted;
-use super::list::Members;
 use super::source::Source;
 use crate::codec::fingerprint;
 use crate::error::{Error, Result};

@@ -1,9 +1,9 @@
 //! A table or view of the user's, read row by row: what it is called, how its rows are known, and the statements over it.
 
-use super::args::{Value, ValueRef, vector};
-use super::connection::{Connection, Statement};
+use super::host::args::{Value, ValueRef, vector};
+use super::host::connection::{Connection, Statement};
+use super::host::in_list::{LARGEST, List, Members};
 use super::identifier::{Path, quoted, single};
-use super::list::{LARGEST, List, Members};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::cost;

@@ -4,7 +4,7 @@
 //! outlive libraries. They also say which table and column the index is of, because ALTER TABLE rewrites triggers but not
 //! the arguments of a virtual table; an index whose triggers are missing or altered is not used.
 
-use super::connection::Connection;
+use super::host::connection::Connection;
 use super::identifier::quoted;
 use crate::error::Result;
 
@@ -85,7 +85,7 @@ pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Opt
         quoted(schema)
     );
     let mut statement = connection.prepare(&sql)?;
-    statement.bind(1, super::args::ValueRef::Text(format!("{index}_update").as_bytes()))?;
+    statement.bind(1, super::host::args::ValueRef::Text(format!("{index}_update").as_bytes()))?;
     if !statement.step()? {
         return Ok(None);
     }
@@ -101,7 +101,7 @@ pub fn tracked(connection: Connection, schema: &str, table: &str) -> Result<Vec<
         quoted(schema)
     );
     let mut statement = connection.prepare(&sql)?;
-    statement.bind(1, super::args::ValueRef::Text(table.as_bytes()))?;
+    statement.bind(1, super::host::args::ValueRef::Text(table.as_bytes()))?;
     let mut triggers = Vec::new();
     while statement.step()? {
         triggers.push((statement.text(0), statement.text(1)));

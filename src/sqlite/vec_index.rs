@@ -3,13 +3,13 @@
 //! Reading it gives its properties; `INSERT INTO i(i) VALUES ('merge')` and its like are commands. What it is of is read
 //! from its triggers, which follow ALTER TABLE; the arguments of CREATE only say where it began.
 
-use super::args::{Args, Value, ValueRef, text};
-use super::connection::Connection;
+use super::host::args::{Args, Value, ValueRef, text};
+use super::host::connection::Connection;
+use super::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use super::identifier::{Path, paths, quoted, single};
 use super::shelf::{Shelf, TableRows, is_stale};
 use super::source::{Conditions, Source, schema_of};
 use super::triggers::{EVENTS, Tracked, of_index};
-use super::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use crate::error::{Error, Result};
 use crate::index::{self, Builder, Index, Mean, Opened, Part};
 use crate::resources::config;

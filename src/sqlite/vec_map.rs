@@ -3,15 +3,15 @@
 //! The plane is that of [`projection`]: the rows are read at most 42 times, and what is kept of them is their points, in 24
 //! bytes each; where no rowid leads back to a row, its id as well.
 
-use super::args::{self, Args, Value, ValueRef};
-use super::connection::Connection;
 use super::estimates::{ROW_COST, rows};
+use super::host::args::{self, Args, Value, ValueRef};
+use super::host::connection::Connection;
+use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use super::identifier::one;
 use super::planner::{Answered, Signature, called, choose};
 use super::running::Running;
 use super::search::Slow;
 use super::source::{Conditions, Source};
-use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::analysis::projection::{Plane, Rows};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;

@@ -3,16 +3,16 @@
 //! The nearest rows are found as `vec_topk` finds them; [`ranking::mmr`] chooses among them. Likeness of two rows is the
 //! score that one has when the other is the query.
 
-use super::args::{self, Args, Value, ValueRef};
-use super::connection::Connection;
 use super::estimates::{ROW_COST, path, rows};
+use super::host::args::{self, Args, Value, ValueRef};
+use super::host::connection::Connection;
+use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use super::identifier::one;
 use super::kept::{Kept, Place};
 use super::planner::{Answered, Planner, Signature, called, choose};
 use super::running::Running;
 use super::search::{Hit, Search, Slow};
 use super::source::Conditions;
-use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::analysis::ranking;
 use crate::error::Result;
 use crate::kernels::F32Le;

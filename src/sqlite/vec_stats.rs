@@ -1,8 +1,8 @@
 //! `vec_stats`: what this process measured, a row for each source and column. `DELETE FROM vec_stats` forgets it.
 
-use super::args::{Args, Value};
-use super::connection::Connection;
-use super::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
+use super::host::args::{Args, Value};
+use super::host::connection::Connection;
+use super::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use crate::error::{Error, Result};
 use crate::resources::stats::{self, Entry};
 use std::sync::Arc;

@@ -4,17 +4,16 @@
 //! Queries are taken some thousands at a time, so that memory is bounded by the result. All of it is found before the
 //! first row is given: a statement that writes what it reads sees the rows as they were.
 
-use super::args::{self, Args, Value, ValueRef};
-use super::connection::Connection;
 use super::estimates::rows;
-use super::ffi;
+use super::host::args::{self, Args, Value, ValueRef};
+use super::host::connection::Connection;
+use super::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use super::identifier::paths;
 use super::index_reader::{IndexReader, Many};
 use super::planner::{Planner, Signature, called, choose, conditions, rules};
 use super::running::Running;
 use super::search::{Hit, Slow, hash, named, sources};
 use super::source::{Conditions, Scan, Source, canonical};
-use super::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::error::{Error, Result};
 use crate::index::batch;
 use crate::metric::{Metric, Scorer};
@@ -23,6 +22,7 @@ use crate::planning::plan::{Plan, Slot};
 use crate::resources::config;
 use crate::resources::stats::Path;
 use crate::scan::{Asking, Rules, VectorSource, Without, scan_many};
+use crate::sqlite::host::ffi;
 use crate::topk::TopK;
 use crate::vector::shown;
 use std::sync::atomic::Ordering::Relaxed;

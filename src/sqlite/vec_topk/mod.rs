@@ -9,10 +9,10 @@ mod asked;
 mod planning;
 mod reader;
 
-use super::connection::Connection;
+use super::host::connection::Connection;
+use super::host::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
 use super::kept::Place;
 use super::planner::{Signature, choose};
-use super::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
 use crate::error::Result;
 use planning::plan;
 use reader::Reader;

@@ -2,10 +2,10 @@
 
 use super::Column;
 use crate::planning::plan::Slot;
-use crate::sqlite::args::Value;
-use crate::sqlite::connection::Connection;
 use crate::sqlite::estimates::{ROW_COST, path, rows};
-use crate::sqlite::ffi;
+use crate::sqlite::host::args::Value;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::ffi;
 use crate::sqlite::planner::Planner;
 
 const K: Slot = Slot::Fourth;

@@ -5,12 +5,12 @@ use super::{Column, VecTopk};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::Rules;
-use crate::sqlite::args::{Args, Value};
-use crate::sqlite::connection::Connection;
+use crate::sqlite::host::args::{Args, Value};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::vtab::{Cursor, Table};
 use crate::sqlite::kept::{Kept, Place};
 use crate::sqlite::search::{Hit, Slow, hash};
 use crate::sqlite::source::canonical;
-use crate::sqlite::vtab::{Cursor, Table};
 
 /// One running search.
 pub struct Reader {

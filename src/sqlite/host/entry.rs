@@ -52,14 +52,14 @@ impl Trust {
 /// Lists a scalar function: name, arity, trust and the Rust function, `fn(Args) -> Result<Value>`.
 macro_rules! scalar {
     ($name:literal, $arity:expr, $trust:ident, $call:path) => {
-        $crate::sqlite::door::Scalar {
+        $crate::sqlite::host::entry::Scalar {
             name: $name,
             arity: $arity,
-            trust: $crate::sqlite::door::Trust::$trust,
+            trust: $crate::sqlite::host::entry::Trust::$trust,
             // The closure captures nothing, so it takes no memory that a closing connection would have to free.
             register: |connection, scalar| {
-                $crate::sqlite::door::define(connection, scalar, |arguments| {
-                    $crate::sqlite::door::guard($name, || $call(arguments))
+                $crate::sqlite::host::entry::define(connection, scalar, |arguments| {
+                    $crate::sqlite::host::entry::guard($name, || $call(arguments))
                 })
             },
         }

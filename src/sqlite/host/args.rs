@@ -2,7 +2,7 @@
 
 use super::api;
 use super::ffi;
-use super::list::List;
+use super::in_list::List;
 use crate::error::{Error, Result};
 use crate::planning::options::Options;
 use crate::vector::{self, Vector, shown};

@@ -6,7 +6,7 @@
 use super::api;
 use super::args::{Args, Value, ValueRef, bytes, read};
 use super::connection::Connection;
-use super::door::{c_name, code, guard, result};
+use super::entry::{c_name, code, guard, result};
 use super::ffi;
 use crate::error::{Error, Result};
 use std::ffi::{CStr, c_char, c_int, c_void};
