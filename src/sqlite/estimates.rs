@@ -2,10 +2,10 @@
 
 use super::host::args::{self, Value};
 use super::host::connection::Connection;
-use super::identifier::paths;
 use super::planner::Planner;
 use super::search::indexes;
-use super::source::size;
+use super::tables::identifier::paths;
+use super::tables::source::size;
 use crate::planning::plan::Slot;
 
 /// How many rows a source is thought to have when its name is not known yet. SQLite's planner thinks the same of tables.

@@ -7,10 +7,10 @@
 use super::host::args::{self, Args, Value, ValueRef};
 use super::host::connection::Connection;
 use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use super::identifier::{Path, one, quoted};
 use super::planner::{Signature, called, choose};
-use super::running::Running;
-use super::source::{Conditions, Source};
+use super::tables::identifier::{Path, one, quoted};
+use super::tables::reentry::Running;
+use super::tables::source::{Conditions, Source};
 use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;

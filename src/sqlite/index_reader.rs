@@ -2,7 +2,7 @@
 
 use super::host::in_list::Members;
 use super::shelf::{Changed, Changes, Shelf, TableRows, is_stale, mark_stale};
-use super::source::{Conditions, Source};
+use super::tables::source::{Conditions, Source};
 use super::triggers::tracked;
 use crate::error::{Error, Result};
 use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, batch};

@@ -7,9 +7,9 @@
 
 use super::host::args::{self, Value};
 use super::host::connection::{Connection, Statement};
-use super::identifier::{Path, paths, quoted};
 use super::search::Search;
-use super::source::schemas_up_to;
+use super::tables::identifier::{Path, paths, quoted};
+use super::tables::source::schemas_up_to;
 use crate::error::Result;
 use crate::kernels::F32Le;
 use std::cell::RefCell;

@@ -3,7 +3,7 @@
 use super::host::args::{Args, Value, ValueRef};
 use super::host::connection::Connection;
 use super::host::vtab::{Choice, IndexInfo};
-use super::source::{Conditions, Listed};
+use super::tables::source::{Conditions, Listed};
 use crate::error::{Error, Result};
 use crate::planning::plan::{Plan, Slot};
 use crate::scan::{Range, Rules};

@@ -3,10 +3,10 @@
 use super::host::api;
 use super::host::args::Value;
 use super::host::connection::Connection;
-use super::identifier::paths;
 use super::index_reader::{IndexReader, Wanted, chosen};
-use super::running::Running;
-use super::source::{Conditions, Source};
+use super::tables::identifier::paths;
+use super::tables::reentry::Running;
+use super::tables::source::{Conditions, Source};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::{Metric, Scorer};

@@ -3,8 +3,8 @@
 use super::host::args::{Value, ValueRef, vector};
 use super::host::connection::{Connection, Statement};
 use super::host::in_list::Members;
-use super::identifier::quoted;
-use super::source::Source;
+use super::tables::identifier::quoted;
+use super::tables::source::Source;
 use crate::codec::fingerprint;
 use crate::error::{Error, Result};
 use crate::index::{self, Batch, Index, Overlay, Part, Row, Rows, Store, Token};

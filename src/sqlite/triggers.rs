@@ -5,7 +5,7 @@
 //! the arguments of a virtual table; an index whose triggers are missing or altered is not used.
 
 use super::host::connection::Connection;
-use super::identifier::quoted;
+use super::tables::identifier::quoted;
 use crate::error::Result;
 
 /// An index's name and what it is of.

@@ -8,7 +8,7 @@ use crate::sqlite::host::args::{self, Args, Value, ValueRef};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::kept::{Kept, Place};
 use crate::sqlite::planner::{called, conditions, rules};
-use crate::sqlite::source::Conditions;
+use crate::sqlite::tables::source::Conditions;
 
 /// Everything a search is asked.
 #[derive(Debug, Clone, PartialEq)]

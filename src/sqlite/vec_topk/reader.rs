@@ -10,7 +10,7 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::vtab::{Cursor, Table};
 use crate::sqlite::kept::{Kept, Place};
 use crate::sqlite::search::{Hit, Slow, hash};
-use crate::sqlite::source::canonical;
+use crate::sqlite::tables::source::canonical;
 
 /// One running search.
 pub struct Reader {

@@ -1,8 +1,5 @@
 //! A table or view of the user's, read row by row: what it is called, how its rows are known, and the statements over it.
 
-use super::host::args::{Value, ValueRef, vector};
-use super::host::connection::{Connection, Statement};
-use super::host::in_list::{LARGEST, List, Members};
 use super::identifier::{Path, quoted, single};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
@@ -10,6 +7,9 @@ use crate::planning::cost;
 use crate::planning::rowset::{Number, RowSet};
 use crate::resources::stats::{self, Entry, Path as Way};
 use crate::scan::VectorSource;
+use crate::sqlite::host::args::{Value, ValueRef, vector};
+use crate::sqlite::host::connection::{Connection, Statement};
+use crate::sqlite::host::in_list::{LARGEST, List, Members};
 use crate::vector::{Vector, shown};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
