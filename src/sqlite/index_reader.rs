@@ -1,9 +1,9 @@
 //! A search through an index: whether one can answer, and its answer.
 
 use super::host::in_list::Members;
-use super::shelf::{Changed, Changes, Shelf, TableRows, is_stale, mark_stale};
+use super::storage::shelf::{Changed, Changes, Shelf, TableRows, is_stale, mark_stale};
+use super::storage::triggers::tracked;
 use super::tables::source::{Conditions, Source};
-use super::triggers::tracked;
 use crate::error::{Error, Result};
 use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, batch};
 use crate::metric::{Metric, Scorer};

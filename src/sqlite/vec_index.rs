@@ -6,10 +6,10 @@
 use super::host::args::{Args, Value, ValueRef, text};
 use super::host::connection::Connection;
 use super::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
-use super::shelf::{Shelf, TableRows, is_stale};
+use super::storage::shelf::{Shelf, TableRows, is_stale};
+use super::storage::triggers::{EVENTS, Tracked, of_index};
 use super::tables::identifier::{Path, paths, quoted, single};
 use super::tables::source::{Conditions, Source, schema_of};
-use super::triggers::{EVENTS, Tracked, of_index};
 use crate::error::{Error, Result};
 use crate::index::{self, Builder, Index, Mean, Opened, Part};
 use crate::resources::config;

@@ -1,16 +1,16 @@
 //! One index inside the caller's transaction: its blocks, the rows it is of, and those that changed since.
 
-use super::host::args::{Value, ValueRef, vector};
-use super::host::connection::{Connection, Statement};
-use super::host::in_list::Members;
-use super::tables::identifier::quoted;
-use super::tables::source::Source;
 use crate::codec::fingerprint;
 use crate::error::{Error, Result};
 use crate::index::{self, Batch, Index, Overlay, Part, Row, Rows, Store, Token};
 use crate::resources::cache::Held;
 use crate::resources::config::CACHE_BYTES;
 use crate::resources::per_process::PerProcess;
+use crate::sqlite::host::args::{Value, ValueRef, vector};
+use crate::sqlite::host::connection::{Connection, Statement};
+use crate::sqlite::host::in_list::Members;
+use crate::sqlite::tables::identifier::quoted;
+use crate::sqlite::tables::source::Source;
 use crate::vector::check_finite;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};

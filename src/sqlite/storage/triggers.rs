@@ -4,9 +4,9 @@
 //! outlive libraries. They also say which table and column the index is of, because ALTER TABLE rewrites triggers but not
 //! the arguments of a virtual table; an index whose triggers are missing or altered is not used.
 
-use super::host::connection::Connection;
-use super::tables::identifier::quoted;
 use crate::error::Result;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::tables::identifier::quoted;
 
 /// An index's name and what it is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Opt
         quoted(schema)
     );
     let mut statement = connection.prepare(&sql)?;
-    statement.bind(1, super::host::args::ValueRef::Text(format!("{index}_update").as_bytes()))?;
+    statement.bind(1, crate::sqlite::host::args::ValueRef::Text(format!("{index}_update").as_bytes()))?;
     if !statement.step()? {
         return Ok(None);
     }
@@ -101,7 +101,7 @@ pub fn tracked(connection: Connection, schema: &str, table: &str) -> Result<Vec<
         quoted(schema)
     );
     let mut statement = connection.prepare(&sql)?;
-    statement.bind(1, super::host::args::ValueRef::Text(table.as_bytes()))?;
+    statement.bind(1, crate::sqlite::host::args::ValueRef::Text(table.as_bytes()))?;
     let mut triggers = Vec::new();
     while statement.step()? {
         triggers.push((statement.text(0), statement.text(1)));
