@@ -4,7 +4,7 @@ use super::embedding::named;
 use super::host::args::{self, Args, Value, ValueRef};
 use super::host::connection::Connection;
 use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use super::planner::{Signature, called, choose};
+use super::search::planner::{Signature, called, choose};
 use crate::error::Result;
 use crate::planning::plan::Plan;
 

@@ -8,7 +8,7 @@ use super::embedding::{blob, count, named, threads};
 use super::host::args::{self, Args, Value};
 use super::host::connection::Connection;
 use super::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
-use super::planner::{Signature, called, choose, conditions};
+use super::search::planner::{Signature, called, choose, conditions};
 use super::tables::identifier::one;
 use super::tables::reentry::Running;
 use super::tables::source::Source;

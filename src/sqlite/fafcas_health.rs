@@ -7,7 +7,7 @@
 use super::host::args::{self, Args, Value, ValueRef};
 use super::host::connection::Connection;
 use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use super::planner::{Signature, called, choose};
+use super::search::planner::{Signature, called, choose};
 use super::tables::identifier::{Path, one, quoted};
 use super::tables::reentry::Running;
 use super::tables::source::{Conditions, Source};

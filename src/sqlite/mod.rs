@@ -3,14 +3,10 @@
 pub mod chunk;
 pub mod embed_rows;
 pub mod embedding;
-pub mod estimates;
 pub mod fafcas_health;
 pub mod fafcas_models;
 pub mod functions;
 pub mod host;
-pub mod index_reader;
-pub mod kept;
-pub mod planner;
 pub mod search;
 pub mod storage;
 pub mod tables;

@@ -3,12 +3,12 @@
 //! The plane is that of [`projection`]: the rows are read at most 42 times, and what is kept of them is their points, in 24
 //! bytes each; where no rowid leads back to a row, its id as well.
 
-use super::estimates::{ROW_COST, rows};
 use super::host::args::{self, Args, Value, ValueRef};
 use super::host::connection::Connection;
 use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use super::planner::{Answered, Signature, called, choose};
 use super::search::Slow;
+use super::search::estimates::{ROW_COST, rows};
+use super::search::planner::{Answered, Signature, called, choose};
 use super::tables::identifier::one;
 use super::tables::reentry::Running;
 use super::tables::source::{Conditions, Source};

@@ -3,12 +3,12 @@
 //! The nearest rows are found as `vec_topk` finds them; [`ranking::mmr`] chooses among them. Likeness of two rows is the
 //! score that one has when the other is the query.
 
-use super::estimates::{ROW_COST, path, rows};
 use super::host::args::{self, Args, Value, ValueRef};
 use super::host::connection::Connection;
 use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use super::kept::{Kept, Place};
-use super::planner::{Answered, Planner, Signature, called, choose};
+use super::search::estimates::{ROW_COST, path, rows};
+use super::search::planner::{Answered, Planner, Signature, called, choose};
+use super::search::waiting::{Kept, Place};
 use super::search::{Hit, Search, Slow};
 use super::tables::identifier::one;
 use super::tables::reentry::Running;

@@ -4,12 +4,12 @@
 //! Queries are taken some thousands at a time, so that memory is bounded by the result. All of it is found before the
 //! first row is given: a statement that writes what it reads sees the rows as they were.
 
-use super::estimates::rows;
 use super::host::args::{self, Args, Value, ValueRef};
 use super::host::connection::Connection;
 use super::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
-use super::index_reader::{IndexReader, Many};
-use super::planner::{Planner, Signature, called, choose, conditions, rules};
+use super::search::estimates::rows;
+use super::search::index_reader::{IndexReader, Many};
+use super::search::planner::{Planner, Signature, called, choose, conditions, rules};
 use super::search::{Hit, Slow, hash, named, sources};
 use super::tables::identifier::paths;
 use super::tables::reentry::Running;

@@ -6,8 +6,8 @@ use crate::planning::plan::{Plan, Slot};
 use crate::scan::Rules;
 use crate::sqlite::host::args::{self, Args, Value, ValueRef};
 use crate::sqlite::host::connection::Connection;
-use crate::sqlite::kept::{Kept, Place};
-use crate::sqlite::planner::{called, conditions, rules};
+use crate::sqlite::search::planner::{called, conditions, rules};
+use crate::sqlite::search::waiting::{Kept, Place};
 use crate::sqlite::tables::source::Conditions;
 
 /// Everything a search is asked.

@@ -11,8 +11,8 @@ mod reader;
 
 use super::host::connection::Connection;
 use super::host::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
-use super::kept::Place;
-use super::planner::{Signature, choose};
+use super::search::planner::{Signature, choose};
+use super::search::waiting::Place;
 use crate::error::Result;
 use planning::plan;
 use reader::Reader;

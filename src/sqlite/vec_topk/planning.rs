@@ -2,11 +2,11 @@
 
 use super::Column;
 use crate::planning::plan::Slot;
-use crate::sqlite::estimates::{ROW_COST, path, rows};
 use crate::sqlite::host::args::Value;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
-use crate::sqlite::planner::Planner;
+use crate::sqlite::search::estimates::{ROW_COST, path, rows};
+use crate::sqlite::search::planner::Planner;
 
 const K: Slot = Slot::Fourth;
 

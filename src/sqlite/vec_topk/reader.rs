@@ -8,7 +8,7 @@ use crate::scan::Rules;
 use crate::sqlite::host::args::{Args, Value};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::vtab::{Cursor, Table};
-use crate::sqlite::kept::{Kept, Place};
+use crate::sqlite::search::waiting::{Kept, Place};
 use crate::sqlite::search::{Hit, Slow, hash};
 use crate::sqlite::tables::source::canonical;
 

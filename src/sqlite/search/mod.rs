@@ -1,12 +1,11 @@
 //! A search over one or several sources: opened once for its arguments, then asked for rows as often as the reader wants.
 
-use super::host::api;
-use super::host::args::Value;
-use super::host::connection::Connection;
-use super::index_reader::{IndexReader, Wanted, chosen};
-use super::tables::identifier::paths;
-use super::tables::reentry::Running;
-use super::tables::source::{Conditions, Source};
+pub mod estimates;
+pub mod index_reader;
+pub mod planner;
+pub mod waiting;
+
+use self::index_reader::{IndexReader, Wanted, chosen};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::{Metric, Scorer};
@@ -14,6 +13,12 @@ use crate::planning::options::Options;
 use crate::resources::config::SLOW_MS;
 use crate::resources::stats::Path;
 use crate::scan::{Rules, scan};
+use crate::sqlite::host::api;
+use crate::sqlite::host::args::Value;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::tables::identifier::paths;
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::{Conditions, Source};
 use crate::topk::{self, TopK};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};

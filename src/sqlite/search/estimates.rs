@@ -1,12 +1,12 @@
 //! What a search is thought to cost and how it may go, as far as its arguments tell before it runs.
 
-use super::host::args::{self, Value};
-use super::host::connection::Connection;
+use super::indexes;
 use super::planner::Planner;
-use super::search::indexes;
-use super::tables::identifier::paths;
-use super::tables::source::size;
 use crate::planning::plan::Slot;
+use crate::sqlite::host::args::{self, Value};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::tables::identifier::paths;
+use crate::sqlite::tables::source::size;
 
 /// How many rows a source is thought to have when its name is not known yet. SQLite's planner thinks the same of tables.
 const ROWS: i64 = 1 << 20;

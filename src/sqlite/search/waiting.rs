@@ -5,13 +5,13 @@
 //! nothing that it was made of has changed: SQLite compiles a statement anew when a schema that it reads has changed in
 //! any way (by this connection or another, by ROLLBACK, by DETACH), and counts that.
 
-use super::host::args::{self, Value};
-use super::host::connection::{Connection, Statement};
-use super::search::Search;
-use super::tables::identifier::{Path, paths, quoted};
-use super::tables::source::schemas_up_to;
 use crate::error::Result;
 use crate::kernels::F32Le;
+use crate::sqlite::host::args::{self, Value};
+use crate::sqlite::host::connection::{Connection, Statement};
+use crate::sqlite::search::Search;
+use crate::sqlite::tables::identifier::{Path, paths, quoted};
+use crate::sqlite::tables::source::schemas_up_to;
 use std::cell::RefCell;
 use std::rc::Rc;
 

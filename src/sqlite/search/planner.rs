@@ -1,13 +1,13 @@
 //! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
 
-use super::host::args::{Args, Value, ValueRef};
-use super::host::connection::Connection;
-use super::host::vtab::{Choice, IndexInfo};
-use super::tables::source::{Conditions, Listed};
 use crate::error::{Error, Result};
 use crate::planning::plan::{Plan, Slot};
 use crate::scan::{Range, Rules};
+use crate::sqlite::host::args::{Args, Value, ValueRef};
+use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
+use crate::sqlite::host::vtab::{Choice, IndexInfo};
+use crate::sqlite::tables::source::{Conditions, Listed};
 
 /// The arguments of a table function: hidden columns that the caller makes equal to something.
 #[derive(Debug, Clone, Copy)]

@@ -1,9 +1,5 @@
 //! A search through an index: whether one can answer, and its answer.
 
-use super::host::in_list::Members;
-use super::storage::shelf::{Changed, Changes, Shelf, TableRows, is_stale, mark_stale};
-use super::storage::triggers::tracked;
-use super::tables::source::{Conditions, Source};
 use crate::error::{Error, Result};
 use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, batch};
 use crate::metric::{Metric, Scorer};
@@ -12,6 +8,10 @@ use crate::planning::options::{IndexChoice, Options};
 use crate::planning::rowset::RowSet;
 use crate::resources::config;
 use crate::scan::Rules;
+use crate::sqlite::host::in_list::Members;
+use crate::sqlite::storage::shelf::{Changed, Changes, Shelf, TableRows, is_stale, mark_stale};
+use crate::sqlite::storage::triggers::tracked;
+use crate::sqlite::tables::source::{Conditions, Source};
 use crate::topk::Place;
 use crate::vector::shown;
 use std::sync::Arc;
