@@ -30,22 +30,22 @@ pub mod vector;
 pub use resources::config;
 
 use error::{Error, Result};
-use sqlite::chunk::Chunk;
-use sqlite::embed_rows::EmbedRows;
-use sqlite::embedding as e;
-use sqlite::fafcas_health::FafcasHealth;
-use sqlite::fafcas_models::FafcasModels;
-use sqlite::functions as f;
+use sqlite::functions::chunk::Chunk;
+use sqlite::functions::embed_rows::EmbedRows;
+use sqlite::functions::embedding as e;
+use sqlite::functions::fafcas_health::FafcasHealth;
+use sqlite::functions::fafcas_models::FafcasModels;
+use sqlite::functions::scalars as f;
+use sqlite::functions::vec_index::VecIndex;
+use sqlite::functions::vec_map::VecMap;
+use sqlite::functions::vec_mmr::VecMmr;
+use sqlite::functions::vec_stats::VecStats;
+use sqlite::functions::vec_topk::VecTopk;
+use sqlite::functions::vec_topk_many::VecTopkMany;
 use sqlite::host::connection::Connection;
 use sqlite::host::entry::{Scalar, enter, scalar};
 use sqlite::host::ffi;
 use sqlite::host::vtab::{register_function, register_module, register_writable_function};
-use sqlite::vec_index::VecIndex;
-use sqlite::vec_map::VecMap;
-use sqlite::vec_mmr::VecMmr;
-use sqlite::vec_stats::VecStats;
-use sqlite::vec_topk::VecTopk;
-use sqlite::vec_topk_many::VecTopkMany;
 use std::ffi::{c_char, c_int};
 
 /// Every scalar function: its name in SQL, how many arguments, how far it is trusted, and the code.

@@ -1,12 +1,12 @@
 //! `chunk(text [, max_tokens [, overlap [, model]]])`: a long text in parts that the model has room for.
 
 use super::embedding::named;
-use super::host::args::{self, Args, Value, ValueRef};
-use super::host::connection::Connection;
-use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use super::search::planner::{Signature, called, choose};
 use crate::error::Result;
 use crate::planning::plan::Plan;
+use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::planner::{Signature, called, choose};
 
 /// The table function.
 pub struct Chunk;

@@ -1,10 +1,10 @@
 //! `vec_stats`: what this process measured, a row for each source and column. `DELETE FROM vec_stats` forgets it.
 
-use super::host::args::{Args, Value};
-use super::host::connection::Connection;
-use super::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use crate::error::{Error, Result};
 use crate::resources::stats::{self, Entry};
+use crate::sqlite::host::args::{Args, Value};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -5,17 +5,17 @@
 //! embedded a window at a time, inside which the model sorts them by length.
 
 use super::embedding::{blob, count, named, threads};
-use super::host::args::{self, Args, Value};
-use super::host::connection::Connection;
-use super::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
-use super::search::planner::{Signature, called, choose, conditions};
-use super::tables::identifier::one;
-use super::tables::reentry::Running;
-use super::tables::source::Source;
 use crate::embed::Model;
 use crate::error::{Error, Result};
 use crate::planning::plan::{Plan, Slot};
 use crate::resources::progress::Progress;
+use crate::sqlite::host::args::{self, Args, Value};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
+use crate::sqlite::search::planner::{Signature, called, choose, conditions};
+use crate::sqlite::tables::identifier::one;
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::Source;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;

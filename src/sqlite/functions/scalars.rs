@@ -1,13 +1,13 @@
 //! The scalar functions on vectors, and those that tell of and set up this process.
 
-use super::host::api;
-use super::host::args::{self, Args, Value, ValueRef};
 use crate::analysis::ranking;
 use crate::embed;
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le};
 use crate::metric::{Metric, Scorer};
 use crate::resources::config;
+use crate::sqlite::host::api;
+use crate::sqlite::host::args::{self, Args, Value, ValueRef};
 use crate::vector::{Vector, check_finite, normalize};
 use serde_json::json;
 

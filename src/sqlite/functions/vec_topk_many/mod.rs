@@ -4,16 +4,6 @@
 //! Queries are taken some thousands at a time, so that memory is bounded by the result. All of it is found before the
 //! first row is given: a statement that writes what it reads sees the rows as they were.
 
-use super::host::args::{self, Args, Value, ValueRef};
-use super::host::connection::Connection;
-use super::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
-use super::search::estimates::rows;
-use super::search::index_reader::{IndexReader, Many};
-use super::search::planner::{Planner, Signature, called, choose, conditions, rules};
-use super::search::{Hit, Slow, hash, named, sources};
-use super::tables::identifier::paths;
-use super::tables::reentry::Running;
-use super::tables::source::{Conditions, Scan, Source, canonical};
 use crate::error::{Error, Result};
 use crate::index::batch;
 use crate::metric::{Metric, Scorer};
@@ -22,7 +12,17 @@ use crate::planning::plan::{Plan, Slot};
 use crate::resources::config;
 use crate::resources::stats::Path;
 use crate::scan::{Asking, Rules, VectorSource, Without, scan_many};
+use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
+use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
+use crate::sqlite::search::estimates::rows;
+use crate::sqlite::search::index_reader::{IndexReader, Many};
+use crate::sqlite::search::planner::{Planner, Signature, called, choose, conditions, rules};
+use crate::sqlite::search::{Hit, Slow, hash, named, sources};
+use crate::sqlite::tables::identifier::paths;
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::{Conditions, Scan, Source, canonical};
 use crate::topk::TopK;
 use crate::vector::shown;
 use std::sync::atomic::Ordering::Relaxed;

@@ -5,15 +5,15 @@
 //! that grow as the reader goes on. A reader of `rank` sees the rank among all rows, so for it only bounds that cut off
 //! the far end are passed down.
 
-mod asked;
 mod planning;
+mod question;
 mod reader;
 
-use super::host::connection::Connection;
-use super::host::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
-use super::search::planner::{Signature, choose};
-use super::search::waiting::Place;
 use crate::error::Result;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
+use crate::sqlite::search::planner::{Signature, choose};
+use crate::sqlite::search::waiting::Place;
 use planning::plan;
 use reader::Reader;
 

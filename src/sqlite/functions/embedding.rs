@@ -1,10 +1,10 @@
 //! The scalar functions that embed: `embed`, `embed_tokens`.
 
-use super::host::args::{self, Args, Value, ValueRef};
 use crate::embed::{DEFAULT_MODEL, Model, model};
 use crate::error::Result;
 use crate::resources::config::EMBED_THREADS;
 use crate::resources::stats::{self, Path};
+use crate::sqlite::host::args::{self, Args, Value, ValueRef};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;

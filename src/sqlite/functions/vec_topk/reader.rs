@@ -1,6 +1,6 @@
 //! The cursor of `vec_topk`: finds rows in batches, and gives them one by one.
 
-use super::asked::Asked;
+use super::question::Asked;
 use super::{Column, VecTopk};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;

@@ -3,22 +3,22 @@
 //! The nearest rows are found as `vec_topk` finds them; [`ranking::mmr`] chooses among them. Likeness of two rows is the
 //! score that one has when the other is the query.
 
-use super::host::args::{self, Args, Value, ValueRef};
-use super::host::connection::Connection;
-use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use super::search::estimates::{ROW_COST, path, rows};
-use super::search::planner::{Answered, Planner, Signature, called, choose};
-use super::search::waiting::{Kept, Place};
-use super::search::{Hit, Search, Slow};
-use super::tables::identifier::one;
-use super::tables::reentry::Running;
-use super::tables::source::Conditions;
 use crate::analysis::ranking;
 use crate::error::Result;
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
 use crate::planning::plan::{Plan, Slot};
 use crate::scan::Rules;
+use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::estimates::{ROW_COST, path, rows};
+use crate::sqlite::search::planner::{Answered, Planner, Signature, called, choose};
+use crate::sqlite::search::waiting::{Kept, Place};
+use crate::sqlite::search::{Hit, Search, Slow};
+use crate::sqlite::tables::identifier::one;
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::Conditions;
 
 /// The table function.
 pub struct VecMmr {

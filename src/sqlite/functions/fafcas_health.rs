@@ -4,18 +4,18 @@
 //! It only reads, every row of the column among other things. What cannot be read is a row that says so and no error;
 //! only an interrupt, lack of memory and arguments of a wrong kind end the statement.
 
-use super::host::args::{self, Args, Value, ValueRef};
-use super::host::connection::Connection;
-use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use super::search::planner::{Signature, called, choose};
-use super::tables::identifier::{Path, one, quoted};
-use super::tables::reentry::Running;
-use super::tables::source::{Conditions, Source};
 use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::VectorSource;
+use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::planner::{Signature, called, choose};
+use crate::sqlite::tables::identifier::{Path, one, quoted};
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::{Conditions, Source};
 use std::fmt::Display;
 
 /// The table function.

@@ -1,10 +1,10 @@
 //! `fafcas_models`: the models that `embed` finds, with the fingerprints that tell their vectors apart.
 
-use super::host::args::{Args, Value};
-use super::host::connection::Connection;
-use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::embed;
 use crate::error::Result;
+use crate::sqlite::host::args::{Args, Value};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 
 /// The table.
 pub struct FafcasModels;

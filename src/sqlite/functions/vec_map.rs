@@ -3,20 +3,20 @@
 //! The plane is that of [`projection`]: the rows are read at most 42 times, and what is kept of them is their points, in 24
 //! bytes each; where no rowid leads back to a row, its id as well.
 
-use super::host::args::{self, Args, Value, ValueRef};
-use super::host::connection::Connection;
-use super::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use super::search::Slow;
-use super::search::estimates::{ROW_COST, rows};
-use super::search::planner::{Answered, Signature, called, choose};
-use super::tables::identifier::one;
-use super::tables::reentry::Running;
-use super::tables::source::{Conditions, Source};
 use crate::analysis::projection::{Plane, Rows};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::plan::{Plan, Slot};
 use crate::scan::VectorSource;
+use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::Slow;
+use crate::sqlite::search::estimates::{ROW_COST, rows};
+use crate::sqlite::search::planner::{Answered, Signature, called, choose};
+use crate::sqlite::tables::identifier::one;
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::{Conditions, Source};
 use crate::vector::check_finite;
 
 /// The table function.

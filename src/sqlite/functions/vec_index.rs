@@ -3,18 +3,18 @@
 //! Reading it gives its properties; `INSERT INTO i(i) VALUES ('merge')` and its like are commands. What it is of is read
 //! from its triggers, which follow ALTER TABLE; the arguments of CREATE only say where it began.
 
-use super::host::args::{Args, Value, ValueRef, text};
-use super::host::connection::Connection;
-use super::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
-use super::storage::shelf::{Shelf, TableRows, is_stale};
-use super::storage::triggers::{EVENTS, Tracked, of_index};
-use super::tables::identifier::{Path, paths, quoted, single};
-use super::tables::source::{Conditions, Source, schema_of};
 use crate::error::{Error, Result};
 use crate::index::{self, Builder, Index, Mean, Opened, Part};
 use crate::resources::config;
 use crate::resources::progress::Progress;
 use crate::scan::VectorSource;
+use crate::sqlite::host::args::{Args, Value, ValueRef, text};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
+use crate::sqlite::storage::shelf::{Shelf, TableRows, is_stale};
+use crate::sqlite::storage::triggers::{EVENTS, Tracked, of_index};
+use crate::sqlite::tables::identifier::{Path, paths, quoted, single};
+use crate::sqlite::tables::source::{Conditions, Source, schema_of};
 use crate::vector::{check_finite, shown};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
