@@ -6,6 +6,7 @@ pub mod api;
 pub mod args;
 pub mod connection;
 pub mod entry;
+pub mod exports;
 pub mod in_list;
 // The layer is whole: what no table of ours asks of it so far, its own tests do.
 #[allow(dead_code)]
