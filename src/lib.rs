@@ -20,6 +20,7 @@ pub mod error;
 pub mod index;
 pub mod kernels;
 pub mod metric;
+mod native;
 pub mod planning;
 pub mod resources;
 pub mod scan;
