@@ -1,8 +1,9 @@
 //! A connection and its statements, with SQLite's own codes and words for what goes wrong.
 
 use super::api;
-use super::args::{Value, ValueRef, bytes, read};
+use super::args::{bytes, read};
 use super::ffi;
+use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString};
 use std::ptr::NonNull;

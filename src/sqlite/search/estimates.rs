@@ -3,8 +3,9 @@
 use super::indexes;
 use super::planner::Planner;
 use crate::planning::plan::Slot;
-use crate::sqlite::host::args::{self, Value};
+use crate::sqlite::host::args;
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::Value;
 use crate::sqlite::tables::identifier::paths;
 use crate::sqlite::tables::source::size;
 

@@ -3,9 +3,10 @@
 use crate::error::{Error, Result};
 use crate::planning::plan::{Plan, Slot};
 use crate::scan::{Range, Rules};
-use crate::sqlite::host::args::{Args, Value, ValueRef};
+use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, IndexInfo};
 use crate::sqlite::tables::source::{Conditions, Listed};
 

@@ -7,8 +7,9 @@
 
 use crate::error::Result;
 use crate::kernels::F32Le;
-use crate::sqlite::host::args::{self, Value};
+use crate::sqlite::host::args;
 use crate::sqlite::host::connection::{Connection, Statement};
+use crate::sqlite::host::value::Value;
 use crate::sqlite::search::Search;
 use crate::sqlite::tables::identifier::{Path, paths, quoted};
 use crate::sqlite::tables::source::schemas_up_to;

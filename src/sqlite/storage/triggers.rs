@@ -6,6 +6,7 @@
 
 use crate::error::Result;
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::ValueRef;
 use crate::sqlite::tables::identifier::quoted;
 
 /// An index's name and what it is of.
@@ -85,7 +86,7 @@ pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Opt
         quoted(schema)
     );
     let mut statement = connection.prepare(&sql)?;
-    statement.bind(1, crate::sqlite::host::args::ValueRef::Text(format!("{index}_update").as_bytes()))?;
+    statement.bind(1, ValueRef::Text(format!("{index}_update").as_bytes()))?;
     if !statement.step()? {
         return Ok(None);
     }
@@ -101,7 +102,7 @@ pub fn tracked(connection: Connection, schema: &str, table: &str) -> Result<Vec<
         quoted(schema)
     );
     let mut statement = connection.prepare(&sql)?;
-    statement.bind(1, crate::sqlite::host::args::ValueRef::Text(table.as_bytes()))?;
+    statement.bind(1, ValueRef::Text(table.as_bytes()))?;
     let mut triggers = Vec::new();
     while statement.step()? {
         triggers.push((statement.text(0), statement.text(1)));
