@@ -4,14 +4,12 @@
 //! format. The order of reading: `format` and `store`, then `build` and `merge`, then `sweep`, `rerank` and `search`.
 
 mod answers;
-pub mod batch;
 mod block;
 mod build;
 mod check;
 mod encode;
-mod exact;
 mod format;
-mod likely;
+pub mod many;
 mod merge;
 mod open;
 mod overlay;

@@ -1,7 +1,7 @@
 //! A search through an index: whether one can answer, and its answer.
 
 use crate::error::{Error, Result};
-use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, batch};
+use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, many};
 use crate::metric::{Metric, Scorer};
 use crate::planning::cost::{self, ByKey, Read, Sizes};
 use crate::planning::options::{IndexChoice, Options};
@@ -102,7 +102,7 @@ pub struct Wanted<'a> {
 /// What a search of many queries asks of an index.
 pub struct Many<'a> {
     /// The queries, all of one metric and length.
-    pub queries: &'a [batch::Wanted<'a>],
+    pub queries: &'a [many::Wanted<'a>],
     /// How many rows for each.
     pub limit: usize,
     /// Which rows count.
@@ -202,7 +202,7 @@ impl IndexReader {
         if !conditions.is_empty() {
             return Ok(None);
         }
-        let query = batch::Wanted { scorer, floor, without: None };
+        let query = many::Wanted { scorer, floor, without: None };
         let many = Many { queries: &[query], limit, rules, number };
         Ok(self.search_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
     }
@@ -222,18 +222,18 @@ impl IndexReader {
         }
         let overlay = changes.as_ref().map(|changes| &changes.overlay);
         let (is_exact, threads) = (self.is_exact, config::threads());
-        let request = batch::Request { queries, limit, rules, source: number, overlay, is_exact, threads };
+        let request = many::Request { queries, limit, rules, source: number, overlay, is_exact, threads };
         let mut stats = Stats::default();
         let outcome = index.search_many(&mut self.shelf, &request, &mut self.rows, &mut stats);
         self.rows.release();
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
-            batch::Answers::Found(answers) => {
+            many::Answers::Found(answers) => {
                 let passed_over = strays * answers.iter().flatten().count();
                 source.stats.bad.fetch_add(stats.bad + passed_over as u64, Relaxed);
                 Ok(Some(answers))
             }
-            batch::Answers::Stale(_) => {
+            many::Answers::Stale(_) => {
                 mark_stale(&self.shelf, &index);
                 Ok(None)
             }

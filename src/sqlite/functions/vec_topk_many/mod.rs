@@ -5,7 +5,7 @@
 //! first row is given: a statement that writes what it reads sees the rows as they were.
 
 use crate::error::{Error, Result};
-use crate::index::batch;
+use crate::index::many;
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::ManyOptions;
 use crate::planning::plan::{Plan, Slot};
@@ -456,7 +456,7 @@ impl Pass<'_> {
     fn by_index(&mut self, asking: &mut [Asker]) -> Result<Vec<bool>> {
         let Some(index) = self.index.as_mut() else { return Ok(Vec::new()) };
         let excludes = self.excludes;
-        let wanted = asking.iter().map(|asking| batch::Wanted {
+        let wanted = asking.iter().map(|asking| many::Wanted {
             scorer: &asking.scorer,
             floor: asking.best.last(),
             without: match asking.without {

@@ -2,9 +2,9 @@
 //!
 //! A group of 64 codes is laid out for the kernel once and met by every query while it is in the nearest cache.
 
-use super::batch::{Candidate, Found, Method, Piece, Seeker, Sweep};
-use super::open::Index;
+use super::{Candidate, Found, Method, Piece, Seeker, Sweep};
 use crate::codec::certain::{Margins, Query};
+use crate::index::open::Index;
 use crate::kernels::codes::{GROUP, Known};
 use crate::kernels::{self, F32Le};
 use crate::metric::Scorer;

@@ -5,17 +5,20 @@
 //! the order of their rowids. Where the k-th true score turns out to be below the bar, the query sweeps again down to that
 //! score. What a sweep looks at is the `Method`'s: `exact` or `likely`.
 
-use super::block::{Codes, Fine};
-use super::exact::Exact;
-use super::format::HEADER;
-use super::likely::Likely;
-use super::open::Index;
-use super::overlay::Overlay;
-use super::search::{Reason, Row, Rows, Span, Stats};
-use super::store::Store;
-use super::sweep::{Accept, Ordered, rank, unrank};
+mod exact;
+mod likely;
+
+use super::many::exact::Exact;
+use super::many::likely::Likely;
 use crate::codec::fingerprint;
 use crate::error::Result;
+use crate::index::block::{Codes, Fine};
+use crate::index::format::HEADER;
+use crate::index::open::Index;
+use crate::index::overlay::Overlay;
+use crate::index::search::{Reason, Row, Rows, Span, Stats};
+use crate::index::store::Store;
+use crate::index::sweep::{Accept, Ordered, rank, unrank};
 use crate::kernels::F32Le;
 use crate::kernels::codes::GROUP;
 use crate::metric::Scorer;

@@ -3,10 +3,10 @@
 //! Rows that 1-bit codes cannot rule out get a closer look by their 4-bit codes at once, which raises the
 //! bar for the next.
 
-use super::batch::{Candidate, Found, Method, Piece, Seeker, Sweep};
-use super::open::Index;
+use super::{Candidate, Found, Method, Piece, Seeker, Sweep};
 use crate::codec::Group;
 use crate::codec::likely::{Common, Known, Query};
+use crate::index::open::Index;
 use crate::kernels::codes::GROUP;
 use crate::kernels::{self, F32Le};
 use crate::metric::Scorer;
