@@ -8,7 +8,7 @@
 
 use super::format::Token;
 use super::open::Index;
-use super::search::{Outcome, Request, Row, Rows, Stats};
+use super::request::{Outcome, Request, Row, Rows, Stats};
 use super::store::Store;
 use crate::codec::fingerprint;
 use crate::error::Result;
