@@ -12,7 +12,9 @@ use crate::sqlite::host::args::{Args, text};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
-use crate::sqlite::storage::shelf::{Shelf, TableRows, is_stale};
+use crate::sqlite::storage::changes::is_stale;
+use crate::sqlite::storage::shelf::Shelf;
+use crate::sqlite::storage::table_rows::TableRows;
 use crate::sqlite::storage::triggers::{EVENTS, Tracked, of_index};
 use crate::sqlite::tables::identifier::{Path, paths, quoted, single};
 use crate::sqlite::tables::source::{Conditions, Source, schema_of};
@@ -138,6 +140,7 @@ impl VecIndex {
         let is_ours = is_there("blocks")? && matches!(index::open_uncached(&mut shelf), Ok(Opened::Index(_)));
         if is_ours {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
+            shelf.forget();
             return shelf.drop();
         }
         for suffix in ["blocks", "pending"].into_iter().chain(EVENTS) {
@@ -150,7 +153,9 @@ impl VecIndex {
 
     fn remove(&self) -> Result<()> {
         Tracked::drop(self.connection, &self.schema, &self.name)?;
-        self.shelf().drop()
+        let mut shelf = self.shelf();
+        shelf.forget();
+        shelf.drop()
     }
 
     /// Writes the index anew from all rows.
@@ -419,7 +424,9 @@ impl Writable for VecIndex {
     fn rename(&mut self, name: &str) -> Result<()> {
         let tracked = self.tracked()?;
         Tracked::drop(self.connection, &self.schema, &self.name)?;
-        self.shelf().rename(name)?;
+        let mut shelf = self.shelf();
+        shelf.forget();
+        shelf.rename(name)?;
         if let Some(tracked) = tracked {
             Tracked { index: name.to_string(), ..tracked }.create(self.connection, &self.schema)?;
         }

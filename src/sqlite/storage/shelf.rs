@@ -1,34 +1,23 @@
-//! One index inside the caller's transaction: its blocks, the rows it is of, and those that changed since.
+//! One index inside the caller's transaction: its blocks, and the list of the rows that changed since.
 
-use crate::codec::fingerprint;
 use crate::error::{Error, Result};
-use crate::index::{self, Batch, Index, Overlay, Part, Row, Rows, Store, Token};
-use crate::resources::cache::Held;
-use crate::resources::config::CACHE_BYTES;
-use crate::resources::per_process::PerProcess;
-use crate::sqlite::host::args::vector;
+use crate::index::{Part, Store};
 use crate::sqlite::host::connection::{Connection, Statement};
-use crate::sqlite::host::in_list::Members;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
-use crate::sqlite::tables::source::Source;
-use crate::vector::check_finite;
-use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The tables of an index.
 pub struct Shelf {
-    connection: Connection,
+    pub(super) connection: Connection,
     blocks: String,
     pending: String,
     /// Tells this index from others in the caches of the process.
     pub scope: u64,
-    read: Option<Statement>,
-    tail: Option<Statement>,
-    token: Option<Statement>,
+    pub(super) read: Option<Statement>,
+    pub(super) tail: Option<Statement>,
+    pub(super) token: Option<Statement>,
 }
 
 impl Shelf {
@@ -52,15 +41,6 @@ impl Shelf {
         }
     }
 
-    /// Gives up what is in memory of the index.
-    fn forget(&mut self) {
-        (self.read, self.tail, self.token) = (None, None, None);
-        index::forget(self.scope);
-        let mut kept = kept();
-        kept.retain(|other| other.scope != self.scope);
-        index::set_aside(trim(&mut kept, budget()));
-    }
-
     /// Makes both tables.
     pub fn create(&self) -> Result<()> {
         self.connection
@@ -70,14 +50,12 @@ impl Shelf {
 
     /// Removes both tables, if they are there.
     pub fn drop(&mut self) -> Result<()> {
-        self.forget();
         self.connection.execute(&format!("DROP TABLE IF EXISTS {}", self.blocks), &[])?;
         self.connection.execute(&format!("DROP TABLE IF EXISTS {}", self.pending), &[])
     }
 
     /// Gives both tables the names that go with another name of the index.
     pub fn rename(&mut self, index: &str) -> Result<()> {
-        self.forget();
         for (table, suffix) in [(&self.blocks, "blocks"), (&self.pending, "pending")] {
             let name = quoted(&format!("{index}_{suffix}"));
             self.connection.execute(&format!("ALTER TABLE {table} RENAME TO {name}"), &[])?;
@@ -121,7 +99,7 @@ impl Shelf {
     }
 
     /// The rows that changed behind a place in the list, each once; nothing if they are more than `most`.
-    fn changed_after(&self, place: i64, most: usize) -> Result<Option<BTreeSet<i64>>> {
+    pub(super) fn changed_after(&self, place: i64, most: usize) -> Result<Option<BTreeSet<i64>>> {
         let mut rows = BTreeSet::new();
         self.each_change(place, |rowid| {
             rows.insert(rowid);
@@ -151,12 +129,12 @@ impl Shelf {
     }
 
     /// The last change: its place, and the random token that tells it from any other that ever had the place.
-    fn tail(&mut self) -> Result<Option<(i64, Value)>> {
+    pub(super) fn tail(&mut self) -> Result<Option<(i64, Value)>> {
         let sql = format!("SELECT rowid, token FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
         one(&mut self.tail, self.connection, &sql, None, |row| (row.integer(0), row.column(1).to_owned()))
     }
 
-    fn token(&mut self, place: i64) -> Result<Option<Value>> {
+    pub(super) fn token(&mut self, place: i64) -> Result<Option<Value>> {
         let sql = format!("SELECT token FROM {} WHERE rowid = ?1", self.pending);
         one(&mut self.token, self.connection, &sql, Some(place), |row| row.column(0).to_owned())
     }
@@ -213,356 +191,4 @@ impl Store for Shelf {
         }
         Ok(ids)
     }
-}
-
-/// The rows an index is of.
-pub struct TableRows {
-    connection: Connection,
-    fetch: Statement,
-    /// The same with the id, once it has been asked for.
-    fetch_keyed: Option<Statement>,
-    title: String,
-    /// The statement for the rows behind one that have a vector.
-    behind: String,
-    /// The statement for all rows from one to another, in order.
-    between: String,
-    /// Nothing renumbers the rows: one that is not there was deleted.
-    is_stable: bool,
-}
-
-impl TableRows {
-    /// The rows of a table.
-    pub fn new(source: &Source) -> Result<Self> {
-        let Some(rowid) = source.rowid_name() else {
-            return Err(Error::expected("a table with rowids", &source.title));
-        };
-        let sql = format!(
-            "SELECT t.{} FROM {}.{} AS t WHERE t.{rowid} = ?1",
-            quoted(source.column()),
-            quoted(source.schema()),
-            quoted(source.name())
-        );
-        let fetch = source.connection().prepare(&sql)?;
-        let behind = format!(
-            "SELECT t.{rowid} FROM {}.{} AS t WHERE t.{rowid} > ?1 AND t.{} IS NOT NULL",
-            quoted(source.schema()),
-            quoted(source.name()),
-            quoted(source.column())
-        );
-        let between = format!(
-            "SELECT t.{rowid}, t.{} FROM {}.{} AS t WHERE t.{rowid} BETWEEN ?1 AND ?2 ORDER BY t.{rowid}",
-            quoted(source.column()),
-            quoted(source.schema()),
-            quoted(source.name())
-        );
-        let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
-        Ok(Self { connection: source.connection(), fetch, fetch_keyed: None, behind, between, title, is_stable })
-    }
-
-    /// Gives up its locks until the next row.
-    pub fn release(&mut self) {
-        self.fetch.reset();
-        self.fetch_keyed.iter_mut().for_each(Statement::reset);
-    }
-
-    /// The rows that have one of these ids; the others do not take part.
-    pub fn keyed(&mut self, source: &Source, members: Members) -> Result<KeyedRows<'_>> {
-        let fetch = match &mut self.fetch_keyed {
-            Some(fetch) => fetch,
-            none => none.insert(source.prepare_keyed()?),
-        };
-        Ok(KeyedRows { fetch, members, title: &self.title, is_stable: self.is_stable })
-    }
-}
-
-/// Rows of a table of which only those with certain ids take part.
-pub struct KeyedRows<'a> {
-    fetch: &'a mut Statement,
-    members: Members,
-    title: &'a str,
-    is_stable: bool,
-}
-
-impl Rows for KeyedRows<'_> {
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        fetched(self.fetch, rowid, self.is_stable)
-    }
-
-    fn describe(&self, rowid: i64) -> String {
-        format!("{}, rowid {rowid}", self.title)
-    }
-
-    fn takes_part(&mut self) -> Result<bool> {
-        Ok(self.members.contains(self.fetch.column(1)))
-    }
-}
-
-/// The row that a statement finds, which stays on it.
-fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<Row<'_>> {
-    statement.reset();
-    statement.bind(1, ValueRef::Integer(rowid))?;
-    let value = if statement.step()? { statement.column(0) } else { ValueRef::Null };
-    Ok(row(value, is_stable))
-}
-
-impl Rows for TableRows {
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        fetched(&mut self.fetch, rowid, self.is_stable)
-    }
-
-    fn describe(&self, rowid: i64) -> String {
-        format!("{}, rowid {rowid}", self.title)
-    }
-
-    /// Where they are many, the table is read from one end to the other, which costs a third of a look-up a row.
-    fn fetch_all(
-        &mut self,
-        rowids: &[i64],
-        rows: u64,
-        with: &mut dyn FnMut(usize, Row<'_>) -> Result<bool>,
-    ) -> Result<()> {
-        const DENSE: u64 = 3;
-        let is_dense = rowids.len() as u64 > rows / DENSE;
-        let mut passing = if is_dense { Some(self.connection.prepare(&self.between)?) } else { None };
-        let ends = rowids.first().zip(rowids.last());
-        if let (Some(passing), Some((first, last))) = (&mut passing, ends) {
-            passing.bind_all(&[Value::Integer(*first), Value::Integer(*last)])?;
-        }
-        let mut is_there = passing.as_mut().map_or(Ok(false), Statement::step)?;
-        for (at, rowid) in rowids.iter().enumerate() {
-            let row = match &mut passing {
-                None => self.fetch(*rowid)?,
-                Some(passing) => {
-                    while is_there && passing.integer(0) < *rowid {
-                        is_there = passing.step()?;
-                    }
-                    let is_met = is_there && passing.integer(0) == *rowid;
-                    row(if is_met { passing.column(1) } else { ValueRef::Null }, self.is_stable)
-                }
-            };
-            if !with(at, row)? {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What is no vector comes back as one of no dimensions, which fits no index.
-fn row(value: ValueRef<'_>, is_stable: bool) -> Row<'_> {
-    match vector(value) {
-        Ok(Some(vector)) if check_finite(&vector).is_ok() => Row::Vector(vector),
-        Ok(Some(_)) | Err(_) => Row::Vector(Cow::Owned(Vec::new())),
-        Ok(None) if is_stable => Row::Gone,
-        Ok(None) => Row::Doubtful,
-    }
-}
-
-/// The rows that changed since an index was written, as a search needs them.
-#[derive(Clone)]
-pub struct Changes {
-    /// Their codes.
-    pub overlay: Overlay,
-    /// Those that have something else than a vector of the index's dimensions.
-    pub strays: Arc<HashSet<i64>>,
-    /// The place and token of the last of them.
-    pub tail: Option<(i64, i64)>,
-}
-
-/// What changed since an index was written.
-pub enum Changed {
-    /// Nothing.
-    Nothing,
-    /// These rows.
-    Rows(Changes),
-    /// The index is of no use to a search: more rows changed than memory is meant for, or nobody knows which.
-    TooMuch,
-}
-
-/// Changes up to a tail. The table of changes is only ever appended to, so where the same token stands in the same place,
-/// all before it is the same, and so are the vectors of those rows.
-struct Kept {
-    scope: u64,
-    generation: Token,
-    place: i64,
-    token: Value,
-    changes: Changes,
-    /// What it takes beyond the newer tails of its index.
-    held: Held,
-}
-
-static KEPT: PerProcess<Mutex<Vec<Kept>>> = PerProcess::new(|| Mutex::new(Vec::new()));
-
-/// How many tails of one index are remembered, for the snapshots of a few transactions. They share most of their codes.
-const MOST_KEPT: usize = 4;
-/// Changed rows take one part in so many of the memory that indexes may use; a few always fit.
-const SHARE: usize = 4;
-const ALWAYS: usize = 4 << 20;
-/// Bytes of vectors that are read before all threads encode them.
-const BATCH_BYTES: usize = 4 << 20;
-
-fn kept() -> MutexGuard<'static, Vec<Kept>> {
-    KEPT.get().lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn budget() -> usize {
-    (usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX) / SHARE).max(ALWAYS)
-}
-
-impl Shelf {
-    /// The rows that changed since the index was written, encoded once for all searches of the process. Adds to `encoded`
-    /// how many that were.
-    pub fn changes(
-        &mut self,
-        index: &Index,
-        rows: &mut TableRows,
-        threads: usize,
-        encoded: &AtomicU64,
-    ) -> Result<Changed> {
-        let Some((place, token)) = self.tail()? else { return Ok(Changed::Nothing) };
-        let (from, mut changes) = self.known(index, place)?;
-        if from == place {
-            return Ok(Changed::Rows(changes));
-        }
-        let most = (budget() / changes.overlay.row_bytes()).saturating_sub(changes.overlay.len());
-        let Some(changed) = self.changed_after(from, most)? else { return Ok(Changed::TooMuch) };
-        encoded.fetch_add(changed.len() as u64, Relaxed);
-        changes.take(changed, index.header.dimensions, rows, threads)?;
-        rows.release();
-        changes.tail = if let Value::Integer(token) = token { Some((place, token)) } else { None };
-        if !rows.is_stable && self.is_renumbered(index, rows, &changes)? {
-            mark_stale(self, index);
-            return Ok(Changed::TooMuch);
-        }
-        self.keep(index, place, token, &changes);
-        Ok(Changed::Rows(changes))
-    }
-
-    /// Whether VACUUM, or a dump and restore, gave the rows of a table without INTEGER PRIMARY KEY other rowids, so that the
-    /// noted changes name the wrong ones.
-    ///
-    /// Rows are renumbered from 1 without gaps. Where the last row with a code is still where it was, so are all before it;
-    /// and whatever comes behind it has to be among the changes. A few more rows guard against equal vectors.
-    fn is_renumbered(&mut self, index: &Index, rows: &mut TableRows, changes: &Changes) -> Result<bool> {
-        const SAMPLE: usize = 8;
-        let sample = index.sample(self, SAMPLE, |rowid| changes.overlay.contains(rowid))?;
-        for (rowid, expected) in &sample {
-            let is_same = match rows.fetch(*rowid)? {
-                Row::Vector(vector) => fingerprint(&vector) == *expected,
-                Row::Gone | Row::Doubtful => false,
-            };
-            if !is_same {
-                return Ok(true);
-            }
-        }
-        rows.release();
-        let last = sample.last().map_or(i64::MIN, |(rowid, _)| *rowid);
-        let strays = &index.directory().strays;
-        let is_known = |rowid: i64| changes.overlay.contains(rowid) || strays.contains(&rowid);
-        let behind = self.connection.prepare(&rows.behind)?;
-        first_unknown(behind, last, is_known)
-    }
-
-    /// The longest beginning of the changes that is known already, and where it ends.
-    fn known(&mut self, index: &Index, tail: i64) -> Result<(i64, Changes)> {
-        let generation = index.header.generation;
-        let mut known: Vec<(i64, Value, Changes)> = kept()
-            .iter_mut()
-            .filter(|kept| kept.scope == self.scope && kept.generation == generation && kept.place <= tail)
-            .map(|kept| {
-                kept.held.pass_to(index.account());
-                (kept.place, kept.token.clone(), kept.changes.clone())
-            })
-            .collect();
-        known.sort_by_key(|(place, ..)| std::cmp::Reverse(*place));
-        for (place, token, changes) in known {
-            if self.token(place)? == Some(token) {
-                return Ok((place, changes));
-            }
-        }
-        Ok((0, Changes { overlay: Overlay::new(index.space().clone()), strays: Arc::default(), tail: None }))
-    }
-
-    fn keep(&self, index: &Index, place: i64, token: Value, changes: &Changes) {
-        let (scope, generation, held) = (self.scope, index.header.generation, Held::new(index.account(), 0));
-        let mut kept = kept();
-        kept.retain(|other| other.scope != scope || other.generation == generation);
-        kept.push(Kept { scope, generation, place, token, changes: changes.clone(), held });
-        index::set_aside(trim(&mut kept, budget()));
-    }
-}
-
-/// Forgets the oldest tails: of each index beyond a few, and of all beyond the budget. Gives the bytes of those that stay.
-fn trim(kept: &mut Vec<Kept>, budget: usize) -> usize {
-    let (mut indexes, mut total) = (HashMap::<u64, (usize, usize)>::new(), 0);
-    let mut newest_first = std::mem::take(kept);
-    newest_first.reverse();
-    for mut tail in newest_first {
-        let (tails, bytes) = indexes.entry(tail.scope).or_default();
-        let more = tail.changes.overlay.bytes().saturating_sub(*bytes);
-        if kept.is_empty() || *tails < MOST_KEPT && total + more <= budget {
-            (*tails, *bytes, total) = (*tails + 1, *bytes + more, total + more);
-            tail.held.set(more);
-            kept.push(tail);
-        }
-    }
-    kept.reverse();
-    total
-}
-
-impl Changes {
-    /// Reads and encodes rows.
-    fn take(&mut self, changed: BTreeSet<i64>, dimensions: usize, rows: &mut TableRows, threads: usize) -> Result<()> {
-        let (mut batch, mut without) = (Batch::default(), Vec::new());
-        let mut strays = HashSet::clone(&self.strays);
-        for rowid in changed {
-            strays.remove(&rowid);
-            match rows.fetch(rowid)? {
-                Row::Vector(vector) if vector.len() == dimensions => batch.push(rowid, &vector),
-                other => {
-                    if matches!(other, Row::Vector(_)) {
-                        strays.insert(rowid);
-                    }
-                    without.push(rowid);
-                }
-            }
-            if batch.bytes() >= BATCH_BYTES {
-                self.overlay.change(std::mem::take(&mut batch), &[], threads)?;
-            }
-        }
-        self.overlay.change(batch, &without, threads)?;
-        self.strays = Arc::new(strays);
-        Ok(())
-    }
-}
-
-/// Whether one of the rows behind this one is not known.
-fn first_unknown(mut behind: Statement, last: i64, is_known: impl Fn(i64) -> bool) -> Result<bool> {
-    behind.bind(1, ValueRef::Integer(last))?;
-    while behind.step()? {
-        if !is_known(behind.integer(0)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// An index in one state, by its scope and generation.
-type State = (u64, [u8; 16]);
-
-/// Indexes that were found not to belong to their table any more. They are not used again until they are written anew.
-static STALE: PerProcess<Mutex<BTreeSet<State>>> = PerProcess::new(|| Mutex::new(BTreeSet::new()));
-
-fn stale() -> MutexGuard<'static, BTreeSet<State>> {
-    STALE.get().lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Notes that an index needs a rebuild.
-pub fn mark_stale(shelf: &Shelf, index: &Index) {
-    stale().insert((shelf.scope, index.header.generation.0));
-}
-
-/// Whether an index needs a rebuild, as far as a search of this process has found out.
-pub fn is_stale(shelf: &Shelf, index: &Index) -> bool {
-    stale().contains(&(shelf.scope, index.header.generation.0))
 }
