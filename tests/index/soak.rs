@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{Random, blob, scratch};
 use rusqlite::{Connection, Params, params};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use support::{Random, blob, scratch};
 
 const SEARCHERS: u64 = 16;
 const SEARCHES: usize = 60;
