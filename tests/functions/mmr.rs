@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{Random, blob};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
-use support::{Random, blob};
 
 const CASES: u64 = 150;
 

@@ -6,12 +6,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{Random, blob};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet};
-use support::{Random, blob};
 
 const ROWS: usize = 4000;
 const DIMENSIONS: usize = 40;

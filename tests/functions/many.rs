@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{Random, blob};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use support::{Random, blob};
 
 /// An index answers for 1000 rows at least.
 const ROWS: usize = 1300;
