@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{self, Random, blob, load, scratch};
 use rusqlite::Connection;
-use support::{Random, blob, load, scratch};
 
 const THREADS: u64 = 4;
 const SEARCHES: usize = 200;
