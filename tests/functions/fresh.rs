@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::scratch;
 use rusqlite::{Connection, Statement};
-use support::scratch;
 
 /// The second searches once per outer row, and may keep its hits between them.
 const NEAREST: [&str; 3] = [

@@ -29,7 +29,7 @@ fn on_cpu(model: &str, expected: &str) {
     let child = Command::new("qemu-x86_64")
         .args(["-cpu", model])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "the_kernels_of_this_cpu_are_right"])
+        .args(["--exact", "old_cpu::the_kernels_of_this_cpu_are_right"])
         .env("EXPECTED_KERNELS", expected)
         .env_remove("FAFCAS_KERNELS")
         .output();

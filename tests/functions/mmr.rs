@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{Random, blob};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
-use support::{Random, blob};
 
 const CASES: u64 = 150;
 
@@ -99,29 +97,29 @@ fn the_rows_of_a_naive_loop_from_every_kind_of_source() {
 fn an_index_finds_the_same_candidates() {
     fafcas::register_auto_extension().unwrap();
     let connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB)").unwrap();
+    connection.execute_batch("CREATE TABLE candidates(id INTEGER PRIMARY KEY, v BLOB)").unwrap();
     let mut random = Random(5);
     let vector = |random: &mut Random| (0..64).map(|_| random.real() as f32).collect::<Vec<f32>>();
     for _ in 0..3000 {
         let row = blob(&vector(&mut random));
-        connection.execute("INSERT INTO t(v) VALUES (fafcas_normalize(?1))", [row]).unwrap();
+        connection.execute("INSERT INTO candidates(v) VALUES (fafcas_normalize(?1))", [row]).unwrap();
     }
     let queries: Vec<Vec<f32>> = (0..10).map(|_| vector(&mut random)).collect();
     let search = |query: &Vec<f32>, index: &str| {
-        ask(&connection, &format!("vec_mmr('t', 'v', '{query:?}', 10, 0.5, '{{\"index\": {index}}}')"))
+        ask(&connection, &format!("vec_mmr('candidates', 'v', '{query:?}', 10, 0.5, '{{\"index\": {index}}}')"))
     };
     let path = || -> String {
-        let sql = "SELECT path FROM vec_stats WHERE source = 'main.t' AND column_name = 'v'";
+        let sql = "SELECT path FROM vec_stats WHERE source = 'main.candidates' AND column_name = 'v'";
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
     };
     let scanned: Vec<_> = queries.iter().map(|query| search(query, "false")).collect();
     assert_eq!(path(), "scan");
-    connection.execute_batch("CREATE VIRTUAL TABLE t_vec USING vec_index(t, v)").unwrap();
+    connection.execute_batch("CREATE VIRTUAL TABLE candidates_vec USING vec_index(candidates, v)").unwrap();
     // Named, as a scan of so few rows is as fast.
-    let by_index = |query| search(query, "\"t_vec\"");
+    let by_index = |query| search(query, "\"candidates_vec\"");
     let indexed: Vec<_> = queries.iter().map(by_index).collect();
     assert_eq!(path(), "index");
     assert_eq!(scanned, indexed);
-    connection.execute("DELETE FROM t WHERE id = ?1", [&scanned[0][0].0]).unwrap();
+    connection.execute("DELETE FROM candidates WHERE id = ?1", [&scanned[0][0].0]).unwrap();
     assert_ne!(by_index(&queries[0]), scanned[0]);
 }

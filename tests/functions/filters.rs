@@ -6,12 +6,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{Random, blob};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet};
-use support::{Random, blob};
 
 const ROWS: usize = 4000;
 const DIMENSIONS: usize = 40;
@@ -28,20 +26,20 @@ fn filters_let_the_same_rows_through_on_every_way() {
     for (seed, key) in (0..).zip(KEYS) {
         println!("FAFCAS_SEED={seed}");
         let mut random = Random(seed);
-        let tables = Tables::new(&mut random, key, &["nodes"]);
+        let tables = Tables::new(&mut random, key, &["filtered"]);
         for _ in 0..40 {
             let query = tables.query(&mut random);
             let metric = random.pick(&["dot", "cosine", "l2", "l1"]);
-            let all = tables.all("nodes", &query, metric);
+            let all = tables.all("filtered", &query, metric);
             let filter = Filter::random(&mut random, &tables, &all);
             let limit = random.pick(&[1, 10, 10, 10, 300, 5000]);
             let expected: Vec<&Hit> = all.iter().filter(|hit| (filter.passes)(hit)).take(limit).collect();
-            for options in ["", r#","index":false"#, r#","exact":true"#, r#","index":"nodes_vec""#] {
-                if metric == "l1" && options.contains("nodes_vec") {
+            for options in ["", r#","index":false"#, r#","exact":true"#, r#","index":"filtered_vec""#] {
+                if metric == "l1" && options.contains("filtered_vec") {
                     continue;
                 }
-                let found = tables.ask("nodes", &query, metric, options, &filter.sql, limit);
-                let way = tables.way("nodes");
+                let found = tables.ask("filtered", &query, metric, options, &filter.sql, limit);
+                let way = tables.way("filtered");
                 let what = format!("{metric}{options}, {} LIMIT {limit}, by {way}", filter.sql);
                 *ways.entry(way.clone()).or_default() += 1;
                 if way != "index" {
@@ -77,7 +75,7 @@ fn pages_neither_skip_nor_repeat_a_row() {
     for seed in SEEDS {
         println!("FAFCAS_SEED={seed}");
         let mut random = Random(seed);
-        let names = &["nodes", "others"][..1 + (seed % 2) as usize];
+        let names = &["paged", "others"][..1 + (seed % 2) as usize];
         let tables = Tables::new(&mut random, "INTEGER", names);
         let query = tables.query(&mut random);
         let source = names.join(", ");
@@ -91,13 +89,13 @@ fn pages_neither_skip_nor_repeat_a_row() {
                     None => "1".into(),
                     Some(Hit { score, rowid, source, .. }) => {
                         let same = format!("source = '{source}' AND rowid > {rowid}");
-                        let later = if source == "nodes" { "source = 'others'" } else { "0" };
+                        let later = if source == "paged" { "source = 'others'" } else { "0" };
                         format!("score <= {score:?} AND (score < {score:?} OR {same} OR {later})")
                     }
                 };
                 let hits = tables.ask(&source, &query, "dot", options, &next, page);
                 assert_eq!(hits.len(), page.min(hits.len() + 1).min(page), "a short page where {next}");
-                by_index += usize::from(tables.way("nodes") == "index");
+                by_index += usize::from(tables.way("paged") == "index");
                 seen.extend(hits);
             }
             let keys: BTreeSet<_> = seen.iter().map(|hit| (&hit.source, hit.rowid)).collect();
@@ -117,20 +115,20 @@ fn pages_neither_skip_nor_repeat_a_row() {
 fn a_stream_goes_on_until_its_reader_stops() {
     fafcas::register_auto_extension().unwrap();
     let mut random = Random(5);
-    let tables = Tables::new(&mut random, "INTEGER", &["nodes"]);
+    let tables = Tables::new(&mut random, "INTEGER", &["streamed"]);
     let query = tables.query(&mut random);
     for options in ["", r#","index":false"#] {
-        let all = tables.all("nodes", &query, "dot");
+        let all = tables.all("streamed", &query, "dot");
         for (each, limit) in [(3, 10), (100, 10), (1000, 3)] {
             let sql = format!(
-                "SELECT t.rowid, t.id, t.score, t.source FROM vec_topk('nodes', 'v', ?1, NULL, '{{\"metric\":\"dot\"{options}}}') AS t
+                "SELECT t.rowid, t.id, t.score, t.source FROM vec_topk('streamed', 'v', ?1, NULL, '{{\"metric\":\"dot\"{options}}}') AS t
                  CROSS JOIN meta AS m ON m.rid = t.rowid WHERE m.number % {each} = 0 LIMIT {limit}"
             );
             let passes = |hit: &&Hit| tables.number(hit.rowid) % each == 0;
             let expected: Vec<Hit> = all.iter().filter(passes).take(limit).cloned().collect();
             assert_eq!(tables.hits(&sql, &query), expected, "one in {each}{options}");
         }
-        let streamed = tables.ask("nodes", &query, "dot", options, "+score > -1e9", 1_000_000);
+        let streamed = tables.ask("streamed", &query, "dot", options, "+score > -1e9", 1_000_000);
         assert_eq!(streamed, all, "all rows{options}");
     }
 }

@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::scratch;
 use rusqlite::{Connection, Error, ErrorCode};
 use std::path::Path;
-use support::scratch;
 
 const SEARCHES: [&str; 2] =
     ["SELECT count(*) FROM vec_topk('nodes', 'v', '[1,0]', 3)", "SELECT count(*) FROM vec_topk('nodes', 'v', '[1,0]')"];
@@ -118,7 +116,7 @@ fn open(path: &Path) -> Connection {
 
 /// A file with two vectors in it.
 fn database(name: &str) -> std::path::PathBuf {
-    let path = scratch(&format!("codes-{name}")).join("test.db");
+    let path = scratch(&format!("result-codes-{name}")).join("test.db");
     let connection = open(&path);
     let schema = "CREATE TABLE nodes(id INTEGER PRIMARY KEY, v); INSERT INTO nodes(v) VALUES ('[1,0]'), ('[0,1]')";
     connection.execute_batch(schema).unwrap();

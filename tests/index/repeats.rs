@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{Random, blob, scratch};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
-use support::{Random, blob, scratch};
 
 const ROWS: i64 = 3000;
 const DIMENSIONS: usize = 24;

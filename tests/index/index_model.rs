@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod model;
-
+use crate::table_in_memory::{Random, Table, found, indexed, opened, request, scope, scorer, search};
 use fafcas::index::{Batch, Index, Memory, Outcome, Overlay, Part, Reason, Request, Stats, check_blocks};
 use fafcas::metric::Metric;
 use fafcas::scan::Rules;
-use model::{Random, Table, found, indexed, opened, request, scope, scorer, search};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

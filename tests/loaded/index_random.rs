@@ -5,10 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{self, Random, blob, load, scratch};
 use rusqlite::{Connection, params};
-use support::{Random, blob, load, scratch};
 
 /// An index answers for 1000 rows at least; a history adds and removes some hundreds.
 const ROWS: usize = 1500;

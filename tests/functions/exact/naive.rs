@@ -1,6 +1,6 @@
 //! The meaning of exact search: a loop over the rows in f64, and a sort.
 
-use crate::table::Table;
+use super::table::Table;
 use std::cmp::Ordering;
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,15 +8,13 @@
 
 mod naive;
 mod plans;
-#[path = "../support/mod.rs"]
-mod support;
 mod table;
 
+use crate::support::{Random, blob};
 use naive::{Hit, Metric, best_first};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use std::collections::HashMap;
-use support::{Random, blob};
 use table::{KINDS, Key, Table, quoted, vector};
 
 const CASES: u64 = 60;

@@ -3,15 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod model;
-
+use crate::table_in_memory::{Random, Table, indexed, request, scope, scorer};
 use fafcas::error::Error;
 use fafcas::index::{Index, Memory, Opened, Outcome, Part, Stats, check_blocks, open};
 use fafcas::kernels;
 use fafcas::metric::Metric;
 use fafcas::scan::Rules;
 use fafcas::topk::Place;
-use model::{Random, Table, indexed, request, scope, scorer};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{self, Random, blob, load, scratch};
 use rusqlite::Connection;
-use support::{Random, blob, load, scratch};
 
 const THREADS: u64 = 4;
 const SEARCHES: usize = 200;
@@ -20,10 +18,10 @@ fn threads_search_side_by_side() {
         connection
     };
     let writer = open();
-    writer.execute_batch("CREATE TABLE nodes(id INTEGER PRIMARY KEY, v BLOB); CREATE TABLE odd(v)").unwrap();
+    writer.execute_batch("CREATE TABLE angles(id INTEGER PRIMARY KEY, v BLOB); CREATE TABLE odd(v)").unwrap();
     for angle in 0..100 {
         let (sin, cos) = (f64::from(angle) / 50.0).sin_cos();
-        writer.execute("INSERT INTO nodes(v) VALUES (?1)", [blob(&[cos as f32, sin as f32])]).unwrap();
+        writer.execute("INSERT INTO angles(v) VALUES (?1)", [blob(&[cos as f32, sin as f32])]).unwrap();
     }
     writer.execute_batch("INSERT INTO odd VALUES ('[1,2,3]')").unwrap();
 
@@ -43,7 +41,7 @@ fn threads_search_side_by_side() {
 
 /// A row is nearest to itself; a row of another length is the same error every time.
 fn search(connection: &Connection, id: i64) {
-    let sql = "SELECT rowid FROM vec_topk('nodes', 'v', (SELECT v FROM nodes WHERE id = ?1), 1)";
+    let sql = "SELECT rowid FROM vec_topk('angles', 'v', (SELECT v FROM angles WHERE id = ?1), 1)";
     let nearest: i64 = connection.prepare_cached(sql).unwrap().query_row([id], |row| row.get(0)).unwrap();
     assert_eq!(nearest, id);
     let wrong = "SELECT rowid FROM vec_topk('odd', 'v', '[1,0]', 1)";

@@ -3,15 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{self, Random, absent, blob, load, scratch};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use support::{Random, absent, blob, load, scratch};
 
 const ROWS: i64 = 1500;
 const DIMENSIONS: usize = 128;

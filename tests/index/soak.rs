@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{Random, blob, scratch};
 use rusqlite::{Connection, Params, params};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use support::{Random, blob, scratch};
 
 const SEARCHERS: u64 = 16;
 const SEARCHES: usize = 60;
@@ -26,11 +24,11 @@ fn searches_beside_a_writer_see_their_own_snapshot() {
     let writer = open(&path);
     writer.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).unwrap();
     writer
-        .execute_batch("PRAGMA synchronous = OFF; CREATE TABLE nodes(id INTEGER PRIMARY KEY, v BLOB); BEGIN")
+        .execute_batch("PRAGMA synchronous = OFF; CREATE TABLE soaked(id INTEGER PRIMARY KEY, v BLOB); BEGIN")
         .unwrap();
     let mut random = Random(3);
     (0..ROWS).for_each(|_| insert(&writer, &mut random));
-    writer.execute_batch("COMMIT; CREATE VIRTUAL TABLE nodes_vec USING vec_index(nodes, v)").unwrap();
+    writer.execute_batch("COMMIT; CREATE VIRTUAL TABLE soaked_vec USING vec_index(soaked, v)").unwrap();
 
     let missed = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -46,7 +44,7 @@ fn searches_beside_a_writer_see_their_own_snapshot() {
         scope.spawn(move || (0..WRITES).for_each(|number| write(&writer, &mut random, number)));
     });
     let by_index: bool = open(&path)
-        .query_row("SELECT candidates > 0 FROM vec_stats WHERE source = 'main.nodes'", [], |row| row.get(0))
+        .query_row("SELECT candidates > 0 FROM vec_stats WHERE source = 'main.soaked'", [], |row| row.get(0))
         .unwrap();
     assert!(by_index);
     let missed = missed.into_inner();
@@ -65,7 +63,7 @@ fn vector(random: &mut Random) -> Vec<u8> {
 }
 
 fn insert(connection: &Connection, random: &mut Random) {
-    execute(connection, "INSERT INTO nodes(v) VALUES (?1)", [vector(random)]);
+    execute(connection, "INSERT INTO soaked(v) VALUES (?1)", [vector(random)]);
 }
 
 fn execute(connection: &Connection, sql: &str, values: impl Params) {
@@ -75,9 +73,9 @@ fn execute(connection: &Connection, sql: &str, values: impl Params) {
 fn write(connection: &Connection, random: &mut Random, number: usize) {
     let row = random.below(ROWS as usize) as i64;
     match number % 5 {
-        0 => execute(connection, "DELETE FROM nodes WHERE id = ?1", [row]),
-        1 => execute(connection, "UPDATE nodes SET v = ?2 WHERE id = ?1", params![row, vector(random)]),
-        2 if number % 50 == 2 => execute(connection, "INSERT INTO nodes_vec(nodes_vec) VALUES ('merge')", []),
+        0 => execute(connection, "DELETE FROM soaked WHERE id = ?1", [row]),
+        1 => execute(connection, "UPDATE soaked SET v = ?2 WHERE id = ?1", params![row, vector(random)]),
+        2 if number % 50 == 2 => execute(connection, "INSERT INTO soaked_vec(soaked_vec) VALUES ('merge')", []),
         _ => insert(connection, random),
     }
 }
@@ -87,14 +85,14 @@ fn search(connection: &Connection, random: &mut Random) -> usize {
     let query = if random.once_in(2) { vector(&mut Random(7)) } else { vector(random) };
     connection.execute_batch("BEGIN").unwrap();
     let ask = |options: &str| -> Vec<(i64, f64)> {
-        let sql = format!("SELECT rowid, score FROM vec_topk('nodes', 'v', ?1, 10, '{options}')");
+        let sql = format!("SELECT rowid, score FROM vec_topk('soaked', 'v', ?1, 10, '{options}')");
         let mut statement = connection.prepare_cached(&sql).unwrap();
         let rows = statement.query_map([&query], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         rows.collect::<Result<_, _>>().unwrap()
     };
     let (hits, scan, again) = (ask("{}"), ask(r#"{"index":false}"#), ask("{}"));
     for (rowid, score) in hits.iter().filter(|hit| !scan.contains(hit)) {
-        let sql = "SELECT vec_dot(v, ?2) FROM nodes WHERE id = ?1";
+        let sql = "SELECT vec_dot(v, ?2) FROM soaked WHERE id = ?1";
         let own: f64 = connection.query_row(sql, params![rowid, query], |row| row.get(0)).unwrap();
         assert_eq!(*score, own, "row {rowid} has another vector");
     }

@@ -3,12 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{Random, blob};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use std::collections::HashSet;
-use support::{Random, blob};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An index answers for 1000 rows at least.
 const ROWS: usize = 1300;
@@ -26,10 +25,14 @@ struct Case {
     /// What vectors are multiplied with: huge and tiny ones meet.
     scales: &'static [f32],
     seed: u64,
+    /// What the process counts of the table `many` is of this case alone.
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Case {
     fn new(seed: u64) -> Self {
+        static ASKING: Mutex<()> = Mutex::new(());
+        let alone = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
         fafcas::register_auto_extension().unwrap();
         let mut random = Random(seed);
         let dimensions = random.pick(&[1, 3, 7, 8, 16, 17, 33, 64, 100, 129]);
@@ -45,7 +48,7 @@ impl Case {
             &[3e38, 1e30, 1.0],
         ]);
         let db = Connection::open_in_memory().unwrap();
-        let mut case = Self { db, random, dimensions, scales, seed };
+        let mut case = Self { db, random, dimensions, scales, seed, _alone: alone };
         case.fill();
         case
     }
@@ -67,14 +70,14 @@ impl Case {
         let key = if is_text { "id TEXT PRIMARY KEY" } else { "id INTEGER PRIMARY KEY" };
         self.db
             .execute_batch(&format!(
-                "CREATE TABLE t({key}, v BLOB); CREATE TABLE u(id INTEGER PRIMARY KEY, v BLOB); \
+                "CREATE TABLE many({key}, v BLOB); CREATE TABLE u(id INTEGER PRIMARY KEY, v BLOB); \
                  CREATE TABLE q(id INTEGER PRIMARY KEY, v BLOB); BEGIN"
             ))
             .unwrap();
         for row in 0..ROWS {
             let id = if is_text { Value::Text(format!("key {row}")) } else { Value::Integer(3 * row as i64) };
             let vector = if self.random.once_in(20) { Value::Null } else { Value::Blob(self.vector()) };
-            self.db.execute("INSERT INTO t VALUES (?1, ?2)", params![id, vector]).unwrap();
+            self.db.execute("INSERT INTO many VALUES (?1, ?2)", params![id, vector]).unwrap();
         }
         for row in 0..40 + self.random.below(80) {
             let vector = self.vector();
@@ -83,10 +86,10 @@ impl Case {
         }
         self.db
             .execute_batch(
-                "INSERT INTO q(v) VALUES (NULL); INSERT INTO q(v) SELECT v FROM t WHERE v IS NOT NULL LIMIT 9",
+                "INSERT INTO q(v) VALUES (NULL); INSERT INTO q(v) SELECT v FROM many WHERE v IS NOT NULL LIMIT 9",
             )
             .unwrap();
-        self.db.execute_batch("COMMIT; CREATE VIRTUAL TABLE i USING vec_index(t, v)").unwrap();
+        self.db.execute_batch("COMMIT; CREATE VIRTUAL TABLE i USING vec_index(many, v)").unwrap();
         self.change();
     }
 
@@ -96,13 +99,15 @@ impl Case {
             let (vector, row) = (self.vector(), self.random.below(ROWS));
             self.db
                 .execute(
-                    "UPDATE t SET v = ?1 WHERE rowid = (SELECT rowid FROM t LIMIT 1 OFFSET ?2)",
+                    "UPDATE many SET v = ?1 WHERE rowid = (SELECT rowid FROM many LIMIT 1 OFFSET ?2)",
                     params![vector, row as i64],
                 )
                 .unwrap();
         }
         let gone = self.random.below(30) as i64;
-        self.db.execute("DELETE FROM t WHERE rowid IN (SELECT rowid FROM t ORDER BY hex(v) LIMIT ?1)", [gone]).unwrap();
+        self.db
+            .execute("DELETE FROM many WHERE rowid IN (SELECT rowid FROM many ORDER BY hex(v) LIMIT ?1)", [gone])
+            .unwrap();
         if self.random.once_in(3) {
             self.db.execute("INSERT INTO i(i) VALUES ('merge')", []).unwrap();
         }
@@ -118,7 +123,7 @@ impl Case {
     }
 
     fn path(&self) -> String {
-        let sql = "SELECT path FROM vec_stats WHERE source = 'main.t' AND column_name = 'v'";
+        let sql = "SELECT path FROM vec_stats WHERE source = 'main.many' AND column_name = 'v'";
         self.db.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
@@ -128,7 +133,7 @@ impl Case {
         let mut statement = self.db.prepare(&sql).unwrap();
         let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))).unwrap();
         let options = format!(r#"{{"metric": "{metric}", "index": false}}"#);
-        let own = if own { "(rowid <> ?1 OR source <> 't')" } else { "1" };
+        let own = if own { "(rowid <> ?1 OR source <> 'many')" } else { "1" };
         let sql = format!(
             "SELECT ?1, rowid, id, score, source FROM \
              (SELECT * FROM vec_topk('{tables}', 'v', ?2, NULL, ?3) WHERE {own} LIMIT {k}) WHERE {bound}"
@@ -157,7 +162,9 @@ fn many_queries_are_answered_like_each_alone() {
         let mut case = Case::new(seed);
         let metric = case.random.pick(&METRICS);
         let k = case.random.pick(&[0, 1, 3, 10, 100, 400]);
-        for (tables, queries, own) in [("t", "q", false), ("t", "t", true), ("u, t", "q", false), ("t, u", "t", true)] {
+        for (tables, queries, own) in
+            [("many", "q", false), ("many", "many", true), ("u, many", "q", false), ("many, u", "many", true)]
+        {
             let alone = case.one_by_one(tables, queries, k, metric, own, "1");
             let options = format!(r#"{{"metric": "{metric}", "exclude_self": {own}}}"#);
             let likely = case.together(tables, queries, k, &options, "1");
@@ -223,7 +230,8 @@ fn an_exact_search_by_an_index_is_the_scan() {
             };
             let ask = |way: &str| {
                 let options = format!(r#"{{"metric": "{metric}", {way}}}"#);
-                let sql = format!("SELECT 0, rowid, id, score, source FROM vec_topk('t', 'v', ?1, {k}, ?2) LIMIT 120");
+                let sql =
+                    format!("SELECT 0, rowid, id, score, source FROM vec_topk('many', 'v', ?1, {k}, ?2) LIMIT 120");
                 case.ask(&sql, &[Value::Blob(vector.clone()), Value::Text(options)])
             };
             let scan = ask(r#""index": false"#);

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{Random, blob};
 use rusqlite::Connection;
-use support::{Random, blob};
 
 type Points = Vec<(f64, f64)>;
 

@@ -3,24 +3,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{self, Random, blob, load, scratch};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, params};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use support::{Random, blob, load, scratch};
 
 const ROWS: i64 = 12_000;
 const DIMENSIONS: usize = 96;
-const CREATE: &str = "CREATE VIRTUAL TABLE nodes_vec USING vec_index(nodes, v)";
+const CREATE: &str = "CREATE VIRTUAL TABLE built_vec USING vec_index(built, v)";
 /// What writes an index, and whether there is one before.
 const WORK: [(&str, bool); 3] = [
     (CREATE, false),
-    ("INSERT INTO nodes_vec(nodes_vec) VALUES ('rebuild')", true),
-    ("INSERT INTO nodes_vec(nodes_vec) VALUES ('merge')", true),
+    ("INSERT INTO built_vec(built_vec) VALUES ('rebuild')", true),
+    ("INSERT INTO built_vec(built_vec) VALUES ('merge')", true),
 ];
 
 #[test]
@@ -45,7 +43,7 @@ fn a_full_disk_leaves_everything_as_it_was() {
                 same(&connection);
             }
             connection.execute_batch(work).unwrap();
-            connection.execute_batch("INSERT INTO nodes_vec(nodes_vec) VALUES ('check')").unwrap();
+            connection.execute_batch("INSERT INTO built_vec(built_vec) VALUES ('check')").unwrap();
             same(&connection);
         }
     }
@@ -76,7 +74,7 @@ fn an_interrupted_build_leaves_everything_as_it_was_and_tells_how_far_it_came() 
             assert_eq!(progress(&connection), None, "{name}: none runs any more");
             same(&connection);
             connection.execute_batch(work).unwrap();
-            connection.execute_batch("INSERT INTO nodes_vec(nodes_vec) VALUES ('check')").unwrap();
+            connection.execute_batch("INSERT INTO built_vec(built_vec) VALUES ('check')").unwrap();
             same(&connection);
         }
     }
@@ -85,7 +83,7 @@ fn an_interrupted_build_leaves_everything_as_it_was_and_tells_how_far_it_came() 
 /// A table with rows; its index, if it has one, is from before half of them came.
 fn prepared(name: &str, is_indexed: bool) -> Connection {
     let connection = opened(&scratch(&format!("index-build-{name}")).join("test.db"));
-    connection.execute_batch("CREATE TABLE nodes(id INTEGER PRIMARY KEY, v BLOB)").unwrap();
+    connection.execute_batch("CREATE TABLE built(id INTEGER PRIMARY KEY, v BLOB)").unwrap();
     let mut random = Random(3);
     extend(&connection, &mut random);
     if is_indexed {
@@ -97,7 +95,7 @@ fn prepared(name: &str, is_indexed: bool) -> Connection {
 
 fn extend(connection: &Connection, random: &mut Random) {
     connection.execute_batch("BEGIN").unwrap();
-    let mut insert = connection.prepare("INSERT INTO nodes(v) VALUES (?1)").unwrap();
+    let mut insert = connection.prepare("INSERT INTO built(v) VALUES (?1)").unwrap();
     for _ in 0..ROWS / 2 {
         insert.execute([vector(random)]).unwrap();
     }
@@ -122,7 +120,7 @@ fn limit(connection: &Connection, pages: i64) {
 /// A transaction of the user's, with a change of the user's in it.
 fn begin(connection: &Connection, in_transaction: bool) {
     if in_transaction {
-        connection.execute_batch("BEGIN; UPDATE nodes SET v = v WHERE id = 1").unwrap();
+        connection.execute_batch("BEGIN; UPDATE built SET v = v WHERE id = 1").unwrap();
     }
 }
 
@@ -138,7 +136,7 @@ fn content(connection: &Connection) -> Vec<(String, u64)> {
     let mut statement = connection.prepare("SELECT name, type FROM sqlite_schema ORDER BY name").unwrap();
     let entries = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     let entries: Vec<(String, String)> = entries.collect::<Result<_, _>>().unwrap();
-    let has_rows = |name: &str, kind: &str| kind == "table" && name != "nodes_vec";
+    let has_rows = |name: &str, kind: &str| kind == "table" && name != "built_vec";
     entries
         .into_iter()
         .map(|(name, kind)| if has_rows(&name, &kind) { (hash(connection, &name), name) } else { (0, name) })
@@ -166,7 +164,7 @@ fn hash(connection: &Connection, table: &str) -> u64 {
 fn same(connection: &Connection) {
     let mut random = Random(77);
     let ask = |query: &Vec<u8>, options: &str| -> Vec<(i64, f64)> {
-        let sql = "SELECT rowid, score FROM vec_topk('nodes', 'v', ?1, 5, ?2)";
+        let sql = "SELECT rowid, score FROM vec_topk('built', 'v', ?1, 5, ?2)";
         let mut statement = connection.prepare(sql).unwrap();
         let rows = statement.query_map(params![query, options], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         rows.collect::<Result<_, _>>().unwrap()
@@ -185,7 +183,7 @@ fn watcher() -> Connection {
 /// Done, and of how many, while a build runs.
 fn progress(connection: &Connection) -> Option<(i64, i64)> {
     let sql = "SELECT progress_done, progress_total FROM vec_stats
-               WHERE source = 'main.nodes' AND progress_total > 0 AND progress_done > progress_total / 4";
+               WHERE source = 'main.built' AND progress_total > 0 AND progress_done > progress_total / 4";
     connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).ok()
 }
 
@@ -199,7 +197,7 @@ fn interrupt_halfway(watch: Connection, handle: &InterruptHandle, ended: &Atomic
     None
 }
 
-/// The tests of this file share what the process counts of a table `nodes`.
+/// The tests of this file share what the process counts of a table `built`.
 fn alone() -> MutexGuard<'static, ()> {
     static WATCHING: Mutex<()> = Mutex::new(());
     WATCHING.lock().unwrap_or_else(PoisonError::into_inner)

@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod model;
-
+use crate::table_in_memory::{Random, Table, found, indexed, opened, request, scope, scorer, search};
 use fafcas::error::{Error, Result};
 use fafcas::index::{Memory, Part, Store, check_blocks};
 use fafcas::metric::Metric;
 use fafcas::scan::Rules;
-use model::{Random, Table, found, indexed, opened, request, scope, scorer, search};
 
 /// Fails from a certain write on.
 struct Failing {

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod model;
-
+use crate::table_in_memory::{Random, Table, found, indexed, request, scorer, search};
 use fafcas::index::Outcome;
 use fafcas::metric::Metric;
 use fafcas::scan::{Range, Rules};
-use model::{Random, Table, found, indexed, request, scorer, search};
 
 const METRICS: [Metric; 3] = [Metric::Dot, Metric::Cosine, Metric::L2];
 const SEED: u64 = 0x5EED;

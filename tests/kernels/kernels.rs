@@ -288,7 +288,7 @@ fn the_environment_chooses_the_table() {
     for (wanted, expected) in names.iter().map(|&name| (name, name)).chain([("sse9", best), ("", best), ("AVX2", best)])
     {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "the_chosen_table_is_the_expected_one"])
+            .args(["--exact", "kernels::the_chosen_table_is_the_expected_one"])
             .env("FAFCAS_KERNELS", wanted)
             .env("EXPECTED_KERNELS", expected)
             .output()
