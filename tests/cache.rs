@@ -3,15 +3,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod model;
+#[path = "index/table_in_memory.rs"]
+mod table_in_memory;
 
 use fafcas::config::CACHE_BYTES;
 use fafcas::error::Result;
 use fafcas::index::{Memory, Store, cache_counts};
 use fafcas::metric::Metric;
 use fafcas::scan::Rules;
-use model::{Random, Table, found, indexed, opened, request, scope, scorer, search};
 use std::collections::BTreeMap;
+use table_in_memory::{Random, Table, found, indexed, opened, request, scope, scorer, search};
 
 const DIMENSIONS: usize = 600;
 

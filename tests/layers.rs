@@ -4,30 +4,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
-    ("cache", &[]),
-    ("process", &[]),
-    ("pool", &["error", "process"]),
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
+    ("analysis", &["error", "kernels", "vector"]),
     ("codec", &["kernels", "metric"]),
-    ("index", &["cache", "codec", "config", "error", "kernels", "metric", "pool", "process", "scan", "topk", "vector"]),
-    ("progress", &[]),
-    ("embed", &["error"]),
-    ("invariants", &["error", "kernels", "vector"]),
+    ("index", &["codec", "error", "kernels", "metric", "resources", "scan", "topk", "vector"]),
+    ("embed", &["error", "native"]),
     ("kernels", &[]),
+    ("native", &["error"]),
     ("error", &[]),
-    ("config", &["error", "vector"]),
-    ("cost", &[]),
     ("vector", &["error", "kernels"]),
     ("metric", &["error", "kernels", "vector"]),
-    ("options", &["error", "metric", "vector"]),
-    ("plan", &[]),
-    ("projection", &["error", "kernels"]),
-    ("ranking", &["error"]),
+    ("planning", &["error", "metric", "vector"]),
     ("topk", &[]),
-    ("rowset", &[]),
-    ("stats", &["cache", "process"]),
-    ("scan", &["error", "kernels", "metric", "pool", "topk", "vector"]),
+    ("resources", &["error", "vector"]),
+    ("scan", &["error", "kernels", "metric", "resources", "topk", "vector"]),
 ];
+
+/// The floors of `sqlite`, the lowest first: each uses only those before it.
+const FLOORS: [&str; 5] = ["host", "tables", "storage", "search", "functions"];
 
 fn files(part: &str) -> Vec<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -47,9 +41,9 @@ fn files(part: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The parts that a file names after `crate::`.
-fn imports(text: &str) -> Vec<String> {
-    let after = text.split("crate::").skip(1);
+/// The parts that a file names after `root`, which is `crate::` or a path below it.
+fn imports(text: &str, root: &str) -> Vec<String> {
+    let after = text.split(root).skip(1);
     let names = after.map(|rest| rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default());
     names.map(String::from).collect()
 }
@@ -60,7 +54,7 @@ fn each_part_imports_only_what_it_may() {
         let files = files(part);
         assert!(!files.is_empty(), "no file of {part}");
         for file in files {
-            for import in imports(&fs::read_to_string(&file).unwrap()) {
+            for import in imports(&fs::read_to_string(&file).unwrap(), "crate::") {
                 let fine = import == part || allowed.contains(&import.as_str());
                 assert!(fine, "{} names crate::{import}", file.display());
             }
@@ -74,5 +68,28 @@ fn every_part_has_a_rule() {
     let parts = text.lines().filter_map(|line| line.strip_prefix("pub mod ").or(line.strip_prefix("mod ")));
     for part in parts.map(|part| part.trim_end_matches(';')) {
         assert!(part == "sqlite" || MAY_IMPORT.iter().any(|(known, _)| *known == part), "no rule for {part}");
+    }
+}
+
+#[test]
+fn each_floor_uses_only_those_below() {
+    for (height, floor) in FLOORS.iter().enumerate() {
+        let files = files(&format!("sqlite/{floor}"));
+        assert!(!files.is_empty(), "no file on the floor {floor}");
+        for file in files {
+            for import in imports(&fs::read_to_string(&file).unwrap(), "crate::sqlite::") {
+                let fine = FLOORS[..=height].contains(&import.as_str());
+                assert!(fine, "{} names crate::sqlite::{import}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_of_sqlite_is_on_a_floor() {
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sqlite")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let fine = ["README.md", "mod.rs"].contains(&name.as_str()) || FLOORS.contains(&name.as_str());
+        assert!(fine, "src/sqlite/{name} is on no floor");
     }
 }

@@ -3,7 +3,7 @@
 
 use super::data::{Data, median, path, ratio, table, time};
 use fafcas::config::SLOW_MS;
-use fafcas::stats::{self, Entry, Path};
+use fafcas::resources::stats::{self, Entry, Path};
 use rusqlite::Connection;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -6,6 +6,7 @@
 //! query without bias, and tells how far it may be off. `README.md` has the algebra, and what was measured.
 
 pub mod certain;
+mod encoder;
 pub mod four_bit;
 pub mod likely;
 pub mod one_bit;
@@ -13,5 +14,6 @@ mod query;
 mod rotation;
 mod space;
 
+pub use encoder::{Encoder, fingerprint};
 pub use query::{Group, Interval, Query, SIGMAS};
-pub use space::{Encoder, Space, fingerprint};
+pub use space::Space;

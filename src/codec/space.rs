@@ -1,8 +1,7 @@
 //! Where codes live: the centre of a collection and a rotation, and how a vector is brought there.
 
 use super::rotation::Rotation;
-use super::{four_bit, one_bit};
-use crate::kernels::{self, F32Le};
+use crate::kernels::F32Le;
 
 /// A centre and a rotation. Codes mean something only in the space they were made in.
 #[derive(Debug, Clone)]
@@ -69,41 +68,4 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     }
     let rest = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b));
     sums.into_iter().chain(rest).sum()
-}
-
-/// Makes codes; keeps its buffers from one vector to the next.
-#[derive(Debug)]
-pub struct Encoder<'a> {
-    space: &'a Space,
-    residual: Residual,
-    values: Vec<f32>,
-    /// The 1-bit code of the last vector.
-    pub coarse: one_bit::Code,
-    /// The 4-bit code of the last vector.
-    pub fine: four_bit::Code,
-}
-
-impl<'a> Encoder<'a> {
-    /// An encoder into this space.
-    pub fn new(space: &'a Space) -> Self {
-        let (residual, values, coarse, fine) = Default::default();
-        Self { space, residual, values, coarse, fine }
-    }
-
-    /// How many coordinates vectors have.
-    pub fn dimensions(&self) -> usize {
-        self.space.dimensions()
-    }
-
-    /// Encodes a vector of the space's dimensions into `coarse` and `fine`.
-    pub fn encode(&mut self, vector: &[F32Le]) {
-        self.space.enter(vector, &mut self.residual);
-        self.coarse.take(&self.residual);
-        self.fine.take(&self.residual, &mut self.values);
-    }
-}
-
-/// A number for the vector's bits: equal vectors have equal ones, and others hardly ever.
-pub fn fingerprint(vector: &[F32Le]) -> u32 {
-    (kernels::table().codes.crc32c)(0, bytemuck::cast_slice(vector))
 }

@@ -3,6 +3,7 @@
 use super::runtime;
 use super::settings::Pooling;
 use crate::error::{Error, Result};
+use crate::native::process::release_memory;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{SessionInputValue, SessionOutputs};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
@@ -72,7 +73,7 @@ fn load(path: &Path) -> Result<ort::session::Session> {
     let builder = builder.with_memory_pattern(false).map_err(runtime::failed)?;
     let mut builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(runtime::failed)?;
     let session = builder.commit_from_file(path).map_err(runtime::failed)?;
-    runtime::release_memory();
+    release_memory();
     Ok(session)
 }
 

@@ -8,14 +8,14 @@
 
 use super::format::Token;
 use super::open::Index;
-use super::search::{Outcome, Request, Row, Rows, Stats};
+use super::request::{Outcome, Request, Row, Rows, Stats};
 use super::store::Store;
-use crate::cache::{Account, Held};
 use crate::codec::fingerprint;
-use crate::config::CACHE_BYTES;
 use crate::error::Result;
 use crate::metric::{Metric, Scorer};
-use crate::process::PerProcess;
+use crate::resources::cache::{Account, Held};
+use crate::resources::config::CACHE_BYTES;
+use crate::resources::per_process::PerProcess;
 use crate::scan::Rules;
 use crate::topk::Place;
 use std::collections::VecDeque;

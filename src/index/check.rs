@@ -5,7 +5,7 @@ use super::format::{Entry, FORMAT, HEADER, Kind};
 use super::merge::Progress;
 use super::open::{Index, Opened, open_uncached};
 use super::part::Part;
-use super::search::{Row, Rows};
+use super::request::{Row, Rows};
 use super::store::Store;
 use crate::codec::{Encoder, fingerprint};
 use crate::error::{Error, Result};

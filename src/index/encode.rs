@@ -3,7 +3,7 @@
 use crate::codec::{Encoder, Space, fingerprint, four_bit, one_bit};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
-use crate::pool::{self, Job};
+use crate::resources::pool::{self, Job};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -5,7 +5,7 @@ use super::build::write_top;
 use super::encode::{Batch, Encoded, encode};
 use super::format::{Directory, Entry, Header};
 use super::open::Index;
-use super::search::{Row, Rows};
+use super::request::{Row, Rows};
 use super::store::Store;
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};

@@ -4,18 +4,17 @@
 //! format. The order of reading: `format` and `store`, then `build` and `merge`, then `sweep`, `rerank` and `search`.
 
 mod answers;
-pub mod batch;
 mod block;
 mod build;
 mod check;
 mod encode;
-mod exact;
 mod format;
-mod likely;
+pub mod many;
 mod merge;
 mod open;
 mod overlay;
 mod part;
+mod request;
 mod rerank;
 mod search;
 mod store;
@@ -29,6 +28,5 @@ pub use merge::Progress;
 pub use open::{Index, Opened, cache_counts, forget, open, open_uncached, set_aside};
 pub use overlay::Overlay;
 pub use part::Part;
-pub use search::{Outcome, Reason, Request, Row, Rows, Stats, Trial};
+pub use request::{Accept, Outcome, Reason, Request, Row, Rows, Stats, Trial};
 pub use store::{Memory, Store};
-pub use sweep::Accept;

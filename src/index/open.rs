@@ -3,11 +3,11 @@
 use super::block::{Codes, Fine, read};
 use super::format::{Directory, Entry, FORMAT, HEADER, Header, Kind, Label, Token, format_of};
 use super::store::Store;
-use crate::cache::{Account, Cache, Counts};
 use crate::codec::Space;
-use crate::config::CACHE_BYTES;
 use crate::error::Result;
-use crate::process::PerProcess;
+use crate::resources::cache::{Account, Cache, Counts};
+use crate::resources::config::CACHE_BYTES;
+use crate::resources::per_process::PerProcess;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 

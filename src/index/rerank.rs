@@ -6,7 +6,7 @@
 use super::block::{Fine, Slot};
 use super::open::Index;
 use super::overlay::Overlay;
-use super::search::{Reason, Request, Row, Rows, Stats};
+use super::request::{Reason, Request, Row, Rows, Stats};
 use super::store::Store;
 use super::sweep::{Candidate, Numbered};
 use crate::codec::{Query, fingerprint};

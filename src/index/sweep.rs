@@ -1,17 +1,15 @@
 //! One pass over all codes: which rows could be among the best.
 
 use super::block::Codes;
+use super::request::Accept;
 use crate::codec::{Interval, Query};
 use crate::error::Result;
 use crate::kernels::codes::{Bounds, Factors, GROUP};
-use crate::pool::{self, Job};
+use crate::resources::pool::{self, Job};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Says whether a row takes part.
-pub type Accept = Arc<dyn Fn(i64) -> bool + Send + Sync>;
 
 /// Blocks that a thread takes at a time.
 const PIECE: usize = 4;

@@ -6,7 +6,7 @@ use super::{Counts, Rules, VectorSource};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
-use crate::pool::{self, Job};
+use crate::resources::pool::{self, Job};
 use crate::topk::{Hit, Place, TopK};
 use crate::vector::{Vector, check_finite};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,0 +1,42 @@
+//! Makes codes of vectors.
+
+use super::space::{Residual, Space};
+use super::{four_bit, one_bit};
+use crate::kernels::{self, F32Le};
+
+/// Makes codes; keeps its buffers from one vector to the next.
+#[derive(Debug)]
+pub struct Encoder<'a> {
+    space: &'a Space,
+    residual: Residual,
+    values: Vec<f32>,
+    /// The 1-bit code of the last vector.
+    pub coarse: one_bit::Code,
+    /// The 4-bit code of the last vector.
+    pub fine: four_bit::Code,
+}
+
+impl<'a> Encoder<'a> {
+    /// An encoder into this space.
+    pub fn new(space: &'a Space) -> Self {
+        let (residual, values, coarse, fine) = Default::default();
+        Self { space, residual, values, coarse, fine }
+    }
+
+    /// How many coordinates vectors have.
+    pub fn dimensions(&self) -> usize {
+        self.space.dimensions()
+    }
+
+    /// Encodes a vector of the space's dimensions into `coarse` and `fine`.
+    pub fn encode(&mut self, vector: &[F32Le]) {
+        self.space.enter(vector, &mut self.residual);
+        self.coarse.take(&self.residual);
+        self.fine.take(&self.residual, &mut self.values);
+    }
+}
+
+/// A number for the vector's bits: equal vectors have equal ones, and others hardly ever.
+pub fn fingerprint(vector: &[F32Le]) -> u32 {
+    (kernels::table().codes.crc32c)(0, bytemuck::cast_slice(vector))
+}

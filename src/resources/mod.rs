@@ -1,0 +1,8 @@
+//! What a process has once: threads, memory, settings and counters.
+
+pub mod cache;
+pub mod config;
+pub mod per_process;
+pub mod pool;
+pub mod progress;
+pub mod stats;

@@ -1,0 +1,245 @@
+//! What this process measured, by source and column. Counting costs a few atomic additions a search.
+
+use super::cache::Account;
+use super::per_process::PerProcess;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Everything counted of one column of one source.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// No other entry ever had this number.
+    pub id: u64,
+    is_forgotten: AtomicBool,
+    /// Searches, and how long they took.
+    pub times: Histogram,
+    /// The way the last search was answered, by its number in [`Path`].
+    path: AtomicU64,
+    /// Rows whose vectors were scored one by one.
+    pub rows: AtomicU64,
+    /// Rows that an index proposed.
+    pub candidates: AtomicU64,
+    /// Proposed rows that were scored again from the table.
+    pub rescored: AtomicU64,
+    /// Searches by an index that memory answered, as the same had been asked before.
+    pub repeated: AtomicU64,
+    /// Rows skipped because they could not be scored.
+    pub bad: AtomicU64,
+    /// Rows changed since the index was last merged, as of the last search.
+    pub pending: AtomicU64,
+    /// Changed rows that were encoded for searches, until they are merged.
+    pub encoded: AtomicU64,
+    /// What memory holds for it: blocks of an index, answers, vectors of texts.
+    pub memory: Arc<Account>,
+    /// How far a running build, merge or embedding is.
+    pub done: AtomicU64,
+    /// Its end; 0 when none runs.
+    pub total: AtomicU64,
+}
+
+/// How a search was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// Nothing was searched.
+    None,
+    /// By scoring every row.
+    Scan,
+    /// By scoring the rows that a condition named.
+    Lookup,
+    /// By an index.
+    Index,
+    /// By a model: texts were embedded.
+    Model,
+}
+
+impl Path {
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::None, ""),
+        (Self::Scan, "scan"),
+        (Self::Lookup, "lookup"),
+        (Self::Index, "index"),
+        (Self::Model, "model"),
+    ];
+}
+
+impl Entry {
+    /// Whether the column has another entry now, or none.
+    pub fn is_forgotten(&self) -> bool {
+        self.is_forgotten.load(Relaxed)
+    }
+
+    /// Notes that work of so many steps begins.
+    pub fn begin(&self, total: u64) {
+        self.done.store(0, Relaxed);
+        self.total.store(total, Relaxed);
+    }
+
+    /// Notes a search that is done.
+    pub fn searched(&self, path: Path, took: Duration) {
+        self.path.store(path as u64, Relaxed);
+        self.times.add(took);
+    }
+
+    /// The way the last search was answered.
+    pub fn path(&self) -> &'static str {
+        Path::ALL.get(self.path.load(Relaxed) as usize).map_or("", |(_, name)| name)
+    }
+}
+
+/// How often something took how long, to within an eighth; and how long in all.
+#[derive(Debug)]
+pub struct Histogram {
+    buckets: [AtomicU64; Self::BUCKETS],
+    nanoseconds: AtomicU64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { buckets: std::array::from_fn(|_| AtomicU64::new(0)), nanoseconds: AtomicU64::new(0) }
+    }
+}
+
+impl Histogram {
+    /// Four buckets to each doubling of a microsecond, up to 2^40 of them.
+    const BUCKETS: usize = 160;
+
+    fn bucket(took: Duration) -> usize {
+        let microseconds = took.as_secs_f64() * 1e6;
+        ((microseconds.max(1.0).log2() * 4.0) as usize).min(Self::BUCKETS - 1)
+    }
+
+    /// The middle of a bucket.
+    fn milliseconds(bucket: usize) -> f64 {
+        ((bucket as f64 + 0.5) / 4.0).exp2() / 1e3
+    }
+
+    fn add(&self, took: Duration) {
+        self.buckets[Self::bucket(took)].fetch_add(1, Relaxed);
+        self.nanoseconds.fetch_add(took.as_nanos() as u64, Relaxed);
+    }
+
+    /// All times together, in milliseconds.
+    pub fn total(&self) -> f64 {
+        self.nanoseconds.load(Relaxed) as f64 / 1e6
+    }
+
+    /// How many times were noted.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
+    }
+
+    /// The time in milliseconds that this share of the times stayed within; `None` while there are none.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let wanted = (self.count() as f64 * share).ceil().max(1.0) as u64;
+        let mut met = 0;
+        let at = self.buckets.iter().position(|bucket| {
+            met += bucket.load(Relaxed);
+            met >= wanted
+        });
+        at.map(Self::milliseconds)
+    }
+}
+
+type Key = (String, String);
+
+#[derive(Default)]
+struct Registry {
+    entries: BTreeMap<Key, Arc<Entry>>,
+    /// Memory is held whether or not somebody wants to know of the searches.
+    accounts: BTreeMap<Key, Arc<Account>>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static REGISTRY: PerProcess<Mutex<Registry>> = PerProcess::new(Mutex::default);
+
+/// Programs that make up table names without end do not fill the memory: beyond this many, all share one entry.
+const MOST: usize = 4096;
+
+fn with_registry<T>(body: impl FnOnce(&mut Registry) -> T) -> T {
+    body(&mut REGISTRY.get().lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Registry {
+    fn entry(&mut self, key: Key) -> Arc<Entry> {
+        let Self { entries, accounts } = self;
+        let memory = accounts.entry(key.clone()).or_default();
+        let fresh = || Entry { id: NEXT_ID.fetch_add(1, Relaxed), memory: memory.clone(), ..Entry::default() };
+        entries.entry(key).or_insert_with(|| Arc::new(fresh())).clone()
+    }
+}
+
+/// The entry of a column, made when it is new.
+pub fn entry(source: &str, column: &str) -> Arc<Entry> {
+    with_registry(|registry| {
+        let key = (source.to_string(), column.to_string());
+        let is_known = registry.accounts.contains_key(&key);
+        let key = if registry.accounts.len() < MOST || is_known { key } else { ("*".into(), "*".into()) };
+        registry.entry(key)
+    })
+}
+
+/// All entries, in the order of their names. What was forgotten is among them as long as memory is held for it.
+pub fn all() -> Vec<(Key, Arc<Entry>)> {
+    with_registry(|registry| {
+        let holding = |(_, account): &(&Key, &Arc<Account>)| account.bytes.load(Relaxed) > 0;
+        let holding: Vec<Key> = registry.accounts.iter().filter(holding).map(|(key, _)| key.clone()).collect();
+        holding.into_iter().for_each(|key| drop(registry.entry(key)));
+        registry.entries.iter().map(|(key, entry)| (key.clone(), entry.clone())).collect()
+    })
+}
+
+/// Forgets an entry. Searches that are open go on counting for themselves.
+pub fn forget(id: u64) {
+    with_registry(|registry| {
+        registry.entries.retain(|_, entry| {
+            let keep = entry.id != id;
+            if !keep {
+                entry.is_forgotten.store(true, Relaxed);
+                entry.memory.hits.store(0, Relaxed);
+                entry.memory.evictions.store(0, Relaxed);
+            }
+            keep
+        });
+        // Of the accounts go those that are empty and that nobody else knows.
+        registry.accounts.retain(|_, account| Arc::strong_count(account) > 1 || account.bytes.load(Relaxed) > 0);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_right_to_within_an_eighth() {
+        let times = Histogram::default();
+        assert_eq!(times.quantile(0.5), None);
+        for milliseconds in 1..=1000 {
+            times.add(Duration::from_millis(milliseconds));
+        }
+        assert_eq!(times.count(), 1000);
+        assert_eq!(times.total(), 500_500.0);
+        for (share, exact) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0), (0.0, 1.0)] {
+            let near = times.quantile(share).unwrap() / exact;
+            assert!((0.875..=1.125).contains(&near), "{share}: {near}");
+        }
+    }
+
+    #[test]
+    fn every_duration_has_a_bucket() {
+        let times = Histogram::default();
+        times.add(Duration::ZERO);
+        times.add(Duration::MAX);
+        assert_eq!(times.count(), 2);
+    }
+
+    #[test]
+    fn a_path_is_known_by_its_number() {
+        let entry = Entry::default();
+        for (path, name) in Path::ALL {
+            entry.searched(path, Duration::ZERO);
+            assert_eq!(entry.path(), name);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `chunk(text [, max_tokens [, overlap [, model]]])`: a long text in parts that the model has room for.
+
+use super::embedding::named;
+use crate::error::Result;
+use crate::planning::plan::Plan;
+use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::planner::{Signature, called, choose};
+
+/// The table function.
+pub struct Chunk;
+
+const SIGNATURE: Signature =
+    Signature { first: 4, names: &["whole_text", "max_tokens", "overlap", "model"], required: 1 };
+
+impl Table for Chunk {
+    const NAME: &'static str = "chunk";
+    type Cursor = Listed<Whole>;
+
+    fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        let schema = "CREATE TABLE x(seq INTEGER, start INTEGER, stop INTEGER, text TEXT, \
+                      whole_text HIDDEN, max_tokens HIDDEN, overlap HIDDEN, model HIDDEN)";
+        Ok((Self, Declaration { schema: schema.into(), risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        Ok(choose(info, SIGNATURE, |planner| {
+            if planner.info.order() == [(0, false)] {
+                planner.info.ordered();
+            }
+            planner.info.estimate(1e4, 10);
+        }))
+    }
+
+    fn open(&self) -> Result<Listed<Whole>> {
+        Ok(Listed::new(Whole { arguments: Vec::new() }))
+    }
+}
+
+/// A text that is cut, with what it is cut by.
+pub struct Whole {
+    arguments: Vec<Value>,
+}
+
+/// A part of the text.
+pub struct Part {
+    start: usize,
+    stop: usize,
+    text: String,
+}
+
+fn cut(arguments: &[ValueRef<'_>]) -> Result<Vec<Part>> {
+    if arguments[0] == ValueRef::Null {
+        return Ok(Vec::new());
+    }
+    let text = args::text("text", arguments[0])?;
+    let number = |what, value| match value {
+        ValueRef::Null => Ok(None),
+        value => args::count(what, value).map(|count| Some(usize::try_from(count).unwrap_or(usize::MAX))),
+    };
+    let max_tokens = number("max_tokens", arguments[1])?;
+    let overlap = number("overlap", arguments[2])?.unwrap_or(0);
+    let model = named(arguments[3])?;
+    let chunks = model.chunks(text, max_tokens, overlap)?;
+    Ok(chunks.iter().map(|chunk| Part { start: chunk.start, stop: chunk.stop, text: chunk.text.to_owned() }).collect())
+}
+
+impl Listing for Whole {
+    type Row = Part;
+
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Part>> {
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        let parts = cut(&given)?;
+        self.arguments = given.into_iter().map(ValueRef::to_owned).collect();
+        Ok(parts)
+    }
+
+    fn column(&mut self, part: &Part, at: usize, column: usize) -> Result<Value> {
+        Ok(match column {
+            0 => Value::Integer(at as i64 + 1),
+            1 => Value::Integer(part.start as i64),
+            2 => Value::Integer(part.stop as i64),
+            3 => Value::from(part.text.as_str()),
+            _ => self.arguments.get(column - 4).cloned().unwrap_or(Value::Null),
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! The scalar functions that embed: `embed`, `embed_tokens`.
+
+use crate::embed::{DEFAULT_MODEL, Model, model};
+use crate::error::Result;
+use crate::resources::config::EMBED_THREADS;
+use crate::resources::stats::{self, Path};
+use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::value::{Value, ValueRef};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+/// The model that an argument names; the default one where it is NULL.
+pub fn named(name: ValueRef<'_>) -> Result<Arc<Model>> {
+    match name {
+        ValueRef::Null => model(DEFAULT_MODEL),
+        name => model(args::text("a model's name as text", name)?),
+    }
+}
+
+/// How many texts are embedded at the same time.
+pub fn threads() -> usize {
+    EMBED_THREADS.get() as usize
+}
+
+/// A vector as SQL gets it.
+pub fn blob(vector: &[f32]) -> Value {
+    Value::Blob(vector.iter().flat_map(|x| x.to_le_bytes()).collect())
+}
+
+/// Counts the texts and the cache of a model in `vec_stats`, under the source `embed`.
+pub fn count(model: &Model, texts: u64, start: Instant) {
+    let entry = stats::entry("embed", model.name());
+    entry.rows.fetch_add(texts, Relaxed);
+    entry.searched(Path::Model, start.elapsed());
+    let cache = model.take_counters();
+    entry.memory.bytes.store(cache.bytes, Relaxed);
+    entry.memory.hits.fetch_add(cache.hits, Relaxed);
+    entry.memory.evictions.fetch_add(cache.evictions, Relaxed);
+}
+
+/// `embed(text [, model])`.
+pub fn embed(arguments: Args<'_>) -> Result<Value> {
+    if arguments.get(0) == ValueRef::Null || arguments.count() > 1 && arguments.get(1) == ValueRef::Null {
+        return Ok(Value::Null);
+    }
+    let text = args::text("text", arguments.get(0))?;
+    let model = named(arguments.get(1))?;
+    let start = Instant::now();
+    let vector = model.embed(text, threads())?;
+    count(&model, 1, start);
+    Ok(blob(&vector))
+}
+
+/// `embed_tokens(text [, model])`.
+pub fn embed_tokens(arguments: Args<'_>) -> Result<Value> {
+    if arguments.get(0) == ValueRef::Null || arguments.count() > 1 && arguments.get(1) == ValueRef::Null {
+        return Ok(Value::Null);
+    }
+    let text = args::text("text", arguments.get(0))?;
+    Ok(Value::Integer(named(arguments.get(1))?.count_tokens(text)? as i64))
+}

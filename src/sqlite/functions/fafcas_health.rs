@@ -1,0 +1,360 @@
+//! `fafcas_health(table_name, column_name)`: whether the settings of a connection and the vectors of a column are as FAFCAS
+//! wants them, as rows `(rule, expected, actual, ok)`.
+//!
+//! It only reads, every row of the column among other things. What cannot be read is a row that says so and no error;
+//! only an interrupt, lack of memory and arguments of a wrong kind end the statement.
+
+use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
+use crate::error::{Error, Result};
+use crate::planning::plan::Plan;
+use crate::scan::VectorSource;
+use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::ffi;
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::planner::{Signature, called, choose};
+use crate::sqlite::tables::identifier::{Path, one, quoted};
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::{Conditions, Source};
+use std::fmt::Display;
+
+/// The table function.
+pub struct FafcasHealth {
+    connection: Connection,
+}
+
+const SIGNATURE: Signature = Signature { first: 4, names: &["table_name", "column_name"], required: 2 };
+
+impl Table for FafcasHealth {
+    const NAME: &'static str = "fafcas_health";
+    type Cursor = Listed<Patient>;
+
+    fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        let schema = "CREATE TABLE x(rule TEXT, expected TEXT, actual TEXT, ok INTEGER, \
+                      table_name HIDDEN, column_name HIDDEN)";
+        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        Ok(choose(info, SIGNATURE, |planner| planner.info.estimate(1e6, 15)))
+    }
+
+    fn open(&self) -> Result<Listed<Patient>> {
+        Ok(Listed::new(Patient { connection: self.connection, arguments: Vec::new() }))
+    }
+}
+
+/// One rule and how it is kept.
+pub struct Finding {
+    rule: &'static str,
+    expected: String,
+    actual: String,
+    ok: bool,
+}
+
+impl Finding {
+    fn new(rule: &'static str, expected: impl Display, actual: impl Display, ok: bool) -> Self {
+        Self { rule, expected: expected.to_string(), actual: actual.to_string(), ok }
+    }
+}
+
+/// What is looked at.
+pub struct Patient {
+    connection: Connection,
+    arguments: Vec<Value>,
+}
+
+impl Listing for Patient {
+    type Row = Finding;
+
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Finding>> {
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        let path = one(args::text("table_name as text", given[0])?)?;
+        let column = args::text("column_name as text", given[1])?;
+        let findings = examine(self.connection, &path, column)?;
+        self.arguments = given.into_iter().map(ValueRef::to_owned).collect();
+        Ok(findings)
+    }
+
+    fn column(&mut self, finding: &Finding, _: usize, column: usize) -> Result<Value> {
+        Ok(match column {
+            0 => Value::from(finding.rule),
+            1 => Value::from(finding.expected.as_str()),
+            2 => Value::from(finding.actual.as_str()),
+            3 => Value::Integer(finding.ok.into()),
+            _ => self.arguments.get(column - 4).cloned().unwrap_or(Value::Null),
+        })
+    }
+}
+
+fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<Finding>> {
+    let opened = survived(Source::open_any(connection, path, column, None))?;
+    let schema = opened.as_ref().map_or("main", |source| source.schema());
+    // A temporary table lasts no longer than the connection; what is wanted of its database is no matter.
+    let schema = if schema.eq_ignore_ascii_case("temp") { "main" } else { schema };
+    let mut findings = SETTINGS.iter().map(|setting| setting.check(connection, schema)).collect::<Result<Vec<_>>>()?;
+    const SOURCE: &str = "a table or view with this column";
+    match opened {
+        Err(error) => findings.push(Finding::new("source", SOURCE, error, false)),
+        Ok(mut source) => {
+            let name = format!("{}, column {}", source.full_name(), source.column());
+            findings.push(Finding::new("source", SOURCE, name, true));
+            examine_column(&mut source, &mut findings)?;
+        }
+    }
+    Ok(findings)
+}
+
+/// The outcome, to be told in a row; unless the statement is to end.
+fn survived<T>(outcome: Result<T>) -> Result<Result<T>> {
+    match outcome {
+        Err(Error::Sqlite { code, message })
+            if matches!(code as u32 & 0xff, ffi::SQLITE_INTERRUPT | ffi::SQLITE_NOMEM) =>
+        {
+            Err(Error::Sqlite { code, message })
+        }
+        outcome => Ok(outcome),
+    }
+}
+
+/// A pragma and the value that is wanted of it.
+struct Setting {
+    name: &'static str,
+    /// What its numbers stand for; nothing where they are just numbers.
+    words: &'static [&'static str],
+    wanted: Wanted,
+    /// Whether each database has its own.
+    of_database: bool,
+}
+
+enum Wanted {
+    Is(&'static str),
+    AtLeast(i64),
+}
+
+const SWITCH: &[&str] = &["OFF", "ON"];
+
+/// As `sql/harden.sql` sets them; it says why.
+const SETTINGS: [Setting; 7] = [
+    Setting { name: "journal_mode", words: &[], wanted: Wanted::Is("wal"), of_database: true },
+    Setting { name: "busy_timeout", words: &[], wanted: Wanted::AtLeast(5000), of_database: false },
+    Setting {
+        name: "synchronous",
+        words: &["OFF", "NORMAL", "FULL", "EXTRA"],
+        wanted: Wanted::Is("NORMAL"),
+        of_database: true,
+    },
+    Setting { name: "mmap_size", words: &[], wanted: Wanted::Is("0"), of_database: true },
+    Setting {
+        name: "temp_store",
+        words: &["DEFAULT", "FILE", "MEMORY"],
+        wanted: Wanted::Is("MEMORY"),
+        of_database: false,
+    },
+    Setting { name: "foreign_keys", words: SWITCH, wanted: Wanted::Is("ON"), of_database: false },
+    Setting { name: "recursive_triggers", words: SWITCH, wanted: Wanted::Is("ON"), of_database: false },
+];
+
+impl Setting {
+    fn check(&self, connection: Connection, schema: &str) -> Result<Finding> {
+        let actual = match survived(self.read(connection, schema))? {
+            Ok(actual) => actual,
+            Err(error) => return Ok(Finding::new(self.name, self.expected(), advised(error), false)),
+        };
+        // A database without a file has one journal mode and no other.
+        if self.name == "journal_mode" && connection.file_name(schema).is_none() {
+            return Ok(Finding::new(self.name, "memory", &actual, actual == "memory"));
+        }
+        let ok = match self.wanted {
+            Wanted::Is(wanted) => actual == wanted,
+            Wanted::AtLeast(least) => actual.parse::<i64>().is_ok_and(|actual| actual >= least),
+        };
+        Ok(Finding::new(self.name, self.expected(), actual, ok))
+    }
+
+    fn expected(&self) -> String {
+        match self.wanted {
+            Wanted::Is(wanted) => wanted.to_string(),
+            Wanted::AtLeast(least) => format!("at least {least}"),
+        }
+    }
+
+    fn read(&self, connection: Connection, schema: &str) -> Result<String> {
+        let place = if self.of_database { format!("{}.", quoted(schema)) } else { String::new() };
+        let mut statement = connection.prepare(&format!("PRAGMA {place}{}", self.name))?;
+        // mmap_size has no row where there is no file to map.
+        let text = if statement.step()? { statement.text(0) } else { "0".into() };
+        let word = text.parse::<usize>().ok().and_then(|number| self.words.get(number));
+        Ok(word.map_or(text, |word| word.to_string()))
+    }
+}
+
+/// An error's text; with what mends it, where SQLite's own words do not lead there.
+fn advised(error: Error) -> String {
+    match error {
+        Error::Sqlite { code, message }
+            if matches!(code as u32 & 0xff, ffi::SQLITE_READONLY | ffi::SQLITE_CANTOPEN) =>
+        {
+            format!(
+                "{message} (in WAL mode readers too write the -shm file beside the database: \
+                 let them write in its folder, or copy the database with VACUUM INTO and leave WAL mode there)"
+            )
+        }
+        error => error.to_string(),
+    }
+}
+
+fn examine_column(source: &mut Source, findings: &mut Vec<Finding>) -> Result<()> {
+    const READABLE: &str = "every row";
+    let found = match survived(read(source))? {
+        Ok(found) => found,
+        Err(error) => {
+            findings.push(Finding::new("readable", READABLE, advised(error), false));
+            return examine_indexes(source, None, findings);
+        }
+    };
+    findings.push(Finding::new("readable", READABLE, format_args!("{} rows", found.values + found.nulls), true));
+    for (rule, expected, exceptions) in [
+        ("vectors", "vectors or NULL".to_string(), &found.not_vectors),
+        ("finite", "no NaN and no infinities".into(), &found.not_finite),
+        ("dimensions", "as many as the first vector has".into(), &found.other_dimensions),
+        ("unit_length", format!("1 within {UNIT_TOLERANCE}"), &found.not_unit),
+    ] {
+        let actual = match (rule, found.dimensions.keys().next()) {
+            ("dimensions", Some(dimensions)) if exceptions.count == 0 => dimensions.to_string(),
+            _ => exceptions.to_string(),
+        };
+        findings.push(Finding::new(rule, expected, actual, exceptions.count == 0));
+    }
+    findings.push(Finding::new("null_vectors", "any number", found.nulls, true));
+    examine_indexes(source, Some(found.values), findings)
+}
+
+fn read(source: &mut Source) -> Result<Invariants> {
+    let _running = Running::enter(std::slice::from_ref(source))?;
+    let mut found = Invariants::default();
+    let everything = Conditions::default();
+    let mut scan = source.scan(&everything)?;
+    while scan.advance()? {
+        found.add(scan.vector(), || scan.describe());
+    }
+    Ok(found)
+}
+
+/// Below so many vectors a search takes milliseconds without an index.
+const FEW: u64 = 10_000;
+
+fn examine_indexes(source: &Source, values: Option<u64>, findings: &mut Vec<Finding>) -> Result<()> {
+    let indexes = match survived(indexes(source))? {
+        Ok(indexes) => indexes,
+        Err(error) => {
+            findings.push(Finding::new("index", "readable properties", advised(error), false));
+            return Ok(());
+        }
+    };
+    for index in &indexes {
+        findings.push(index.check(values));
+    }
+    if indexes.is_empty() {
+        let has_few = values.is_none_or(|values| values < FEW);
+        findings.push(match source.rowid_name() {
+            Some(_) => Finding::new("index", format_args!("one from {FEW} vectors on"), "none", has_few),
+            None => Finding::new("index", "none, as this is no ordinary table with rowids", "none", true),
+        });
+    }
+    Ok(())
+}
+
+/// What an index says of itself.
+#[derive(Default)]
+struct Index {
+    name: String,
+    table: String,
+    column: String,
+    state: String,
+    /// Rows with codes, rows known to have none, and noted changes.
+    known: u64,
+    pending: u64,
+}
+
+impl Index {
+    fn check(&self, values: Option<u64>) -> Finding {
+        let lacks_codes = values.is_some_and(|values| self.known + self.pending < values);
+        let state = match self.state.as_str() {
+            "ready" | "merge due" if lacks_codes => "rebuild",
+            state => state,
+        };
+        let advice = match state {
+            "merge due" => format!(": INSERT INTO {0}({0}) VALUES ('merge')", quoted(&self.name)),
+            "rebuild" | "damaged" => format!(": INSERT INTO {0}({0}) VALUES ('rebuild')", quoted(&self.name)),
+            _ => String::new(),
+        };
+        let actual = format!("{}: {state}, {} pending{advice}", self.name, self.pending);
+        Finding::new("index", "ready", actual, state == "ready")
+    }
+}
+
+/// The indexes of a column, by what they say themselves: one that lost its triggers is among them.
+fn indexes(source: &Source) -> Result<Vec<Index>> {
+    let connection = source.connection();
+    let sql = format!(
+        "SELECT name FROM {}.sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%' AND sql LIKE '%vec_index%' ORDER BY name",
+        quoted(source.schema())
+    );
+    let mut names = Vec::new();
+    let mut statement = connection.prepare(&sql)?;
+    while statement.step()? {
+        names.push(statement.text(0));
+    }
+    drop(statement);
+    let mut indexes = Vec::new();
+    for name in names {
+        let Some(index) = properties(source, &name)? else { continue };
+        let is_ours =
+            index.table.eq_ignore_ascii_case(source.name()) && index.column.eq_ignore_ascii_case(source.column());
+        indexes.extend(Some(index).filter(|_| is_ours));
+    }
+    Ok(indexes)
+}
+
+/// `None` for a table of another module that only looks like an index.
+fn properties(source: &Source, name: &str) -> Result<Option<Index>> {
+    let sql = format!("SELECT property, value FROM {}.{}", quoted(source.schema()), quoted(name));
+    let Ok(mut statement) = source.connection().prepare(&sql) else { return Ok(None) };
+    let mut index = Index { name: name.to_string(), ..Index::default() };
+    while statement.step()? {
+        let whole = u64::try_from(statement.integer(1)).unwrap_or(0);
+        match statement.text(0).as_str() {
+            "table" => index.table = statement.text(1),
+            "column" => index.column = statement.text(1),
+            "state" => index.state = statement.text(1),
+            "rows" | "strays" => index.known += whole,
+            "pending" => index.pending = whole,
+            _ => {}
+        }
+    }
+    Ok(Some(index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reader_of_a_wal_database_may_lack_is_said() {
+        let error = |code| Error::Sqlite { code, message: "no".into() };
+        for code in [ffi::SQLITE_CANTOPEN, ffi::SQLITE_READONLY, ffi::SQLITE_READONLY | 6 << 8] {
+            assert!(advised(error(code as i32)).starts_with("no (in WAL mode readers too write the -shm file"));
+        }
+        assert_eq!(advised(error(ffi::SQLITE_CORRUPT as i32)), "no");
+    }
+
+    #[test]
+    fn lack_of_memory_and_interrupts_end_the_statement() {
+        let error = |code| Err::<(), _>(Error::Sqlite { code, message: "no".into() });
+        assert!(survived(error(ffi::SQLITE_NOMEM as i32)).is_err());
+        assert!(survived(error(ffi::SQLITE_INTERRUPT as i32)).is_err());
+        assert!(survived(error(ffi::SQLITE_CORRUPT as i32)).is_ok());
+    }
+}

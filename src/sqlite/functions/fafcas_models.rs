@@ -1,0 +1,53 @@
+//! `fafcas_models`: the models that `embed` finds, with the fingerprints that tell their vectors apart.
+
+use crate::embed;
+use crate::error::Result;
+use crate::sqlite::host::args::Args;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::Value;
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+
+/// The table.
+pub struct FafcasModels;
+
+impl Table for FafcasModels {
+    const NAME: &'static str = "fafcas_models";
+    type Cursor = Listed<Models>;
+
+    fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        let schema =
+            "CREATE TABLE x(name TEXT, dimensions INTEGER, max_tokens INTEGER, fingerprint TEXT, loaded INTEGER)";
+        Ok((Self, Declaration { schema: schema.into(), risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        info.estimate(1e4, 3);
+        Ok(Choice::Plan(0))
+    }
+
+    fn open(&self) -> Result<Listed<Models>> {
+        Ok(Listed::new(Models))
+    }
+}
+
+/// The folder of models, read.
+pub struct Models;
+
+impl Listing for Models {
+    type Row = embed::Listing;
+
+    fn list(&mut self, _: i32, _: Args<'_>) -> Result<Vec<embed::Listing>> {
+        embed::models()
+    }
+
+    fn column(&mut self, model: &embed::Listing, _: usize, column: usize) -> Result<Value> {
+        let number = |number: Option<u64>| number.map_or(Value::Null, |number| Value::Integer(number as i64));
+        Ok(match column {
+            0 => Value::from(model.name.as_str()),
+            1 => number(model.dimensions),
+            2 => number(model.max_tokens.map(|tokens| tokens as u64)),
+            3 => model.fingerprint.as_deref().map_or(Value::Null, Value::from),
+            _ => Value::Integer(model.loaded.into()),
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! What SQL calls: one file or folder for each table function or module, named like it, and the scalar functions.
+
+pub mod chunk;
+pub mod embed_rows;
+pub mod embedding;
+pub mod fafcas_health;
+pub mod fafcas_models;
+pub mod scalars;
+pub mod vec_index;
+pub mod vec_map;
+pub mod vec_mmr;
+pub mod vec_stats;
+pub mod vec_topk;
+pub mod vec_topk_many;

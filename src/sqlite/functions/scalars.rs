@@ -1,0 +1,89 @@
+//! The scalar functions on vectors, and those that tell of and set up this process.
+
+use crate::analysis::ranking;
+use crate::embed;
+use crate::error::{Error, Result};
+use crate::kernels::{self, F32Le};
+use crate::metric::{Metric, Scorer};
+use crate::resources::config;
+use crate::sqlite::host::api;
+use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::vector::{Vector, check_finite, normalize};
+use serde_json::json;
+
+fn blob(vector: &[F32Le]) -> Value {
+    Value::Blob(bytemuck::cast_slice(vector).to_vec())
+}
+
+/// `fafcas_normalize(v)`.
+pub fn fafcas_normalize(arguments: Args<'_>) -> Result<Value> {
+    let Some(vector) = args::vector(arguments.get(0))? else { return Ok(Value::Null) };
+    check_finite(&vector)?;
+    Ok(normalize(&vector).map_or(Value::Null, |unit| blob(&unit)))
+}
+
+/// `vec_dot(a, b)`.
+pub fn vec_dot(arguments: Args<'_>) -> Result<Value> {
+    let (a, b) = (args::vector(arguments.get(0))?, args::vector(arguments.get(1))?);
+    let (Some(a), Some(b)) = (a, b) else { return Ok(Value::Null) };
+    dot(a, &b).map(Value::Real)
+}
+
+fn dot(a: Vector<'_>, b: &[F32Le]) -> Result<f64> {
+    if a.len() != b.len() {
+        return Err(Error::expected(
+            format_args!("two vectors of {} dimensions", a.len()),
+            format_args!("{}", b.len()),
+        ));
+    }
+    let product = f64::from((kernels::table().dot_f32)(&a, b));
+    if product.is_finite() { Ok(product + 0.0) } else { Scorer::new(Metric::Dot, a.into_owned())?.score(b) }
+}
+
+/// `rrf(rank_a, rank_b [, ...])`. A row without any rank scores 0 and not NULL, so that it comes last and sums of several
+/// calls, each with a weight, need no care.
+pub fn rrf(arguments: Args<'_>) -> Result<Value> {
+    if arguments.count() == 0 {
+        return Err(Error::expected("at least 1 rank", 0));
+    }
+    let given = (0..arguments.count()).map(|at| (at, arguments.get(at))).filter(|(_, rank)| *rank != ValueRef::Null);
+    let ranks = given.map(|(at, rank)| args::rank(at + 1, rank)).collect::<Result<_>>()?;
+    Ok(Value::Real(ranking::rrf(ranks)))
+}
+
+/// `vec_version()`.
+pub fn vec_version(_arguments: Args<'_>) -> Result<Value> {
+    Ok(Value::from(concat!("fafcas ", env!("CARGO_PKG_VERSION"))))
+}
+
+/// `fafcas_info()`. The version of ONNX Runtime is NULL until something was embedded, the fingerprint where there is no
+/// model.
+pub fn fafcas_info(_arguments: Args<'_>) -> Result<Value> {
+    let models = embed::models().unwrap_or_default();
+    let default = models.into_iter().find(|model| model.name == embed::DEFAULT_MODEL);
+    let info = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "sqlite": api::version(),
+        "kernels": kernels::table().name,
+        "threads": config::threads(),
+        "embed_threads": config::EMBED_THREADS.get(),
+        "onnxruntime": embed::runtime_version(),
+        "model": embed::DEFAULT_MODEL,
+        "model_fingerprint": default.and_then(|model| model.fingerprint),
+    });
+    Ok(Value::from(info.to_string().as_str()))
+}
+
+/// `fafcas_config(key)` and `fafcas_config(key, value)`; the second gives the value it set.
+pub fn fafcas_config(arguments: Args<'_>) -> Result<Value> {
+    if (0..arguments.count()).any(|at| arguments.get(at) == ValueRef::Null) {
+        return Ok(Value::Null);
+    }
+    let key = args::text("a setting's name", arguments.get(0))?;
+    let setting = config::find(key)?;
+    if arguments.count() > 1 {
+        setting.set(args::count(key, arguments.get(1))?)?;
+    }
+    Ok(Value::Integer(setting.get() as i64))
+}

@@ -1,0 +1,449 @@
+//! `CREATE VIRTUAL TABLE i USING vec_index(table, column)`: an index that is kept fresh by plain triggers.
+//!
+//! Reading it gives its properties; `INSERT INTO i(i) VALUES ('merge')` and its like are commands. What it is of is read
+//! from its triggers, which follow ALTER TABLE; the arguments of CREATE only say where it began.
+
+use crate::error::{Error, Result};
+use crate::index::{self, Builder, Index, Mean, Opened, Part};
+use crate::resources::config;
+use crate::resources::progress::Progress;
+use crate::scan::VectorSource;
+use crate::sqlite::host::args::{Args, text};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
+use crate::sqlite::storage::changes::is_stale;
+use crate::sqlite::storage::shelf::Shelf;
+use crate::sqlite::storage::table_rows::TableRows;
+use crate::sqlite::storage::triggers::{EVENTS, Tracked, of_index};
+use crate::sqlite::tables::identifier::{Path, paths, quoted, single};
+use crate::sqlite::tables::source::{Conditions, Source, schema_of};
+use crate::vector::{check_finite, shown};
+use std::collections::HashSet;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// One index.
+#[derive(Clone)]
+pub struct VecIndex {
+    connection: Connection,
+    schema: String,
+    name: String,
+    /// The arguments of CREATE.
+    table: String,
+    column: String,
+}
+
+/// What a row that is no vector of the index's dimensions means for a build.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stray {
+    /// An error: the user has just named the column.
+    Refused,
+    /// It is noted, and searches answer by scan, whose error names it.
+    Noted,
+}
+
+impl VecIndex {
+    fn new(connection: Connection, arguments: &[&str]) -> Result<Self> {
+        let [_, schema, name, table, column] = arguments else {
+            let given = arguments.get(3..).unwrap_or_default().join(", ");
+            return Err(Error::expected("vec_index(table, column)", format_args!("vec_index({given})")));
+        };
+        let wrong = || Error::expected(format_args!("a table of {schema}"), shown(table));
+        let [Path { schema: within, name: table_name }] = paths(table)?.try_into().map_err(|_| wrong())?;
+        if within.is_some_and(|within| !within.eq_ignore_ascii_case(schema)) {
+            return Err(wrong());
+        }
+        let column = single(column).unwrap_or_else(|| column.trim().to_string());
+        let (schema, name) = (schema.to_string(), name.to_string());
+        Ok(Self { connection, schema, name, table: table_name, column })
+    }
+
+    fn declaration(&self) -> Declaration {
+        let schema = format!("CREATE TABLE x(property TEXT, value, {} HIDDEN)", quoted(&self.name));
+        Declaration { schema, risk: Risk::Normal }
+    }
+
+    fn shelf(&self) -> Shelf {
+        Shelf::new(self.connection, &self.schema, &self.name)
+    }
+
+    fn source(&self, table: &str, column: &str) -> Result<Source> {
+        let path = Path { schema: Some(self.schema.clone()), name: table.to_string() };
+        Source::open_any(self.connection, &path, column, None)
+    }
+
+    /// What the index is of, while its triggers are as they were made.
+    fn tracked(&self) -> Result<Option<Tracked>> {
+        of_index(self.connection, &self.schema, &self.name)
+    }
+
+    fn must_be_tracked(&self) -> Result<Tracked> {
+        self.tracked()?.ok_or_else(|| {
+            Error::Mistake(format!(
+                "expected the triggers of {} as they were made; 'rebuild' makes them anew",
+                self.name
+            ))
+        })
+    }
+
+    /// Makes everything the index keeps in the database.
+    fn make(&self) -> Result<()> {
+        self.must_be_here()?;
+        let mut source = self.source(&self.table, &self.column)?;
+        let rowid = ordinary(&source)?;
+        if source.is_generated() {
+            return Err(Error::expected(
+                "a stored column",
+                format_args!("{}, which is generated", source.describe_column()),
+            ));
+        }
+        self.clear_leftovers()?;
+        let tracked = Tracked {
+            index: self.name.clone(),
+            table: source.name().to_string(),
+            column: source.column().to_string(),
+            rowid: rowid.to_string(),
+        };
+        let mut shelf = self.shelf();
+        let made = shelf
+            .create()
+            .and_then(|()| tracked.create(self.connection, &self.schema))
+            .and_then(|()| self.build(&mut source, &mut shelf, Stray::Refused));
+        drop(shelf);
+        // Inside a transaction of the user's, SQLite does not undo what a failed CREATE did.
+        made.inspect_err(|_| drop(self.remove()))
+    }
+
+    /// Refuses a table of another schema: triggers cannot reach from one into the other.
+    fn must_be_here(&self) -> Result<()> {
+        let within = |schema: Option<&String>| {
+            schema_of(self.connection, &Path { schema: schema.cloned(), name: self.table.clone() })
+        };
+        match (within(Some(&self.schema)), within(None)) {
+            (None, Some(other)) => Err(Error::expected(
+                format_args!("a table of {}, where the index is to be", self.schema),
+                format_args!("{}, which is in {other}", shown(&self.table)),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes away what a restore without this index's virtual table left behind, and nothing else.
+    fn clear_leftovers(&self) -> Result<()> {
+        let mut shelf = self.shelf();
+        let is_there = |suffix: &str| -> Result<bool> {
+            let sql = format!("SELECT 1 FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE", quoted(&self.schema));
+            let mut statement = self.connection.prepare(&sql)?;
+            statement.bind(1, ValueRef::Text(format!("{}_{suffix}", self.name).as_bytes()))?;
+            statement.step()
+        };
+        let is_ours = is_there("blocks")? && matches!(index::open_uncached(&mut shelf), Ok(Opened::Index(_)));
+        if is_ours {
+            Tracked::drop(self.connection, &self.schema, &self.name)?;
+            shelf.forget();
+            return shelf.drop();
+        }
+        for suffix in ["blocks", "pending"].into_iter().chain(EVENTS) {
+            if is_there(suffix)? {
+                return Err(Error::expected(format_args!("no {0}_{suffix} beside an index {0}", self.name), "one"));
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<()> {
+        Tracked::drop(self.connection, &self.schema, &self.name)?;
+        let mut shelf = self.shelf();
+        shelf.forget();
+        shelf.drop()
+    }
+
+    /// Writes the index anew from all rows.
+    fn build(&self, source: &mut Source, shelf: &mut Shelf, stray: Stray) -> Result<()> {
+        let everything = Conditions::default();
+        let mean = mean(source, &everything, stray)?;
+        let (total, stats) = (mean.rows(), source.stats.clone());
+        let progress = Progress::new("indexing", total);
+        stats.begin(total);
+        let scope = shelf.scope;
+        let mut builder = Builder::new(shelf, scope, &mean, index::random(), config::threads());
+        let built = source.scan(&everything).and_then(|mut rows| {
+            while rows.advance()? {
+                match rows.vector() {
+                    Ok(None) => continue,
+                    Ok(Some(vector)) if check_finite(&vector).is_ok() => builder.push(rows.row()?, &vector)?,
+                    _ => builder.push(rows.row()?, &[])?,
+                }
+                stats.done.store(builder.rows(), Relaxed);
+                progress.set(builder.rows());
+            }
+            Ok(())
+        });
+        stats.total.store(0, Relaxed);
+        built?;
+        builder.finish()?;
+        shelf.forget_changes()
+    }
+
+    fn command(&self, command: &str) -> Result<()> {
+        match command {
+            "merge" => self.merge(),
+            "rebuild" => self.rebuild(),
+            "check" => self.check(),
+            _ => Err(Error::expected("a command 'merge', 'rebuild' or 'check'", shown(command))),
+        }
+    }
+
+    /// Folds the changes in.
+    fn merge(&self) -> Result<()> {
+        let tracked = self.must_be_tracked()?;
+        let mut source = self.source(&tracked.table, &tracked.column)?;
+        let mut shelf = self.shelf();
+        let index = self.index(&mut shelf)?;
+        let count = shelf.changed_count()?;
+        if index.wants_rebuild(count) || is_stale(&shelf, &index) {
+            return self.build(&mut source, &mut shelf, Stray::Noted);
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let merged = self.merge_changes(&source, &mut shelf, index, count);
+        source.stats.total.store(0, Relaxed);
+        merged?;
+        shelf.forget_changes()
+    }
+
+    fn merge_changes(&self, source: &Source, shelf: &mut Shelf, mut index: Index, count: u64) -> Result<()> {
+        let mut rows = TableRows::new(source)?;
+        let progress = Progress::new("merging", count);
+        source.stats.begin(count);
+        let mut before = 0;
+        for part in Part::of_rows(count) {
+            let changed: Vec<i64> = shelf.changed(part)?.into_iter().collect();
+            index = index.merge(shelf, &changed, &mut rows, config::threads(), &mut |done, _| {
+                progress.set(before + done);
+                source.stats.done.store(before + done, Relaxed);
+                if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
+            })?;
+            before += changed.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Writes the index anew, and its triggers where they are not as they were made.
+    fn rebuild(&self) -> Result<()> {
+        let tracked = self.tracked()?;
+        let (table, column) = match &tracked {
+            Some(tracked) => (tracked.table.as_str(), tracked.column.as_str()),
+            None => (self.table.as_str(), self.column.as_str()),
+        };
+        let mut source = self.source(table, column)?;
+        let rowid = ordinary(&source)?;
+        if tracked.is_none() {
+            Tracked::drop(self.connection, &self.schema, &self.name)?;
+            let (index, rowid) = (self.name.clone(), rowid.to_string());
+            let (table, column) = (source.name().to_string(), source.column().to_string());
+            Tracked { index, table, column, rowid }.create(self.connection, &self.schema)?;
+        }
+        self.build(&mut source, &mut self.shelf(), Stray::Noted)
+    }
+
+    /// Compares every code with its row, and every row with the codes.
+    fn check(&self) -> Result<()> {
+        let tracked = self.must_be_tracked()?;
+        let mut source = self.source(&tracked.table, &tracked.column)?;
+        let mut shelf = self.shelf();
+        let index = index::check_blocks(&mut shelf)?;
+        let mut rows = TableRows::new(&source)?;
+        let strays: HashSet<i64> = index.directory().strays.iter().copied().collect();
+        for part in Part::of_rows(index.header.rows.max(shelf.changed_count()?)) {
+            let changed = shelf.changed(part)?;
+            index.check_rows(&mut shelf, &mut rows, part, &changed, &mut |done, _| {
+                if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
+            })?;
+            let coded = index.coded(&mut shelf, part)?;
+            let is_known =
+                |rowid: i64| coded.binary_search(&rowid).is_ok() || changed.contains(&rowid) || strays.contains(&rowid);
+            must_be_known(&mut source, |rowid| !part.has(rowid) || is_known(rowid))?;
+        }
+        Ok(())
+    }
+
+    fn index(&self, shelf: &mut Shelf) -> Result<Index> {
+        match index::open_uncached(shelf)? {
+            Opened::Index(index) => Ok(index),
+            Opened::Absent => Err(Error::Damaged("the index has no header; 'rebuild' mends it".into())),
+            Opened::Future(format) => Err(Error::expected(
+                format_args!("an index of format {} at most", index::FORMAT),
+                format_args!("one of format {format}, written by a later version"),
+            )),
+        }
+    }
+
+    /// What SELECT shows.
+    fn properties(&self) -> Result<Vec<(&'static str, Value)>> {
+        let mut shelf = self.shelf();
+        let tracked = self.tracked()?;
+        let pending = shelf.pending_count()?;
+        let bytes = shelf.bytes()?;
+        let opened = index::open_uncached(&mut shelf);
+        let (state, index) = match opened {
+            Ok(Opened::Index(index)) if tracked.is_none() || is_stale(&shelf, &index) => ("rebuild", Some(index)),
+            Ok(Opened::Index(index)) if pending > 1000 + index.header.rows as i64 / 10 => ("merge due", Some(index)),
+            Ok(Opened::Index(index)) => ("ready", Some(index)),
+            Ok(Opened::Future(_)) => ("of a later version", None),
+            Ok(Opened::Absent) | Err(Error::Damaged(_)) => ("damaged", None),
+            Err(error) => return Err(error),
+        };
+        let whole = |number: u64| Value::Integer(number as i64);
+        let header = index.as_ref().map(|index| &index.header);
+        let table = tracked.as_ref().map_or(self.table.as_str(), |tracked| tracked.table.as_str());
+        let column = tracked.as_ref().map_or(self.column.as_str(), |tracked| tracked.column.as_str());
+        Ok(vec![
+            ("table", Value::from(table)),
+            ("column", Value::from(column)),
+            ("state", Value::from(state)),
+            ("rows", header.map_or(Value::Null, |header| whole(header.rows))),
+            ("pending", Value::Integer(pending)),
+            ("strays", header.map_or(Value::Null, |header| whole(header.strays))),
+            ("dimensions", header.map_or(Value::Null, |header| whole(header.dimensions as u64))),
+            ("blocks", header.map_or(Value::Null, |header| whole(header.blocks.into()))),
+            ("bytes", Value::Integer(bytes)),
+            ("format", whole(index::FORMAT.into())),
+        ])
+    }
+}
+
+/// The rowid's name in a table that can be indexed.
+fn ordinary(source: &Source) -> Result<&'static str> {
+    let refused =
+        || Error::expected("an ordinary table with rowids", format_args!("{}, {}", source.title, source.kind()));
+    source.rowid_name().ok_or_else(refused)
+}
+
+/// Every row with a vector is known to the index.
+fn must_be_known(source: &mut Source, is_known: impl Fn(i64) -> bool) -> Result<()> {
+    let everything = Conditions::default();
+    let mut scan = source.scan(&everything)?;
+    while scan.advance()? {
+        if !is_known(scan.row()?) && !matches!(scan.vector(), Ok(None)) {
+            return Err(Error::Damaged(format!("{} has no code; 'rebuild' mends the index", scan.describe())));
+        }
+    }
+    Ok(())
+}
+
+/// The mean of all vectors; their lengths are checked on the way.
+fn mean(source: &mut Source, everything: &Conditions, stray: Stray) -> Result<Mean> {
+    let mut mean = Mean::default();
+    let mut dimensions = None;
+    let mut scan = source.scan(everything)?;
+    while scan.advance()? {
+        let vector = match scan.vector() {
+            Ok(None) => continue,
+            Ok(Some(vector)) => check_finite(&vector).map(|()| vector),
+            Err(error) => Err(error),
+        };
+        let fitting = vector.and_then(|vector| match vector.len() {
+            0 => Err(Error::expected("at least 1 dimension", 0)),
+            length => match *dimensions.get_or_insert(length) {
+                wanted if wanted == length => Ok(vector),
+                wanted => Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), length)),
+            },
+        });
+        match fitting {
+            Ok(vector) => mean.add(&vector),
+            Err(error) if stray == Stray::Refused => return Err(error.within(scan.describe())),
+            Err(_) => {}
+        }
+    }
+    Ok(mean)
+}
+
+impl Table for VecIndex {
+    const NAME: &'static str = "vec_index";
+    type Cursor = Listed<Properties>;
+
+    fn connect(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
+        let index = Self::new(connection, arguments)?;
+        let declaration = index.declaration();
+        Ok((index, declaration))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        info.estimate(1e3, 10);
+        Ok(Choice::Plan(0))
+    }
+
+    fn open(&self) -> Result<Listed<Properties>> {
+        Ok(Listed::new(Properties(self.clone())))
+    }
+}
+
+/// What SELECT from an index gives.
+pub struct Properties(VecIndex);
+
+impl Listing for Properties {
+    type Row = (&'static str, Value);
+
+    fn list(&mut self, _: i32, _: Args<'_>) -> Result<Vec<Self::Row>> {
+        self.0.properties()
+    }
+
+    fn column(&mut self, (property, value): &Self::Row, _: usize, column: usize) -> Result<Value> {
+        Ok(match column {
+            0 => Value::from(*property),
+            1 => value.clone(),
+            _ => Value::Null,
+        })
+    }
+}
+
+impl Writable for VecIndex {
+    fn create(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
+        let index = Self::new(connection, arguments)?;
+        index.make()?;
+        let declaration = index.declaration();
+        Ok((index, declaration))
+    }
+
+    fn destroy(&mut self) -> Result<()> {
+        self.remove()
+    }
+
+    fn change(&mut self, change: Change<'_>) -> Result<i64> {
+        const COMMAND: usize = 2;
+        let Change::Insert { values, .. } = change else {
+            return Err(Error::Mistake("expected an INSERT of a command, the only change an index takes".into()));
+        };
+        let command = text("a command 'merge', 'rebuild' or 'check' as text", values.get(COMMAND))?;
+        self.command(command)?;
+        Ok(0)
+    }
+
+    fn rename(&mut self, name: &str) -> Result<()> {
+        let tracked = self.tracked()?;
+        Tracked::drop(self.connection, &self.schema, &self.name)?;
+        let mut shelf = self.shelf();
+        shelf.forget();
+        shelf.rename(name)?;
+        if let Some(tracked) = tracked {
+            Tracked { index: name.to_string(), ..tracked }.create(self.connection, &self.schema)?;
+        }
+        self.name = name.to_string();
+        Ok(())
+    }
+
+    fn shadow_name(suffix: &str) -> bool {
+        suffix == "blocks"
+    }
+
+    fn integrity(&self, quick: bool) -> Result<Option<String>> {
+        let checked = if quick { index::check_blocks(&mut self.shelf()).map(drop) } else { self.check() };
+        match checked {
+            Ok(()) => Ok(None),
+            Err(Error::Sqlite { code, message }) => Err(Error::Sqlite { code, message }),
+            Err(error) => Ok(Some(format!("vec_index {}: {error}", self.name))),
+        }
+    }
+}

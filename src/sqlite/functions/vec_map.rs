@@ -1,0 +1,174 @@
+//! `vec_map(table_name, column_name)`: every row with a vector as a point of a plane, for a picture of all.
+//!
+//! The plane is that of [`projection`]: the rows are read at most 42 times, and what is kept of them is their points, in 24
+//! bytes each; where no rowid leads back to a row, its id as well.
+
+use crate::analysis::projection::{Plane, Rows};
+use crate::error::{Error, Result};
+use crate::kernels::F32Le;
+use crate::planning::plan::{Plan, Slot};
+use crate::scan::VectorSource;
+use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::Slow;
+use crate::sqlite::search::estimates::{ROW_COST, rows};
+use crate::sqlite::search::planner::{Answered, Signature, called, choose};
+use crate::sqlite::tables::identifier::one;
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::{Conditions, Source};
+use crate::vector::check_finite;
+
+/// The table function.
+pub struct VecMap {
+    connection: Connection,
+}
+
+const SIGNATURE: Signature = Signature { first: 4, names: &["table_name", "column_name"], required: 2 };
+/// How many scans of the rows a map is thought to take, for the planner: it was 28 for made vectors, 39 for real ones.
+const SCANS: f64 = 30.0;
+
+impl Table for VecMap {
+    const NAME: &'static str = "vec_map";
+    type Cursor = Listed<Map>;
+
+    fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        let schema = "CREATE TABLE x(rowid INTEGER, x REAL, y REAL, id, table_name HIDDEN, column_name HIDDEN)";
+        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        Ok(choose(info, SIGNATURE, |planner| {
+            let size = rows(self.connection, planner, Slot::First);
+            planner.info.estimate(size as f64 * ROW_COST * SCANS, size);
+            planner.info.describe("scan");
+        }))
+    }
+
+    fn open(&self) -> Result<Listed<Map>> {
+        let (answered, source, ids) = Default::default();
+        Ok(Listed::new(Map { connection: self.connection, answered, source, ids }))
+    }
+}
+
+/// One map.
+pub struct Map {
+    connection: Connection,
+    answered: Option<Answered>,
+    source: Option<Source>,
+    /// Of each point, where it could not be looked up again; else empty.
+    ids: Vec<Value>,
+}
+
+/// A row in its place.
+pub struct Point {
+    row: i64,
+    x: f64,
+    y: f64,
+}
+
+impl Map {
+    fn draw(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Point>> {
+        (self.ids, self.source) = Default::default();
+        let [table, column] = given else { return Ok(Vec::new()) };
+        let path = one(args::text("table_name as text", *table)?)?;
+        let column = args::text("column_name as text", *column)?;
+        let mut source = Source::open_any(self.connection, &path, column, None)?;
+        let slow = Slow::watch();
+        let running = Running::enter(std::slice::from_ref(&source))?;
+        let mut vectors = Vectors { source: &mut source, dimensions: None, rows: 0 };
+        let plane = Plane::fit(&mut vectors)?;
+        let (mut points, ids) = (Vec::with_capacity(vectors.rows), &mut self.ids);
+        vectors.scan(|vector, scan| {
+            let (x, y) = plane.place(vector);
+            points.push(Point { row: scan.row()?, x, y });
+            ids.extend(scan.note()?);
+            Ok(())
+        })?;
+        drop(running);
+        slow.note(VecMap::NAME, std::slice::from_ref(&source));
+        self.source = Some(source);
+        Ok(points)
+    }
+}
+
+/// The rows of a source that have a vector, each checked.
+struct Vectors<'a> {
+    source: &'a mut Source,
+    /// Of the first row; the others must have as many.
+    dimensions: Option<usize>,
+    /// How many the last scan met.
+    rows: usize,
+}
+
+impl Vectors<'_> {
+    fn scan<L>(&mut self, mut look: L) -> Result<()>
+    where
+        L: FnMut(&[F32Le], &dyn VectorSource<Note = Option<Value>>) -> Result<()>,
+    {
+        let everything = Conditions::default();
+        let mut scan = self.source.scan(&everything)?;
+        self.rows = 0;
+        while scan.advance()? {
+            let vector = match scan.vector() {
+                Ok(None) => continue,
+                Ok(Some(vector)) => fitting(&vector, &mut self.dimensions).map(|()| vector),
+                Err(error) => Err(error),
+            };
+            look(&vector.map_err(|error| error.within(scan.describe()))?, &scan)?;
+            self.rows += 1;
+        }
+        Ok(())
+    }
+}
+
+fn fitting(vector: &[F32Le], dimensions: &mut Option<usize>) -> Result<()> {
+    match (vector.len(), *dimensions.get_or_insert(vector.len())) {
+        (0, _) => Err(Error::expected("at least 1 dimension", 0)),
+        (length, wanted) if length != wanted => {
+            Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), length))
+        }
+        _ => check_finite(vector),
+    }
+}
+
+impl Rows for Vectors<'_> {
+    fn each(&mut self, look: &mut dyn FnMut(&[F32Le])) -> Result<()> {
+        self.scan(|vector, _| {
+            look(vector);
+            Ok(())
+        })
+    }
+}
+
+impl Listing for Map {
+    type Row = Point;
+
+    fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)))
+    }
+
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Point>> {
+        self.answered = None;
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        let asked = Answered::new(self.connection, &given);
+        let points = self.draw(&given)?;
+        self.answered = Some(asked);
+        Ok(points)
+    }
+
+    fn column(&mut self, point: &Point, at: usize, column: usize) -> Result<Value> {
+        let Some(source) = &mut self.source else { return Ok(Value::Null) };
+        Ok(match column {
+            0 if !source.has_rowid() => Value::Null,
+            0 => Value::Integer(point.row),
+            1 => Value::Real(point.x),
+            2 => Value::Real(point.y),
+            3 if !source.has_id() => Value::Null,
+            3 => source.id(point.row, &self.ids.get(at).cloned())?,
+            _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 4)),
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! `vec_mmr(table_name, column_name, query, k, lambda [, options])`: k rows that are near the query and unlike each other.
+//!
+//! The nearest rows are found as `vec_topk` finds them; [`ranking::mmr`] chooses among them. Likeness of two rows is the
+//! score that one has when the other is the query.
+
+use crate::analysis::ranking;
+use crate::error::Result;
+use crate::kernels::F32Le;
+use crate::metric::Scorer;
+use crate::planning::plan::{Plan, Slot};
+use crate::scan::Rules;
+use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::estimates::{ROW_COST, path, rows};
+use crate::sqlite::search::planner::{Answered, Planner, Signature, called, choose};
+use crate::sqlite::search::waiting::{Kept, Place};
+use crate::sqlite::search::{Hit, Search, Slow};
+use crate::sqlite::tables::identifier::one;
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::Conditions;
+
+/// The table function.
+pub struct VecMmr {
+    connection: Connection,
+    waiting: Place,
+}
+
+const SIGNATURE: Signature =
+    Signature { first: 4, names: &["table_name", "column_name", "query", "k", "lambda", "options"], required: 5 };
+const K: Slot = Slot::Fourth;
+const OPTIONS: Slot = Slot::Sixth;
+const RANK: i32 = 3;
+
+impl Table for VecMmr {
+    const NAME: &'static str = "vec_mmr";
+    type Cursor = Listed<Diverse>;
+
+    fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, rank INTEGER, table_name HIDDEN, \
+                      column_name HIDDEN, query HIDDEN, k HIDDEN, lambda HIDDEN, options HIDDEN)";
+        Ok((Self { connection, waiting: Place::default() }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        Ok(choose(info, SIGNATURE, |planner| self.plan(planner)))
+    }
+
+    fn open(&self) -> Result<Listed<Diverse>> {
+        let (connection, waiting) = (self.connection, self.waiting.clone());
+        Ok(Listed::new(Diverse { connection, waiting, answered: None, search: None }))
+    }
+}
+
+impl VecMmr {
+    fn plan(&self, planner: &mut Planner<'_, '_>) {
+        if planner.info.order() == [(RANK, false)] {
+            planner.info.ordered();
+        }
+        let size = rows(self.connection, planner, Slot::First);
+        let expected = if let Some(Value::Integer(k)) = planner.literal(K) { k.clamp(1, size.max(1)) } else { 10 };
+        planner.info.estimate(size as f64 * ROW_COST, expected);
+        let path = path(self.connection, planner, OPTIONS);
+        planner.info.describe(&path);
+    }
+}
+
+/// One running search.
+pub struct Diverse {
+    connection: Connection,
+    /// Where the search waits for the next statement.
+    waiting: Place,
+    answered: Option<Answered>,
+    search: Option<Kept>,
+}
+
+impl Diverse {
+    fn find(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Hit>> {
+        self.rest();
+        let &[table, column, query, k, lambda, options] = given else { return Ok(Vec::new()) };
+        one(args::text("table_name as text", table)?)?;
+        let k = usize::try_from(args::count("k", k)?).unwrap_or(usize::MAX);
+        let lambda = args::share("lambda", lambda)?;
+        let query = args::vector(query).map_err(|error| error.within("query"))?;
+        let Some(query) = query else { return Ok(Vec::new()) };
+        let made_of = [table, column, options].map(ValueRef::to_owned);
+        let mut kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
+        let slow = Slow::watch();
+        let hits = diverse(self.connection, &mut kept.search, k, lambda)?;
+        slow.note(VecMmr::NAME, kept.search.sources());
+        self.search = Some(kept);
+        Ok(hits)
+    }
+
+    fn rest(&mut self) {
+        if let Some(kept) = self.search.take() {
+            self.waiting.put(kept);
+        }
+    }
+}
+
+impl Drop for Diverse {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
+
+fn diverse(connection: Connection, search: &mut Search, k: usize, lambda: f64) -> Result<Vec<Hit>> {
+    // Then nothing but the score counts.
+    let is_plain = lambda == 1.0 || k == 0;
+    let seen = if is_plain { k } else { ranking::candidates(k) };
+    let mut hits = search.run(seen, &Rules::default(), &Conditions::default())?;
+    if is_plain || hits.is_empty() {
+        return Ok(hits);
+    }
+    let vectors = vectors(search, &mut hits)?;
+    let scores: Vec<f64> = hits.iter().map(|hit| hit.place.score).collect();
+    let metric = search.metric();
+    let order = ranking::mmr(&scores, k, lambda, |from, to| {
+        connection.check_interrupt()?;
+        let scorer = Scorer::new(metric, vectors[from].clone())?;
+        to.iter().map(|&at| scorer.score(&vectors[at])).collect()
+    })?;
+    Ok(order.into_iter().map(|at| hits[at].clone()).collect())
+}
+
+/// The vectors of the hits. A row that another connection removed since it was found is no hit any more.
+fn vectors(search: &mut Search, hits: &mut Vec<Hit>) -> Result<Vec<Vec<F32Le>>> {
+    let dimensions = search.scorer().query().len();
+    let rows: Vec<i64> = hits.iter().map(|hit| hit.place.row).collect();
+    let Some(first) = hits.first().cloned() else { return Ok(Vec::new()) };
+    let source = search.source(&first)?;
+    let _running = Running::enter(std::slice::from_ref(source))?;
+    let found = source.vectors(&rows)?;
+    let mut is_there = found.iter().map(|vector| vector.as_ref().is_some_and(|vector| vector.len() == dimensions));
+    hits.retain(|_| is_there.next().unwrap_or(false));
+    Ok(found.into_iter().flatten().filter(|vector| vector.len() == dimensions).collect())
+}
+
+impl Listing for Diverse {
+    type Row = Hit;
+
+    fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)))
+    }
+
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Hit>> {
+        self.answered = None;
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        let asked = Answered::new(self.connection, &given);
+        let hits = self.find(&given)?;
+        self.answered = Some(asked);
+        Ok(hits)
+    }
+
+    /// The rowid is the rank: no two rows share it, and the same arguments give it again.
+    fn column(&mut self, hit: &Hit, at: usize, column: usize) -> Result<Value> {
+        let Some(Kept { search, .. }) = &mut self.search else { return Ok(Value::Null) };
+        Ok(match column {
+            0 if !search.source(hit)?.has_rowid() => Value::Null,
+            0 => Value::Integer(hit.place.row),
+            1 => search.source(hit)?.id(hit.place.row, &hit.note)?,
+            2 => Value::Real(hit.place.score),
+            3 => Value::Integer(at as i64 + 1),
+            _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 4)),
+        })
+    }
+}

@@ -1,0 +1,100 @@
+//! `vec_stats`: what this process measured, a row for each source and column. `DELETE FROM vec_stats` forgets it.
+
+use crate::error::{Error, Result};
+use crate::resources::stats::{self, Entry};
+use crate::sqlite::host::args::Args;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::Value;
+use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The table.
+pub struct VecStats;
+
+type Measure = (&'static str, fn(&Entry) -> Value);
+
+fn count(counter: &AtomicU64) -> Value {
+    Value::Integer(counter.load(Relaxed) as i64)
+}
+
+fn quantile(entry: &Entry, share: f64) -> Value {
+    entry.times.quantile(share).map_or(Value::Null, Value::Real)
+}
+
+/// The columns behind source and column_name.
+const MEASURES: [Measure; 18] = [
+    ("searches INTEGER", |entry| Value::Integer(entry.times.count() as i64)),
+    ("total_ms REAL", |entry| Value::Real(entry.times.total())),
+    ("p50_ms REAL", |entry| quantile(entry, 0.5)),
+    ("p95_ms REAL", |entry| quantile(entry, 0.95)),
+    ("p99_ms REAL", |entry| quantile(entry, 0.99)),
+    ("path TEXT", |entry| Value::from(entry.path())),
+    ("rows_scanned INTEGER", |entry| count(&entry.rows)),
+    ("candidates INTEGER", |entry| count(&entry.candidates)),
+    ("rescored INTEGER", |entry| count(&entry.rescored)),
+    ("repeated INTEGER", |entry| count(&entry.repeated)),
+    ("skipped INTEGER", |entry| count(&entry.bad)),
+    ("pending INTEGER", |entry| count(&entry.pending)),
+    ("encoded INTEGER", |entry| count(&entry.encoded)),
+    ("cache_bytes INTEGER", |entry| count(&entry.memory.bytes)),
+    ("cache_hits INTEGER", |entry| count(&entry.memory.hits)),
+    ("cache_evictions INTEGER", |entry| count(&entry.memory.evictions)),
+    ("progress_done INTEGER", |entry| count(&entry.done)),
+    ("progress_total INTEGER", |entry| count(&entry.total)),
+];
+
+impl Table for VecStats {
+    const NAME: &'static str = "vec_stats";
+    type Cursor = Listed<Entries>;
+
+    fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        let measures = MEASURES.map(|(column, _)| column).join(", ");
+        let schema = format!("CREATE TABLE x(source TEXT, column_name TEXT, {measures})");
+        Ok((Self, Declaration { schema, risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        info.estimate(10.0, 10);
+        Ok(Choice::Plan(0))
+    }
+
+    fn open(&self) -> Result<Listed<Entries>> {
+        Ok(Listed::new(Entries))
+    }
+}
+
+/// All entries, read.
+pub struct Entries;
+
+impl Listing for Entries {
+    type Row = ((String, String), Arc<Entry>);
+
+    fn list(&mut self, _: i32, _: Args<'_>) -> Result<Vec<Self::Row>> {
+        Ok(stats::all())
+    }
+
+    fn column(&mut self, ((source, name), entry): &Self::Row, _: usize, column: usize) -> Result<Value> {
+        Ok(match column {
+            0 => Value::from(source.as_str()),
+            1 => Value::from(name.as_str()),
+            _ => MEASURES.get(column - 2).map_or(Value::Null, |(_, measure)| measure(entry)),
+        })
+    }
+
+    fn rowid(&self, (_, entry): &Self::Row, _: usize) -> i64 {
+        entry.id as i64
+    }
+}
+
+impl Writable for VecStats {
+    fn change(&mut self, change: Change<'_>) -> Result<i64> {
+        match change {
+            Change::Delete(rowid) => {
+                stats::forget(rowid as u64);
+                Ok(rowid)
+            }
+            _ => Err(Error::Mistake("expected DELETE, the only change there is to what was measured".into())),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The plan of one `vec_topk`: which conditions are passed down, what the search is thought to cost, and which way it may go.
+
+use super::Column;
+use crate::planning::plan::Slot;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::ffi;
+use crate::sqlite::host::value::Value;
+use crate::sqlite::search::estimates::{ROW_COST, path, rows};
+use crate::sqlite::search::planner::Planner;
+
+const K: Slot = Slot::Fourth;
+
+/// Conditions on the id.
+const ID_SLOTS: [Slot; 6] = [Slot::IdIs, Slot::IdIn, Slot::IdAbove, Slot::IdFrom, Slot::IdBelow, Slot::IdTo];
+
+/// What looking a row up is thought to cost, in the planner's units.
+const LOOKUP_COST: f64 = 30.0;
+
+/// Keeps the conditions that are passed down, and says what the search is thought to cost and how it may go.
+pub fn plan(connection: Connection, planner: &mut Planner<'_, '_>) {
+    keep_conditions(planner);
+    order(planner);
+    let size = rows(connection, planner, Slot::First);
+    estimate(planner, size);
+    let path = path(connection, planner, Slot::Fifth);
+    let k = if planner.plan.has(K) { " k=?" } else { "" };
+    planner.info.describe(&format!("{path}{k}{}", planner.plan.describe()));
+}
+
+fn keep_conditions(planner: &mut Planner<'_, '_>) {
+    let k = planner.constraint(K);
+    let is_limited = k.is_some_and(|at| planner.info.literal(at) != Some(Value::Null));
+    let ranks = planner.info.reads(Column::Rank as usize);
+    for (at, constraint) in planner.info.constraints().into_iter().enumerate() {
+        let Some(slot) = slot(constraint.column, constraint.operator).filter(|_| constraint.usable) else { continue };
+        let commutes = match slot {
+            Slot::ScoreAbove | Slot::ScoreFrom | Slot::DistanceBelow | Slot::DistanceTo => true,
+            Slot::Limit | Slot::Offset => !is_limited,
+            _ => !is_limited && !ranks,
+        };
+        if commutes {
+            keep_condition(planner, slot, at);
+        }
+    }
+    // One list can drive the statement; SQLite checks the other.
+    if planner.plan.has(Slot::IdIn) {
+        planner.plan.remove(Slot::RowidIn);
+    }
+}
+
+fn keep_condition(planner: &mut Planner<'_, '_>, slot: Slot, at: usize) {
+    match slot {
+        slot if ID_SLOTS.contains(&slot) && !planner.info.collation(at).eq_ignore_ascii_case("BINARY") => {}
+        Slot::RowidIs if planner.info.is_list(at) => planner.keep(Slot::RowidIn, at),
+        Slot::IdIs if planner.info.is_list(at) => planner.keep(Slot::IdIn, at),
+        _ => planner.keep(slot, at),
+    }
+}
+
+fn order(planner: &mut Planner<'_, '_>) {
+    let best_first = [(Column::Score as i32, true), (Column::Distance as i32, false), (Column::Rank as i32, false)];
+    if let [term] = planner.info.order()[..]
+        && best_first.contains(&term)
+    {
+        planner.info.ordered();
+    }
+}
+
+fn estimate(planner: &mut Planner<'_, '_>, rows: i64) {
+    let cost = rows as f64 * ROW_COST;
+    let k = planner.constraint(K).map(|at| planner.info.literal(at));
+    let may_be_null = planner.may_be_null(K) || planner.may_be_null(Slot::Fifth);
+    let has = |slot| planner.plan.has(slot);
+    match k {
+        Some(Some(Value::Integer(k))) => planner.info.estimate(cost, k.clamp(1, rows.max(1))),
+        Some(None) => planner.info.estimate(cost, 10),
+        _ if may_be_null => planner.info.estimate(cost, rows),
+        _ if has(Slot::RowidIs) || has(Slot::IdIs) => planner.info.estimate(LOOKUP_COST, 1),
+        _ if has(Slot::RowidIn) || has(Slot::IdIn) => planner.info.estimate(25.0 * LOOKUP_COST, 25),
+        _ => planner.info.estimate(cost, rows),
+    }
+}
+
+/// The slot of a condition on a column.
+fn slot(column: i32, operator: u32) -> Option<Slot> {
+    use ffi::{
+        SQLITE_INDEX_CONSTRAINT_EQ as EQ, SQLITE_INDEX_CONSTRAINT_GE as GE, SQLITE_INDEX_CONSTRAINT_GT as GT,
+        SQLITE_INDEX_CONSTRAINT_LE as LE, SQLITE_INDEX_CONSTRAINT_LIMIT as LIMIT, SQLITE_INDEX_CONSTRAINT_LT as LT,
+        SQLITE_INDEX_CONSTRAINT_OFFSET as OFFSET,
+    };
+    match operator {
+        LIMIT => return Some(Slot::Limit),
+        OFFSET => return Some(Slot::Offset),
+        _ => {}
+    }
+    let slots = match Column::ALL.into_iter().find(|&known| known as i32 == column)? {
+        Column::Score => {
+            [None, Some(Slot::ScoreAbove), Some(Slot::ScoreFrom), Some(Slot::ScoreBelow), Some(Slot::ScoreTo)]
+        }
+        Column::Distance => [
+            None,
+            Some(Slot::DistanceAbove),
+            Some(Slot::DistanceFrom),
+            Some(Slot::DistanceBelow),
+            Some(Slot::DistanceTo),
+        ],
+        Column::Rowid => [
+            Some(Slot::RowidIs),
+            Some(Slot::RowidAbove),
+            Some(Slot::RowidFrom),
+            Some(Slot::RowidBelow),
+            Some(Slot::RowidTo),
+        ],
+        Column::Id => {
+            [Some(Slot::IdIs), Some(Slot::IdAbove), Some(Slot::IdFrom), Some(Slot::IdBelow), Some(Slot::IdTo)]
+        }
+        _ => return None,
+    };
+    let operators = [EQ, GT, GE, LT, LE];
+    operators.iter().position(|&known| known == operator).and_then(|at| slots[at])
+}

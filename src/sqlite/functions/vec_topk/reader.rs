@@ -1,0 +1,191 @@
+//! The cursor of `vec_topk`: finds rows in batches, and gives them one by one.
+
+use super::question::Asked;
+use super::{Column, VecTopk};
+use crate::error::{Error, Result};
+use crate::planning::plan::Plan;
+use crate::scan::Rules;
+use crate::sqlite::host::args::Args;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::Value;
+use crate::sqlite::host::vtab::{Cursor, Table};
+use crate::sqlite::search::waiting::{Kept, Place};
+use crate::sqlite::search::{Hit, Slow, hash};
+use crate::sqlite::tables::source::canonical;
+
+/// One running search.
+pub struct Reader {
+    connection: Connection,
+    /// Where the search waits for the next statement.
+    waiting: Place,
+    /// What the present hits answer.
+    asked: Option<Asked>,
+    /// The connection's count of changes when they were found.
+    changes: i64,
+    search: Option<Kept>,
+    hits: Vec<Hit>,
+    /// The present row among the hits.
+    at: usize,
+    /// Rows given in earlier batches.
+    passed: usize,
+    /// The size of the last batch, while there may be more rows behind it.
+    batch: Option<usize>,
+}
+
+impl Reader {
+    /// One that has been asked nothing.
+    pub fn new(connection: Connection, waiting: Place) -> Self {
+        let (asked, search, batch, hits) = Default::default();
+        Self { connection, waiting, asked, changes: 0, search, hits, at: 0, passed: 0, batch }
+    }
+
+    /// Rows of the first batch when the reader's wish is not known. An index takes longer for more of them, a scan not.
+    const FIRST_BY_INDEX: usize = 16;
+    const FIRST_BY_SCAN: usize = 1024;
+    /// How many times larger each next batch of an index is: all of them together cost little more than the last.
+    const GROWTH: usize = 8;
+    /// Each batch of a scan costs a scan, so that the next is as large as is cheap to sort; the limit is one of memory,
+    /// 60 MB.
+    const NEXT_BY_SCAN: usize = 1 << 16;
+    const MOST_BY_SCAN: usize = 1 << 20;
+
+    /// Whether the hits at hand answer the same question: an inner loop of a join asks it again for each outer row.
+    fn is_answered(&self, asked: &Asked) -> bool {
+        self.asked.as_ref() == Some(asked) && self.passed == 0 && self.changes == self.connection.total_changes()
+    }
+
+    fn start(&mut self, asked: Asked) -> Result<()> {
+        let before = self.asked.take();
+        if !before.is_some_and(|before| before.is_same_search(&asked)) {
+            self.rest();
+            self.search = asked.open(self.connection, &self.waiting)?;
+        }
+        self.changes = self.connection.total_changes();
+        self.passed = 0;
+        let size = asked.k.or(asked.hint).unwrap_or_else(|| self.first());
+        self.find(&asked, size, None)?;
+        self.batch = Some(size).filter(|_| asked.k.is_none() && self.hits.len() == size);
+        self.asked = Some(asked);
+        Ok(())
+    }
+
+    fn first(&self) -> usize {
+        match &self.search {
+            // A statement that writes might change the rows behind a batch, so it gets all in one.
+            _ if self.connection.is_writing() => usize::MAX,
+            Some(kept) if kept.search.is_indexed() => Self::FIRST_BY_INDEX,
+            _ => Self::FIRST_BY_SCAN,
+        }
+    }
+
+    fn next(&self, size: usize) -> usize {
+        let more = size.max(1).saturating_mul(Self::GROWTH);
+        match &self.search {
+            Some(kept) if kept.search.is_scanned() && size < Self::NEXT_BY_SCAN => more.max(Self::NEXT_BY_SCAN),
+            Some(kept) if kept.search.is_scanned() => more.clamp(size.max(1), size.max(Self::MOST_BY_SCAN)),
+            _ => more,
+        }
+    }
+
+    fn find(&mut self, asked: &Asked, size: usize, after: Option<Hit>) -> Result<()> {
+        self.at = 0;
+        self.hits.clear();
+        // One that fails is not used again.
+        if let Some(mut kept) = self.search.take() {
+            let rules = Rules { after: after.map(|last| last.place), ..asked.rules.clone() };
+            let slow = Slow::watch();
+            self.hits = kept.search.run(size, &rules, &asked.conditions)?;
+            slow.note(VecTopk::NAME, kept.search.sources());
+            self.search = Some(kept);
+        }
+        Ok(())
+    }
+
+    fn rest(&mut self) {
+        if let Some(kept) = self.search.take() {
+            self.waiting.put(kept);
+        }
+    }
+
+    fn next_batch(&mut self, size: usize) -> Result<()> {
+        let Some(asked) = self.asked.take() else { return Ok(()) };
+        let size = self.next(size);
+        self.passed += self.hits.len();
+        let last = self.hits.pop();
+        self.find(&asked, size, last)?;
+        self.batch = Some(size).filter(|_| self.hits.len() == size);
+        self.asked = Some(asked);
+        Ok(())
+    }
+
+    fn hit(&self) -> Result<&Hit> {
+        self.hits.get(self.at).ok_or_else(|| Error::Bug("a row was read past the end".into()))
+    }
+
+    fn result(&mut self, column: Column) -> Result<Value> {
+        let rank = self.passed + self.at + 1;
+        let hit = self.hit()?.clone();
+        let Some(Kept { search, .. }) = &mut self.search else { return Ok(Value::Null) };
+        let score = hit.place.score;
+        Ok(match column {
+            Column::Score => Value::Real(score),
+            Column::Distance => Value::Real(search.metric().distance(score)),
+            Column::Rank => Value::Integer(rank as i64),
+            Column::Source => Value::from(search.source(&hit)?.title.as_str()),
+            Column::Rowid if !search.source(&hit)?.has_rowid() => Value::Null,
+            Column::Rowid => Value::Integer(hit.place.row),
+            _ => search.source(&hit)?.id(hit.place.row, &hit.note)?,
+        })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
+
+impl Cursor for Reader {
+    fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
+        let asked = Asked::read(Plan::from_number(plan), arguments)?;
+        if self.is_answered(&asked) {
+            self.at = 0;
+            return Ok(());
+        }
+        self.start(asked)
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.at += 1;
+        match self.batch {
+            Some(size) if self.at == self.hits.len() => self.next_batch(size),
+            _ => Ok(()),
+        }
+    }
+
+    fn at_end(&self) -> bool {
+        self.at >= self.hits.len()
+    }
+
+    fn column(&mut self, column: usize) -> Result<Value> {
+        let column = *Column::ALL.get(column).ok_or_else(|| Error::Bug(format!("column {column} was asked for")))?;
+        match (Column::ARGUMENTS.iter().position(|&argument| argument == column), &self.asked) {
+            (Some(at), Some(asked)) => Ok(asked.arguments[at].clone()),
+            _ => self.result(column),
+        }
+    }
+
+    /// The rowid where that alone identifies a row; else a hash of source and key, so that OR does not take two rows for
+    /// one.
+    fn rowid(&self) -> Result<i64> {
+        let hit = self.hit()?;
+        let is_keyed = hit.note.is_some();
+        let is_first = hit.place.source == 0;
+        if is_first && !is_keyed {
+            return Ok(hit.place.row);
+        }
+        let key =
+            hit.note.as_ref().map(|id| canonical(id.borrow())).unwrap_or_else(|| hit.place.row.to_le_bytes().into());
+        Ok(hash(&[&hit.place.source.to_le_bytes(), key.as_slice()].concat()))
+    }
+}

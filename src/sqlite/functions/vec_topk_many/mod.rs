@@ -1,0 +1,494 @@
+//! `vec_topk_many(table_name, column_name, query_table, query_column, k [, options])`: the k nearest rows for every row of
+//! a table of queries, in one shared pass.
+//!
+//! Queries are taken some thousands at a time, so that memory is bounded by the result. All of it is found before the
+//! first row is given: a statement that writes what it reads sees the rows as they were.
+
+use crate::error::{Error, Result};
+use crate::index::many;
+use crate::metric::{Metric, Scorer};
+use crate::planning::options::ManyOptions;
+use crate::planning::plan::{Plan, Slot};
+use crate::resources::config;
+use crate::resources::stats::Path;
+use crate::scan::{Asking, Rules, VectorSource, Without, scan_many};
+use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::ffi;
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
+use crate::sqlite::search::estimates::rows;
+use crate::sqlite::search::index_reader::{IndexReader, Many};
+use crate::sqlite::search::planner::{Planner, Signature, called, choose, conditions, rules};
+use crate::sqlite::search::{Hit, Slow, hash, named, sources};
+use crate::sqlite::tables::identifier::paths;
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::{Conditions, Scan, Source, canonical};
+use crate::topk::TopK;
+use crate::vector::shown;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+/// The table function.
+pub struct VecTopkMany {
+    connection: Connection,
+}
+
+/// The columns in front of the arguments, in the order of the declaration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+enum Column {
+    QueryRowid,
+    QueryId,
+    Rowid,
+    Id,
+    Score,
+    Distance,
+    Rank,
+    Source,
+}
+
+impl Column {
+    const ALL: [Self; 8] =
+        [Self::QueryRowid, Self::QueryId, Self::Rowid, Self::Id, Self::Score, Self::Distance, Self::Rank, Self::Source];
+    const SCHEMA: &'static str = "CREATE TABLE x(query_rowid INTEGER, query_id, rowid INTEGER, id, score REAL, distance REAL, \
+         rank INTEGER, source TEXT, table_name HIDDEN, column_name HIDDEN, query_table HIDDEN, query_column HIDDEN, \
+         k HIDDEN, options HIDDEN)";
+}
+
+const SIGNATURE: Signature = Signature {
+    first: Column::ALL.len() as i32,
+    names: &["table_name", "column_name", "query_table", "query_column", "k", "options"],
+    required: 5,
+};
+
+/// What a pair is thought to cost, in the planner's units.
+const PAIR_COST: f64 = 0.05;
+
+/// Bytes of queries that are answered at a time.
+const CHUNK_BYTES: usize = 8 << 20;
+/// Queries times k that are answered at a time.
+const CHUNK_HITS: usize = 1 << 20;
+
+impl Table for VecTopkMany {
+    const NAME: &'static str = "vec_topk_many";
+    type Cursor = Reader;
+
+    fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        Ok((Self { connection }, Declaration { schema: Column::SCHEMA.into(), risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        Ok(choose(info, SIGNATURE, |planner| {
+            planner.rowid_conditions(Column::QueryRowid as i32);
+            keep_bounds(planner);
+            self.estimate(planner);
+            planner.info.describe(&format!("many{}", planner.plan.describe()));
+        }))
+    }
+
+    fn open(&self) -> Result<Reader> {
+        let (asked, batch, pairs) = Default::default();
+        Ok(Reader { connection: self.connection, asked, changes: 0, batch, pairs, at: 0 })
+    }
+}
+
+/// Bounds that cut off the far end commute with the k best.
+fn keep_bounds(planner: &mut Planner<'_, '_>) {
+    for (at, constraint) in planner.info.constraints().into_iter().enumerate().filter(|(_, known)| known.usable) {
+        let slot = match (constraint.column, constraint.operator) {
+            (column, ffi::SQLITE_INDEX_CONSTRAINT_GT) if column == Column::Score as i32 => Slot::ScoreAbove,
+            (column, ffi::SQLITE_INDEX_CONSTRAINT_GE) if column == Column::Score as i32 => Slot::ScoreFrom,
+            (column, ffi::SQLITE_INDEX_CONSTRAINT_LT) if column == Column::Distance as i32 => Slot::DistanceBelow,
+            (column, ffi::SQLITE_INDEX_CONSTRAINT_LE) if column == Column::Distance as i32 => Slot::DistanceTo,
+            _ => continue,
+        };
+        planner.keep(slot, at);
+    }
+}
+
+impl VecTopkMany {
+    fn estimate(&self, planner: &mut Planner<'_, '_>) {
+        let [all, queries] = [Slot::First, Slot::Third].map(|tables| rows(self.connection, planner, tables));
+        let queries = match () {
+            () if planner.plan.has(Slot::RowidIs) => 1,
+            () if planner.plan.has(Slot::RowidIn) => queries.min(25),
+            () => queries,
+        };
+        let k = match planner.literal(Slot::Fifth) {
+            Some(Value::Integer(k)) => k.clamp(1, all.max(1)),
+            _ => 10,
+        };
+        planner.info.estimate(all as f64 * (3.0 + queries as f64 * PAIR_COST), queries.saturating_mul(k).max(1));
+    }
+}
+
+/// One call, and its rows.
+pub struct Reader {
+    connection: Connection,
+    /// What the present pairs answer.
+    asked: Option<Asked>,
+    /// The connection's count of changes when they were found.
+    changes: i64,
+    batch: Option<Batch>,
+    pairs: Vec<Pair>,
+    at: usize,
+}
+
+/// Everything a call is asked.
+#[derive(Debug, Clone, PartialEq)]
+struct Asked {
+    /// The arguments as they came, which the hidden columns echo.
+    arguments: Vec<Value>,
+    rules: Rules,
+    conditions: Conditions,
+}
+
+impl Asked {
+    fn read(plan: Plan, arguments: Args<'_>) -> Result<Self> {
+        let given = called(SIGNATURE, plan, arguments)?;
+        let arguments_given = given.into_iter().map(ValueRef::to_owned).collect();
+        Ok(Self { arguments: arguments_given, rules: rules(plan, arguments), conditions: conditions(plan, arguments)? })
+    }
+}
+
+/// A query and a row that is near to it.
+struct Pair {
+    /// The query's number in the batch.
+    query: usize,
+    hit: Hit,
+    rank: usize,
+}
+
+impl Reader {
+    fn find(&mut self, asked: Asked) -> Result<()> {
+        (self.asked, self.batch) = (None, None);
+        self.changes = self.connection.total_changes();
+        let mut batch = Batch::open(self.connection, &asked)?;
+        let slow = Slow::watch();
+        self.pairs = batch.run(&asked.conditions)?;
+        slow.note(VecTopkMany::NAME, &batch.sources);
+        (self.asked, self.batch) = (Some(asked), Some(batch));
+        Ok(())
+    }
+
+    fn present(&self) -> Result<(&Pair, &Batch)> {
+        let present = self.pairs.get(self.at).zip(self.batch.as_ref());
+        present.ok_or_else(|| Error::Bug("a row was read past the end".into()))
+    }
+}
+
+impl Cursor for Reader {
+    fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
+        let asked = Asked::read(Plan::from_number(plan), arguments)?;
+        self.at = 0;
+        // An inner loop of a join asks the same again for each outer row.
+        if self.asked.as_ref() == Some(&asked) && self.changes == self.connection.total_changes() {
+            return Ok(());
+        }
+        self.pairs.clear();
+        self.find(asked)
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.at += 1;
+        Ok(())
+    }
+
+    fn at_end(&self) -> bool {
+        self.at >= self.pairs.len()
+    }
+
+    fn column(&mut self, column: usize) -> Result<Value> {
+        match (Column::ALL.get(column), &self.asked) {
+            (Some(column), _) => {
+                let present = self.pairs.get(self.at).zip(self.batch.as_mut());
+                let (pair, batch) = present.ok_or_else(|| Error::Bug("a row was read past the end".into()))?;
+                batch.column(pair, *column)
+            }
+            (None, Some(asked)) => Ok(asked.arguments.get(column - Column::ALL.len()).cloned().unwrap_or(Value::Null)),
+            (None, None) => Ok(Value::Null),
+        }
+    }
+
+    /// A hash of what identifies query and row, so that OR does not take two pairs for one.
+    fn rowid(&self) -> Result<i64> {
+        let (pair, batch) = self.present()?;
+        let key = |row: i64, note: &Option<Value>| match note {
+            Some(id) => canonical(id.borrow()),
+            None => row.to_le_bytes().into(),
+        };
+        let (row, note) = batch.asked.get(pair.query).ok_or_else(|| Error::Bug("an unknown query".into()))?;
+        let (query, found) = (key(*row, note), key(pair.hit.place.row, &pair.hit.note));
+        let length = query.len().to_le_bytes();
+        Ok(hash(&[&length, query.as_slice(), &pair.hit.place.source.to_le_bytes(), &found].concat()))
+    }
+}
+
+/// What one call names, and the queries it met.
+struct Batch {
+    sources: Vec<Source>,
+    /// The index of each source that has one.
+    indexes: Vec<Option<IndexReader>>,
+    queries: Source,
+    /// The source in which a query's own row is left out.
+    own: Option<u32>,
+    metric: Metric,
+    k: usize,
+    rules: Rules,
+    /// Of each query that has a vector, what it is known by.
+    asked: Vec<(i64, Option<Value>)>,
+}
+
+/// A query that was read.
+struct Query {
+    scorer: Scorer,
+    row: i64,
+    note: Option<Value>,
+}
+
+impl Batch {
+    fn open(connection: Connection, asked: &Asked) -> Result<Self> {
+        let text = |what, at: usize| {
+            let value = asked.arguments.get(at).map_or(ValueRef::Null, Value::borrow);
+            args::text(what, value)
+        };
+        let options = match asked.arguments.get(5) {
+            None | Some(Value::Null) => ManyOptions::default(),
+            Some(given) => ManyOptions::from_json(args::text("options as a JSON object", given.borrow())?)?,
+        };
+        let k = args::count("k", asked.arguments.get(4).map_or(ValueRef::Null, Value::borrow))?;
+        let column = text("column_name as text", 1)?;
+        let sources = sources(connection, text("table_name as text", 0)?, column, &options.each)?;
+        let table = text("query_table as text", 2)?;
+        let [path] = paths(table)?
+            .try_into()
+            .map_err(|_| Error::expected("query_table to name one table or view", shown(table)))?;
+        let column = text("query_column as text", 3)?;
+        let queries = Source::open(connection, &path, column, options.query_key.as_deref())
+            .map_err(|error| named(error, &path.name))?;
+        let own = if options.exclude_self { Some(own(&sources, &queries)?) } else { None };
+        let indexes = sources.iter().map(|source| IndexReader::open(source, &options.each)).collect::<Result<_>>()?;
+        Ok(Self {
+            sources,
+            indexes,
+            queries,
+            own,
+            metric: options.each.metric,
+            k: usize::try_from(k).unwrap_or(usize::MAX),
+            rules: Rules { skip_bad: options.each.skip_bad, ..asked.rules.clone() },
+            asked: Vec::new(),
+        })
+    }
+
+    fn run(&mut self, conditions: &Conditions) -> Result<Vec<Pair>> {
+        let Self { sources, indexes, queries, own, metric, k, rules, asked } = self;
+        let _running = Running::enter(sources.iter().chain([&*queries]))?;
+        let mut pairs = Vec::new();
+        let (title, stats, has_rowid) = (queries.title.clone(), queries.stats.clone(), queries.has_rowid());
+        let scan = queries.scan(conditions).map_err(|error| named(error, &title))?;
+        let mut reading = Reading {
+            scan,
+            metric: *metric,
+            k: *k,
+            skips: rules.skip_bad,
+            length: None,
+            next: None,
+            bad: 0,
+            is_done: false,
+        };
+        loop {
+            let chunk = reading.chunk().map_err(|error| named(error, &title))?;
+            stats.bad.fetch_add(std::mem::take(&mut reading.bad), Relaxed);
+            if chunk.is_empty() {
+                return Ok(pairs);
+            }
+            let first = asked.len();
+            asked.extend(chunk.iter().map(|query| (query.row, query.note.clone())));
+            let asking = |query: Query| {
+                let itself = if has_rowid { Without::Row(query.row) } else { Without::Note(query.note) };
+                Asking { scorer: query.scorer, best: TopK::new(*k), without: own.map(|_| itself) }
+            };
+            let mut asking: Vec<Asker> = chunk.into_iter().map(asking).collect();
+            for ((number, source), index) in (0..).zip(sources.iter_mut()).zip(indexes.iter_mut()) {
+                let excludes = *own == Some(number);
+                asking = Pass { source, index: index.as_mut(), number, rules, k: *k, excludes }.run(asking)?;
+            }
+            for (query, asking) in (first..).zip(asking) {
+                let hits = asking.best.into_sorted().into_iter();
+                pairs.extend((1..).zip(hits).map(|(rank, hit)| Pair { query, hit, rank }));
+            }
+        }
+    }
+
+    fn column(&mut self, pair: &Pair, column: Column) -> Result<Value> {
+        let place = pair.hit.place;
+        let source = self.sources.get_mut(place.source as usize);
+        let source = source.ok_or_else(|| Error::Bug("a hit from an unknown source".into()))?;
+        let (row, note) = self.asked.get(pair.query).ok_or_else(|| Error::Bug("an unknown query".into()))?;
+        Ok(match column {
+            Column::QueryRowid if !self.queries.has_rowid() => Value::Null,
+            Column::QueryRowid => Value::Integer(*row),
+            Column::QueryId => self.queries.id(*row, note)?,
+            Column::Rowid if !source.has_rowid() => Value::Null,
+            Column::Rowid => Value::Integer(place.row),
+            Column::Id => source.id(place.row, &pair.hit.note)?,
+            Column::Score => Value::Real(place.score),
+            Column::Distance => Value::Real(self.metric.distance(place.score)),
+            Column::Rank => Value::Integer(pair.rank as i64),
+            Column::Source => Value::from(source.title.as_str()),
+        })
+    }
+}
+
+/// The source in which queries leave themselves out: the table they are of, or the only one there is, of which they may be a
+/// view.
+fn own(sources: &[Source], queries: &Source) -> Result<u32> {
+    let same = sources.iter().position(|source| source.identity() == queries.identity());
+    let at = match (same, sources) {
+        (Some(at), _) => at,
+        (None, [_]) => 0,
+        (None, _) => {
+            let tables = "query_table to be one of the tables for options.exclude_self";
+            return Err(Error::expected(tables, &queries.title));
+        }
+    };
+    let alike = sources.get(at).is_some_and(|source| source.has_rowid() == queries.has_rowid());
+    let what = "rows known by rowid in both tables, or by key in both, for options.exclude_self";
+    if alike { Ok(at as u32) } else { Err(Error::expected(what, &queries.title)) }
+}
+
+/// Reads queries, as many at a time as are answered together.
+struct Reading<'a> {
+    scan: Scan<'a>,
+    metric: Metric,
+    k: usize,
+    skips: bool,
+    /// Of the queries so far.
+    length: Option<usize>,
+    /// A query of another length, which begins the next chunk.
+    next: Option<Query>,
+    /// Queries that were passed over.
+    bad: u64,
+    is_done: bool,
+}
+
+impl Reading<'_> {
+    /// The next queries, all of one length; none at the end.
+    fn chunk(&mut self) -> Result<Vec<Query>> {
+        let mut chunk: Vec<Query> = self.next.take().into_iter().collect();
+        while !self.is_full(&chunk) && !self.is_done {
+            // A statement that is stepped beyond its end begins anew.
+            self.is_done = !self.scan.advance()?;
+            if self.is_done {
+                break;
+            }
+            match self.query() {
+                Ok(Some(query)) if chunk.first().is_some_and(|first| length(first) != length(&query)) => {
+                    self.next = Some(query);
+                    break;
+                }
+                Ok(Some(query)) => chunk.push(query),
+                Ok(None) => {}
+                Err(_) if self.skips => self.bad += 1,
+                Err(error) => return Err(error.within(self.scan.describe())),
+            }
+        }
+        Ok(chunk)
+    }
+
+    fn is_full(&self, chunk: &[Query]) -> bool {
+        let most = |length: usize| (CHUNK_BYTES / (4 * length)).min(CHUNK_HITS / self.k.max(1)).max(1);
+        chunk.first().is_some_and(|first| chunk.len() >= most(length(first)))
+    }
+
+    fn query(&mut self) -> Result<Option<Query>> {
+        let Some(vector) = self.scan.vector()? else { return Ok(None) };
+        let scorer = Scorer::new(self.metric, vector.into_owned())?;
+        let expected = *self.length.get_or_insert(scorer.query().len());
+        // Where bad rows are skipped it is the rows of the other table that do not fit.
+        if scorer.query().len() != expected && !self.skips {
+            let what = format_args!("{expected} dimensions as in the queries before");
+            return Err(Error::expected(what, scorer.query().len()));
+        }
+        Ok(Some(Query { scorer, row: self.scan.row()?, note: self.scan.note()? }))
+    }
+}
+
+fn length(query: &Query) -> usize {
+    query.scorer.query().len()
+}
+
+/// A query, and what it has found.
+type Asker = Asking<Option<Value>>;
+
+/// Some queries against one source.
+struct Pass<'a> {
+    source: &'a mut Source,
+    index: Option<&'a mut IndexReader>,
+    number: u32,
+    rules: &'a Rules,
+    k: usize,
+    excludes: bool,
+}
+
+impl Pass<'_> {
+    fn run(mut self, mut asking: Vec<Asker>) -> Result<Vec<Asker>> {
+        let (start, queries) = (Instant::now(), asking.len());
+        let answered = self.by_index(&mut asking)?;
+        let is_left = |at: usize| !answered.get(at).copied().unwrap_or(false);
+        let scanned = (0..queries).filter(|&at| is_left(at)).count();
+        if scanned > 0 {
+            // Codes may be of no use to a few queries beside those that are answered.
+            let (left, mut rest): (Vec<_>, Vec<_>) = asking.into_iter().enumerate().partition(|(at, _)| is_left(*at));
+            let (places, left): (Vec<usize>, Vec<Asker>) = left.into_iter().unzip();
+            rest.extend(places.into_iter().zip(self.by_scan(left)?));
+            rest.sort_unstable_by_key(|(at, _)| *at);
+            asking = rest.into_iter().map(|(_, asking)| asking).collect();
+        }
+        let each = start.elapsed() / queries.max(1) as u32;
+        (scanned..queries).for_each(|_| self.source.stats.searched(Path::Index, each));
+        (0..scanned).for_each(|_| self.source.stats.searched(Path::Scan, each));
+        Ok(asking)
+    }
+
+    /// Asks the index, if there is one; says which queries it has answered.
+    fn by_index(&mut self, asking: &mut [Asker]) -> Result<Vec<bool>> {
+        let Some(index) = self.index.as_mut() else { return Ok(Vec::new()) };
+        let excludes = self.excludes;
+        let wanted = asking.iter().map(|asking| many::Wanted {
+            scorer: &asking.scorer,
+            floor: asking.best.last(),
+            without: match asking.without {
+                Some(Without::Row(row)) if excludes => Some(row),
+                _ => None,
+            },
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let many = Many { queries: &wanted, limit: self.k, rules: self.rules, number: self.number };
+        let Some(answers) = index.search_many(self.source, &many)? else { return Ok(Vec::new()) };
+        let answered = answers.iter().map(Option::is_some).collect();
+        for (asking, places) in asking.iter_mut().zip(answers) {
+            places.into_iter().flatten().for_each(|place| asking.best.offer(Hit { place, note: None }));
+        }
+        Ok(answered)
+    }
+
+    fn by_scan(&mut self, mut asking: Vec<Asker>) -> Result<Vec<Asker>> {
+        let (title, queries) = (self.source.title.clone(), asking.len() as u64);
+        let without: Vec<_> = asking.iter_mut().map(|asking| asking.without.take()).collect();
+        if self.excludes {
+            asking.iter_mut().zip(&without).for_each(|(asking, without)| asking.without.clone_from(without));
+        }
+        let scanned = self
+            .source
+            .scan(&Conditions::default())
+            .and_then(|mut scan| scan_many(&mut scan, self.number, asking, self.rules, config::threads()));
+        let (mut asking, counts) = scanned.map_err(|error| named(error, &title))?;
+        asking.iter_mut().zip(without).for_each(|(asking, without)| asking.without = without);
+        // As a search for each query would have counted.
+        self.source.stats.rows.fetch_add(counts.rows * queries, Relaxed);
+        self.source.stats.bad.fetch_add(counts.bad * queries, Relaxed);
+        Ok(asking)
+    }
+}

@@ -1,0 +1,212 @@
+//! The values of an IN list, close together in memory: each on its own would cost more to keep than SQLite takes to give it.
+
+use super::value::ValueRef;
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+/// A list. Cloning it is cheap.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct List(Rc<Packed>);
+
+#[derive(Debug, Default, PartialEq)]
+struct Packed {
+    items: Vec<Item>,
+    /// The bytes of texts and blobs, one after the other.
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Item {
+    Null,
+    Integer(i64),
+    Real(f64),
+    /// From one byte to another.
+    Text(usize, usize),
+    Blob(usize, usize),
+}
+
+impl Packed {
+    fn push(&mut self, value: ValueRef<'_>) {
+        let mut keep = |bytes: &[u8]| {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(bytes);
+            (start, self.bytes.len())
+        };
+        self.items.push(match value {
+            ValueRef::Null => Item::Null,
+            ValueRef::Integer(x) => Item::Integer(x),
+            ValueRef::Real(x) => Item::Real(x),
+            ValueRef::Text(text) => {
+                let (start, end) = keep(text);
+                Item::Text(start, end)
+            }
+            ValueRef::Blob(blob) => {
+                let (start, end) = keep(blob);
+                Item::Blob(start, end)
+            }
+        });
+    }
+
+    fn read(&self, item: Item) -> ValueRef<'_> {
+        let bytes = |start, end| self.bytes.get(start..end).unwrap_or_default();
+        match item {
+            Item::Null => ValueRef::Null,
+            Item::Integer(x) => ValueRef::Integer(x),
+            Item::Real(x) => ValueRef::Real(x),
+            Item::Text(start, end) => ValueRef::Text(bytes(start, end)),
+            Item::Blob(start, end) => ValueRef::Blob(bytes(start, end)),
+        }
+    }
+}
+
+impl List {
+    /// The values that `each` shows to what it is given.
+    pub fn collect<E>(each: impl FnOnce(&mut dyn FnMut(ValueRef<'_>)) -> Result<(), E>) -> Result<Self, E> {
+        let mut packed = Packed::default();
+        each(&mut |value| packed.push(value))?;
+        Ok(Self(Rc::new(packed)))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.items.len()
+    }
+
+    /// The value at a place, if there is one.
+    pub fn get(&self, at: usize) -> Option<ValueRef<'_>> {
+        self.0.items.get(at).map(|item| self.0.read(*item))
+    }
+
+    /// All of them, as they came.
+    pub fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
+        self.0.items.iter().map(|item| self.0.read(*item))
+    }
+
+    /// For asking whether a value is in the list. SQLite gives lists in order, which is looked at once.
+    pub fn members(&self) -> Members {
+        let is_sorted = self.values().is_sorted_by(|a, b| compare(*a, *b).is_le());
+        let mut order: Vec<u32> = Vec::new();
+        if !is_sorted {
+            order.extend(0..u32::try_from(self.len()).unwrap_or(u32::MAX));
+            order.sort_unstable_by(|a, b| compare(self.at(*a), self.at(*b)));
+        }
+        Members { list: self.clone(), order }
+    }
+
+    fn at(&self, at: u32) -> ValueRef<'_> {
+        self.get(at as usize).unwrap_or(ValueRef::Null)
+    }
+}
+
+/// A list that is asked for values: what is equal to bytes or numbers in it, without regard to affinities and collations.
+pub struct Members {
+    list: List,
+    /// The places in order; none where the list is.
+    order: Vec<u32>,
+}
+
+impl Members {
+    /// Whether the value is in the list; NULL never is.
+    pub fn contains(&self, value: ValueRef<'_>) -> bool {
+        let is_it = |other: ValueRef<'_>| compare(other, value);
+        let found = match self.order.as_slice() {
+            [] => self.list.0.items.binary_search_by(|item| is_it(self.list.0.read(*item))),
+            order => order.binary_search_by(|at| is_it(self.list.at(*at))),
+        };
+        value != ValueRef::Null && found.is_ok()
+    }
+}
+
+/// SQLite's order of values, where texts compare by their bytes.
+fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
+    use ValueRef::{Blob, Integer, Null, Real, Text};
+    let rank = |value| match value {
+        Null => 0,
+        Integer(_) | Real(_) => 1,
+        Text(_) => 2,
+        Blob(_) => 3,
+    };
+    match (whole(a), whole(b)) {
+        (Integer(a), Integer(b)) => a.cmp(&b),
+        (Real(a), Real(b)) => a.total_cmp(&b),
+        // One that is not whole is small enough, or large enough, to compare as it is.
+        (Integer(a), Real(b)) => (a as f64).total_cmp(&b),
+        (Real(a), Integer(b)) => a.total_cmp(&(b as f64)),
+        (Text(a), Text(b)) | (Blob(a), Blob(b)) => a.cmp(b),
+        (a, b) => rank(a).cmp(&rank(b)),
+    }
+}
+
+/// Numbers beyond this are not told apart as SQLite does.
+pub const LARGEST: f64 = 9.0e18;
+
+fn whole(value: ValueRef<'_>) -> ValueRef<'_> {
+    match value {
+        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => ValueRef::Integer(x as i64),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use ValueRef::{Blob, Integer, Null, Real, Text};
+
+    fn list(values: &[ValueRef<'_>]) -> List {
+        List::collect::<()>(|with| {
+            values.iter().for_each(|value| with(*value));
+            Ok(())
+        })
+        .unwrap()
+    }
+
+    const ALL: [ValueRef<'_>; 14] = [
+        Null,
+        Real(-1.5),
+        Integer(-1),
+        Integer(0),
+        Real(0.5),
+        Integer(1 << 53),
+        Integer((1 << 53) + 1),
+        Real(1e300),
+        Text(b""),
+        Text(b"A"),
+        Text(b"a"),
+        Text(b"a\0b"),
+        Blob(b""),
+        Blob(b"a"),
+    ];
+
+    #[test]
+    fn values_come_back_as_they_went_in() {
+        assert!(list(&ALL).values().eq(ALL));
+        assert_eq!(list(&ALL).len(), ALL.len());
+        assert_eq!(list(&ALL), list(&ALL));
+        assert_ne!(list(&ALL), list(&ALL[1..]));
+        assert_eq!(list(&[]).get(0), None);
+    }
+
+    #[test]
+    fn members_are_found_in_any_order_and_nothing_else_is() {
+        let half: Vec<ValueRef<'_>> = ALL.iter().copied().skip(1).step_by(2).collect();
+        let backwards: Vec<ValueRef<'_>> = half.iter().rev().chain(&half).copied().collect();
+        for values in [half.as_slice(), &backwards] {
+            let members = list(values).members();
+            for value in ALL {
+                assert_eq!(members.contains(value), half.contains(&value), "{value:?} in {values:?}");
+            }
+        }
+        assert!(!list(&ALL).members().contains(Null));
+        assert!(!list(&[]).members().contains(Integer(0)));
+    }
+
+    #[test]
+    fn equal_numbers_are_equal_whichever_way_they_are_kept() {
+        let members = list(&[Integer(0), Real(5.0), Integer(7)]).members();
+        for value in [Real(-0.0), Integer(5), Real(7.0)] {
+            assert!(members.contains(value), "{value:?}");
+        }
+        assert!(!members.contains(Text(b"5")) && !members.contains(Blob(b"5")));
+    }
+}

@@ -1,0 +1,20 @@
+//! Raw SQLite: its routines, values, statements and virtual tables, behind safe Rust. Raw pointers stay in this folder.
+
+#![allow(unsafe_code)]
+
+pub mod api;
+pub mod args;
+pub mod connection;
+pub mod entry;
+pub mod exports;
+pub mod in_list;
+pub mod value;
+// The layer is whole: what no table of ours asks of it so far, its own tests do.
+#[allow(dead_code)]
+pub mod vtab;
+
+#[path = "../../../sys/src/lib.rs"]
+pub mod ffi;
+
+#[cfg(test)]
+mod layer_tests;

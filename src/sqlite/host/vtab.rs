@@ -1,0 +1,808 @@
+//! Virtual tables: two traits in plain Rust, and the callbacks SQLite wants made from them.
+//!
+//! sqlite-loadable's tables abort the host on UPDATE, pass error texts as printf formats and let panics out; these do not.
+//! Every callback runs inside one guard, errors reach the user with SQLite's own codes, and `%` in a message is just `%`.
+
+use super::api;
+use super::args::{Args, bytes, read};
+use super::connection::Connection;
+use super::entry::{c_name, code, guard, result};
+use super::ffi;
+use super::value::{Value, ValueRef};
+use crate::error::{Error, Result};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::marker::PhantomData;
+
+/// A virtual table that can be read.
+pub trait Table: Sized + 'static {
+    /// The module's name in SQL; also in front of its error messages.
+    const NAME: &'static str;
+    /// One running read of the table.
+    type Cursor: Cursor;
+    /// Attaches to the table. `arguments` are those of CREATE VIRTUAL TABLE, from the module's name on.
+    fn connect(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)>;
+    /// Chooses which constraints the cursor will be given.
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice>;
+    /// Starts a read.
+    fn open(&self) -> Result<Self::Cursor>;
+    /// Replaces an SQL function where its first argument is a column of this table.
+    fn find_function(&self, _name: &str, _arity: i32) -> Option<Overload> {
+        None
+    }
+}
+
+/// One running read.
+pub trait Cursor {
+    /// Starts over with the plan and the values `best_index` asked for.
+    fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()>;
+    /// Moves to the next row.
+    fn advance(&mut self) -> Result<()>;
+    /// Whether the rows are used up.
+    fn at_end(&self) -> bool;
+    /// A column of the present row.
+    fn column(&mut self, column: usize) -> Result<Value>;
+    /// The present row's identity.
+    fn rowid(&self) -> Result<i64>;
+}
+
+/// A read whose rows are all there at once. [`Listed`] makes a cursor of it.
+pub trait Listing {
+    /// What is kept of a row.
+    type Row;
+    /// Whether the rows at hand answer what is asked now: an inner loop of a join asks the same for each outer row.
+    fn is_answered(&self, _plan: i32, _arguments: Args<'_>) -> Result<bool> {
+        Ok(false)
+    }
+    /// All rows.
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Self::Row>>;
+    /// A column of a row; `at` is the row's place in the list.
+    fn column(&mut self, row: &Self::Row, at: usize, column: usize) -> Result<Value>;
+    /// The row's identity.
+    fn rowid(&self, _row: &Self::Row, at: usize) -> i64 {
+        at as i64 + 1
+    }
+}
+
+/// A cursor over a listing.
+pub struct Listed<L: Listing> {
+    listing: L,
+    rows: Vec<L::Row>,
+    at: usize,
+}
+
+impl<L: Listing> Listed<L> {
+    /// Nothing listed yet.
+    pub fn new(listing: L) -> Self {
+        Self { listing, rows: Vec::new(), at: 0 }
+    }
+}
+
+impl<L: Listing> Cursor for Listed<L> {
+    fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
+        self.at = 0;
+        if !self.listing.is_answered(plan, arguments)? {
+            self.rows = Vec::new();
+            self.rows = self.listing.list(plan, arguments)?;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.at += 1;
+        Ok(())
+    }
+
+    fn at_end(&self) -> bool {
+        self.at >= self.rows.len()
+    }
+
+    fn column(&mut self, column: usize) -> Result<Value> {
+        self.rows.get(self.at).map_or(Ok(Value::Null), |row| self.listing.column(row, self.at, column))
+    }
+
+    fn rowid(&self) -> Result<i64> {
+        Ok(self.rows.get(self.at).map_or(0, |row| self.listing.rowid(row, self.at)))
+    }
+}
+
+/// A virtual table that can be written, and what it may keep in the database.
+pub trait Writable: Table {
+    /// CREATE VIRTUAL TABLE, as far as it differs from attaching to one that exists.
+    fn create(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
+        Self::connect(connection, arguments)
+    }
+    /// DROP TABLE.
+    fn destroy(&mut self) -> Result<()> {
+        Ok(())
+    }
+    /// Makes one change; gives the rowid of an inserted row.
+    fn change(&mut self, change: Change<'_>) -> Result<i64>;
+    /// A transaction, or a savepoint in it, takes one of its steps.
+    fn transaction(&mut self, _step: Transaction) -> Result<()> {
+        Ok(())
+    }
+    /// ALTER TABLE RENAME.
+    fn rename(&mut self, name: &str) -> Result<()> {
+        Err(Error::expected("a table that can be renamed", name))
+    }
+    /// Whether `NAME_suffix` is a table of ours that defensive mode must protect.
+    fn shadow_name(_suffix: &str) -> bool {
+        false
+    }
+    /// What `PRAGMA integrity_check` should report.
+    fn integrity(&self, _quick: bool) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+/// What a table says of itself when SQLite attaches to it.
+pub struct Declaration {
+    /// `CREATE TABLE x(...)`; the name does not matter.
+    pub schema: String,
+    /// Where it may be used.
+    pub risk: Risk,
+}
+
+/// CREATE VIRTUAL TABLE, or attaching to one that exists.
+type Attach<T> = fn(Connection, &[&str]) -> Result<(T, Declaration)>;
+
+/// Where a virtual table may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Risk {
+    /// Everywhere.
+    Innocuous,
+    /// In views and triggers of trusted schemas, and in statements.
+    Normal,
+    /// In statements alone.
+    Direct,
+}
+
+/// The answer of `best_index`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// The plan number the cursor will get.
+    Plan(i32),
+    /// These constraints cannot be used together; SQLite tries others.
+    Unusable,
+}
+
+/// One change to a writable table.
+pub enum Change<'a> {
+    /// DELETE of a row.
+    Delete(i64),
+    /// INSERT; the rowid where the statement names one. `values` are the columns.
+    Insert {
+        /// The rowid asked for.
+        rowid: Option<i64>,
+        /// The columns' values: argument 0 is column 0.
+        values: Row<'a>,
+    },
+    /// UPDATE of a row, perhaps with a new rowid.
+    Update {
+        /// The row that is there.
+        old: i64,
+        /// The rowid it is to have.
+        new: i64,
+        /// The columns' values; [`Row::unchanged`] tells those that stay.
+        values: Row<'a>,
+    },
+}
+
+/// The columns of an inserted or updated row.
+#[derive(Clone, Copy)]
+pub struct Row<'a>(Args<'a>);
+
+impl<'a> Row<'a> {
+    const FIRST: usize = 2;
+
+    /// The value of a column.
+    pub fn get(self, column: usize) -> ValueRef<'a> {
+        self.0.get(column + Self::FIRST)
+    }
+
+    /// Whether an UPDATE leaves the column as it was.
+    pub fn unchanged(self, column: usize) -> bool {
+        self.0.unchanged(column + Self::FIRST)
+    }
+}
+
+/// A step of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transaction {
+    /// The first write.
+    Begin,
+    /// Before the commit: the last chance to fail.
+    Sync,
+    /// It is kept.
+    Commit,
+    /// It is undone.
+    Rollback,
+    /// A savepoint with this number begins.
+    Savepoint(i32),
+    /// The savepoint and those within it are forgotten.
+    Release(i32),
+    /// Back to the savepoint.
+    RollbackTo(i32),
+}
+
+/// A function that stands in for another: the code SQLite keeps in `xFindFunction`'s result.
+#[derive(Clone, Copy)]
+pub struct Overload {
+    /// The replacement.
+    pub call: unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value),
+    /// Tells the planner that the function may be answered by `best_index`, as an operator of this number (150 to 255).
+    pub operator: Option<u8>,
+}
+
+/// SQLite's question for a plan.
+pub struct IndexInfo<'a> {
+    raw: &'a mut ffi::sqlite3_index_info,
+    taken: i32,
+}
+
+/// A term of WHERE on one of the table's columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Constraint {
+    /// The column, -1 for the rowid.
+    pub column: i32,
+    /// One of SQLite's `SQLITE_INDEX_CONSTRAINT_` numbers.
+    pub operator: u32,
+    /// Whether its other side is known in this plan.
+    pub usable: bool,
+}
+
+impl IndexInfo<'_> {
+    /// All constraints, usable or not.
+    pub fn constraints(&self) -> Vec<Constraint> {
+        (0..self.raw.nConstraint as usize)
+            .map(|at| {
+                // SAFETY: SQLite passes `nConstraint` of them.
+                let raw = unsafe { &*self.raw.aConstraint.add(at) };
+                Constraint { column: raw.iColumn, operator: u32::from(raw.op), usable: raw.usable != 0 }
+            })
+            .collect()
+    }
+
+    /// Asks for the value of a constraint as the cursor's next argument. With `enforced`, SQLite does not check it again.
+    pub fn take(&mut self, at: usize, enforced: bool) {
+        if at < self.raw.nConstraint as usize {
+            self.taken += 1;
+            // SAFETY: in range, and SQLite passes one usage for each constraint.
+            let usage = unsafe { &mut *self.raw.aConstraintUsage.add(at) };
+            usage.argvIndex = self.taken;
+            usage.omit = u8::from(enforced);
+        }
+    }
+
+    /// Whether a constraint is an IN whose values can be had all at once.
+    pub fn is_list(&mut self, at: usize) -> bool {
+        // SAFETY: the structure is SQLite's own of this call, and it checks the number.
+        unsafe { api::vtab_in(self.raw, at as c_int, -1) != 0 }
+    }
+
+    /// Asks for the values of such a constraint; the cursor's argument is then a list.
+    pub fn take_list(&mut self, at: usize) {
+        // SAFETY: as in `is_list`.
+        unsafe { api::vtab_in(self.raw, at as c_int, 1) };
+    }
+
+    /// The other side of a constraint, where it is a literal.
+    pub fn literal(&mut self, at: usize) -> Option<Value> {
+        let mut value = std::ptr::null_mut();
+        // SAFETY: as in `is_list`; the value lives until this callback returns.
+        unsafe {
+            let code = api::vtab_rhs_value(self.raw, at as c_int, &mut value);
+            (code == ffi::SQLITE_OK as c_int && !value.is_null()).then(|| read(value).to_owned())
+        }
+    }
+
+    /// The collation a constraint compares by.
+    pub fn collation(&mut self, at: usize) -> String {
+        // SAFETY: as in `is_list`; the name is terminated and copied.
+        unsafe {
+            let name = api::vtab_collation(self.raw, at as c_int);
+            if name.is_null() { String::new() } else { CStr::from_ptr(name).to_string_lossy().into_owned() }
+        }
+    }
+
+    /// The terms of ORDER BY: column, and whether it descends.
+    pub fn order(&self) -> Vec<(i32, bool)> {
+        (0..self.raw.nOrderBy as usize)
+            .map(|at| {
+                // SAFETY: SQLite passes `nOrderBy` of them.
+                let raw = unsafe { &*self.raw.aOrderBy.add(at) };
+                (raw.iColumn, raw.desc != 0)
+            })
+            .collect()
+    }
+
+    /// Promises rows in the order asked for.
+    pub fn ordered(&mut self) {
+        self.raw.orderByConsumed = 1;
+    }
+
+    /// Whether the statement reads a column. Columns from the 63rd on share one bit.
+    pub fn reads(&self, column: usize) -> bool {
+        self.raw.colUsed & (1 << column.min(63)) != 0
+    }
+
+    /// What the plan is thought to cost, in the planner's units, and how many rows it gives.
+    pub fn estimate(&mut self, cost: f64, rows: i64) {
+        self.raw.estimatedCost = cost;
+        self.raw.estimatedRows = rows;
+    }
+
+    /// Promises at most one row.
+    pub fn unique(&mut self) {
+        self.raw.idxFlags |= ffi::SQLITE_INDEX_SCAN_UNIQUE as c_int;
+    }
+
+    /// What EXPLAIN QUERY PLAN shows.
+    pub fn describe(&mut self, text: &str) {
+        self.raw.idxStr = api::message(text);
+        self.raw.needToFreeIdxStr = 1;
+    }
+}
+
+/// Registers a table function: a read-only table that exists without CREATE.
+pub fn register_function<T: Table>(connection: Connection) -> Result<()> {
+    register(connection, T::NAME, &Callbacks::<T>::FUNCTION)
+}
+
+/// Registers a table that exists without CREATE and can be written.
+pub fn register_writable_function<T: Writable>(connection: Connection) -> Result<()> {
+    register(connection, T::NAME, &WriteCallbacks::<T>::FUNCTION)
+}
+
+/// Registers a module for CREATE VIRTUAL TABLE.
+pub fn register_module<T: Writable>(connection: Connection) -> Result<()> {
+    register(connection, T::NAME, &WriteCallbacks::<T>::MODULE)
+}
+
+fn register(connection: Connection, name: &str, module: &'static ModuleV4) -> Result<()> {
+    let c_name = c_name(name)?;
+    // SAFETY: the connection is open, the name terminated, and the module lives as long as the library, which stays loaded.
+    let code =
+        unsafe { api::create_module_v2(connection.raw(), c_name.as_ptr(), &module.base, std::ptr::null_mut(), None) };
+    match code as u32 {
+        ffi::SQLITE_OK => Ok(()),
+        _ => Err(Error::Mistake(format!("SQLite did not take the module {name}"))),
+    }
+}
+
+/// The module structure of SQLite 3.44; older ones do not look past the fields they know.
+#[repr(C)]
+struct ModuleV4 {
+    base: ffi::sqlite3_module,
+    integrity: Option<
+        unsafe extern "C" fn(*mut ffi::sqlite3_vtab, *const c_char, *const c_char, c_int, *mut *mut c_char) -> c_int,
+    >,
+}
+
+/// What SQLite holds as a `sqlite3_vtab`.
+#[repr(C)]
+struct Instance<T> {
+    base: ffi::sqlite3_vtab,
+    table: T,
+}
+
+/// What SQLite holds as a `sqlite3_vtab_cursor`.
+#[repr(C)]
+struct Reading<C> {
+    base: ffi::sqlite3_vtab_cursor,
+    cursor: C,
+}
+
+/// The outcome of a callback, or the code SQLite is to get.
+type Settled<T> = std::result::Result<T, c_int>;
+
+/// Hands SQLite the outcome of a callback on a table: the code, and the text in the table's own field.
+unsafe fn settle<T>(vtab: *mut ffi::sqlite3_vtab, name: &str, body: impl FnOnce() -> Result<T>) -> Settled<T> {
+    guard(name, body).map_err(|error| {
+        // SAFETY: the caller passes a live table; SQLite allocated the text or we did through it.
+        unsafe {
+            api::free((*vtab).zErrMsg.cast());
+            (*vtab).zErrMsg = api::message(&error.to_string());
+        }
+        code(&error)
+    })
+}
+
+fn status(outcome: Settled<()>) -> c_int {
+    outcome.err().unwrap_or(ffi::SQLITE_OK as c_int)
+}
+
+struct Callbacks<T>(PhantomData<T>);
+
+// SAFETY, for all callbacks below: SQLite calls them as its documentation of virtual tables says, with the tables and
+// cursors that `attach` and `open` made for this very `T`, one call at a time for each connection.
+impl<T: Table> Callbacks<T> {
+    const BASE: ffi::sqlite3_module = ffi::sqlite3_module {
+        iVersion: 4,
+        xCreate: None,
+        xConnect: Some(Self::connect),
+        xBestIndex: Some(Self::best_index),
+        xDisconnect: Some(Self::disconnect),
+        xDestroy: Some(Self::disconnect),
+        xOpen: Some(Self::open),
+        xClose: Some(Self::close),
+        xFilter: Some(Self::filter),
+        xNext: Some(Self::next),
+        xEof: Some(Self::eof),
+        xColumn: Some(Self::column),
+        xRowid: Some(Self::rowid),
+        xUpdate: None,
+        xBegin: None,
+        xSync: None,
+        xCommit: None,
+        xRollback: None,
+        xFindFunction: Some(Self::find_function),
+        xRename: None,
+        xSavepoint: None,
+        xRelease: None,
+        xRollbackTo: None,
+        xShadowName: None,
+    };
+
+    const FUNCTION: ModuleV4 = ModuleV4 { base: Self::BASE, integrity: None };
+
+    unsafe extern "C" fn connect(
+        db: *mut ffi::sqlite3,
+        _data: *mut c_void,
+        count: c_int,
+        arguments: *const *const c_char,
+        vtab: *mut *mut ffi::sqlite3_vtab,
+        message: *mut *mut c_char,
+    ) -> c_int {
+        // SAFETY: see above.
+        unsafe { Self::attach(db, (count, arguments), vtab, message, T::connect) }
+    }
+
+    unsafe fn attach(
+        db: *mut ffi::sqlite3,
+        (count, arguments): (c_int, *const *const c_char),
+        vtab: *mut *mut ffi::sqlite3_vtab,
+        message: *mut *mut c_char,
+        make: Attach<T>,
+    ) -> c_int {
+        let made = guard(T::NAME, || {
+            // SAFETY: see above.
+            let connection = unsafe { Connection::new(db) }?;
+            let arguments = (0..count as usize)
+                // SAFETY: see above; the texts are terminated.
+                .map(|at| unsafe { CStr::from_ptr(*arguments.add(at)) }.to_str())
+                .collect::<std::result::Result<Vec<_>, _>>()
+                .map_err(|reason| Error::expected("arguments in UTF-8", reason))?;
+            let (table, declaration) = make(connection, &arguments)?;
+            declare(connection, &declaration)?;
+            Ok(table)
+        });
+        match made {
+            Ok(table) => {
+                // SAFETY: all zero is the state SQLite wants its own part of the structure in.
+                let base = unsafe { std::mem::zeroed() };
+                let instance = Box::into_raw(Box::new(Instance { base, table }));
+                // SAFETY: see above; the base is the instance's first field.
+                unsafe { *vtab = instance.cast() };
+                ffi::SQLITE_OK as c_int
+            }
+            Err(error) => {
+                // SAFETY: see above.
+                unsafe { *message = api::message(&error.to_string()) };
+                code(&error)
+            }
+        }
+    }
+
+    unsafe extern "C" fn disconnect(vtab: *mut ffi::sqlite3_vtab) -> c_int {
+        // SAFETY: see above; SQLite frees the error text itself and does not use the table again.
+        let instance = unsafe { Box::from_raw(vtab.cast::<Instance<T>>()) };
+        status(
+            guard(T::NAME, || {
+                drop(instance);
+                Ok(())
+            })
+            .map_err(|error| code(&error)),
+        )
+    }
+
+    unsafe fn table<'a>(vtab: *mut ffi::sqlite3_vtab) -> &'a mut T {
+        // SAFETY: see above.
+        unsafe { &mut (*vtab.cast::<Instance<T>>()).table }
+    }
+
+    unsafe extern "C" fn best_index(vtab: *mut ffi::sqlite3_vtab, info: *mut ffi::sqlite3_index_info) -> c_int {
+        // SAFETY: see above.
+        let outcome = unsafe {
+            settle(vtab, T::NAME, || Self::table(vtab).best_index(&mut IndexInfo { raw: &mut *info, taken: 0 }))
+        };
+        match outcome {
+            Ok(Choice::Plan(plan)) => {
+                // SAFETY: see above.
+                unsafe { (*info).idxNum = plan };
+                ffi::SQLITE_OK as c_int
+            }
+            Ok(Choice::Unusable) => ffi::SQLITE_CONSTRAINT as c_int,
+            Err(code) => code,
+        }
+    }
+
+    unsafe extern "C" fn open(vtab: *mut ffi::sqlite3_vtab, place: *mut *mut ffi::sqlite3_vtab_cursor) -> c_int {
+        // SAFETY: see above.
+        let outcome = unsafe { settle(vtab, T::NAME, || Self::table(vtab).open()) };
+        status(outcome.map(|cursor| {
+            // SAFETY: as for the table's base.
+            let base = unsafe { std::mem::zeroed() };
+            let reading = Box::into_raw(Box::new(Reading { base, cursor }));
+            // SAFETY: see above.
+            unsafe { *place = reading.cast() };
+        }))
+    }
+
+    unsafe extern "C" fn close(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+        // SAFETY: see above.
+        let reading = unsafe { Box::from_raw(cursor.cast::<Reading<T::Cursor>>()) };
+        status(
+            guard(T::NAME, || {
+                drop(reading);
+                Ok(())
+            })
+            .map_err(|error| code(&error)),
+        )
+    }
+
+    unsafe fn on_cursor<R>(
+        cursor: *mut ffi::sqlite3_vtab_cursor,
+        body: impl FnOnce(&mut T::Cursor) -> Result<R>,
+    ) -> Settled<R> {
+        // SAFETY: see above; SQLite set `pVtab` after `open`.
+        unsafe {
+            let reading = cursor.cast::<Reading<T::Cursor>>();
+            settle((*cursor).pVtab, T::NAME, || body(&mut (*reading).cursor))
+        }
+    }
+
+    unsafe extern "C" fn filter(
+        cursor: *mut ffi::sqlite3_vtab_cursor,
+        plan: c_int,
+        _description: *const c_char,
+        count: c_int,
+        arguments: *mut *mut ffi::sqlite3_value,
+    ) -> c_int {
+        // SAFETY: see above.
+        unsafe {
+            let arguments = Args::new(count, arguments);
+            status(Self::on_cursor(cursor, |cursor| cursor.filter(plan, arguments)))
+        }
+    }
+
+    unsafe extern "C" fn next(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+        // SAFETY: see above.
+        status(unsafe { Self::on_cursor(cursor, Cursor::advance) })
+    }
+
+    unsafe extern "C" fn eof(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+        // SAFETY: see above.
+        let at_end = unsafe { Self::on_cursor(cursor, |cursor| Ok(cursor.at_end())) };
+        c_int::from(at_end.unwrap_or(true))
+    }
+
+    unsafe extern "C" fn column(
+        cursor: *mut ffi::sqlite3_vtab_cursor,
+        context: *mut ffi::sqlite3_context,
+        column: c_int,
+    ) -> c_int {
+        // SAFETY: see above.
+        unsafe {
+            if api::vtab_nochange(context) != 0 {
+                return ffi::SQLITE_OK as c_int;
+            }
+            let outcome = Self::on_cursor(cursor, |cursor| cursor.column(column as usize));
+            status(outcome.map(|value| result(context, Ok(value))))
+        }
+    }
+
+    unsafe extern "C" fn rowid(cursor: *mut ffi::sqlite3_vtab_cursor, place: *mut i64) -> c_int {
+        // SAFETY: see above.
+        status(unsafe { Self::on_cursor(cursor, |cursor| cursor.rowid()).map(|rowid| *place = rowid) })
+    }
+
+    unsafe extern "C" fn find_function(
+        vtab: *mut ffi::sqlite3_vtab,
+        arity: c_int,
+        name: *const c_char,
+        call: *mut Option<unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value)>,
+        data: *mut *mut c_void,
+    ) -> c_int {
+        // SAFETY: see above.
+        let found =
+            unsafe {
+                settle(vtab, T::NAME, || {
+                    Ok(Self::table(vtab).find_function(&CStr::from_ptr(name).to_string_lossy(), arity))
+                })
+            };
+        let Ok(Some(overload)) = found else { return 0 };
+        // SAFETY: see above.
+        unsafe {
+            *call = Some(overload.call);
+            *data = std::ptr::null_mut();
+        }
+        overload.operator.map_or(1, c_int::from)
+    }
+}
+
+fn declare(connection: Connection, declaration: &Declaration) -> Result<()> {
+    let schema = c_name(&declaration.schema)?;
+    let option = match declaration.risk {
+        Risk::Innocuous => Some(ffi::SQLITE_VTAB_INNOCUOUS),
+        Risk::Normal => None,
+        Risk::Direct => Some(ffi::SQLITE_VTAB_DIRECTONLY),
+    };
+    // SAFETY: called from xCreate or xConnect alone, with an open connection and a terminated text.
+    let code = unsafe {
+        match api::declare_vtab(connection.raw(), schema.as_ptr()) as u32 {
+            ffi::SQLITE_OK => option.map_or(0, |option| api::vtab_config(connection.raw(), option)),
+            code => code as c_int,
+        }
+    };
+    match code as u32 {
+        ffi::SQLITE_OK => Ok(()),
+        _ => Err(Error::Bug(format!("SQLite refused the declaration {:?} with code {code}", declaration.schema))),
+    }
+}
+
+struct WriteCallbacks<T>(PhantomData<T>);
+
+// SAFETY, for all callbacks below: as for `Callbacks`.
+impl<T: Writable> WriteCallbacks<T> {
+    const WRITE: ffi::sqlite3_module = ffi::sqlite3_module {
+        xUpdate: Some(Self::update),
+        xBegin: Some(Self::begin),
+        xSync: Some(Self::sync),
+        xCommit: Some(Self::commit),
+        xRollback: Some(Self::rollback),
+        xSavepoint: Some(Self::savepoint),
+        xRelease: Some(Self::release),
+        xRollbackTo: Some(Self::rollback_to),
+        ..Callbacks::<T>::BASE
+    };
+
+    const FUNCTION: ModuleV4 = ModuleV4 { base: Self::WRITE, integrity: None };
+
+    const MODULE: ModuleV4 = ModuleV4 {
+        base: ffi::sqlite3_module {
+            xCreate: Some(Self::create),
+            xDestroy: Some(Self::destroy),
+            xRename: Some(Self::rename),
+            xShadowName: Some(Self::shadow_name),
+            ..Self::WRITE
+        },
+        integrity: Some(Self::integrity),
+    };
+
+    unsafe fn on_table(vtab: *mut ffi::sqlite3_vtab, body: impl FnOnce(&mut T) -> Result<()>) -> c_int {
+        // SAFETY: see above.
+        status(unsafe { settle(vtab, T::NAME, || body(Callbacks::<T>::table(vtab))) })
+    }
+
+    unsafe extern "C" fn create(
+        db: *mut ffi::sqlite3,
+        _data: *mut c_void,
+        count: c_int,
+        arguments: *const *const c_char,
+        vtab: *mut *mut ffi::sqlite3_vtab,
+        message: *mut *mut c_char,
+    ) -> c_int {
+        // SAFETY: see above.
+        unsafe { Callbacks::<T>::attach(db, (count, arguments), vtab, message, T::create) }
+    }
+
+    unsafe extern "C" fn destroy(vtab: *mut ffi::sqlite3_vtab) -> c_int {
+        // SAFETY: see above; after a failure SQLite keeps the table.
+        unsafe {
+            match Self::on_table(vtab, T::destroy) as u32 {
+                ffi::SQLITE_OK => Callbacks::<T>::disconnect(vtab),
+                code => code as c_int,
+            }
+        }
+    }
+
+    unsafe extern "C" fn update(
+        vtab: *mut ffi::sqlite3_vtab,
+        count: c_int,
+        arguments: *mut *mut ffi::sqlite3_value,
+        rowid: *mut i64,
+    ) -> c_int {
+        // SAFETY: see above.
+        unsafe {
+            let arguments = Args::new(count, arguments);
+            Self::on_table(vtab, |table| {
+                let inserted = table.change(change(arguments)?)?;
+                if !rowid.is_null() {
+                    *rowid = inserted;
+                }
+                Ok(())
+            })
+        }
+    }
+
+    unsafe extern "C" fn begin(vtab: *mut ffi::sqlite3_vtab) -> c_int {
+        // SAFETY: see above.
+        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Begin)) }
+    }
+
+    unsafe extern "C" fn sync(vtab: *mut ffi::sqlite3_vtab) -> c_int {
+        // SAFETY: see above.
+        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Sync)) }
+    }
+
+    unsafe extern "C" fn commit(vtab: *mut ffi::sqlite3_vtab) -> c_int {
+        // SAFETY: see above.
+        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Commit)) }
+    }
+
+    unsafe extern "C" fn rollback(vtab: *mut ffi::sqlite3_vtab) -> c_int {
+        // SAFETY: see above.
+        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Rollback)) }
+    }
+
+    unsafe extern "C" fn savepoint(vtab: *mut ffi::sqlite3_vtab, number: c_int) -> c_int {
+        // SAFETY: see above.
+        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Savepoint(number))) }
+    }
+
+    unsafe extern "C" fn release(vtab: *mut ffi::sqlite3_vtab, number: c_int) -> c_int {
+        // SAFETY: see above.
+        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Release(number))) }
+    }
+
+    unsafe extern "C" fn rollback_to(vtab: *mut ffi::sqlite3_vtab, number: c_int) -> c_int {
+        // SAFETY: see above.
+        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::RollbackTo(number))) }
+    }
+
+    unsafe extern "C" fn rename(vtab: *mut ffi::sqlite3_vtab, name: *const c_char) -> c_int {
+        // SAFETY: see above; the name is terminated.
+        unsafe { Self::on_table(vtab, |table| table.rename(&CStr::from_ptr(name).to_string_lossy())) }
+    }
+
+    unsafe extern "C" fn shadow_name(suffix: *const c_char) -> c_int {
+        // SAFETY: see above; the name is terminated.
+        let suffix = unsafe { bytes(suffix.cast(), CStr::from_ptr(suffix).count_bytes() as c_int) };
+        let ours = guard(T::NAME, || Ok(T::shadow_name(&String::from_utf8_lossy(suffix))));
+        c_int::from(ours.unwrap_or(false))
+    }
+
+    unsafe extern "C" fn integrity(
+        vtab: *mut ffi::sqlite3_vtab,
+        _schema: *const c_char,
+        _name: *const c_char,
+        flags: c_int,
+        report: *mut *mut c_char,
+    ) -> c_int {
+        // SAFETY: see above.
+        unsafe {
+            Self::on_table(vtab, |table| {
+                if let Some(text) = table.integrity(flags & 1 != 0)? {
+                    *report = api::message(&text);
+                }
+                Ok(())
+            })
+        }
+    }
+}
+
+/// Sorts out what `xUpdate` is asked to do.
+fn change(arguments: Args<'_>) -> Result<Change<'_>> {
+    let rowid = |at| match arguments.get(at) {
+        ValueRef::Null => Ok(None),
+        ValueRef::Integer(rowid) => Ok(Some(rowid)),
+        other => Err(Error::expected("an integer rowid", other)),
+    };
+    let values = Row(arguments);
+    Ok(match (arguments.count(), rowid(0)?, rowid(1)?) {
+        (1, Some(old), _) => Change::Delete(old),
+        (_, None, rowid) => Change::Insert { rowid, values },
+        (_, Some(old), new) => Change::Update { old, new: new.unwrap_or(old), values },
+    })
+}

@@ -1,0 +1,193 @@
+//! A search over one or several sources: opened once for its arguments, then asked for rows as often as the reader wants.
+
+pub mod estimates;
+pub mod index_reader;
+pub mod planner;
+pub mod waiting;
+
+use self::index_reader::{IndexReader, Wanted, chosen};
+use crate::error::{Error, Result};
+use crate::kernels::F32Le;
+use crate::metric::{Metric, Scorer};
+use crate::planning::options::Options;
+use crate::resources::config::SLOW_MS;
+use crate::resources::stats::Path;
+use crate::scan::{Rules, scan};
+use crate::sqlite::host::api;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::Value;
+use crate::sqlite::tables::identifier::paths;
+use crate::sqlite::tables::reentry::Running;
+use crate::sqlite::tables::source::{Conditions, Source};
+use crate::topk::{self, TopK};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// A row that was found; the note is its id, where it could not be looked up again.
+pub type Hit = topk::Hit<Option<Value>>;
+
+/// A search that is ready to run.
+pub struct Search {
+    sources: Vec<Source>,
+    /// The index of each source that has one.
+    indexes: Vec<Option<IndexReader>>,
+    scorer: Scorer,
+    skip_bad: bool,
+    /// Whether the last run read a source from end to end.
+    is_scanned: bool,
+}
+
+/// The names of the indexes that a search of these sources would use.
+pub fn indexes(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for path in paths(tables)? {
+        names.extend(chosen(&Source::open(connection, &path, column, options.key.as_deref())?, options)?);
+    }
+    Ok(names)
+}
+
+/// The tables of a search, each once.
+pub fn sources(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Vec<Source>> {
+    let mut sources: Vec<Source> = Vec::new();
+    for path in paths(tables)? {
+        let source = Source::open(connection, &path, column, options.key.as_deref())
+            .map_err(|error| named(error, &path.name))?;
+        if sources.iter().any(|other| other.identity() == source.identity()) {
+            return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+impl Search {
+    /// Finds the tables and checks that the arguments go together.
+    pub fn open(
+        connection: Connection,
+        tables: &str,
+        column: &str,
+        query: Vec<F32Le>,
+        options: &Options,
+    ) -> Result<Self> {
+        let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
+        let sources = sources(connection, tables, column, options)?;
+        let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
+        Ok(Self { sources, indexes, scorer, skip_bad: options.skip_bad, is_scanned: false })
+    }
+
+    /// Whether each source has an index that may answer.
+    pub fn is_indexed(&self) -> bool {
+        self.indexes.iter().all(Option::is_some)
+    }
+
+    /// Whether the last run read a source from end to end, so that more rows would have cost little more.
+    pub fn is_scanned(&self) -> bool {
+        self.is_scanned
+    }
+
+    /// Whether nothing but the schemas of its sources decides what they are: a view may be over anything.
+    pub fn is_of_tables(&self) -> bool {
+        self.sources.iter().all(Source::is_table)
+    }
+
+    /// Takes another query to the same sources.
+    pub fn ask(&mut self, query: Vec<F32Le>) -> Result<()> {
+        self.scorer = Scorer::new(self.metric(), query).map_err(|error| error.within("query"))?;
+        self.sources.iter_mut().for_each(Source::count_anew);
+        Ok(())
+    }
+
+    /// The metric searched by.
+    pub fn metric(&self) -> Metric {
+        self.scorer.metric()
+    }
+
+    /// The query and the metric, ready to score.
+    pub fn scorer(&self) -> &Scorer {
+        &self.scorer
+    }
+
+    /// What it searches.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// The source a hit came from.
+    pub fn source(&mut self, hit: &Hit) -> Result<&mut Source> {
+        let found = self.sources.get_mut(hit.place.source as usize);
+        found.ok_or_else(|| Error::Bug("a hit from an unknown source".into()))
+    }
+
+    /// The best `limit` rows that meet the rules and the conditions, in order.
+    pub fn run(&mut self, limit: usize, rules: &Rules, conditions: &Conditions) -> Result<Vec<Hit>> {
+        let _running = Running::enter(&self.sources)?;
+        let start = Instant::now();
+        let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
+        let mut best = TopK::new(limit);
+        let mut ways = Vec::with_capacity(self.sources.len());
+        for (number, source) in (0..).zip(&mut self.sources) {
+            if let Some(index) = self.indexes.get_mut(number as usize).and_then(Option::as_mut) {
+                let floor = best.last();
+                let wanted = Wanted { scorer: &self.scorer, limit, rules: &rules, conditions, number, floor };
+                if let Some(places) = index.search(source, &wanted)? {
+                    places.into_iter().for_each(|place| best.offer(Hit { place, note: None }));
+                    ways.push(Path::Index);
+                    continue;
+                }
+            }
+            let title = source.title.clone();
+            let scanned = source.scan(conditions).and_then(|mut rows| {
+                ways.push(rows.way());
+                scan(&mut rows, number, &self.scorer, &rules, &mut best)
+            });
+            let counts = scanned.map_err(|error| named(error, &title))?;
+            source.stats.rows.fetch_add(counts.rows, Relaxed);
+            source.stats.bad.fetch_add(counts.bad, Relaxed);
+        }
+        self.note(&ways, start.elapsed());
+        self.is_scanned = ways.contains(&Path::Scan);
+        Ok(best.into_sorted())
+    }
+
+    /// Counts a search that is done.
+    fn note(&self, ways: &[Path], took: Duration) {
+        for (source, way) in self.sources.iter().zip(ways) {
+            source.stats.searched(*way, took);
+        }
+    }
+}
+
+/// Writes a call to SQLite's error log if it takes longer than `slow_ms`.
+pub struct Slow(Option<(Instant, u64)>);
+
+impl Slow {
+    /// The call begins. Where nobody wants to know, no clock is read.
+    pub fn watch() -> Self {
+        let limit = SLOW_MS.get();
+        Self((limit > 0).then(|| (Instant::now(), limit)))
+    }
+
+    /// The call of this function on these sources is done.
+    pub fn note(self, function: &str, sources: &[Source]) {
+        let Self(Some((start, limit))) = self else { return };
+        let took = start.elapsed().as_millis();
+        if took > u128::from(limit) {
+            let titles: Vec<&str> = sources.iter().map(|source| source.title.as_str()).collect();
+            api::log(&format!("{function}: {} took {took} ms", titles.join(", ")));
+        }
+    }
+}
+
+/// Says which source SQLite failed on; our own errors name the row already.
+pub fn named(error: Error, title: &str) -> Error {
+    if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
+}
+
+/// A number for what identifies a row, where no rowid does: FNV-1a, finished by a multiplicative mix.
+pub fn hash(bytes: &[u8]) -> i64 {
+    let sum = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let mixed = (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29) as i64
+}

@@ -1,0 +1,246 @@
+//! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
+
+use crate::error::{Error, Result};
+use crate::planning::plan::{Plan, Slot};
+use crate::scan::{Range, Rules};
+use crate::sqlite::host::args::Args;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::ffi;
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::sqlite::host::vtab::{Choice, IndexInfo};
+use crate::sqlite::tables::source::{Conditions, Listed};
+
+/// The arguments of a table function: hidden columns that the caller makes equal to something.
+#[derive(Debug, Clone, Copy)]
+pub struct Signature {
+    /// The first hidden column.
+    pub first: i32,
+    /// The arguments' names.
+    pub names: &'static [&'static str],
+    /// How many of them a call must have.
+    pub required: usize,
+}
+
+/// One choice of plan.
+pub struct Planner<'a, 'b> {
+    /// SQLite's question.
+    pub info: &'a mut IndexInfo<'b>,
+    /// The slots kept so far.
+    pub plan: Plan,
+    /// The constraint behind each slot, by the slot's number.
+    taken: [Option<usize>; Slot::ALL.len()],
+}
+
+/// Whether a call's arguments are there.
+enum Arguments {
+    /// All that the call has.
+    Known,
+    /// One depends on a table that comes later in this order of the join.
+    Later,
+    /// One that is required was not given.
+    Missing,
+}
+
+/// Answers SQLite's question for a call. Once its arguments are kept, `with` keeps what else is wanted, and says what the call
+/// is thought to cost.
+pub fn choose(info: &mut IndexInfo<'_>, signature: Signature, with: impl FnOnce(&mut Planner<'_, '_>)) -> Choice {
+    let mut planner = Planner::new(info);
+    match planner.arguments(signature) {
+        Arguments::Later => Choice::Unusable,
+        Arguments::Missing => Choice::Plan(planner.incomplete().number()),
+        Arguments::Known => {
+            with(&mut planner);
+            Choice::Plan(planner.hand_over().number())
+        }
+    }
+}
+
+impl<'a, 'b> Planner<'a, 'b> {
+    /// An empty plan.
+    fn new(info: &'a mut IndexInfo<'b>) -> Self {
+        Self { info, plan: Plan::default(), taken: [None; Slot::ALL.len()] }
+    }
+
+    /// Keeps the arguments of a call.
+    fn arguments(&mut self, signature: Signature) -> Arguments {
+        let constraints = self.info.constraints();
+        for ((column, slot), at) in (signature.first..).zip(Slot::ARGUMENTS).zip(0..signature.names.len()) {
+            let mut given = constraints.iter().enumerate().filter(|(_, constraint)| {
+                constraint.column == column && constraint.operator == ffi::SQLITE_INDEX_CONSTRAINT_EQ
+            });
+            match (given.clone().find(|(_, constraint)| constraint.usable), given.next()) {
+                (Some((constraint, _)), _) => self.keep(slot, constraint),
+                (None, Some(_)) => return Arguments::Later,
+                (None, None) if at < signature.required => return Arguments::Missing,
+                (None, None) => {}
+            }
+        }
+        Arguments::Known
+    }
+
+    /// The plan of a call that lacks arguments: so dear that any plan in which they are seen wins. For the terms of an OR,
+    /// SQLite asks for a plan without showing them; where there is no other plan they are missing, and the cursor says so.
+    fn incomplete(self) -> Plan {
+        self.info.estimate(1e99, 1);
+        Plan::default()
+    }
+
+    /// Keeps a constraint for a slot, unless the slot has one.
+    pub fn keep(&mut self, slot: Slot, constraint: usize) {
+        if !self.plan.has(slot) {
+            self.plan.add(slot);
+            self.taken[slot as usize] = Some(constraint);
+        }
+    }
+
+    /// The constraint kept for a slot.
+    pub fn constraint(&self, slot: Slot) -> Option<usize> {
+        self.taken[slot as usize].filter(|_| self.plan.has(slot))
+    }
+
+    /// The value that is compared with for a slot, where it is a literal.
+    pub fn literal(&mut self, slot: Slot) -> Option<Value> {
+        self.constraint(slot).and_then(|at| self.info.literal(at))
+    }
+
+    /// Whether an optional argument is given and may turn out NULL, which is as if it were left out.
+    ///
+    /// A plan by OR would compare it with NULL again and lose every row. Cheap look-ups invite such plans, so where this is
+    /// true they must not look cheap.
+    pub fn may_be_null(&mut self, argument: Slot) -> bool {
+        let literal = self.constraint(argument).map(|at| self.info.literal(at).unwrap_or(Value::Null));
+        literal == Some(Value::Null)
+    }
+
+    /// Asks for the values in the plan's order. SQLite checks all conditions again, but not the arguments.
+    fn hand_over(&mut self) -> Plan {
+        for (slot, _) in Slot::ALL {
+            let Some(constraint) = self.constraint(slot) else { continue };
+            self.info.take(constraint, Slot::ARGUMENTS.contains(&slot));
+            if matches!(slot, Slot::RowidIn | Slot::IdIn) {
+                self.info.take_list(constraint);
+            }
+        }
+        self.plan
+    }
+}
+
+impl Planner<'_, '_> {
+    /// Keeps the conditions on a column that holds the rowid.
+    pub fn rowid_conditions(&mut self, column: i32) {
+        let slots = [
+            (ffi::SQLITE_INDEX_CONSTRAINT_EQ, Slot::RowidIs),
+            (ffi::SQLITE_INDEX_CONSTRAINT_GT, Slot::RowidAbove),
+            (ffi::SQLITE_INDEX_CONSTRAINT_GE, Slot::RowidFrom),
+            (ffi::SQLITE_INDEX_CONSTRAINT_LT, Slot::RowidBelow),
+            (ffi::SQLITE_INDEX_CONSTRAINT_LE, Slot::RowidTo),
+        ];
+        for (at, constraint) in self.info.constraints().into_iter().enumerate() {
+            if constraint.column != column || !constraint.usable {
+                continue;
+            }
+            let slot = slots.iter().find(|(operator, _)| *operator == constraint.operator).map(|(_, slot)| *slot);
+            match slot {
+                Some(Slot::RowidIs) if self.info.is_list(at) => self.keep(Slot::RowidIn, at),
+                Some(slot) => self.keep(slot, at),
+                None => {}
+            }
+        }
+    }
+}
+
+/// The arguments as the cursor got them, or what is missing.
+pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Result<Vec<ValueRef<'a>>> {
+    let given = Slot::ARGUMENTS.iter().take(signature.names.len());
+    let values: Vec<Option<usize>> = given.map(|&slot| plan.position(slot)).collect();
+    if values.iter().take(signature.required).any(Option::is_none) {
+        let names = signature.names.get(..signature.required).unwrap_or_default();
+        return Err(Error::expected(format_args!("the arguments {}", names.join(", ")), "fewer"));
+    }
+    Ok(values.into_iter().map(|at| at.map_or(ValueRef::Null, |at| arguments.get(at))).collect())
+}
+
+/// What a cursor has answered. An inner loop of a join asks the same again for each outer row.
+#[derive(PartialEq)]
+pub struct Answered {
+    arguments: Vec<Value>,
+    /// The connection's count of changes.
+    changes: i64,
+}
+
+impl Answered {
+    /// A question, to be compared and kept.
+    pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Self {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Self { arguments, changes: connection.total_changes() }
+    }
+
+    /// An argument, for the hidden column that echoes it.
+    pub fn argument(&self, at: usize) -> Value {
+        self.arguments.get(at).cloned().unwrap_or(Value::Null)
+    }
+}
+
+/// The conditions on rowid and id that the cursor got.
+pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
+    const ROWID: [(Slot, &str); 5] = [
+        (Slot::RowidIs, "="),
+        (Slot::RowidAbove, ">"),
+        (Slot::RowidFrom, ">="),
+        (Slot::RowidBelow, "<"),
+        (Slot::RowidTo, "<="),
+    ];
+    const ID: [(Slot, &str); 5] =
+        [(Slot::IdIs, "="), (Slot::IdAbove, ">"), (Slot::IdFrom, ">="), (Slot::IdBelow, "<"), (Slot::IdTo, "<=")];
+    let compared = |table: [(Slot, &'static str); 5]| {
+        let values = table
+            .into_iter()
+            .filter_map(|(slot, operator)| plan.position(slot).map(|at| (operator, arguments.get(at).to_owned())));
+        values.collect::<Vec<_>>()
+    };
+    let is_number = |value: ValueRef<'_>| matches!(value, ValueRef::Integer(_) | ValueRef::Real(_));
+    // What is not a number is compared with a rowid by SQLite alone.
+    let rowid = compared(ROWID).into_iter().filter(|(_, value)| is_number(value.borrow())).collect();
+    let list = match (plan.position(Slot::RowidIn), plan.position(Slot::IdIn)) {
+        (Some(at), _) => Some((Listed::Rowid, arguments.list(at)?)).filter(|(_, list)| list.values().all(is_number)),
+        (None, Some(at)) => Some((Listed::Id, arguments.list(at)?)),
+        (None, None) => None,
+    };
+    Ok(Conditions { rowid, id: compared(ID), list })
+}
+
+/// The bounds on score and distance that the cursor got.
+pub fn rules(plan: Plan, arguments: Args<'_>) -> Rules {
+    let value = |slot| plan.position(slot).map(|at| arguments.get(at));
+    let range = |[above, from, below, to]: [Slot; 4]| Range {
+        min: tighter(value(above), value(from), f64::max),
+        max: tighter(value(below), value(to), f64::min),
+    };
+    Rules {
+        score: range([Slot::ScoreAbove, Slot::ScoreFrom, Slot::ScoreBelow, Slot::ScoreTo]),
+        distance: range([Slot::DistanceAbove, Slot::DistanceFrom, Slot::DistanceBelow, Slot::DistanceTo]),
+        ..Rules::default()
+    }
+}
+
+/// The stricter of a limit that is itself excluded and one that is included.
+fn tighter(
+    excluded: Option<ValueRef<'_>>,
+    included: Option<ValueRef<'_>>,
+    stricter: fn(f64, f64) -> f64,
+) -> Option<(f64, bool)> {
+    match (excluded.and_then(number), included.and_then(number)) {
+        (Some(out), Some(within)) if stricter(out, within) == out => Some((out, false)),
+        (_, Some(within)) => Some((within, true)),
+        (out, None) => out.map(|out| (out, false)),
+    }
+}
+
+/// A bound that is exactly a double; any other is left to SQLite, which checks all of them again.
+fn number(value: ValueRef<'_>) -> Option<f64> {
+    match value {
+        ValueRef::Real(x) => Some(x),
+        ValueRef::Integer(x) if x.abs() <= 1 << 53 => Some(x as f64),
+        _ => None,
+    }
+}

@@ -1,0 +1,5 @@
+//! The user's tables: their names, columns and rows, as a search reads them.
+
+pub mod identifier;
+pub mod reentry;
+pub mod source;
