@@ -240,7 +240,9 @@ impl Query {
         let size =
             f64::from(f.constant_size) + offset.abs() + square_weight * largest + coarse_scale * f64::from(f.reach);
         let estimate = f64::from(f.constant) + offset - square_weight * square + product / (1.0 + doubt);
-        let error = (variance.max(0.0) + rounding * rounding).sqrt() / (1.0 + doubt) + SLACK * size;
+        // Not `max`, which takes what is no number for 0.
+        let variance = if variance < 0.0 { 0.0 } else { variance };
+        let error = (variance + rounding * rounding).sqrt() / (1.0 + doubt) + SLACK * size;
         match f.centre {
             None => Interval::around(estimate as f32, error as f32),
             Some(centre) => over_length(estimate, error, f64::from(centre), f64::from(coarse[2]), square),
