@@ -7,25 +7,27 @@ PLATFORM := $(shell uname -s | tr A-Z a-z)-$(shell uname -m)
 ENDING   := $(if $(filter darwin-%,$(PLATFORM)),dylib,so)
 LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 
+# The command of the Python package, on what is built here.
+FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
+
 .PHONY: demo ingest health migrate build test test-spark lint model hosts bench clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
-	@FAFCAS_MODEL_DIR=models $(VENV) scripts/demo.py "$(LIBRARY)" \
-	$(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
+	@$(FAFCAS) demo $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
 
 # A folder of notes into a knowledge base: make ingest DIR=... DB=... [CALLED=name] [MODEL=model]. Again, for what has changed.
 ingest: build model
 	$(if $(and $(DIR),$(DB)),,$(error say DIR=folder DB=file))
-	@FAFCAS_MODEL_DIR=models $(VENV) scripts/ingest.py "$(LIBRARY)" "$(DIR)" "$(DB)" "$(CALLED)" "$(MODEL)"
+	@$(FAFCAS) ingest "$(DIR)" "$(DB)" $(if $(CALLED),--called "$(CALLED)") $(if $(MODEL),--model "$(MODEL)")
 
 health: build .venv/ready
 	$(if $(DB),,$(error say DB=file))
-	@FAFCAS_MODEL_DIR=models $(VENV) scripts/health.py "$(LIBRARY)" "$(DB)"
+	@$(FAFCAS) health "$(DB)"
 
 migrate: .venv/ready
 	$(if $(DB),,$(error say DB=file))
-	@$(VENV) scripts/migrate.py "$(DB)"
+	@$(FAFCAS) migrate "$(DB)"
 
 build:
 	@echo "== building the library (cargo build --release)"

@@ -15,11 +15,12 @@ SQL     := $(shell find sql -type f)
 # The packages for this platform, in dist/. They are made from copies, as the tools leave files where they work.
 wheel: build
 	@rm -rf target/wheel && cp -R python target/wheel && cp LICENSE-* target/wheel && cp docs/python.md target/wheel/README.md
+	@cp -R sql target/wheel/fafcas/sql
 	@FAFCAS_LIBRARY="$(LIBRARY)" $(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir "$(DIST)" target/wheel
 	@ls "$(DIST)"/fafcas-*.whl
 
 npm: build
-	@rm -rf target/npm && cp -R node target/npm && cp LICENSE-* target/npm && cp docs/node.md target/npm/README.md
+	@rm -rf target/npm && cp -R node target/npm && cp -R sql target/npm/sql && cp LICENSE-* target/npm && cp docs/node.md target/npm/README.md
 	@folder=target/npm/libraries/$$(node -p 'process.platform + "-" + process.arch') && mkdir -p $$folder "$(DIST)" && \
 		cp "$(LIBRARY)" $$folder/fafcas.$(ENDING)
 	@cd target/npm && npm pack --silent --pack-destination "$(DIST)" >/dev/null
