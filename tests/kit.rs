@@ -58,7 +58,7 @@ fn number(host: &Connection, sql: &str) -> i64 {
 #[test]
 fn each_query_is_in_the_guide_and_in_a_test() {
     let guide = script("README.md");
-    let tests: String = ["tests/slt/kit.slt", "scripts/kit/health.py", "tests/kit.rs", "tests/metrics.rs"]
+    let tests: String = ["tests/slt/kit.slt", "python/fafcas/kit/health.py", "tests/kit.rs", "tests/metrics.rs"]
         .map(|file| fs::read_to_string(root().join(file)).unwrap())
         .concat();
     for name in queries() {
@@ -231,7 +231,7 @@ fn knowledge_bases_are_made_migrated_and_looked_after() {
 }
 
 fn python_tests(file: &str) {
-    let Some(python) = python_with(&environment(), "apsw, tqdm, yaml") else { return };
+    let Some(python) = python_with(&environment(), "apsw, click, yaml") else { return };
     let models = tiny_model(&scratch(&format!("kit-{file}")));
     let mut command = Command::new(python);
     command.arg(format!("tests/kit/{file}")).env("LIBRARY", library()).env("FAFCAS_MODEL_DIR", models);

@@ -76,6 +76,7 @@ fn the_node_package() {
         command.arg(script).current_dir(&app).env("FAFCAS_MODEL_DIR", models()).env_remove("FAFCAS_ONNXRUNTIME");
         succeed(&mut command).0
     };
+    assert!(app.join("node_modules/fafcas/sql/queries/search.sql").is_file(), "the package carries the kit");
     let (text, printed) = program("js");
     fs::write(app.join("page.js"), text).unwrap();
     assert_eq!(run(&app.join("page.js")), printed);

@@ -15,11 +15,10 @@ import posixpath
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from . import folder as folders
 from . import note as notes
 from .database import Refused, script, statements, transaction
+from .show import bar, watched
 
 # A change in the way notes are read: all of them are read again.
 RECIPE = "1"
@@ -68,14 +67,14 @@ def claim(connection, root, name, found):
     name = name or root.resolve().name
     path = str(root.resolve()).encode("utf-8", "backslashreplace").decode()
     if not name or "/" in name or "#" in name:
-        raise Refused(f"{root}: expected a name for its notes, without / and #, not {name!r}; say CALLED=...")
+        raise Refused(f"{root}: expected a name for its notes, without / and #, not {name!r}; say --called NAME (with make: CALLED=NAME)")
     if not found.paths:
         endings = ", ".join(folders.ENDINGS)
         raise Refused(f"{root}: expected notes that end in {endings}, not none; nothing was changed")
     with transaction(connection):
         before = connection.execute("SELECT path FROM folders WHERE name = ?", (name,)).get
         if before not in (None, path) and Path(before).is_dir():
-            raise Refused(f"{root}: the knowledge base has notes named {name} from {before}; say CALLED=... for these")
+            raise Refused(f"{root}: the knowledge base has notes named {name} from {before}; say --called NAME (with make: CALLED=NAME) for these")
         connection.execute(
             "INSERT INTO folders VALUES (?, ?) ON CONFLICT DO UPDATE SET path = excluded.path WHERE path <> excluded.path",
             (name, path),
@@ -95,7 +94,8 @@ class Model:
 def model_of(connection, name):
     row = connection.execute("SELECT fingerprint, max_tokens FROM fafcas_models WHERE name = ?", (name,)).fetchone()
     if row is None:
-        raise Refused(f"expected a model {name} in FAFCAS_MODEL_DIR, not none; `make model` fetches all-MiniLM-L6-v2")
+        there = ", ".join(sorted(found for (found,) in connection.execute("SELECT name FROM fafcas_models"))) or "none is there"
+        raise Refused(f"expected a model that is there ({there}), not {name}; `fafcas model` or `make model` fetches one")
     # A part of the room is for the title, which is embedded with every chunk.
     return Model(name, row[0], max(1, row[1] * 3 // 4))
 
@@ -103,7 +103,7 @@ def model_of(connection, name):
 def write_notes(connection, root, found, model, report):
     known = dict(connection.execute("SELECT id, hash FROM documents WHERE folder = ?", (report.name,)))
     batch, size = [], 0
-    for path in tqdm(found.paths, "reading notes", unit="", disable=None, leave=False):
+    for path in watched(found.paths, "reading notes"):
         try:
             content = folders.read(root / path)
             mark = digest(f"{RECIPE} {model.fingerprint} {model.most} ".encode(), content)
@@ -276,9 +276,9 @@ def embed(connection, model, report):
     for statement in choose:
         connection.execute(statement, values)
     total = connection.execute("SELECT count(*) FROM stale").get
-    with tqdm(total=total, desc="embedding", unit="", disable=None, leave=False) as bar:
+    with bar(total, "embedding") as step:
         while connection.execute(one_batch, values) and connection.changes():
-            bar.update(connection.changes())
+            step(connection.changes())
             report.embedded += connection.changes()
 
 

@@ -14,7 +14,7 @@ def health(path, library):
     """(rule, expected, actual, ok, remedy) for each rule."""
     path = Path(path)
     if not path.is_file():
-        return [("file", "a database", "none there", 0, "make ingest DIR=... DB=...")]
+        return [("file", "a database", "none there", 0, "fafcas ingest DIR DB, or make ingest DIR=... DB=...")]
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()

@@ -1,12 +1,10 @@
 """Opens a knowledge base with the settings of sql/harden.sql and the schema of sql/schema.sql, or says why not."""
 
 import contextlib
-import sqlite3
 from pathlib import Path
 
 import apsw
 
-SQL = Path(__file__).parents[2] / "sql"
 VERSION = 3
 
 # File systems of other computers, as Linux names them. The shared memory of WAL does not reach across.
@@ -18,7 +16,14 @@ class Refused(Exception):
 
 
 def script(name):
-    return (SQL / name).read_text(encoding="utf-8")
+    return (scripts() / name).read_text(encoding="utf-8")
+
+
+def scripts():
+    """The folder sql/: a package carries it, in the repository it lies at the root."""
+    package = Path(__file__).parents[1]
+    carried = package / "sql"
+    return carried if carried.is_dir() else package.parents[1] / "sql"
 
 
 def statements(name):
@@ -26,7 +31,7 @@ def statements(name):
     found, current = [], ""
     for line in script(name).splitlines(keepends=True):
         current += line
-        if sqlite3.complete_statement(current):
+        if apsw.complete(current):
             found.append(current)
             current = ""
     return found
@@ -110,15 +115,3 @@ def make(connection, path):
     except apsw.Error as error:
         roll_back(connection)
         raise Refused(f"{path}: {str(error).removeprefix('schema.sql: ')}") from error
-
-
-def main(run):
-    """Runs a command line tool: what is refused is one line on standard error."""
-    import sys
-
-    try:
-        sys.exit(run(sys.argv[1:]))
-    except (Refused, apsw.Error, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on where it was")

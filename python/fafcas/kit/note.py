@@ -4,6 +4,7 @@ import math
 import posixpath
 import re
 from dataclasses import dataclass, field
+from typing import Optional
 from urllib.parse import unquote
 
 import yaml
@@ -28,7 +29,7 @@ class Note:
     meta: dict = field(default_factory=dict)
     headings: list = field(default_factory=list)  # (offset in body, level, text)
     links: list = field(default_factory=list)  # (offset in body, target); a target that begins with / is a path from the root
-    warning: str = None
+    warning: Optional[str] = None
 
 
 def parse(text, path):

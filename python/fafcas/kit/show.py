@@ -1,6 +1,8 @@
 """Prints what people read: reports and aligned tables."""
 
+import contextlib
 import shutil
+import sys
 import unicodedata
 
 
@@ -19,6 +21,26 @@ def report(found, out):
     for title, places in (("passed over", found.skipped), ("taken with a fault", found.warnings)):
         for path, why in sorted(places.items()):
             print(f"  {title}: {path or '.'}: {why}", file=out)
+
+
+@contextlib.contextmanager
+def bar(length, what):
+    """How far something is, on standard error where that is a terminal. Gives what to call with the size of each step."""
+    if not length or not sys.stderr.isatty():
+        yield lambda _size: None
+        return
+    import click
+
+    with click.progressbar(length=length, label=what, width=0, show_pos=True, file=sys.stderr) as shown:
+        yield shown.update
+
+
+def watched(items, what):
+    """The items, with a bar that tells how many of them are done."""
+    with bar(len(items), what) as step:
+        for item in items:
+            yield item
+            step(1)
 
 
 def table(rows, heads, out, right=()):

@@ -1,10 +1,4 @@
-"""A tour of a knowledge base: of the sample, or of your own notes.
-
-usage: demo.py LIBRARY                     the sample of sql/examples, in a file that is removed at the end
-       demo.py LIBRARY DIR DB [QUESTION]   the notes in DIR, kept in DB for the next time
-
-`make demo` runs the first, `make demo DIR=~/notes Q='what to ask'` the second.
-"""
+"""A tour of a knowledge base: of the sample, in a file that is removed at the end, or of your own notes, which are kept."""
 
 import re
 import sys
@@ -13,10 +7,10 @@ from pathlib import Path
 
 import apsw
 
-from kit.database import main, open_or_make, script
-from kit.health import health
-from kit.ingest import embed, ingest, Report
-from kit.show import count, report, show_health, table
+from .database import open_or_make, script
+from .health import health
+from .ingest import Report, embed, ingest
+from .show import count, report, show_health, table
 
 MODEL = "all-MiniLM-L6-v2"
 SAMPLE_QUESTIONS = (
@@ -26,13 +20,9 @@ SAMPLE_QUESTIONS = (
 )
 
 
-def run(arguments):
-    library, *rest = arguments
-    if not rest:
-        with tempfile.TemporaryDirectory() as folder:
-            sample(library, Path(folder) / "sample.db")
-    else:
-        own_notes(library, *rest)
+def sample_in_passing(library):
+    with tempfile.TemporaryDirectory() as folder:
+        sample(library, Path(folder) / "sample.db")
 
 
 def sample(library, database):
@@ -134,7 +124,3 @@ def show(how, rows):
 
 def head(title, source):
     print(f"\n== {title}  ({source})")
-
-
-if __name__ == "__main__":
-    main(run)
