@@ -1,4 +1,4 @@
-"""The installed Python package in each host, one host a process. tests/packages.rs calls it.
+"""The installed Python package in each host, one host a process. tests/hosts/packages.rs calls it.
 
     python_package.py sqlite3|apsw|pysqlite3|sqlalchemy|datasette|sqlite_utils|refusals|command|types
 

@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{absent, scratch};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result};
 use std::path::Path;
 use std::process::Command;
-use support::{absent, scratch};
 
 const CREATE: &str = "CREATE TABLE texts(id INTEGER PRIMARY KEY, body TEXT)";
 
@@ -176,7 +174,7 @@ fn embeds_for_a_bar() {
 #[test]
 fn a_bar_is_drawn_on_a_terminal_for_who_asks() {
     let own = std::env::current_exe().unwrap();
-    let child = format!("'{}' --exact embeds_for_a_bar --nocapture", own.display());
+    let child = format!("'{}' --exact embed_sql::embeds_for_a_bar --nocapture", own.display());
     let in_terminal = |wanted: &str| {
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--command", &child, "/dev/null"]);
@@ -193,7 +191,7 @@ fn a_bar_is_drawn_on_a_terminal_for_who_asks() {
     assert!(!not_asked.contains("embedding"), "{not_asked}");
 
     let mut piped = Command::new(own);
-    piped.args(["--exact", "embeds_for_a_bar", "--nocapture"]).env("FAFCAS_PROGRESS", "1");
+    piped.args(["--exact", "embed_sql::embeds_for_a_bar", "--nocapture"]).env("FAFCAS_PROGRESS", "1");
     let piped = said(piped.output().unwrap());
     assert!(piped.contains("1 passed") && !piped.contains("embedding"), "{piped}");
 }

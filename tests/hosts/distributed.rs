@@ -4,11 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{self, environment, library, models, python_with, runs, succeed};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{environment, library, models, python_with, runs, succeed};
 
 /// What `make hosts` fetches, for this platform only.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -6,12 +6,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{absent, blocks, library, models, runs, scratch, succeed};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{absent, blocks, library, models, runs, scratch, succeed};
 
 /// Installed with pip into an empty environment, `fafcas[embed]` is the whole set-up: the model comes by itself.
 #[test]

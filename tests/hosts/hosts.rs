@@ -6,16 +6,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
-#[path = "slt/runner.rs"]
-mod runner;
-
+use crate::runner;
+use crate::support::{
+    absent, can_be_built, environment, library, load, python_with, run_package, runs, scratch, succeed,
+};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use std::path::Path;
 use std::process::Command;
-use support::{absent, can_be_built, environment, library, load, python_with, run_package, runs, scratch, succeed};
 
 /// Settings of a connection that change what the library may do and what it finds.
 const MODES: [&[&str]; 3] = [&[], &["--defensive", "--untrusted"], &["--defensive", "--untrusted", "--late"]];

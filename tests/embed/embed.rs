@@ -37,12 +37,13 @@ fn minilm() -> Arc<Model> {
 }
 
 fn texts() -> Vec<String> {
-    serde_json::from_str(include_str!("data/texts.json")).unwrap()
+    serde_json::from_str(include_str!("../data/texts.json")).unwrap()
 }
 
 /// What sentence-transformers makes of these texts, from f16.
 fn expected() -> Vec<Vec<f64>> {
-    let values = include_bytes!("data/expected.f16").as_chunks().0.iter().map(|&bytes| half(u16::from_le_bytes(bytes)));
+    let values =
+        include_bytes!("../data/expected.f16").as_chunks().0.iter().map(|&bytes| half(u16::from_le_bytes(bytes)));
     values.collect::<Vec<_>>().chunks(DIMENSIONS).map(<[f64]>::to_vec).collect()
 }
 

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{absent, library, run_package};
 use std::collections::BTreeSet;
 use std::process::Command;
-use support::{absent, library, run_package};
 
 #[test]
 fn an_outside_crate_registers_and_searches() {
