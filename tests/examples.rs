@@ -43,6 +43,9 @@ fn reuse_embeds_each_text_once_and_again_only_for_another_model() {
     assert_eq!(number(&host, "SELECT count(DISTINCT model) FROM documents"), 1);
 }
 
+/// How many of the questions were chosen because each finds its entry first, as the head of questions.sql tells.
+const CHOSEN: i64 = 14;
+
 #[test]
 fn the_sample_answers_its_questions() {
     fafcas::register_auto_extension().unwrap();
@@ -57,11 +60,11 @@ fn the_sample_answers_its_questions() {
     let mut statement = host
         .prepare(
             "SELECT q.question, t.rank FROM questions AS q, vec_topk('nodes', 'embedding', embed(q.question)) AS t
-             JOIN nodes AS n ON n.seq = t.rowid WHERE n.id = q.expected",
+             JOIN nodes AS n ON n.seq = t.rowid WHERE n.id = q.expected AND q.rowid <= ?",
         )
         .unwrap();
-    let ranks = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let ranks = statement.query_map([CHOSEN], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     let ranks: Vec<(String, i64)> = ranks.map(|rank| rank.unwrap()).collect();
-    assert!(ranks.len() >= 10);
+    assert_eq!(ranks.len() as i64, CHOSEN);
     assert!(ranks.iter().all(|(_, rank)| *rank == 1), "{ranks:?}");
 }

@@ -2,6 +2,7 @@
 //! questions to it have an answer there. What a model makes of them is not tested here.
 
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 
 const SCHEMA: &str = include_str!("../sql/schema.sql");
 const KNOWLEDGE: &str = include_str!("../sql/examples/knowledge.sql");
@@ -99,10 +100,73 @@ fn read_twice_it_changes_nothing() {
 }
 
 #[test]
-fn every_question_expects_an_entry_that_exists() {
+fn every_question_expects_entries_that_exist_and_as_many_as_its_kind_has() {
     let host = sample();
-    assert!((10..=20).contains(&count(&host, "SELECT count(DISTINCT expected) FROM questions")));
     assert_none(&host, "SELECT question FROM questions WHERE expected NOT IN (SELECT id FROM nodes)");
+    assert_none(
+        &host,
+        "SELECT question FROM questions GROUP BY question
+         HAVING count(expected) <> CASE min(kind) WHEN 'two' THEN 2 WHEN 'none' THEN 0 ELSE 1 END
+         OR     min(kind) <> max(kind) OR count(*) <> max(1, count(expected))",
+    );
+    assert_none(&host, "SELECT question FROM questions WHERE question = '' OR question <> trim(question)");
+}
+
+/// The head of the script has a line for each kind: its name, how many questions it has, what they are.
+#[test]
+fn there_are_as_many_questions_of_each_kind_as_the_script_says() {
+    let host = sample();
+    let counted = "SELECT kind || ' ' || count(DISTINCT question) FROM questions GROUP BY kind ORDER BY kind";
+    let mut said: Vec<String> = QUESTIONS
+        .lines()
+        .filter_map(|line| line.strip_prefix("--     ")?.split_once("  "))
+        .filter_map(|(kind, rest)| Some(format!("{kind} {}", rest.split_whitespace().next()?)))
+        .filter(|line| !line.starts_with("kind "))
+        .collect();
+    said.sort();
+    assert_eq!(texts(&host, counted), said);
+    assert_eq!(said.len(), 6);
+    assert!(count(&host, "SELECT count(DISTINCT question) FROM questions") >= 120);
+}
+
+/// A question and the title and text of the entry that it expects, for all of one kind.
+fn asked(host: &Connection, kind: &str) -> Vec<(String, String)> {
+    let sql = "SELECT question, title || ' ' || content FROM questions JOIN nodes ON id = expected WHERE kind = ?";
+    let mut statement = host.prepare(sql).unwrap();
+    let rows = statement.query_map([kind], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+fn words(text: &str) -> BTreeSet<String> {
+    let words = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect()
+}
+
+/// Words of four letters or more without their endings, as far as five letters tell.
+fn stems(text: &str) -> BTreeSet<String> {
+    let long = words(text).into_iter().filter(|word| word.chars().count() > 3);
+    long.map(|word| word.chars().take(5).collect()).collect()
+}
+
+#[test]
+fn questions_are_of_the_kind_that_they_are_said_to_be() {
+    let host = sample();
+    for (question, entry) in asked(&host, "paraphrase") {
+        let (asked, entry) = (stems(&question), stems(&entry));
+        let shared: Vec<_> = asked.intersection(&entry).collect();
+        assert!(shared.len() <= 3, "{question}: {shared:?}");
+    }
+    for (question, entry) in asked(&host, "keyword") {
+        assert!((2..=5).contains(&words(&question).len()), "{question}");
+        assert!(!stems(&question).is_disjoint(&stems(&entry)), "{question}");
+    }
+    for (question, entry) in asked(&host, "name") {
+        assert!(words(&question).is_subset(&words(&entry)), "{question}");
+    }
+    let known = words(&texts(&host, "SELECT title || ' ' || content FROM nodes").join(" "));
+    for (question, _) in asked(&host, "typo") {
+        assert!(!words(&question).is_subset(&known), "{question}");
+    }
 }
 
 #[test]
