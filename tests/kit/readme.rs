@@ -1,12 +1,10 @@
 //! README's SQL does what README says: every ```sql block is run in order, and the ```text block behind it is its output.
 
-mod support;
-
+use crate::support::blocks;
 use rusqlite::Connection;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::ValueRef;
 use std::path::Path;
-use support::blocks;
 
 /// Runs all statements and prints rows as the sqlite3 shell does.
 fn run(host: &Connection, sql: &str) -> String {
