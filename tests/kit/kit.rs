@@ -3,14 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{absent, environment, library, python_with, runs, scratch, succeed};
 use rusqlite::{Batch, Connection, fallible_iterator::FallibleIterator, types::Value};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{absent, environment, library, python_with, runs, scratch, succeed};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -58,7 +56,7 @@ fn number(host: &Connection, sql: &str) -> i64 {
 #[test]
 fn each_query_is_in_the_guide_and_in_a_test() {
     let guide = script("README.md");
-    let tests: String = ["tests/slt/kit.slt", "python/fafcas/kit/health.py", "tests/kit.rs", "tests/metrics.rs"]
+    let tests: String = ["tests/slt/kit.slt", "python/fafcas/kit/health.py", "tests/kit/kit.rs", "tests/prometheus.rs"]
         .map(|file| fs::read_to_string(root().join(file)).unwrap())
         .concat();
     for name in queries() {

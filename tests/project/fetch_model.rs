@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::scratch;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use support::scratch;
 
 const MODELS: [&str; 2] = ["all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8"];
 

@@ -4,9 +4,9 @@
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 
-const SCHEMA: &str = include_str!("../sql/schema.sql");
-const KNOWLEDGE: &str = include_str!("../sql/examples/knowledge.sql");
-const QUESTIONS: &str = include_str!("../sql/examples/questions.sql");
+const SCHEMA: &str = include_str!("../../sql/schema.sql");
+const KNOWLEDGE: &str = include_str!("../../sql/examples/knowledge.sql");
+const QUESTIONS: &str = include_str!("../../sql/examples/questions.sql");
 
 /// Without the library: the scripts are plain SQL.
 fn sample() -> Connection {

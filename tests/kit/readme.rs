@@ -1,14 +1,12 @@
 //! The SQL of README.md and docs/reference.md does what the pages say: every ```sql block of a page is run in order, and the
 //! ```text block below it is its output.
 
-mod support;
-
+use crate::support::blocks;
 use rusqlite::Connection;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::ValueRef;
 use std::collections::BTreeSet;
 use std::path::Path;
-use support::blocks;
 
 /// Runs all statements and prints rows as the sqlite3 shell does.
 fn run(host: &Connection, sql: &str) -> String {

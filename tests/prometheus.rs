@@ -117,7 +117,7 @@ fn of_columns(connection: &Connection, measure: &str) -> [u64; 3] {
 /// Two columns of one database and one of another, in one memory. What all of them are told is what the process holds.
 fn memory_is_told_by_column() {
     const SEED: u64 = 20_261_121;
-    let folder = support::scratch("metrics");
+    let folder = support::scratch("prometheus");
     let [one, two] = ["one", "two"].map(|name| Connection::open(folder.join(name)).unwrap());
     one.execute_batch("DELETE FROM vec_stats; CREATE TABLE one(id INTEGER PRIMARY KEY, a, b)").unwrap();
     two.execute_batch("CREATE TABLE two(id INTEGER PRIMARY KEY, a)").unwrap();
