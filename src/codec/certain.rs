@@ -1,9 +1,9 @@
-//! Limits of scores that 4-bit codes leave for certain, whatever the chance: for searches that must not miss a row, and for
-//! many queries at once.
+//! Limits that a score certainly does not exceed, computed from 4-bit codes: for searches that must not miss a row, of
+//! one query or of many.
 //!
-//! A code's error is at a right angle to its vector, and no longer than it is; so much of a query's length is all that
-//! an estimate can be off. Everything that rounds on the way, from the first subtraction to the true score itself, is in
-//! the limit too. `README.md` counts it.
+//! The error of a code is at a right angle to its vector, and its length is known. So an estimate is off by at most
+//! that length times the length of the query. All that rounds on the way, from the first subtraction to the true score
+//! itself, is counted in the limit too. `README.md` shows how much.
 
 use super::query::{FOUR_BIT_STEPS, Rounded, Seen, key};
 use super::rotation::ROUNDING;
@@ -12,44 +12,46 @@ use crate::kernels::codes::{Factors, GROUP, Known, Limits};
 use crate::kernels::{self, F32Le};
 use crate::metric::Metric;
 
-/// Longer residuals, of vectors or of a query by distance, have squares too near the end of f32's range.
+/// The squares of longer residuals come too near the end of f32's range. This holds for vectors, and for a query of the
+/// metric l2.
 const LONGEST: f64 = (1u64 << 60) as f64;
-/// Of how many operations on f32 rounding is counted where a formula has a few of them.
+/// A formula of a few operations counts as so many roundings of f32.
 const FEW: f64 = 32.0;
 /// Twice the smallest step between numbers of f32.
 const SUBNORMAL: f64 = 1.0 / (1u128 << 127) as f64 / (1u64 << 21) as f64;
-/// Of squares, whose roots are scores: far more than what is lost of them at the small end of the range.
+/// For squares whose roots are scores: far more than the small end of f32's range can lose of them.
 const LEAST: f64 = 1.0 / (1u128 << 120) as f64;
-/// Where more than this share of a vector's length cannot be told, nothing is said of its cosine.
+/// If more than this share of a cosine may be wrong, the vector has no limit.
 const DOUBTFUL: f64 = 1.0 / 16.0;
 
-/// What rounding does in a space, relative to the numbers that are rounded.
+/// What rounding can change in a space, relative to the numbers that are rounded.
 #[derive(Debug, Clone, Copy)]
 pub struct Margins {
     metric: Metric,
     dimensions: f64,
     centre: f64,
-    /// In the rotations of a vector and of a query, and in what is made of them.
+    /// By the rotations of a vector and of a query, and by what is computed from them.
     codes: f64,
-    /// In the true score: the kernels add at least eight sums side by side.
+    /// In the true score. The kernels keep at least eight sums side by side.
     score: f64,
 }
 
 impl Margins {
-    /// For vectors of the space and one metric.
+    /// For one metric in this space.
     pub fn new(space: &Space, metric: Metric) -> Self {
         let dimensions = space.dimensions() as f64;
         Self {
             metric,
             dimensions,
             centre: dot(space.centre(), space.centre()),
-            // The length of a code's error comes from a difference of nearly equal sums in f64.
+            // The length of a code's error is computed as a difference of nearly equal sums in f64.
             codes: 3.0 * space.rounding() + FEW * ROUNDING + dimensions.sqrt() / (1u64 << 26) as f64,
             score: (dimensions / 8.0 + FEW) * ROUNDING,
         }
     }
 
-    /// Notes what is known of a vector: by its 1-bit code scale, error and offset, by its 4-bit code scale and error.
+    /// Writes to `known` what is known about a vector: by `factors`, the scale, error and offset of its 1-bit code, and
+    /// by `fine`, the scale and error of its 4-bit code.
     pub fn know(&self, known: &mut Known, at: usize, factors: &Factors, fine: [f32; 2]) {
         let coarse = [&factors.scale, &factors.error, &factors.offset].map(|array| f64::from(array[at].get()));
         let [scale, error, offset] = coarse;
@@ -65,7 +67,7 @@ impl Margins {
         (known.inverse[at], known.doubt[at]) = if is_told { (inverse as f32, doubt as f32) } else { (1.0, 0.0) };
     }
 
-    /// One over the vector's length, and how far a cosine may be off by that.
+    /// One over the length of the vector, and how far a cosine may be off because of rounding.
     fn over_length(&self, offset: f64, square: f64, largest: f64) -> (f64, f64) {
         let length = self.centre + 2.0 * offset + square;
         let share = (self.centre + 2.0 * offset.abs() + 2.0 * largest) / length;
@@ -74,19 +76,19 @@ impl Margins {
     }
 }
 
-/// A query, ready for certain limits. Keys are those of [`super::Query`].
+/// A query, prepared for limits that are certain. Its keys are those of [`super::Query`].
 #[derive(Debug, Clone)]
 pub struct Query {
     metric: Metric,
     length: f64,
     limits: Limits,
-    /// What rounding adds to a limit of any vector.
+    /// What rounding adds to the limit of every vector.
     constant_slack: f32,
     steps: Vec<[[i8; 4]; 2]>,
 }
 
 impl Query {
-    /// `None` for a query that codes cannot limit. `query` has the dimensions of the space.
+    /// `None` if codes give no limit for this query. `query` must have the dimensions of the space.
     pub fn new(space: &Space, margins: &Margins, query: &[F32Le]) -> Option<Self> {
         let metric = margins.metric;
         let (seen, length) = Seen::new(space, metric, query)?;
@@ -95,29 +97,29 @@ impl Query {
         Some(Self { metric, length, limits, constant_slack, steps: words(&rounded.steps) })
     }
 
-    /// The key of a score, rounded down: a vector whose key is certainly less has a lesser score.
+    /// The key of a score, rounded down. A vector whose key is certainly less than this has a lower score.
     pub fn key(&self, score: f64) -> f32 {
         key(self.metric, self.length, score)
     }
 
-    /// What the kernel for products wants.
+    /// The query in the form that the kernel for products takes.
     pub fn steps(&self) -> &[[[i8; 4]; 2]] {
         &self.steps
     }
 
-    /// The greatest keys that the vectors of a group can have, and a bit for each that may reach `threshold`.
+    /// The greatest keys that the vectors of a group can have, and a bit for each vector that may reach `threshold`.
     #[inline]
     pub fn within(&self, sums: &[i32; GROUP], known: &Known, threshold: f32, upper: &mut [f32; GROUP]) -> u64 {
         (kernels::table().codes.within)(&self.limits, sums, known, threshold, upper)
     }
 
-    /// How far an estimate is off at most by the code's own error.
+    /// How far an estimate may be off by the error of the code itself.
     #[inline]
     pub fn error(&self, known: &Known, at: usize) -> f32 {
         self.limits.reach * known.error[at] * known.inverse[at]
     }
 
-    /// How far below its limit a key is at most.
+    /// How far a key may be below its limit.
     #[inline]
     pub fn width(&self, known: &Known, at: usize) -> f32 {
         let (l, length) = (&self.limits, known.length[at]);
@@ -127,12 +129,13 @@ impl Query {
     }
 }
 
-/// The numbers of the formula, and what the constant has of rounding; `None` where they leave f32's range.
+/// The numbers of the formula, and the share of rounding in the constant. `None` if one of them leaves the range of
+/// f32.
 fn limits(margins: &Margins, seen: &Seen, rounded: &Rounded, length: f64) -> Option<(Limits, f32)> {
     let Margins { metric, dimensions, centre, codes, score } = *margins;
     let reach = seen.reach();
     let weight = if metric == Metric::L2 { 2.0 } else { 1.0 };
-    // The length of what the vector's residual is multiplied with, in codes and in true scores.
+    // The length of what the residual of the vector is multiplied with, in codes and in true scores.
     let size = if metric == Metric::L2 { 2.0 * reach } else { 1.0 };
     let (constant_slack, least) = match metric {
         // The square of a sum of two lengths is at most twice the sum of their squares.
@@ -156,7 +159,7 @@ fn limits(margins: &Margins, seen: &Seen, rounded: &Rounded, length: f64) -> Opt
     is_told.then_some((limits, constant_slack as f32))
 }
 
-/// Steps in the order of the codes' words: four at even positions, four at odd ones.
+/// The steps in the order of the words of a code: four at even positions, then four at odd positions.
 fn words(steps: &[i8]) -> Vec<[[i8; 4]; 2]> {
     let word = |steps: &[i8]| [0, 1].map(|odd| std::array::from_fn(|at| steps.get(2 * at + odd).copied().unwrap_or(0)));
     steps.chunks(8).map(word).collect()

@@ -1,10 +1,10 @@
-//! Makes codes of vectors.
+//! From vectors to codes.
 
 use super::space::{Residual, Space};
 use super::{four_bit, one_bit};
 use crate::kernels::{self, F32Le};
 
-/// Makes codes; keeps its buffers from one vector to the next.
+/// Makes codes. It keeps its buffers from one vector to the next.
 #[derive(Debug)]
 pub struct Encoder<'a> {
     space: &'a Space,
@@ -17,18 +17,18 @@ pub struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// An encoder into this space.
+    /// An encoder for this space.
     pub fn new(space: &'a Space) -> Self {
         let (residual, values, coarse, fine) = Default::default();
         Self { space, residual, values, coarse, fine }
     }
 
-    /// How many coordinates vectors have.
+    /// How many coordinates the vectors have.
     pub fn dimensions(&self) -> usize {
         self.space.dimensions()
     }
 
-    /// Encodes a vector of the space's dimensions into `coarse` and `fine`.
+    /// Encodes a vector into `coarse` and `fine`. It must have the dimensions of the space.
     pub fn encode(&mut self, vector: &[F32Le]) {
         self.space.enter(vector, &mut self.residual);
         self.coarse.take(&self.residual);
@@ -36,7 +36,8 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// A number for the vector's bits: equal vectors have equal ones, and others hardly ever.
+/// A number computed from the bits of a vector. Equal vectors have equal fingerprints; different vectors almost never
+/// do.
 pub fn fingerprint(vector: &[F32Le]) -> u32 {
     (kernels::table().codes.crc32c)(0, bytemuck::cast_slice(vector))
 }

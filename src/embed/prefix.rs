@@ -1,11 +1,11 @@
-//! The install prefix, told by where this library itself lies: `PREFIX/lib/fafcas.so` has its models in
+//! The install prefix. It follows from the place of this library: the models of `PREFIX/lib/fafcas.so` are in
 //! `PREFIX/share/fafcas/models`. So an archive can be unpacked anywhere.
 
 use crate::native::own_file::own_file;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The prefix that this library's own file is under.
+/// The prefix that this library's own file lies under.
 pub fn own() -> Option<PathBuf> {
     static OWN: OnceLock<Option<PathBuf>> = OnceLock::new();
     OWN.get_or_init(|| prefix_of(&own_file()?)).clone()
@@ -16,7 +16,7 @@ pub fn built_for() -> PathBuf {
     option_env!("FAFCAS_PREFIX").unwrap_or("/usr/local").into()
 }
 
-/// What is above the folder `lib` that this file is in, however deep.
+/// The folder above the folder `lib` that contains this file, directly or further down.
 fn prefix_of(file: &Path) -> Option<PathBuf> {
     let is_lib = |folder: &&Path| folder.file_name().is_some_and(|name| name == "lib" || name == "lib64");
     Some(file.ancestors().find(is_lib)?.parent()?.to_owned())

@@ -1,7 +1,7 @@
-//! Finds ONNX Runtime and loads it, at the first use and for the life of the process.
+//! Finds ONNX Runtime and loads it, at the first use and until the process ends.
 //!
 //! The `ort` crate can do this by itself, but there a second attempt after a failed one is undefined behaviour. Here a
-//! failure is an error, says what mends it, and may be followed by another attempt.
+//! failure is an error that says how to mend it, and another attempt may follow.
 
 use super::places;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::native::process::set_unless_set;
 use ort::environment::Environment;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Wheels of ONNX Runtime from 1.29 on send usage data from the moment they start, unless this is set.
+/// Wheels of ONNX Runtime from 1.29 on send usage data as soon as they start, unless this variable is set.
 const NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
 
 struct Runtime {
@@ -19,10 +19,11 @@ struct Runtime {
 }
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-/// Held while loading, so that two first uses load once. The library's version once it is loaded.
+/// Holds the version of the library once it is loaded. The lock is held while it loads, so that two first uses load it
+/// once.
 static LOADING: Mutex<Option<String>> = Mutex::new(None);
 
-/// ONNX Runtime's environment, loading the library if this is the first use.
+/// The environment of ONNX Runtime. The library is loaded if this is the first use.
 pub fn environment() -> Result<&'static Environment> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(&runtime.environment);
@@ -44,7 +45,7 @@ pub fn version() -> Option<&'static str> {
     RUNTIME.get().map(|runtime| runtime.version.as_str())
 }
 
-/// An error of ONNX Runtime's, in one line.
+/// An error of ONNX Runtime, in one line.
 pub fn failed<R>(error: ort::Error<R>) -> Error {
     let lines = error.message().lines().map(str::trim).filter(|line| !line.is_empty());
     Error::Mistake(format!("ONNX Runtime: {}", lines.collect::<Vec<_>>().join(" ")))
@@ -55,9 +56,9 @@ fn start() -> Result<Environment> {
     ort::init().with_name("fafcas").with_telemetry(false).with_logger(silent).build().map_err(failed)
 }
 
-/// Loads the first library that is there, gives its functions to `ort`, and returns its version.
+/// Loads the first library that exists, gives its functions to `ort`, and returns its version.
 fn load() -> Result<String> {
-    // Before ONNX Runtime exists, and once in a process: only one load goes on at a time.
+    // This must come before ONNX Runtime is loaded. The lock ensures that only one thread does it.
     set_unless_set(NO_TELEMETRY, "1");
     let mut reason = None;
     for path in places::runtime()? {
@@ -66,7 +67,8 @@ fn load() -> Result<String> {
                 ort::set_api(api);
                 return Ok(version);
             }
-            // What the system's loader does not know is not worth a word; a file that is there and will not do is.
+            // It is normal that the system's loader does not know a name. But if a file exists and cannot be used, the
+            // error must say why.
             Err(error) if path.is_absolute() => reason = reason.or(Some(error)),
             Err(_) => {}
         }

@@ -1,4 +1,5 @@
-//! What needs the operating system's own interface: opening a library, finding one's own file, the process's heap.
+//! What needs the interface of the operating system: opening a library, finding one's own file, the memory of the
+//! process.
 //!
 //! Raw pointers of systems other than SQLite stay in this folder.
 

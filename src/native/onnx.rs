@@ -7,7 +7,7 @@ use std::error::Error as _;
 use std::ffi::CStr;
 use std::path::Path;
 
-/// The library's version and functions. It stays loaded for the life of the process.
+/// The version and functions of the library. It stays loaded until the process ends.
 pub fn open(path: &Path) -> Result<(String, OrtApi)> {
     let refused = |reason: String| Error::expected("a library of ONNX Runtime", reason).within(path.display());
     // SAFETY: the library's initialisers run. Its place was named by the host, the environment or the install prefix.
@@ -19,7 +19,7 @@ pub fn open(path: &Path) -> Result<(String, OrtApi)> {
     let base = unsafe { base().as_ref() }.ok_or_else(|| refused("one without functions".into()))?;
     // SAFETY: the version is a constant string.
     let version = unsafe { CStr::from_ptr((base.GetVersionString)()) }.to_string_lossy().into_owned();
-    // Asked first, because GetApi of an older library writes to standard error.
+    // This comes first, because `GetApi` of an older library writes to standard error.
     if minor(&version).is_none_or(|minor| minor < ORT_API_VERSION) {
         let least = format!("ONNX Runtime 1.{ORT_API_VERSION} or later");
         return Err(Error::expected(least, version).within(path.display()));
@@ -37,7 +37,7 @@ fn minor(version: &str) -> Option<u32> {
     version.strip_prefix("1.")?.split('.').next()?.parse().ok()
 }
 
-/// The error with its reason, which libloading keeps apart.
+/// The error with its reason. libloading keeps them apart.
 fn spelled(error: &libloading::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |reason| reason.to_string())
 }

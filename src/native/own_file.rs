@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-/// The file that this code was loaded from, if its path does not hang on the working directory.
+/// The file that this code was loaded from. `None` if its path depends on the working directory.
 #[cfg(unix)]
 pub fn own_file() -> Option<PathBuf> {
     use std::ffi::{CStr, OsStr, c_char, c_int, c_void};

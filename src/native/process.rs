@@ -1,6 +1,6 @@
-//! What changes the whole process: its environment and its heap.
+//! What changes the whole process: its environment and its memory.
 
-/// Sets a variable of the environment, unless it is set.
+/// Sets a variable of the environment, unless it is already set.
 pub fn set_unless_set(name: &str, value: &str) {
     if std::env::var_os(name).is_none() {
         // SAFETY: another thread that reads the environment in C at this very moment could see it move. The caller does this
@@ -9,8 +9,8 @@ pub fn set_unless_set(name: &str, value: &str) {
     }
 }
 
-/// Hands memory that was freed back to the system. Loading a model frees as much as it keeps, and glibc sits on it: two
-/// sessions of a 90 MB model came to 330 MB, and to 250 MB with this.
+/// Gives freed memory back to the system. Loading a model frees as much memory as it keeps, and glibc does not give it
+/// back by itself: two sessions of a 90 MB model took 330 MB, and 250 MB with this.
 pub fn release_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
