@@ -11,7 +11,7 @@
 #[allow(unused_macros, reason = "other CPUs have the scalar kernels alone")]
 macro_rules! codes {
     ($features:literal, $crc32c:expr) => {
-        pub(in $crate::kernels) const CODES: $crate::kernels::codes::Codes = $crate::kernels::codes::Codes {
+        pub(in $crate::kernels) const CODES: $crate::kernels::codes::CodeKernels = $crate::kernels::codes::CodeKernels {
             sum_u1: codes!(@plain sum_u1(tables, codes, sums)),
             tile_u1: codes!(@plain tile_u1(tables, groups, sums)),
             estimate: codes!(@plain estimate(formula, sums, factors, threshold, bounds)),
@@ -40,7 +40,7 @@ macro_rules! codes {
         fn within(
             limits: &$crate::kernels::codes::Limits,
             sums: &[i32; $crate::kernels::codes::GROUP],
-            known: &$crate::kernels::codes::Known,
+            known: &$crate::kernels::codes::LimitTerms,
             threshold: f32,
             upper: &mut [f32; $crate::kernels::codes::GROUP],
         ) -> u64 {
@@ -77,7 +77,7 @@ mod reach;
 pub(super) mod scalar;
 
 pub use bounds::{Bounds, Factors, Formula, TELLABLE};
-pub use limits::{Known, Limits};
+pub use limits::{LimitTerms, Limits};
 pub use reach::{Terms, Weights};
 
 /// How many vectors have their codes together.
@@ -127,7 +127,7 @@ pub type TileU4 = fn(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mu
 /// `threshold`, the first vector lowest. If the limit is NaN, the bit is set. If the offset is minus infinity, it is
 /// not set.
 pub type Within =
-    fn(limits: &Limits, sums: &[i32; GROUP], known: &Known, threshold: f32, upper: &mut [f32; GROUP]) -> u64;
+    fn(limits: &Limits, sums: &[i32; GROUP], known: &LimitTerms, threshold: f32, upper: &mut [f32; GROUP]) -> u64;
 
 /// A bit for each vector of a group whose bound is not below `threshold`, the first vector lowest. If the bound is NaN,
 /// the bit is set.
@@ -141,7 +141,7 @@ pub type Fetch = fn(bytes: &[u8]);
 
 /// The kernels on codes of one instruction set.
 #[derive(Debug)]
-pub struct Codes {
+pub struct CodeKernels {
     /// Sums over a group of 1-bit codes.
     pub sum_u1: Sums,
     /// The same for many queries.

@@ -5,10 +5,10 @@
 //! that length times the length of the query. All that rounds on the way, from the first subtraction to the true score
 //! itself, is counted in the limit too. `README.md` shows how much.
 
-use super::query::{FOUR_BIT_STEPS, Rounded, Seen, key};
+use super::query::{CentredQuery, FOUR_BIT_STEPS, Rounded, key};
 use super::rotation::ROUNDING;
 use super::space::{Space, dot};
-use crate::kernels::codes::{Factors, GROUP, Known, Limits};
+use crate::kernels::codes::{Factors, GROUP, LimitTerms, Limits};
 use crate::kernels::{self, F32Le};
 use crate::metric::Metric;
 
@@ -52,7 +52,7 @@ impl Margins {
 
     /// Writes to `known` what is known about a vector: by `factors`, the scale, error and offset of its 1-bit code, and
     /// by `fine`, the scale and error of its 4-bit code.
-    pub fn know(&self, known: &mut Known, at: usize, factors: &Factors, fine: [f32; 2]) {
+    pub fn know(&self, known: &mut LimitTerms, at: usize, factors: &Factors, fine: [f32; 2]) {
         let coarse = [&factors.scale, &factors.error, &factors.offset].map(|array| f64::from(array[at].get()));
         let [scale, error, offset] = coarse;
         let largest = self.dimensions * scale * scale;
@@ -78,7 +78,7 @@ impl Margins {
 
 /// A query, prepared for limits that are certain. Its keys are those of [`super::Query`].
 #[derive(Debug, Clone)]
-pub struct Query {
+pub struct ExactQuery {
     metric: Metric,
     length: f64,
     limits: Limits,
@@ -87,11 +87,11 @@ pub struct Query {
     steps: Vec<[[i8; 4]; 2]>,
 }
 
-impl Query {
+impl ExactQuery {
     /// `None` if codes give no limit for this query. `query` must have the dimensions of the space.
     pub fn new(space: &Space, margins: &Margins, query: &[F32Le]) -> Option<Self> {
         let metric = margins.metric;
-        let (seen, length) = Seen::new(space, metric, query)?;
+        let (seen, length) = CentredQuery::new(space, metric, query)?;
         let rounded = Rounded::new(&seen.residual, FOUR_BIT_STEPS);
         let (limits, constant_slack) = limits(margins, &seen, &rounded, length)?;
         Some(Self { metric, length, limits, constant_slack, steps: words(&rounded.steps) })
@@ -109,19 +109,19 @@ impl Query {
 
     /// The greatest keys that the vectors of a group can have, and a bit for each vector that may reach `threshold`.
     #[inline]
-    pub fn within(&self, sums: &[i32; GROUP], known: &Known, threshold: f32, upper: &mut [f32; GROUP]) -> u64 {
+    pub fn within(&self, sums: &[i32; GROUP], known: &LimitTerms, threshold: f32, upper: &mut [f32; GROUP]) -> u64 {
         (kernels::table().codes.within)(&self.limits, sums, known, threshold, upper)
     }
 
     /// How far an estimate may be off by the error of the code itself.
     #[inline]
-    pub fn error(&self, known: &Known, at: usize) -> f32 {
+    pub fn error(&self, known: &LimitTerms, at: usize) -> f32 {
         self.limits.reach * known.error[at] * known.inverse[at]
     }
 
     /// How far a key may be below its limit.
     #[inline]
-    pub fn width(&self, known: &Known, at: usize) -> f32 {
+    pub fn width(&self, known: &LimitTerms, at: usize) -> f32 {
         let (l, length) = (&self.limits, known.length[at]);
         let slack = length * (l.slack + length * l.square_slack) + self.constant_slack;
         2.0 * (self.error(known, at) + slack * known.inverse[at] + known.doubt[at])
@@ -131,7 +131,7 @@ impl Query {
 
 /// The numbers of the formula, and the share of rounding in the constant. `None` if one of them leaves the range of
 /// f32.
-fn limits(margins: &Margins, seen: &Seen, rounded: &Rounded, length: f64) -> Option<(Limits, f32)> {
+fn limits(margins: &Margins, seen: &CentredQuery, rounded: &Rounded, length: f64) -> Option<(Limits, f32)> {
     let Margins { metric, dimensions, centre, codes, score } = *margins;
     let reach = seen.reach();
     let weight = if metric == Metric::L2 { 2.0 } else { 1.0 };
