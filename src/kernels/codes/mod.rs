@@ -94,9 +94,9 @@ pub const MAX_SMALL_ENTRY: u8 = 31;
 ///
 /// The lower half of byte `i` of a code selects from table `2i`, the upper half from table `2i+1`. Entries are at most
 /// [`MAX_ENTRY`]. If there are more codes than tables, or more tables than codes, the rest is ignored.
-pub type Sums = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]);
+pub type SumsKernel = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]);
 
-/// [`Sums`] of some queries for two groups, with entries of at most [`MAX_SMALL_ENTRY`]. The tables of the queries lie
+/// [`SumsKernel`] of some queries for two groups, with entries of at most [`MAX_SMALL_ENTRY`]. The tables of the queries lie
 /// one after the other, for as many queries as `sums` has. A code has at least one byte.
 pub type TileU1 = fn(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; GROUP]; 2]]);
 
@@ -143,7 +143,7 @@ pub type Fetch = fn(bytes: &[u8]);
 #[derive(Debug)]
 pub struct CodeKernels {
     /// Sums over a group of 1-bit codes.
-    pub sum_u1: Sums,
+    pub sum_u1: SumsKernel,
     /// The same for many queries.
     pub tile_u1: TileU1,
     /// From sums to estimates with errors.
