@@ -35,7 +35,7 @@ build:
 
 test: model hosts
 	@echo "== running all tests (cargo test)"
-	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test
+	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --no-fail-fast
 
 # Shards on Spark, which wants Java 17, and 1.2 GB of disk and of memory.
 test-spark: build model .venv/spark

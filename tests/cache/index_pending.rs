@@ -1,15 +1,11 @@
 //! Many changes that nobody has merged yet: they are encoded once for all connections of the process, within the memory
 //! that indexes may use, and a search stays a search by the index.
-//!
-//! One test, as settings and counts are the whole process's.
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{self, Random, blob, load, scratch};
 use rusqlite::{Connection, params};
 use std::path::Path;
-use support::{Random, blob, load, scratch};
 
 const ROWS: i64 = 30_000;
 const CHANGED: i64 = 20_000;
@@ -17,6 +13,7 @@ const DIMENSIONS: usize = 128;
 
 #[test]
 fn changed_rows_are_encoded_once() {
+    let _alone = crate::alone();
     let path = scratch("index-pending").join("test.db");
     let connection = opened(&path);
     fill(&connection);

@@ -1,18 +1,15 @@
 //! An index is read once and stays in memory, within the budget; what does not fit is read as it is needed, and the
-//! answers are the same. One test, as the budget is the whole process's.
+//! answers are the same.
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "index/table_in_memory.rs"]
-mod table_in_memory;
-
+use crate::table_in_memory::{Random, Table, found, indexed, opened, request, scope, scorer, search};
 use fafcas::config::CACHE_BYTES;
 use fafcas::error::Result;
 use fafcas::index::{Memory, Store, cache_counts};
 use fafcas::metric::Metric;
 use fafcas::scan::Rules;
 use std::collections::BTreeMap;
-use table_in_memory::{Random, Table, found, indexed, opened, request, scope, scorer, search};
 
 const DIMENSIONS: usize = 600;
 
@@ -60,6 +57,7 @@ fn reads(store: &Memory, table: &mut Table) -> [BTreeMap<i64, usize>; 2] {
 
 #[test]
 fn blocks_are_read_once_as_far_as_they_fit() {
+    let _alone = crate::alone();
     let mut random = Random(7);
     let mut table = Table::of((0..4000).map(|_| random.vector(DIMENSIONS)));
     let (store, index) = indexed(&table, 1);
