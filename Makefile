@@ -17,7 +17,7 @@ LIBRARY_NAME := libfafcas.$(ENDING)
 MODELS       := all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8
 SQL          := $(shell find sql -type f)
 
-.PHONY: demo ingest health migrate build test test-spark lint model hosts wheel npm static install uninstall dist bench clean
+.PHONY: demo ingest health migrate build test test-spark lint model hosts wheel npm static install uninstall dist bench quality quality-short clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -145,6 +145,14 @@ dist: build model
 
 bench:
 	cargo bench
+
+# What people find: all tasks, with a section for benches/record/quality.md (10 minutes the first time), or the
+# sample and a small task, which must not fall below benches/quality/floors.json. [MODEL=model]
+quality: build model
+	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" full
+
+quality-short: build model
+	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" short
 
 clean:
 	rm -rf target .venv models dist
