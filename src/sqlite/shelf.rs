@@ -1,7 +1,7 @@
 //! One index inside the caller's transaction: its blocks, the rows it is of, and those that changed since.
 
 use super::args::{Value, ValueRef, vector};
-use super::connection::{Connection, Statement};
+use super::connection::{Connection, Reusable, Run, Statement};
 use super::identifier::quoted;
 use super::list::Members;
 use super::source::Source;
@@ -25,9 +25,9 @@ pub struct Shelf {
     pending: String,
     /// Tells this index from others in the caches of the process.
     pub scope: u64,
-    read: Option<Statement>,
-    tail: Option<Statement>,
-    token: Option<Statement>,
+    read: Reusable,
+    tail: Reusable,
+    token: Reusable,
 }
 
 impl Shelf {
@@ -45,15 +45,15 @@ impl Shelf {
             blocks: table("blocks"),
             pending: table("pending"),
             scope: scope.finish(),
-            read: None,
-            tail: None,
-            token: None,
+            read: Reusable::default(),
+            tail: Reusable::default(),
+            token: Reusable::default(),
         }
     }
 
     /// Gives up what is in memory of the index.
     fn forget(&mut self) {
-        (self.read, self.tail, self.token) = (None, None, None);
+        [&self.read, &self.tail, &self.token].into_iter().for_each(Reusable::clear);
         index::forget(self.scope);
         let mut kept = kept();
         kept.retain(|other| other.scope != self.scope);
@@ -151,44 +151,31 @@ impl Shelf {
 
     /// The last change: its place, and the random token that tells it from any other that ever had the place.
     fn tail(&mut self) -> Result<Option<(i64, Value)>> {
-        let sql = format!("SELECT rowid, token FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
-        one(&mut self.tail, self.connection, &sql, None, |row| (row.integer(0), row.column(1).to_owned()))
+        let sql = || format!("SELECT rowid, token FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
+        let mut run = self.tail.run(self.connection, "tail", sql)?;
+        Ok(run.step()?.then(|| (run.integer(0), run.column(1).to_owned())))
     }
 
     fn token(&mut self, place: i64) -> Result<Option<Value>> {
-        let sql = format!("SELECT token FROM {} WHERE rowid = ?1", self.pending);
-        one(&mut self.token, self.connection, &sql, Some(place), |row| row.column(0).to_owned())
+        let sql = || format!("SELECT token FROM {} WHERE rowid = ?1", self.pending);
+        let mut run = self.token.run(self.connection, "token", sql)?;
+        run.bind(1, ValueRef::Integer(place))?;
+        Ok(run.step()?.then(|| run.column(0).to_owned()))
     }
-}
-
-/// The first row of a statement that is kept for the next time.
-fn one<T>(
-    kept: &mut Option<Statement>,
-    connection: Connection,
-    sql: &str,
-    parameter: Option<i64>,
-    read: impl FnOnce(&Statement) -> T,
-) -> Result<Option<T>> {
-    let statement = match kept {
-        Some(statement) => statement,
-        None => kept.insert(connection.prepare(sql)?),
-    };
-    if let Some(parameter) = parameter {
-        statement.bind(1, ValueRef::Integer(parameter))?;
-    }
-    let found = statement.step()?.then(|| read(statement));
-    statement.reset();
-    Ok(found)
 }
 
 impl Store for Shelf {
     fn read<T>(&mut self, id: i64, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
-        let sql = format!("SELECT data FROM {} WHERE id = ?1", self.blocks);
-        let shown = one(&mut self.read, self.connection, &sql, Some(id), |row| match row.column(0) {
-            ValueRef::Blob(blob) => with(blob),
+        let sql = || format!("SELECT data FROM {} WHERE id = ?1", self.blocks);
+        let mut run = self.read.run(self.connection, "read", sql)?;
+        run.bind(1, ValueRef::Integer(id))?;
+        if !run.step()? {
+            return Ok(None);
+        }
+        match run.column(0) {
+            ValueRef::Blob(blob) => with(blob).map(Some),
             other => Err(Error::Damaged(format!("entry {id} is {other}, not a block; 'rebuild' mends the index"))),
-        })?;
-        shown.transpose()
+        }
     }
 
     fn write(&mut self, id: i64, blob: &[u8]) -> Result<()> {
@@ -217,9 +204,13 @@ impl Store for Shelf {
 /// The rows an index is of.
 pub struct TableRows {
     connection: Connection,
-    fetch: Statement,
-    /// The same with the id, once it has been asked for.
-    fetch_keyed: Option<Statement>,
+    /// The statement for a row.
+    one: String,
+    fetch: Reusable,
+    /// Stands on the row that was fetched last.
+    running: Option<Run>,
+    /// The same with the id.
+    fetch_keyed: Reusable,
     title: String,
     /// The statement for the rows behind one that have a vector.
     behind: String,
@@ -235,13 +226,12 @@ impl TableRows {
         let Some(rowid) = source.rowid_name() else {
             return Err(Error::expected("a table with rowids", &source.title));
         };
-        let sql = format!(
+        let one = format!(
             "SELECT t.{} FROM {}.{} AS t WHERE t.{rowid} = ?1",
             quoted(source.column()),
             quoted(source.schema()),
             quoted(source.name())
         );
-        let fetch = source.connection().prepare(&sql)?;
         let behind = format!(
             "SELECT t.{rowid} FROM {}.{} AS t WHERE t.{rowid} > ?1 AND t.{} IS NOT NULL",
             quoted(source.schema()),
@@ -255,28 +245,26 @@ impl TableRows {
             quoted(source.name())
         );
         let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
-        Ok(Self { connection: source.connection(), fetch, fetch_keyed: None, behind, between, title, is_stable })
+        let connection = source.connection();
+        let (fetch, running, fetch_keyed) = Default::default();
+        Ok(Self { connection, one, fetch, running, fetch_keyed, behind, between, title, is_stable })
     }
 
     /// Gives up its locks until the next row.
     pub fn release(&mut self) {
-        self.fetch.reset();
-        self.fetch_keyed.iter_mut().for_each(Statement::reset);
+        self.running = None;
     }
 
     /// The rows that have one of these ids; the others do not take part.
-    pub fn keyed(&mut self, source: &Source, members: Members) -> Result<KeyedRows<'_>> {
-        let fetch = match &mut self.fetch_keyed {
-            Some(fetch) => fetch,
-            none => none.insert(source.prepare_keyed()?),
-        };
+    pub fn keyed(&self, source: &Source, members: Members) -> Result<KeyedRows<'_>> {
+        let fetch = self.fetch_keyed.run(self.connection, "keyed", || source.keyed_sql())?;
         Ok(KeyedRows { fetch, members, title: &self.title, is_stable: self.is_stable })
     }
 }
 
 /// Rows of a table of which only those with certain ids take part.
 pub struct KeyedRows<'a> {
-    fetch: &'a mut Statement,
+    fetch: Run,
     members: Members,
     title: &'a str,
     is_stable: bool,
@@ -284,7 +272,7 @@ pub struct KeyedRows<'a> {
 
 impl Rows for KeyedRows<'_> {
     fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        fetched(self.fetch, rowid, self.is_stable)
+        fetched(&mut self.fetch, rowid, self.is_stable)
     }
 
     fn describe(&self, rowid: i64) -> String {
@@ -306,7 +294,11 @@ fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<Row
 
 impl Rows for TableRows {
     fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        fetched(&mut self.fetch, rowid, self.is_stable)
+        let run = match &mut self.running {
+            Some(run) => run,
+            none => none.insert(self.fetch.run(self.connection, "fetch", || self.one.clone())?),
+        };
+        fetched(run, rowid, self.is_stable)
     }
 
     fn describe(&self, rowid: i64) -> String {
