@@ -42,7 +42,7 @@ def short_tasks(cache):
 def full_tasks(cache):
     parts = functools.cache(lambda: parted(wordnet(cache), 20_000))
     from_wordnet = [lambda: usage("WordNet", *parts(), 1500, 300), lambda: linked(*parts(), 1500), lambda: lemmas(parts()[0], 1500)]
-    return [sample, titles, misspelt, *from_wordnet, lambda: pages(manual(cache))]
+    return [sample, languages, titles, misspelt, *from_wordnet, lambda: pages(manual(cache))]
 
 
 def parted(everything, count):
@@ -56,7 +56,7 @@ def parted(everything, count):
 
 def opened_sample():
     connection = sqlite3.connect(":memory:")
-    for script in ("schema.sql", "examples/knowledge.sql", "examples/questions.sql"):
+    for script in ("schema.sql", "examples/knowledge.sql", "examples/questions.sql", "examples/questions_languages.sql"):
         connection.executescript((SQL / script).read_text(encoding="utf-8"))
     return connection
 
@@ -72,6 +72,13 @@ def sample():
     for kind, text, expected in rows:
         asked.setdefault(text, Question(kind, text)).expected.update([expected] if expected else [])
     return Task("sample", entries_of(connection), list(asked.values()))
+
+
+def languages():
+    """The same twenty questions in each language, to the English entries."""
+    connection = opened_sample()
+    rows = connection.execute("SELECT language, question, expected FROM questions_languages ORDER BY rowid")
+    return Task("sample", entries_of(connection), [Question(f"in {language}", text, {expected}) for language, text, expected in rows])
 
 
 def titles():
