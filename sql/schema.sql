@@ -18,7 +18,7 @@ CREATE TEMP TRIGGER gate_names BEFORE INSERT ON gate WHEN new.step = 1 AND new.s
     SELECT RAISE(ABORT, 'schema.sql: expected a database without tables kit, nodes, edges and so on, not one that has its own; give the knowledge base another file');
 END;
 CREATE TEMP TRIGGER gate_older BEFORE INSERT ON gate WHEN new.step = 2 AND new.said < 3 BEGIN
-    SELECT RAISE(ABORT, 'schema.sql: expected a new database or schema version 3, not an older one; run make migrate DB=...');
+    SELECT RAISE(ABORT, 'schema.sql: expected a new database or schema version 3, not an older one; run fafcas migrate DB, or make migrate DB=...');
 END;
 CREATE TEMP TRIGGER gate_newer BEFORE INSERT ON gate WHEN new.step = 2 AND new.said > 3 BEGIN
     SELECT RAISE(ABORT, 'schema.sql: expected schema version 3, not a newer one; use the kit that made this database');

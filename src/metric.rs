@@ -36,6 +36,10 @@ impl Metric {
     }
 }
 
+/// A sum of squares below this is computed again in f64, because f32 holds the squares of such small numbers badly or not
+/// at all.
+const LEAST_SQUARE: f32 = 1.0 / (1u128 << 100) as f32;
+
 /// A query that is ready to score rows.
 #[derive(Debug, Clone)]
 pub struct Scorer {
@@ -53,7 +57,8 @@ impl Scorer {
             return Err(Error::expected("at least 1 dimension", 0));
         }
         check_finite(&query)?;
-        let norm = query.iter().map(|x| f64::from(x.get()).powi(2)).sum::<f64>().sqrt();
+        let query = if metric == Metric::Cosine { near_unit_length(query) } else { query };
+        let norm = length(&query);
         Ok(Self { metric, query, norm, kernels: kernels::table() })
     }
 
@@ -62,7 +67,7 @@ impl Scorer {
         self.metric
     }
 
-    /// The query as it was given.
+    /// The query as it was given; for the cosine, which only its direction matters to, at another length.
     pub fn query(&self) -> &[F32Le] {
         &self.query
     }
@@ -93,7 +98,8 @@ impl Scorer {
             Metric::Dot => f64::from((kernels.dot_f32)(&self.query, row)),
             Metric::Cosine => {
                 let square = (kernels.dot_f32)(row, row);
-                if square.is_normal() {
+                // With a query of length 1 or 2, the product too is well within f32's range then.
+                if is_well_within(square) {
                     let cosine =
                         f64::from((kernels.dot_f32)(&self.query, row)) / (self.norm * f64::from(square).sqrt());
                     cosine.clamp(-1.0, 1.0)
@@ -101,7 +107,10 @@ impl Scorer {
                     f64::NAN
                 }
             }
-            Metric::L2 => 0.0 - f64::from((kernels.l2_squared_f32)(&self.query, row)).sqrt(),
+            Metric::L2 => {
+                let square = (kernels.l2_squared_f32)(&self.query, row);
+                if is_well_within(square) { 0.0 - f64::from(square).sqrt() } else { f64::NAN }
+            }
             Metric::L1 => 0.0 - f64::from((kernels.l1_f32)(&self.query, row)),
         }
     }
@@ -122,6 +131,28 @@ impl Scorer {
             Metric::L1 => 0.0 - pairs().map(|(a, b)| (a - b).abs()).sum::<f64>(),
         })
     }
+}
+
+/// Whether a sum of squares lost nothing at either end of f32's range. A sum with NaN in it is not.
+#[inline]
+fn is_well_within(square: f32) -> bool {
+    (LEAST_SQUARE..=f32::MAX).contains(&square)
+}
+
+fn length(vector: &[F32Le]) -> f64 {
+    vector.iter().map(|x| f64::from(x.get()).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The same direction at a length from 1 to 2; a vector without a direction stays as it is.
+///
+/// Scaled by a power of two, which changes no digit of a number: cosines come out as they would, to the bit.
+fn near_unit_length(vector: Vec<F32Le>) -> Vec<F32Le> {
+    let length = length(&vector);
+    if length == 0.0 {
+        return vector;
+    }
+    let scale = 2f64.powi(-(length.log2().floor() as i32));
+    vector.iter().map(|x| F32Le::from((f64::from(x.get()) * scale) as f32)).collect()
 }
 
 #[cfg(test)]
@@ -161,6 +192,34 @@ mod tests {
         assert!((score(Metric::Cosine, &big, &big) - 1.0).abs() < 1e-12);
         assert_eq!(score(Metric::L1, &big, &[-f32::MAX; 2]), -4.0 * f64::from(f32::MAX));
         assert!((score(Metric::Cosine, &[1e-30, 0.0], &[1e-30, 1e-30]) - 0.5f64.sqrt()).abs() < 1e-6);
+    }
+
+    /// Issue 12, item 9: products beyond f32's range were taken for a cosine of 1.
+    #[test]
+    fn cosine_and_distance_are_right_at_any_magnitude() {
+        let (query, row) = ([0.5f32, -1.5, 2.0, 0.25], [1.25f32, 1.0, 0.75, -2.0]);
+        let times = |vector: [f32; 4], power: i32| vector.map(|x| x * 10f32.powi(power));
+        let pairs = |a: &[f32; 4], b: &[f32; 4]| -> Vec<(f64, f64)> {
+            a.iter().zip(b).map(|(a, b)| (f64::from(*a), f64::from(*b))).collect()
+        };
+        for (a, b) in (-38..=37).step_by(3).flat_map(|a| (-38..=37).step_by(3).map(move |b| (a, b))) {
+            let (query, row) = (times(query, a), times(row, b));
+            let sum = |of: fn(f64, f64) -> f64| pairs(&query, &row).into_iter().map(|(a, b)| of(a, b)).sum::<f64>();
+            let cosine = sum(|a, b| a * b) / sum(|a, _| a * a).sqrt() / sum(|_, b| b * b).sqrt();
+            let distance = sum(|a, b| (a - b) * (a - b)).sqrt();
+            assert!((score(Metric::Cosine, &query, &row) - cosine).abs() < 1e-6, "1e{a}, 1e{b}");
+            assert!((score(Metric::L2, &query, &row) + distance).abs() < 1e-6 * distance, "1e{a}, 1e{b}");
+        }
+    }
+
+    #[test]
+    fn a_query_of_another_length_has_the_same_cosines_to_the_bit() {
+        let (query, row) = ([0.1f32, -0.7, 0.3], [0.9f32, 0.2, -0.4]);
+        let cosine = score(Metric::Cosine, &query, &row);
+        for power in [-60, -3, 1, 40, 126] {
+            let scaled = query.map(|x| x * 2f32.powi(power));
+            assert_eq!(score(Metric::Cosine, &scaled, &row).to_bits(), cosine.to_bits(), "2^{power}");
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ faults (rule, expected, faults, remedy) AS (
     UNION ALL
     SELECT 'documents', 'none without its node',
            CASE WHEN yes THEN (SELECT count(*) FROM documents AS d WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE id = d.id)) END,
-           'DELETE FROM documents WHERE id NOT IN (SELECT id FROM nodes); then make ingest' FROM sound
+           'DELETE FROM documents WHERE id NOT IN (SELECT id FROM nodes); then ingest again' FROM sound
     UNION ALL
     SELECT 'hollow nodes', 'none without a source',
            CASE WHEN yes THEN (SELECT count(*) FROM nodes WHERE content IS NULL AND source IS NULL) END,
@@ -68,7 +68,7 @@ SELECT 'tables' AS rule, 'none missing' AS expected, coalesce(group_concat(name,
 FROM   wanted WHERE name NOT IN (SELECT name FROM main.sqlite_schema)
 UNION ALL
 SELECT 'schema version', '3', coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 'unknown'),
-       coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 0) = 3, 'make migrate DB=...'
+       coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 0) = 3, 'fafcas migrate DB, or make migrate DB=...'
 FROM   sound
 UNION ALL
 SELECT 'integrity', 'ok', said, said = 'ok', 'restore a backup, or save what can be read: sqlite3 notes.db .recover'

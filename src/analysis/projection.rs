@@ -25,7 +25,7 @@ const SETTLED: f64 = 1e-9;
 const NOTHING: f64 = 1e-12;
 
 /// Rows that can be read any number of times.
-pub trait Rows {
+pub trait RowStream {
     /// Gives every row to `look`, always in the same order.
     fn each(&mut self, look: &mut dyn FnMut(&[F32Le])) -> Result<()>;
 }
@@ -40,7 +40,7 @@ pub struct Plane {
 
 impl Plane {
     /// The plane of these rows. All of them must have the same number of dimensions.
-    pub fn fit(rows: &mut impl Rows) -> Result<Self> {
+    pub fn fit(rows: &mut impl RowStream) -> Result<Self> {
         let mean = mean(rows)?;
         let mut spread = Spread { mean, rows };
         let axes = spread.axes()?;
@@ -57,7 +57,7 @@ impl Plane {
     }
 }
 
-fn mean(rows: &mut impl Rows) -> Result<Vec<f64>> {
+fn mean(rows: &mut impl RowStream) -> Result<Vec<f64>> {
     let (mut sum, mut count) = (Vec::new(), 0.0);
     rows.each(&mut |row| {
         count += 1.0;
@@ -77,7 +77,7 @@ struct Spread<'a, R> {
     rows: &'a mut R,
 }
 
-impl<R: Rows> Spread<'_, R> {
+impl<R: RowStream> Spread<'_, R> {
     fn axes(&mut self) -> Result<[Vec<f64>; 2]> {
         let dimensions = self.mean.len();
         let mut basis: Vec<Vec<f64>> = Vec::new();
@@ -294,7 +294,7 @@ mod tests {
 
     struct Given(Vec<Vec<F32Le>>);
 
-    impl Rows for Given {
+    impl RowStream for Given {
         fn each(&mut self, look: &mut dyn FnMut(&[F32Le])) -> Result<()> {
             self.0.iter().for_each(|row| look(row));
             Ok(())

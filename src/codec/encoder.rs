@@ -11,9 +11,9 @@ pub struct Encoder<'a> {
     residual: Residual,
     values: Vec<f32>,
     /// The 1-bit code of the last vector.
-    pub coarse: one_bit::Code,
+    pub coarse: one_bit::OneBitCode,
     /// The 4-bit code of the last vector.
-    pub fine: four_bit::Code,
+    pub fine: four_bit::FourBitCode,
 }
 
 impl<'a> Encoder<'a> {

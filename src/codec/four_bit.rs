@@ -13,7 +13,7 @@ const HALF: f32 = 8.0;
 
 /// A 4-bit code with its factors.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Code {
+pub struct FourBitCode {
     /// Two coordinates in each byte, the even one in the lower half.
     pub nibbles: Vec<u8>,
     /// The factor that `v` is scaled by.
@@ -27,7 +27,7 @@ pub const fn bytes(dimensions: usize) -> usize {
     dimensions.div_ceil(2)
 }
 
-impl Code {
+impl FourBitCode {
     /// `values` is a buffer for the vector of steps.
     pub(super) fn take(&mut self, residual: &Residual, values: &mut Vec<f32>) {
         let step = step(residual);

@@ -4,7 +4,7 @@
 //! interval for one query does. What depends only on the vector is computed once for all queries: its terms. They allow
 //! for the rounding of the query that loses most by it.
 
-use super::query::{Doubts, Query as Closer, Steps};
+use super::query::{Doubts, Query, Steps};
 use super::space::{Space, dot};
 use crate::kernels::codes::{Factors, GROUP, TELLABLE, Terms, Weights};
 use crate::kernels::{self, F32Le};
@@ -22,13 +22,13 @@ pub struct Common {
 
 /// What is known about a group of vectors from their 1-bit codes.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct GroupTerms {
     terms: Terms,
     /// How far rounding in f32 may be off. It is contained in `terms.rest` too.
     slack: [f32; GROUP],
 }
 
-impl Default for Known {
+impl Default for GroupTerms {
     fn default() -> Self {
         Self { terms: Terms::default(), slack: [0.0; GROUP] }
     }
@@ -43,18 +43,18 @@ impl Common {
     }
 
     /// A query, prepared for sweeps. `None` if codes cannot bound it. `query` must have the dimensions of the space.
-    pub fn query(&self, space: &Space, query: &[F32Le]) -> Option<Query> {
-        let closer = Closer::rounded(space, self.metric, query, Steps::Few)?;
-        Some(Query { weights: closer.weights(), closer })
+    pub fn query(&self, space: &Space, query: &[F32Le]) -> Option<LikelyQuery> {
+        let closer = Query::rounded(space, self.metric, query, Steps::Few)?;
+        Some(LikelyQuery { weights: closer.weights(), closer })
     }
 
     /// Counts a query in.
-    pub fn add(&mut self, query: &Query) {
+    pub fn add(&mut self, query: &LikelyQuery) {
         self.doubts = self.doubts.max(query.closer.doubts(self.centre));
     }
 
     /// Writes to `known` what is known about a group, for the queries that were counted in.
-    pub fn know(&self, known: &mut Known, factors: &Factors) {
+    pub fn know(&self, known: &mut GroupTerms, factors: &Factors) {
         for at in 0..GROUP {
             let [scale, error, offset] = [&factors.scale, &factors.error, &factors.offset].map(|array| array[at].get());
             let (terms, slack) = (&mut known.terms, &mut known.slack[at]);
@@ -90,12 +90,12 @@ impl Common {
 
 /// A query, prepared for sweeps together with others.
 #[derive(Debug, Clone)]
-pub struct Query {
-    closer: Closer,
+pub struct LikelyQuery {
+    closer: Query,
     weights: Weights,
 }
 
-impl Query {
+impl LikelyQuery {
     /// The key of a score, rounded down. A vector whose key is certainly less than this has a lower score.
     pub fn key(&self, score: f64) -> f32 {
         self.closer.key(score)
@@ -109,7 +109,7 @@ impl Query {
     /// A bit for each vector of a group whose key could reach `threshold`. If everything reaches it, empty slots may be
     /// among them.
     #[inline]
-    pub fn reach(&self, sums: &[u32; GROUP], known: &Known, threshold: f32) -> u64 {
+    pub fn reach(&self, sums: &[u32; GROUP], known: &GroupTerms, threshold: f32) -> u64 {
         (kernels::table().codes.reach)(&self.weights, sums, &known.terms, threshold)
     }
 
@@ -119,7 +119,7 @@ impl Query {
     pub fn look(
         &self,
         common: &Common,
-        known: &Known,
+        known: &GroupTerms,
         at: usize,
         nibbles: &[u8],
         fine: [f32; 2],
@@ -170,7 +170,7 @@ mod tests {
                     fine.push((encoder.fine.clone(), coarse));
                 }
                 let mut common = Common::new(&space, metric);
-                let (mut known, mut bounds) = (Known::default(), Bounds::default());
+                let (mut known, mut bounds) = (GroupTerms::default(), Bounds::default());
                 let query = common.query(&space, &vector(1.0)).unwrap();
                 common.add(&query);
                 common.add(&common.query(&space, &vector(1.0)).unwrap());

@@ -6,8 +6,8 @@
 //! (`four_bit`). Both codes give an estimate of the product with a query that is right on average, and say how far it
 //! may be off. `README.md` has the algebra, and what was measured.
 
-pub mod certain;
 mod encoder;
+pub mod exact;
 pub mod four_bit;
 pub mod likely;
 pub mod one_bit;

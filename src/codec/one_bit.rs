@@ -15,7 +15,7 @@ const SHORTEST: f64 = 1e-12;
 
 /// A 1-bit code with its factors.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Code {
+pub struct OneBitCode {
     /// Eight coordinates in each byte, the first in the lowest bit. 1 means a coordinate of 0 or more.
     pub bits: Vec<u8>,
     /// The factor that `b` is scaled by.
@@ -31,7 +31,7 @@ pub const fn bytes(dimensions: usize) -> usize {
     dimensions.div_ceil(8)
 }
 
-impl Code {
+impl OneBitCode {
     pub(super) fn take(&mut self, residual: &Residual) {
         self.bits.clear();
         self.bits.extend(residual.vector.chunks(8).map(pack));

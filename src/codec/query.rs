@@ -2,7 +2,7 @@
 
 use super::one_bit;
 use super::space::{Space, dot};
-use crate::kernels::codes::{Bounds, Codes, Factors, Formula, GROUP, TELLABLE, Weights};
+use crate::kernels::codes::{Bounds, CodeKernels, Factors, Formula, GROUP, TELLABLE, Weights};
 use crate::kernels::{self, F32Le};
 use crate::metric::Metric;
 
@@ -37,12 +37,12 @@ pub struct Query {
     length: f64,
     formula: Formula,
     tables: Vec<[u8; 16]>,
-    fine: Fine,
-    codes: &'static Codes,
+    fine: FourBitQuery,
+    codes: &'static CodeKernels,
 }
 
 #[derive(Debug, Clone)]
-struct Fine {
+struct FourBitQuery {
     /// The coordinates of the rotated query at even and at odd positions, in steps.
     even: Vec<i8>,
     odd: Vec<i8>,
@@ -114,14 +114,14 @@ pub(super) fn key(metric: Metric, length: f64, score: f64) -> f32 {
 
 /// A query, seen from the centre:
 /// `product(query, vector) = constant + weight · offset + residual · residual of the vector`.
-pub(super) struct Seen {
+pub(super) struct CentredQuery {
     pub residual: Vec<f32>,
     pub constant: f64,
     pub constant_size: f64,
     pub offset_weight: f64,
 }
 
-impl Seen {
+impl CentredQuery {
     /// The query as its metric needs it, and its length as given. `None` if codes cannot bound it.
     pub fn new(space: &Space, metric: Metric, query: &[F32Le]) -> Option<(Self, f64)> {
         let query: Vec<f32> = query.iter().map(|x| x.get()).collect();
@@ -152,12 +152,12 @@ impl Query {
     }
 
     pub(super) fn rounded(space: &Space, metric: Metric, query: &[F32Le], steps: Steps) -> Option<Self> {
-        let (seen, length) = Seen::new(space, metric, query)?;
+        let (seen, length) = CentredQuery::new(space, metric, query)?;
         let coarse = Rounded::new(&seen.residual, steps as i8 as f32);
         Some(Self::ready(space, metric, length, &seen, &coarse))
     }
 
-    fn ready(space: &Space, metric: Metric, length: f64, seen: &Seen, coarse: &Rounded) -> Self {
+    fn ready(space: &Space, metric: Metric, length: f64, seen: &CentredQuery, coarse: &Rounded) -> Self {
         let (dimensions, reach) = (seen.residual.len() as f64, seen.reach());
         let weight = if metric == Metric::L2 { 2.0 } else { 1.0 };
         let fine = Rounded::new(&seen.residual, FOUR_BIT_STEPS);
@@ -181,7 +181,7 @@ impl Query {
             centre: (metric == Metric::Cosine).then_some(centre as f32),
         };
         let tables = tables(&coarse.steps);
-        let fine = Fine::new(&fine, weight, chance.error);
+        let fine = FourBitQuery::new(&fine, weight, chance.error);
         Self { metric, length, formula, tables, fine, codes: &kernels::table().codes }
     }
 
@@ -247,7 +247,9 @@ impl Query {
         let size =
             f64::from(f.constant_size) + offset.abs() + square_weight * largest + coarse_scale * f64::from(f.reach);
         let estimate = f64::from(f.constant) + offset - square_weight * square + product / (1.0 + doubt);
-        let error = (variance.max(0.0) + rounding * rounding).sqrt() / (1.0 + doubt) + SLACK * size;
+        // Not `max`, which takes what is no number for 0.
+        let variance = if variance < 0.0 { 0.0 } else { variance };
+        let error = (variance + rounding * rounding).sqrt() / (1.0 + doubt) + SLACK * size;
         match f.centre {
             None => Interval::around(estimate as f32, error as f32),
             Some(centre) => over_length(estimate, error, f64::from(centre), f64::from(coarse[2]), square),
@@ -277,21 +279,21 @@ pub struct Group<'a> {
 }
 
 /// For products: the query with length 1, without its part along the centre. For that part the offset is exact.
-fn from_centre_line(space: &Space, query: &[f32], length: f64) -> Seen {
+fn from_centre_line(space: &Space, query: &[f32], length: f64) -> CentredQuery {
     let centre = space.centre();
     let square = dot(centre, centre);
     let along = dot(query, centre) / length;
     let share = if square > 0.0 { along / square } else { 0.0 };
     let residual =
         query.iter().zip(centre).map(|(x, centre)| (f64::from(*x) / length - share * f64::from(*centre)) as f32);
-    Seen { residual: residual.collect(), constant: along, constant_size: square.sqrt(), offset_weight: share }
+    CentredQuery { residual: residual.collect(), constant: along, constant_size: square.sqrt(), offset_weight: share }
 }
 
 /// For distances: the centre is subtracted from the query, as from a vector.
-fn from_centre(space: &Space, query: &[f32]) -> Seen {
+fn from_centre(space: &Space, query: &[f32]) -> CentredQuery {
     let residual: Vec<f32> = query.iter().zip(space.centre()).map(|(x, centre)| x - centre).collect();
     let square = dot(&residual, &residual);
-    Seen { residual, constant: -square, constant_size: square, offset_weight: 0.0 }
+    CentredQuery { residual, constant: -square, constant_size: square, offset_weight: 0.0 }
 }
 
 /// Which share of the length of an error counts, depending on the number of dimensions.
@@ -334,7 +336,7 @@ impl Rounded {
     }
 }
 
-impl Fine {
+impl FourBitQuery {
     fn new(query: &Rounded, weight: f64, chance: f64) -> Self {
         let half =
             |odd: usize| -> Vec<i8> { query.steps.chunks(2).map(|pair| pair.get(odd).copied().unwrap_or(0)).collect() };

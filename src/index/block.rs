@@ -207,7 +207,7 @@ impl Codes {
     }
 
     /// Gives a slot to a row.
-    pub fn put(&mut self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::Code) {
+    pub fn put(&mut self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::OneBitCode) {
         self.set(slot, &code.bits, [code.scale, code.error, code.offset]);
         self.name(slot, rowid, fingerprint);
     }
@@ -241,12 +241,12 @@ impl Codes {
     /// Whether a free slot has nothing left in it.
     pub fn is_clean(&self, slot: usize) -> bool {
         let nothing =
-            one_bit::Code { bits: vec![0; self.layout.code], offset: f32::NEG_INFINITY, ..Default::default() };
+            one_bit::OneBitCode { bits: vec![0; self.layout.code], offset: f32::NEG_INFINITY, ..Default::default() };
         self.is(slot, 0, 0, &nothing)
     }
 
     /// Whether this, to the bit, is in a slot.
-    pub fn is(&self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::Code) -> bool {
+    pub fn is(&self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::OneBitCode) -> bool {
         let in_group = slot % GROUP;
         let same_bits = self
             .groups()
@@ -334,7 +334,7 @@ impl Fine {
     }
 
     /// Gives a slot to a row.
-    pub fn put(&mut self, slot: usize, code: &four_bit::Code) {
+    pub fn put(&mut self, slot: usize, code: &four_bit::FourBitCode) {
         self.set(slot, &code.nibbles, [code.scale, code.error]);
     }
 
@@ -344,7 +344,7 @@ impl Fine {
     }
 
     /// Whether this, to the bit, is in a slot.
-    pub fn is(&self, slot: usize, code: &four_bit::Code) -> bool {
+    pub fn is(&self, slot: usize, code: &four_bit::FourBitCode) -> bool {
         let (factors, nibbles) = self.slot(slot);
         factors.map(f32::to_bits) == [code.scale, code.error].map(f32::to_bits) && nibbles == code.nibbles
     }

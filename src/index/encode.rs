@@ -45,8 +45,8 @@ impl Batch {
 pub struct Encoded {
     pub rowid: i64,
     pub fingerprint: u32,
-    pub coarse: one_bit::Code,
-    pub fine: four_bit::Code,
+    pub coarse: one_bit::OneBitCode,
+    pub fine: four_bit::FourBitCode,
 }
 
 /// Encodes a batch of vectors of the space's dimensions, in its order.

@@ -5,7 +5,7 @@ use super::format::{Directory, Entry, FORMAT, HEADER, Header, Kind, Label, Token
 use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
-use crate::resources::cache::{Account, Cache, Counts};
+use crate::resources::cache::{Account, Cache, CacheCounts};
 use crate::resources::config::CACHE_BYTES;
 use crate::resources::per_process::PerProcess;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,7 +43,7 @@ struct Contents {
 /// Names a value in the cache. The scope tells databases and indexes apart, though tokens alone should do: a copy of a
 /// database has the same tokens, and the same content unless one of them is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
+struct CacheKey {
     scope: u64,
     token: Token,
     fine: bool,
@@ -56,7 +56,7 @@ enum Cached {
     Fine(Arc<Fine>),
 }
 
-static CACHE: PerProcess<Cache<Key, Cached>> = PerProcess::new(Cache::default);
+static CACHE: PerProcess<Cache<CacheKey, Cached>> = PerProcess::new(Cache::default);
 
 /// What of the budget is not for blocks.
 static SET_ASIDE: AtomicUsize = AtomicUsize::new(0);
@@ -72,9 +72,9 @@ fn budget() -> usize {
 }
 
 /// What the memory of this process holds of all indexes, and how it fared.
-pub fn cache_counts() -> Counts {
+pub fn cache_counts() -> CacheCounts {
     let counts = CACHE.get().counts();
-    Counts { bytes: counts.bytes + super::answers::bytes() + SET_ASIDE.load(Ordering::Relaxed), ..counts }
+    CacheCounts { bytes: counts.bytes + super::answers::bytes() + SET_ASIDE.load(Ordering::Relaxed), ..counts }
 }
 
 /// Gives up what is in memory of an index that is no more.
@@ -87,7 +87,7 @@ pub fn forget(scope: u64) {
 /// what of it is in memory.
 pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Result<Opened> {
     read_index(store, scope, account, |store, header| {
-        let key = Key { scope, token: header.generation, fine: false };
+        let key = CacheKey { scope, token: header.generation, fine: false };
         if let Some(Cached::Contents(contents)) = CACHE.get().get(&key, account) {
             return Ok(contents);
         }
@@ -179,8 +179,8 @@ impl Index {
         self.directory().blocks.get((block as usize).checked_sub(1)?)
     }
 
-    fn key(&self, entry: &Entry, fine: bool) -> Key {
-        Key { scope: self.scope, token: entry.token, fine }
+    fn key(&self, entry: &Entry, fine: bool) -> CacheKey {
+        CacheKey { scope: self.scope, token: entry.token, fine }
     }
 
     /// Begins a search: shows the codes of every block to `with`. Those that the cache has come first.

@@ -83,15 +83,15 @@ impl From<f32> for F32Le {
 }
 
 /// From two vectors to one number. If one is longer, its end is ignored.
-pub type Pair = fn(a: &[F32Le], b: &[F32Le]) -> f32;
+pub type PairKernel = fn(a: &[F32Le], b: &[F32Le]) -> f32;
 
 /// Compares a query with rows that lie one after the other, each as long as the query. The score of row i goes to
 /// `scores[i]`.
 ///
 /// It ends with the last whole row or the last place in `scores`, whichever comes first. Scores without a whole row
-/// keep their old values. The score of a row has the same bits as the [`Pair`] of the same table gives, wherever the
+/// keep their old values. The score of a row has the same bits as the [`PairKernel`] of the same table gives, wherever the
 /// row lies.
-pub type Rows = fn(query: &[F32Le], rows: &[F32Le], scores: &mut [f32]);
+pub type RowsKernel = fn(query: &[F32Le], rows: &[F32Le], scores: &mut [f32]);
 
 /// The kernels of one instruction set. Code that has a table may call everything in it: tables are given only for a CPU
 /// that can run them.
@@ -104,19 +104,19 @@ pub struct Table {
     /// `scalar`, `avx2`, `avx512` or `neon`.
     pub name: &'static str,
     /// The dot product, sum of a·b.
-    pub dot_f32: Pair,
+    pub dot_f32: PairKernel,
     /// The square of the Euclidean distance, sum of (a-b)².
-    pub l2_squared_f32: Pair,
+    pub l2_squared_f32: PairKernel,
     /// The Manhattan distance, sum of |a-b|.
-    pub l1_f32: Pair,
+    pub l1_f32: PairKernel,
     /// `dot_f32` with many rows.
-    pub dot_f32_rows: Rows,
+    pub dot_f32_rows: RowsKernel,
     /// `l2_squared_f32` with many rows.
-    pub l2_squared_f32_rows: Rows,
+    pub l2_squared_f32_rows: RowsKernel,
     /// `l1_f32` with many rows.
-    pub l1_f32_rows: Rows,
+    pub l1_f32_rows: RowsKernel,
     /// Arithmetic on stored codes.
-    pub codes: codes::Codes,
+    pub codes: codes::CodeKernels,
 }
 
 /// The table to use: the best that this CPU can run, chosen at the first call.

@@ -19,20 +19,20 @@ const ROUNDS_UNUSED: u64 = 32;
 /// A cache; see the module's page.
 #[derive(Debug)]
 pub struct Cache<K, V> {
-    state: Mutex<State<K, V>>,
+    state: Mutex<CacheState<K, V>>,
 }
 
 #[derive(Debug)]
-struct State<K, V> {
-    entries: HashMap<K, Entry<V>>,
-    counts: Counts,
+struct CacheState<K, V> {
+    entries: HashMap<K, CacheEntry<V>>,
+    counts: CacheCounts,
     round: u64,
     /// The round in which unused values were last dropped.
     cleared: u64,
 }
 
 #[derive(Debug)]
-struct Entry<V> {
+struct CacheEntry<V> {
     value: V,
     held: Held,
     used: u64,
@@ -41,7 +41,7 @@ struct Entry<V> {
 /// What a cache holds now, and what it has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub struct Counts {
+pub struct CacheCounts {
     pub bytes: usize,
     pub hits: u64,
     pub evictions: u64,
@@ -93,7 +93,7 @@ impl Drop for Held {
 
 impl<K, V> Default for Cache<K, V> {
     fn default() -> Self {
-        let state = State { entries: HashMap::new(), counts: Counts::default(), round: 0, cleared: 0 };
+        let state = CacheState { entries: HashMap::new(), counts: CacheCounts::default(), round: 0, cleared: 0 };
         Self { state: Mutex::new(state) }
     }
 }
@@ -128,7 +128,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     pub fn offer(&self, key: K, value: V, bytes: usize, budget: usize, account: &Arc<Account>) {
         let mut state = self.lock();
         if state.make_room(bytes, budget) {
-            let entry = Entry { value, held: Held::new(account, bytes), used: state.round };
+            let entry = CacheEntry { value, held: Held::new(account, bytes), used: state.round };
             let before = state.entries.insert(key, entry);
             state.counts.bytes += bytes;
             state.counts.bytes -= before.map_or(0, |entry| entry.held.bytes);
@@ -137,7 +137,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
 
     /// Drops the values that nobody will ask for again.
     pub fn remove(&self, is_over: impl Fn(&K) -> bool) {
-        let State { entries, counts, .. } = &mut *self.lock();
+        let CacheState { entries, counts, .. } = &mut *self.lock();
         entries.retain(|key, entry| {
             let keep = !is_over(key);
             counts.bytes -= if keep { 0 } else { entry.held.bytes };
@@ -146,16 +146,16 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     }
 
     /// What it holds now, and what it has done.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> CacheCounts {
         self.lock().counts
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<K, V>> {
+    fn lock(&self) -> MutexGuard<'_, CacheState<K, V>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Hash + Eq, V: Clone> State<K, V> {
+impl<K: Hash + Eq, V: Clone> CacheState<K, V> {
     fn get(&mut self, key: &K, account: &Arc<Account>) -> Option<V> {
         let entry = self.entries.get_mut(key)?;
         self.counts.hits += 1;
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!((told(&one), told(&other)), ([300, 1, 3], [100, 1, 0]), "it belongs to who asked last");
         cache.remove(|key| *key == 6);
         assert_eq!((told(&one), told(&other)), ([0, 1, 3], [100, 1, 0]));
-        assert_eq!(cache.counts(), Counts { bytes: 100, hits: 2, evictions: 3 });
+        assert_eq!(cache.counts(), CacheCounts { bytes: 100, hits: 2, evictions: 3 });
         drop(cache);
         assert_eq!((told(&one)[0], told(&other)[0]), (0, 0));
     }

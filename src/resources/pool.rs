@@ -72,7 +72,7 @@ static POOL: PerProcess<Arc<Pool>> = PerProcess::new(Arc::default);
 struct Pool {
     /// How many threads have brought a job that is not done yet.
     callers: AtomicUsize,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     /// Signals that a job has come.
     wanted: Condvar,
     /// Signals that a worker has left a job.
@@ -80,7 +80,7 @@ struct Pool {
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     jobs: Vec<Ticket>,
     next_number: u64,
     workers: usize,
@@ -150,7 +150,7 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

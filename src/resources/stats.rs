@@ -142,13 +142,13 @@ impl Histogram {
     }
 }
 
-type Key = (String, String);
+type StatsKey = (String, String);
 
 #[derive(Default)]
 struct Registry {
-    entries: BTreeMap<Key, Arc<Entry>>,
+    entries: BTreeMap<StatsKey, Arc<Entry>>,
     /// What memory holds is counted here even if the entry was deleted.
-    accounts: BTreeMap<Key, Arc<Account>>,
+    accounts: BTreeMap<StatsKey, Arc<Account>>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -163,7 +163,7 @@ fn with_registry<T>(body: impl FnOnce(&mut Registry) -> T) -> T {
 }
 
 impl Registry {
-    fn entry(&mut self, key: Key) -> Arc<Entry> {
+    fn entry(&mut self, key: StatsKey) -> Arc<Entry> {
         let Self { entries, accounts } = self;
         let memory = accounts.entry(key.clone()).or_default();
         let fresh = || Entry { id: NEXT_ID.fetch_add(1, Relaxed), memory: memory.clone(), ..Entry::default() };
@@ -182,10 +182,10 @@ pub fn entry(source: &str, column: &str) -> Arc<Entry> {
 }
 
 /// All entries, in the order of their names. A deleted entry is among them again while memory is held for its column.
-pub fn all() -> Vec<(Key, Arc<Entry>)> {
+pub fn all() -> Vec<(StatsKey, Arc<Entry>)> {
     with_registry(|registry| {
-        let holding = |(_, account): &(&Key, &Arc<Account>)| account.bytes.load(Relaxed) > 0;
-        let holding: Vec<Key> = registry.accounts.iter().filter(holding).map(|(key, _)| key.clone()).collect();
+        let holding = |(_, account): &(&StatsKey, &Arc<Account>)| account.bytes.load(Relaxed) > 0;
+        let holding: Vec<StatsKey> = registry.accounts.iter().filter(holding).map(|(key, _)| key.clone()).collect();
         holding.into_iter().for_each(|key| drop(registry.entry(key)));
         registry.entries.iter().map(|(key, entry)| (key.clone(), entry.clone())).collect()
     })

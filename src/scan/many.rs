@@ -3,7 +3,7 @@
 //!
 //! Each query scores a row exactly as its own search would, so the answers are the same, bit for bit.
 
-use super::{Counts, Rules, VectorSource};
+use super::{Rules, ScanCounts, VectorSource};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
@@ -48,11 +48,11 @@ pub fn scan_many<S: VectorSource>(
     asking: Vec<Asking<S::Note>>,
     rules: &Rules,
     threads: usize,
-) -> Result<(Vec<Asking<S::Note>>, Counts)>
+) -> Result<(Vec<Asking<S::Note>>, ScanCounts)>
 where
     S::Note: Clone + PartialEq + Send + Sync + 'static,
 {
-    let mut counts = Counts::default();
+    let mut counts = ScanCounts::default();
     let Some(first) = asking.first() else { return Ok((asking, counts)) };
     let (scorer, dimensions, queries) = (first.scorer.clone(), first.scorer.query().len(), asking.len());
     let rows = (BLOCK_BYTES / (4 * dimensions)).max(1);
@@ -88,7 +88,7 @@ fn into_inner<T>(mutex: Mutex<T>) -> T {
 }
 
 /// Some rows in memory.
-struct Block<N> {
+struct RowBlock<N> {
     rows: Vec<i64>,
     notes: Vec<N>,
     vectors: Vec<F32Le>,
@@ -100,9 +100,9 @@ fn read<S: VectorSource>(
     scorer: &Scorer,
     rows: usize,
     rules: &Rules,
-    counts: &mut Counts,
-) -> Result<Block<S::Note>> {
-    let mut block = Block { rows: Vec::new(), notes: Vec::new(), vectors: Vec::new() };
+    counts: &mut ScanCounts,
+) -> Result<RowBlock<S::Note>> {
+    let mut block = RowBlock { rows: Vec::new(), notes: Vec::new(), vectors: Vec::new() };
     while block.rows.len() < rows && source.advance()? {
         let vector = match source.vector().and_then(|vector| vector.map(|row| checked(scorer, row)).transpose()) {
             Ok(Some(vector)) => vector,
@@ -130,7 +130,7 @@ fn checked<'a>(scorer: &Scorer, row: Vector<'a>) -> Result<Vector<'a>> {
 
 struct Meeting<N> {
     asking: Vec<Mutex<Vec<Asking<N>>>>,
-    block: Block<N>,
+    block: RowBlock<N>,
     number: u32,
     rules: Rules,
     next: AtomicUsize,
@@ -146,7 +146,7 @@ impl<N: Clone + PartialEq + Send + Sync> Job for Meeting<N> {
 
 impl<N: Clone + PartialEq> Meeting<N> {
     fn meet(&self, asking: &mut Asking<N>) {
-        let Block { rows, notes, vectors } = &self.block;
+        let RowBlock { rows, notes, vectors } = &self.block;
         let vectors = vectors.chunks_exact(asking.scorer.query().len());
         for ((row, note), vector) in rows.iter().zip(notes).zip(vectors) {
             // The rows were checked when they were read.

@@ -65,7 +65,7 @@ impl Range {
 
 /// How many rows a scan has met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ScanCounts {
     /// Rows with a vector.
     pub rows: u64,
     /// Rows that could not be scored and were left out.
@@ -80,8 +80,8 @@ pub fn scan<S: VectorSource>(
     scorer: &Scorer,
     rules: &Rules,
     best: &mut TopK<S::Note>,
-) -> Result<Counts> {
-    let mut counts = Counts::default();
+) -> Result<ScanCounts> {
+    let mut counts = ScanCounts::default();
     while source.advance()? {
         let score = match score(source, scorer) {
             Ok(Some(score)) => score,

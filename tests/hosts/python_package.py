@@ -1,4 +1,4 @@
-"""The installed Python package in each host, one host a process. tests/packages.rs calls it.
+"""The installed Python package in each host, one host a process. tests/hosts/packages.rs calls it.
 
     python_package.py sqlite3|apsw|pysqlite3|sqlalchemy|datasette|sqlite_utils|refusals|command|types
 
@@ -212,6 +212,12 @@ def command():
     assert command_output(beside("fafcas"), "path").strip() == fafcas.loadable_path()
     folder = command_output(beside("fafcas"), "model").strip()
     assert folder == str(fafcas.fetch_model()) and Path(folder, "all-MiniLM-L6-v2", "model.onnx").is_file(), folder
+    notes = Path(tempfile.mkdtemp())
+    for at, (text,) in enumerate(TEXTS):
+        (notes / f"{at}.md").write_text(text)
+    told = command_output(beside("fafcas"), "ingest", str(notes), str(notes / "notes.db"), "--called", "notes")
+    assert "notes in notes: 2 new" in told and "2 texts embedded" in told, told
+    assert "  NO  " not in command_output(beside("fafcas"), "health", str(notes / "notes.db"))
     failed = subprocess.run([beside("fafcas"), "model", "gpt"], capture_output=True, text=True)
     assert failed.returncode == 1 and failed.stderr.startswith("fafcas: expected a model out of"), failed
 

@@ -63,6 +63,24 @@ fn in_any_dimension() {
     }
 }
 
+/// Issue 12, item 9: what was no number for overflow was taken for certain. Where one vector is far longer than the others
+/// the centre stays with those; where most are, it cannot.
+#[test]
+fn of_magnitudes_far_apart() {
+    let mut random = Random(SEED);
+    for dimensions in [16, 65, 384] {
+        for far in [1e6, 1e11, 1e15] {
+            for is_far in [(|row| row == 0) as fn(usize) -> bool, |row| row % 3 > 0 && row < 690] {
+                let mut vectors = clusters(&mut random, 700, dimensions, 1.0);
+                for (_, vector) in vectors.iter_mut().enumerate().filter(|(row, _)| is_far(*row)) {
+                    vector.iter_mut().for_each(|x| *x *= far);
+                }
+                assert_recall(vectors);
+            }
+        }
+    }
+}
+
 #[test]
 fn in_many_dimensions() {
     let mut random = Random(SEED);

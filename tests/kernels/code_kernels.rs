@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use fafcas::kernels::codes::{
-    Bounds, Codes, Factors, Formula, GROUP, Known, Limits, MAX_ENTRY, MAX_SMALL_ENTRY, Terms, Weights,
+    Bounds, CodeKernels, Factors, Formula, GROUP, LimitTerms, Limits, MAX_ENTRY, MAX_SMALL_ENTRY, Terms, Weights,
 };
 use fafcas::kernels::{self, F32Le};
 
@@ -26,7 +26,7 @@ impl Random {
     }
 }
 
-fn others() -> impl Iterator<Item = (&'static str, &'static Codes, &'static Codes)> {
+fn others() -> impl Iterator<Item = (&'static str, &'static CodeKernels, &'static CodeKernels)> {
     let tables = kernels::tables();
     let scalar = *tables.last().unwrap();
     assert_eq!(scalar.name, "scalar");
@@ -106,7 +106,7 @@ fn products_of_nibbles_are_the_same_to_the_last_bit() {
     }
 }
 
-/// In tiles of any number of queries, each product is that of [`Codes::dot_u4`].
+/// In tiles of any number of queries, each product is that of [`CodeKernels::dot_u4`].
 #[test]
 fn tiles_of_queries_are_products_one_by_one() {
     let mut random = Random(SEED);
@@ -171,7 +171,7 @@ fn reaching_is_being_not_below() {
 fn limits_are_those_of_the_formula() {
     let mut random = Random(SEED);
     for round in 0..200 {
-        let mut known = Known::default();
+        let mut known = LimitTerms::default();
         let floats = |random: &mut Random| std::array::from_fn(|_| random.float().abs());
         known.scale = floats(&mut random);
         known.error = floats(&mut random);

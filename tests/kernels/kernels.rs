@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use fafcas::kernels::{self, F32Le, Pair, Rows, Table};
+use fafcas::kernels::{self, F32Le, PairKernel, RowsKernel, Table};
 
 const SEED: u64 = 0xFAFCA5;
 /// Byte offsets from an aligned address: aligned, within a float, one float on, within a vector.
@@ -14,8 +14,8 @@ const OFFSETS: [usize; 6] = [0, 1, 2, 3, 4, 39];
 struct Metric {
     name: &'static str,
     term: fn(f64, f64) -> f64,
-    pair: fn(&Table) -> Pair,
-    rows: fn(&Table) -> Rows,
+    pair: fn(&Table) -> PairKernel,
+    rows: fn(&Table) -> RowsKernel,
 }
 
 const METRICS: [Metric; 3] = [
@@ -71,7 +71,7 @@ impl Placed {
     }
 }
 
-fn score(pair: Pair, a: &[f32], b: &[f32]) -> f32 {
+fn score(pair: PairKernel, a: &[f32], b: &[f32]) -> f32 {
     pair(bytemuck::cast_slice(a), bytemuck::cast_slice(b))
 }
 

@@ -6,8 +6,8 @@ import unittest
 
 import apsw
 from support import LIBRARY, MODEL, Case
-from kit import database, note
-from kit.ingest import ingest
+from fafcas.kit import database, note
+from fafcas.kit.ingest import ingest
 
 
 class Notes(Case):

@@ -3,9 +3,9 @@
 //! A group of 64 codes is laid out for the kernel once and met by every query while it is in the nearest cache.
 
 use super::{Candidate, Found, Method, Piece, Seeker, Sweep};
-use crate::codec::certain::{Margins, Query};
+use crate::codec::exact::{ExactQuery, Margins};
 use crate::index::open::Index;
-use crate::kernels::codes::{GROUP, Known};
+use crate::kernels::codes::{GROUP, LimitTerms};
 use crate::kernels::{self, F32Le};
 use crate::metric::Scorer;
 
@@ -25,12 +25,12 @@ pub struct Exact {
 /// What one thread works with.
 pub struct Scratch {
     words: Vec<[u32; GROUP]>,
-    known: Known,
+    known: LimitTerms,
     upper: [f32; GROUP],
 }
 
 impl Method for Exact {
-    type Query = Query;
+    type Query = ExactQuery;
     type Scratch = Scratch;
 
     fn new(index: &Index, first: &Scorer) -> Self {
@@ -43,20 +43,20 @@ impl Method for Exact {
         }
     }
 
-    fn query(&self, index: &Index, query: &[F32Le]) -> Option<Query> {
-        Query::new(index.space(), &self.margins, query)
+    fn query(&self, index: &Index, query: &[F32Le]) -> Option<ExactQuery> {
+        ExactQuery::new(index.space(), &self.margins, query)
     }
 
-    fn key(query: &Query, score: f64) -> f32 {
+    fn key(query: &ExactQuery, score: f64) -> f32 {
         query.key(score)
     }
 
-    fn prepare(&mut self, seekers: &[Seeker<Query>]) {
+    fn prepare(&mut self, seekers: &[Seeker<ExactQuery>]) {
         self.steps = seekers.iter().flat_map(|seeker| seeker.query.steps()).copied().collect();
     }
 
     fn scratch(&self) -> Scratch {
-        Scratch { words: vec![[0; GROUP]; self.words], known: Known::default(), upper: [0.0; GROUP] }
+        Scratch { words: vec![[0; GROUP]; self.words], known: LimitTerms::default(), upper: [0.0; GROUP] }
     }
 
     fn look(sweep: &Sweep<Self>, scratch: &mut Scratch, piece: &Piece<'_>, found: &mut [Found]) {

@@ -5,7 +5,7 @@
 
 use super::{Candidate, Found, Method, Piece, Seeker, Sweep};
 use crate::codec::Group;
-use crate::codec::likely::{Common, Known, Query};
+use crate::codec::likely::{Common, GroupTerms, LikelyQuery};
 use crate::index::open::Index;
 use crate::kernels::codes::GROUP;
 use crate::kernels::{self, F32Le};
@@ -26,10 +26,10 @@ pub struct Likely {
 }
 
 /// What is known of each group of a piece.
-pub type Scratch = Vec<Known>;
+pub type Scratch = Vec<GroupTerms>;
 
 impl Method for Likely {
-    type Query = Query;
+    type Query = LikelyQuery;
     type Scratch = Scratch;
 
     fn new(index: &Index, first: &Scorer) -> Self {
@@ -37,15 +37,15 @@ impl Method for Likely {
         Self { common: Common::new(index.space(), first.metric()), tables: Vec::new(), each }
     }
 
-    fn query(&self, index: &Index, query: &[F32Le]) -> Option<Query> {
+    fn query(&self, index: &Index, query: &[F32Le]) -> Option<LikelyQuery> {
         self.common.query(index.space(), query)
     }
 
-    fn key(query: &Query, score: f64) -> f32 {
+    fn key(query: &LikelyQuery, score: f64) -> f32 {
         query.key(score)
     }
 
-    fn prepare(&mut self, seekers: &[Seeker<Query>]) {
+    fn prepare(&mut self, seekers: &[Seeker<LikelyQuery>]) {
         self.tables = seekers.iter().flat_map(|seeker| seeker.query.tables()).copied().collect();
         seekers.iter().for_each(|seeker| self.common.add(&seeker.query));
     }
@@ -59,7 +59,7 @@ impl Method for Likely {
             let groups = piece.pair.0.groups();
             groups.skip(piece.groups.start).take(piece.groups.len()).collect()
         };
-        scratch.resize_with(groups.len(), Known::default);
+        scratch.resize_with(groups.len(), GroupTerms::default);
         for (known, group) in scratch.iter_mut().zip(&groups) {
             sweep.method.common.know(known, group.factors);
         }
@@ -75,7 +75,7 @@ struct Sifter<'a> {
     sweep: &'a Sweep<Likely>,
     piece: &'a Piece<'a>,
     groups: &'a [Group<'a>],
-    known: &'a [Known],
+    known: &'a [GroupTerms],
 }
 
 impl Sifter<'_> {

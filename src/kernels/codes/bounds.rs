@@ -87,7 +87,9 @@ pub(super) fn estimate(
         let variance = spread * spread * (1.0 + doubt) - doubt * product * product;
         let size = f.constant_size + (f.offset_weight * offset).abs() + f.square_weight * largest + scale * f.reach;
         bounds.estimate[i] = f.constant + f.offset_weight * offset - f.square_weight * square + product * share;
-        bounds.error[i] = (variance.max(0.0) + rounding * rounding).sqrt() * share + f.slack * size;
+        // Not `max`, which takes what is no number for 0: squares beyond f32's range say nothing, and must pass.
+        let variance = if variance < 0.0 { 0.0 } else { variance };
+        bounds.error[i] = (variance + rounding * rounding).sqrt() * share + f.slack * size;
     }
     if let Some(centre) = f.centre {
         divide_by_length(f.dimensions, centre, factors, bounds);

@@ -2,11 +2,11 @@
 
 use super::GROUP;
 
-/// What is known about each vector of a group beside its 4-bit code. `codec::certain` says what the numbers mean.
+/// What is known about each vector of a group beside its 4-bit code. `codec::exact` says what the numbers mean.
 #[derive(Debug, Clone)]
 #[repr(align(64))]
 #[allow(missing_docs)]
-pub struct Known {
+pub struct LimitTerms {
     pub scale: [f32; GROUP],
     pub error: [f32; GROUP],
     /// The length of the residual, or more. Infinite if nothing is known.
@@ -19,7 +19,7 @@ pub struct Known {
     pub doubt: [f32; GROUP],
 }
 
-impl Default for Known {
+impl Default for LimitTerms {
     fn default() -> Self {
         let [scale, error, length, square, offset, inverse, doubt] = [[0.0; GROUP]; 7];
         Self { scale, error, length, square, offset, inverse, doubt }
@@ -54,7 +54,7 @@ pub struct Limits {
 pub(super) fn within(
     limits: &Limits,
     sums: &[i32; GROUP],
-    known: &Known,
+    known: &LimitTerms,
     threshold: f32,
     upper: &mut [f32; GROUP],
 ) -> u64 {

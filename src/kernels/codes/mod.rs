@@ -11,7 +11,7 @@
 #[allow(unused_macros, reason = "other CPUs have the scalar kernels alone")]
 macro_rules! codes {
     ($features:literal, $crc32c:expr) => {
-        pub(in $crate::kernels) const CODES: $crate::kernels::codes::Codes = $crate::kernels::codes::Codes {
+        pub(in $crate::kernels) const CODES: $crate::kernels::codes::CodeKernels = $crate::kernels::codes::CodeKernels {
             sum_u1: codes!(@plain sum_u1(tables, codes, sums)),
             tile_u1: codes!(@plain tile_u1(tables, groups, sums)),
             estimate: codes!(@plain estimate(formula, sums, factors, threshold, bounds)),
@@ -40,7 +40,7 @@ macro_rules! codes {
         fn within(
             limits: &$crate::kernels::codes::Limits,
             sums: &[i32; $crate::kernels::codes::GROUP],
-            known: &$crate::kernels::codes::Known,
+            known: &$crate::kernels::codes::LimitTerms,
             threshold: f32,
             upper: &mut [f32; $crate::kernels::codes::GROUP],
         ) -> u64 {
@@ -77,7 +77,7 @@ mod reach;
 pub(super) mod scalar;
 
 pub use bounds::{Bounds, Factors, Formula, TELLABLE};
-pub use limits::{Known, Limits};
+pub use limits::{LimitTerms, Limits};
 pub use reach::{Terms, Weights};
 
 /// How many vectors have their codes together.
@@ -94,9 +94,9 @@ pub const MAX_SMALL_ENTRY: u8 = 31;
 ///
 /// The lower half of byte `i` of a code selects from table `2i`, the upper half from table `2i+1`. Entries are at most
 /// [`MAX_ENTRY`]. If there are more codes than tables, or more tables than codes, the rest is ignored.
-pub type Sums = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]);
+pub type SumsKernel = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]);
 
-/// [`Sums`] of some queries for two groups, with entries of at most [`MAX_SMALL_ENTRY`]. The tables of the queries lie
+/// [`SumsKernel`] of some queries for two groups, with entries of at most [`MAX_SMALL_ENTRY`]. The tables of the queries lie
 /// one after the other, for as many queries as `sums` has. A code has at least one byte.
 pub type TileU1 = fn(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; GROUP]; 2]]);
 
@@ -127,7 +127,7 @@ pub type TileU4 = fn(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mu
 /// `threshold`, the first vector lowest. If the limit is NaN, the bit is set. If the offset is minus infinity, it is
 /// not set.
 pub type Within =
-    fn(limits: &Limits, sums: &[i32; GROUP], known: &Known, threshold: f32, upper: &mut [f32; GROUP]) -> u64;
+    fn(limits: &Limits, sums: &[i32; GROUP], known: &LimitTerms, threshold: f32, upper: &mut [f32; GROUP]) -> u64;
 
 /// A bit for each vector of a group whose bound is not below `threshold`, the first vector lowest. If the bound is NaN,
 /// the bit is set.
@@ -141,9 +141,9 @@ pub type Fetch = fn(bytes: &[u8]);
 
 /// The kernels on codes of one instruction set.
 #[derive(Debug)]
-pub struct Codes {
+pub struct CodeKernels {
     /// Sums over a group of 1-bit codes.
-    pub sum_u1: Sums,
+    pub sum_u1: SumsKernel,
     /// The same for many queries.
     pub tile_u1: TileU1,
     /// From sums to estimates with errors.

@@ -1,8 +1,8 @@
 //! The kernels on codes in plain Rust. They define the results.
 
-use super::{Bounds, Codes, Factors, Formula, GROUP, bounds, limits, reach, tables_of_each};
+use super::{Bounds, CodeKernels, Factors, Formula, GROUP, bounds, limits, reach, tables_of_each};
 
-pub(in crate::kernels) const CODES: Codes = Codes {
+pub(in crate::kernels) const CODES: CodeKernels = CodeKernels {
     sum_u1,
     tile_u1,
     estimate,

@@ -3,7 +3,7 @@
 //! The plane is that of [`projection`]: the rows are read at most 42 times, and what is kept of them is their points, in 24
 //! bytes each; where no rowid leads back to a row, its id as well.
 
-use crate::analysis::projection::{Plane, Rows};
+use crate::analysis::projection::{Plane, RowStream};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::plan::{Plan, Slot};
@@ -133,7 +133,7 @@ fn fitting(vector: &[F32Le], dimensions: &mut Option<usize>) -> Result<()> {
     }
 }
 
-impl Rows for Vectors<'_> {
+impl RowStream for Vectors<'_> {
     fn each(&mut self, look: &mut dyn FnMut(&[F32Le])) -> Result<()> {
         self.scan(|vector, _| {
             look(vector);

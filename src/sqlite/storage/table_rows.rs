@@ -22,6 +22,10 @@ pub struct TableRows {
     pub(super) behind: String,
     /// The statement for all rows from one to another, in order.
     between: String,
+    /// The statement that counts all rows.
+    count: String,
+    /// The statement for the rowids of all rows, in any order.
+    rowids: String,
     /// Nothing renumbers the rows: one that is not there was deleted.
     pub(super) is_stable: bool,
 }
@@ -51,8 +55,35 @@ impl TableRows {
             quoted(source.schema()),
             quoted(source.name())
         );
+        let of_all =
+            |what: &str| format!("SELECT {what} FROM {}.{} AS t", quoted(source.schema()), quoted(source.name()));
+        let (count, rowids) = (of_all("count(*)"), of_all(&format!("t.{rowid}")));
         let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
-        Ok(Self { connection: source.connection(), fetch, fetch_keyed: None, behind, between, title, is_stable })
+        let (connection, fetch_keyed) = (source.connection(), None);
+        Ok(Self { connection, fetch, fetch_keyed, behind, between, count, rowids, title, is_stable })
+    }
+
+    /// How many rows there are, with a vector or without. SQLite counts them in the smallest of the table's indexes.
+    pub fn count(&self) -> Result<u64> {
+        let mut count = self.connection.prepare(&self.count)?;
+        Ok(if count.step()? { u64::try_from(count.integer(0)).unwrap_or(0) } else { 0 })
+    }
+
+    /// Those of these rowids, which ascend, that no row has, in a table that never renumbers its rows.
+    pub fn missing(&self, rowids: &[i64]) -> Result<Vec<i64>> {
+        if !self.is_stable {
+            return Ok(Vec::new());
+        }
+        let mut is_there = vec![false; rowids.len()];
+        let mut all = self.connection.prepare(&self.rowids)?;
+        while all.step()? {
+            if let Ok(at) = rowids.binary_search(&all.integer(0))
+                && let Some(is_there) = is_there.get_mut(at)
+            {
+                *is_there = true;
+            }
+        }
+        Ok(rowids.iter().zip(is_there).filter(|(_, is_there)| !is_there).map(|(rowid, _)| *rowid).collect())
     }
 
     /// Gives up its locks until the next row.

@@ -1,0 +1,88 @@
+"""`fafcas ingest`, `health`, `migrate` and `demo`: a knowledge base is made, looked after and shown round."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from .. import loadable_path
+from ..models.fetch import DEFAULT_MODEL
+
+
+@click.command()
+@click.argument("folder", metavar="DIR")
+@click.argument("database", metavar="DB")
+@click.option("--called", metavar="NAME", help="The first part of the notes' ids; else the folder's own name.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="The model that embeds them.")
+def ingest(folder: str, database: str, called: str | None, model: str) -> None:
+    """Bring a folder of notes into a knowledge base.
+
+    Run it again whenever notes have changed.
+    """
+    from ..kit.database import open_or_make
+    from ..kit.ingest import ingest as bring
+    from ..kit.show import count, report
+    from .embedding import prepare_embedding
+    from .interrupt import interruptible
+
+    started = time.monotonic()
+    prepare_embedding()
+    connection, advice = open_or_make(database, loadable_path())
+    with interruptible(connection):
+        found = bring(connection, folder, model, called)
+    report(found, sys.stdout)
+    if advice:
+        click.echo(f"note: {advice}")
+    nodes, edges = connection.execute("SELECT (SELECT count(*) FROM nodes), (SELECT count(*) FROM edges)").get
+    click.echo(f"{database}: {count(nodes, 'node')}, {count(edges, 'edge')}, in {time.monotonic() - started:.1f} s")
+
+
+@click.command()
+@click.argument("database", metavar="DB")
+def health(database: str) -> Any:
+    """Say whether a knowledge base is sound.
+
+    The exit status is 1 where something is not.
+    """
+    from ..kit.health import health as examine
+    from ..kit.show import show_health
+
+    return show_health(examine(database, loadable_path()), sys.stdout)
+
+
+@click.command()
+@click.argument("database", metavar="DB")
+def migrate(database: str) -> None:
+    """Bring a knowledge base to the newest schema version, after a backup."""
+    from ..kit.database import VERSION
+    from ..kit.migrate import migrate as bring
+
+    before, copy = bring(database)
+    if copy is None:
+        click.echo(f"{database}: schema version {before}, nothing to do")
+    else:
+        click.echo(f"{database}: from schema version {before} to {VERSION}; {copy} is a copy of what it was")
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR", required=False)
+@click.argument("database", metavar="DB]", required=False)
+@click.argument("question", required=False)
+def demo(folder: str | None, database: str | None, question: str | None) -> None:
+    """Show round a knowledge base: a sample, or that of the notes in DIR.
+
+    It is kept in DB for the next time.
+    """
+    from ..kit.demo import own_notes, sample_in_passing
+    from .embedding import prepare_embedding
+
+    if folder is not None and database is None:
+        raise click.UsageError("expected a file DB to keep the notes in")
+    prepare_embedding()
+    if folder is None or database is None:
+        sample_in_passing(loadable_path())
+    else:
+        own_notes(loadable_path(), folder, database, question)
