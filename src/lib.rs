@@ -1,5 +1,5 @@
 #![doc = include_str!("README.md")]
-// What SQL can reach must neither panic nor write to the host's terminal.
+// Code that SQL can reach must not panic, and must not write to the host's terminal.
 #![cfg_attr(
     not(test),
     deny(
@@ -48,7 +48,7 @@ use sqlite::host::connection::Connection;
 use sqlite::host::entry::{Scalar, scalar};
 use sqlite::host::vtab::{register_function, register_module, register_writable_function};
 
-/// Every scalar function: its name in SQL, how many arguments, how far it is trusted, and the code.
+/// Every scalar function: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the code.
 const SCALARS: &[Scalar] = &[
     scalar!("fafcas_normalize", 1, Pure, f::fafcas_normalize),
     scalar!("vec_dot", 2, Pure, f::vec_dot),

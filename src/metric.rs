@@ -1,4 +1,4 @@
-//! What "near" means: the metrics, and a query made ready to score rows by one of them.
+//! What "near" means: the metrics, and a query that is ready to score rows by one of them.
 
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le, Table};
@@ -7,9 +7,9 @@ use crate::vector::check_finite;
 /// How two vectors are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// The dot product; the cosine similarity of unit vectors.
+    /// The dot product. For vectors of length 1 it is the cosine similarity.
     Dot,
-    /// The dot product of the two directions. A zero vector has none and scores 0.
+    /// The cosine: the dot product of the two directions. A vector of zeros has no direction and scores 0.
     Cosine,
     /// The Euclidean distance.
     L2,
@@ -21,12 +21,12 @@ impl Metric {
     const NAMES: [(&'static str, Self); 4] =
         [("dot", Self::Dot), ("cosine", Self::Cosine), ("l2", Self::L2), ("l1", Self::L1)];
 
-    /// Reads a metric's name.
+    /// The metric of this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, metric)| *metric)
     }
 
-    /// The distance (smaller is nearer) that goes with a score (larger is nearer).
+    /// The distance (smaller is nearer) for a score (larger is nearer).
     #[inline]
     pub fn distance(self, score: f64) -> f64 {
         match self {
@@ -36,21 +36,22 @@ impl Metric {
     }
 }
 
-/// Sums of squares below this are summed again in f64: they are of numbers whose squares f32 holds badly or not at all.
+/// A sum of squares below this is computed again in f64, because f32 holds the squares of such small numbers badly or not
+/// at all.
 const LEAST_SQUARE: f32 = 1.0 / (1u128 << 100) as f32;
 
-/// A query, ready to score rows.
+/// A query that is ready to score rows.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     metric: Metric,
     query: Vec<F32Le>,
-    /// Euclidean length of `query`.
+    /// The Euclidean length of the query.
     norm: f64,
     kernels: &'static Table,
 }
 
 impl Scorer {
-    /// Refuses a query without dimensions, or with NaN or infinities in it.
+    /// Refuses a query without dimensions, or with NaN or an infinity.
     pub fn new(metric: Metric, query: Vec<F32Le>) -> Result<Self> {
         if query.is_empty() {
             return Err(Error::expected("at least 1 dimension", 0));
@@ -61,7 +62,7 @@ impl Scorer {
         Ok(Self { metric, query, norm, kernels: kernels::table() })
     }
 
-    /// The metric scored by.
+    /// The metric of the scores.
     pub fn metric(&self) -> Metric {
         self.metric
     }
@@ -71,12 +72,12 @@ impl Scorer {
         &self.query
     }
 
-    /// The score of a row, larger is nearer. Rows of another length, and rows with NaN or infinities, are refused.
+    /// The score of a row; larger is nearer. Refuses a row of another length, or with NaN or an infinity.
     #[inline]
     pub fn score(&self, row: &[F32Le]) -> Result<f64> {
         self.check_length(row)?;
         let score = self.fast(row);
-        // Adding zero turns -0 into 0, so that both tie.
+        // Adding zero turns -0 into 0, so that both have the same place.
         if score.is_finite() { Ok(score + 0.0) } else { self.careful(row).map(|score| score + 0.0) }
     }
 
@@ -89,7 +90,7 @@ impl Scorer {
         Err(Error::expected(format_args!("{} dimensions as in the query", self.query.len()), row.len()))
     }
 
-    /// NaN where f32 sums cannot be trusted.
+    /// NaN if f32 sums are not reliable.
     #[inline]
     fn fast(&self, row: &[F32Le]) -> f64 {
         let kernels = self.kernels;
@@ -114,7 +115,7 @@ impl Scorer {
         }
     }
 
-    /// The same in f64, for rows whose sums leave f32's range; the place where NaN and infinities are found.
+    /// The same in f64, for rows whose sums leave the range of f32. NaN and infinities in the row are found here.
     #[cold]
     fn careful(&self, row: &[F32Le]) -> Result<f64> {
         check_finite(row)?;

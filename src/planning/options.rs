@@ -1,4 +1,4 @@
-//! The `options` argument of a search: a JSON object of which every key is known.
+//! The `options` argument of a search: a JSON object. Unknown keys are refused.
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
@@ -7,29 +7,29 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 
-/// What a search may be told beside its arguments.
+/// The options of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// How vectors are compared.
     pub metric: Metric,
-    /// Whether the rows must equal the scan's.
+    /// Whether the rows must be those of a scan.
     pub exact: bool,
-    /// The column that identifies rows, where the source does not say.
+    /// The column that identifies rows. Needed if the source does not say which one it is.
     pub key: Option<String>,
     /// Which index may answer.
     pub index: IndexChoice,
-    /// Pass over rows that cannot be scored.
+    /// Whether to leave out rows that cannot be scored.
     pub skip_bad: bool,
 }
 
-/// What a search of many queries may be told.
+/// The options of a search with many queries.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ManyOptions {
-    /// What any search may be told.
+    /// The options that every search has.
     pub each: Options,
-    /// Whether a query that is a row of the source leaves that row out.
+    /// Whether a row is left out of its own results. The queries are then rows of the source.
     pub exclude_self: bool,
-    /// The column that identifies the queries, where their source does not say.
+    /// The column that identifies the queries. Needed if their source does not say which one it is.
     pub query_key: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl ManyOptions {
     }
 }
 
-/// The keys and values of an object, each key once.
+/// The keys and values of an object. No key may occur twice.
 fn object(text: &str) -> Result<Vec<(String, Value)>> {
     let Pairs(pairs) = serde_json::from_str(text)
         .map_err(|reason| Error::expected("options as a JSON object", format_args!("{} ({reason})", shown(text))))?;
@@ -66,7 +66,7 @@ fn object(text: &str) -> Result<Vec<(String, Value)>> {
     }
 }
 
-/// An object as it is written: a map would keep the last of two values without a word.
+/// The pairs of an object as they were written. A map would silently keep only the last of two values.
 struct Pairs(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -94,11 +94,11 @@ impl<'de> Deserialize<'de> for Pairs {
 /// Which index may answer a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IndexChoice {
-    /// Whichever serves.
+    /// Any that can answer.
     Any,
     /// None.
     Never,
-    /// The one of this name.
+    /// Only the one with this name.
     Named(String),
 }
 
@@ -121,7 +121,8 @@ impl Options {
         Ok(options)
     }
 
-    /// Refuses what contradicts itself: whoever names an index wants its answer, not a scan's.
+    /// Refuses options that contradict each other. If the user names an index, the answer must come from that index,
+    /// not from a scan.
     fn check(&self) -> Result<()> {
         if matches!(self.index, IndexChoice::Named(_)) && self.metric == Metric::L1 {
             return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2' with options.index", "'l1'"));
@@ -129,7 +130,7 @@ impl Options {
         Ok(())
     }
 
-    /// False for an option that is not known.
+    /// Returns false if the option is not known.
     fn set(&mut self, key: &str, value: &Value) -> Result<bool> {
         match (key, value) {
             ("metric", Value::String(name)) => {

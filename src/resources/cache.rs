@@ -1,20 +1,22 @@
-//! Values in memory under keys that name their content, within a budget of bytes.
+//! Values in memory, under keys that identify their content, with a limit on their bytes.
 //!
-//! Keys contain random tokens, so an entry never becomes wrong; at worst nobody asks for it again. What does not fit is
-//! not kept: where everything is read over and over, throwing out the oldest would throw out each value just before it
-//! is wanted. A value makes room only by removing those that have not been used for a while.
+//! Keys contain random tokens, so an entry can never become wrong; at worst nobody asks for it again. If a value does
+//! not fit, it is not kept. To drop the oldest value instead would be bad when all values are read again and again:
+//! each would be dropped just before it is needed. So room is made only by dropping values that have not been used for
+//! a while.
 //!
-//! Many share a cache. What each of them has in it, and what that did for it, is in an account of its own.
+//! Many users share a cache. Each has an account, which says how much of the cache is held for it and how often that
+//! was useful.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A value may be removed after so many rounds without use: a few searches in other places do not cost it its seat.
+/// After so many rounds without use, a value may be dropped. So a few searches elsewhere do not push it out.
 const ROUNDS_UNUSED: u64 = 32;
 
-/// A cache; see the module.
+/// A cache; see the module's page.
 #[derive(Debug)]
 pub struct Cache<K, V> {
     state: Mutex<CacheState<K, V>>,
@@ -25,7 +27,7 @@ struct CacheState<K, V> {
     entries: HashMap<K, CacheEntry<V>>,
     counts: CacheCounts,
     round: u64,
-    /// The round in which unused values were last removed.
+    /// The round in which unused values were last dropped.
     cleared: u64,
 }
 
@@ -36,7 +38,7 @@ struct CacheEntry<V> {
     used: u64,
 }
 
-/// What a cache holds, and how it fared.
+/// What a cache holds now, and what it has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct CacheCounts {
@@ -45,18 +47,18 @@ pub struct CacheCounts {
     pub evictions: u64,
 }
 
-/// The part that one of those has who share the memory of the process.
+/// The share of one user in the memory of the process.
 #[derive(Debug, Default)]
 pub struct Account {
-    /// Bytes held for it.
+    /// Bytes that are held for it.
     pub bytes: AtomicU64,
-    /// Look-ups of it that memory answered.
+    /// Look-ups for it that found a value.
     pub hits: AtomicU64,
-    /// What was held for it, and was removed to make room.
+    /// Values that were held for it and dropped to make room.
     pub evictions: AtomicU64,
 }
 
-/// Bytes in memory that an account is charged with, until this is dropped.
+/// Bytes of memory that are counted in an account until this is dropped.
 #[derive(Debug)]
 pub struct Held {
     account: Arc<Account>,
@@ -64,18 +66,18 @@ pub struct Held {
 }
 
 impl Held {
-    /// Charges an account.
+    /// Adds bytes to an account.
     pub fn new(account: &Arc<Account>, bytes: usize) -> Self {
         account.bytes.fetch_add(bytes as u64, Relaxed);
         Self { account: account.clone(), bytes }
     }
 
-    /// Charges it with so many bytes instead.
+    /// Changes the number of bytes.
     pub fn set(&mut self, bytes: usize) {
         *self = Self::new(&self.account.clone(), bytes);
     }
 
-    /// Charges another account from now on: a table may have been renamed.
+    /// Moves the bytes to another account. This happens if a table was renamed.
     pub fn pass_to(&mut self, account: &Arc<Account>) {
         if !Arc::ptr_eq(&self.account, account) {
             *self = Self::new(account, self.bytes);
@@ -97,12 +99,12 @@ impl<K, V> Default for Cache<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> Cache<K, V> {
-    /// Begins a round: one search, which may ask for many values.
+    /// Begins a round. A round is one search, which may ask for many values.
     pub fn begin(&self) {
         self.lock().round += 1;
     }
 
-    /// The values under these keys, as far as they are here, looked up for an account.
+    /// The values for these keys, `None` for those that are not here. The hits are counted in the account.
     pub fn get_all(&self, keys: impl IntoIterator<Item = K>, account: &Arc<Account>) -> Vec<Option<V>> {
         let mut state = self.lock();
         let found: Vec<Option<V>> = keys.into_iter().map(|key| state.get(&key, account)).collect();
@@ -110,19 +112,19 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         found
     }
 
-    /// The value under this key, if it is here, looked up for an account.
+    /// The value for this key, if it is here. The hit is counted in the account.
     pub fn get(&self, key: &K, account: &Arc<Account>) -> Option<V> {
         let found = self.lock().get(key, account)?;
         account.hits.fetch_add(1, Relaxed);
         Some(found)
     }
 
-    /// Whether so many more bytes would be kept.
+    /// Whether a value of so many bytes would be kept.
     pub fn has_room(&self, bytes: usize, budget: usize) -> bool {
         self.lock().make_room(bytes, budget)
     }
 
-    /// Keeps a value and charges the account with so many bytes, if there is room for it.
+    /// Keeps a value if there is room for it, and counts its bytes in the account.
     pub fn offer(&self, key: K, value: V, bytes: usize, budget: usize, account: &Arc<Account>) {
         let mut state = self.lock();
         if state.make_room(bytes, budget) {
@@ -133,7 +135,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         }
     }
 
-    /// Gives up what nobody will ask for again.
+    /// Drops the values that nobody will ask for again.
     pub fn remove(&self, is_over: impl Fn(&K) -> bool) {
         let CacheState { entries, counts, .. } = &mut *self.lock();
         entries.retain(|key, entry| {
@@ -143,7 +145,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         });
     }
 
-    /// What it holds, and how it fared.
+    /// What it holds now, and what it has done.
     pub fn counts(&self) -> CacheCounts {
         self.lock().counts
     }
@@ -164,7 +166,7 @@ impl<K: Hash + Eq, V: Clone> CacheState<K, V> {
 
     fn make_room(&mut self, bytes: usize, budget: usize) -> bool {
         let fits = |state: &Self| state.counts.bytes.saturating_add(bytes) <= budget;
-        // Once a round is enough: what was in use then is in use now.
+        // Once in a round is enough: what was in use then is still in use.
         if !fits(self) && self.cleared < self.round {
             self.cleared = self.round;
             self.clear_unused();
