@@ -8,7 +8,7 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, IndexInfo};
-use crate::sqlite::tables::source::{Conditions, Listed};
+use crate::sqlite::tables::conditions::{Conditions, Listed};
 
 /// The arguments of a table function: hidden columns that the caller makes equal to something.
 #[derive(Debug, Clone, Copy)]

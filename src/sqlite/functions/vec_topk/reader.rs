@@ -11,7 +11,7 @@ use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Cursor, Table};
 use crate::sqlite::search::waiting::{Kept, Place};
 use crate::sqlite::search::{Hit, Slow, hash};
-use crate::sqlite::tables::source::canonical;
+use crate::sqlite::tables::conditions::canonical;
 
 /// One running search.
 pub struct Reader {
