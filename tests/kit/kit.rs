@@ -228,6 +228,11 @@ fn knowledge_bases_are_made_migrated_and_looked_after() {
     python_tests("care.py");
 }
 
+#[test]
+fn the_command_does_what_it_says_and_says_what_it_cannot() {
+    python_tests("command.py");
+}
+
 fn python_tests(file: &str) {
     let Some(python) = python_with(&environment(), "apsw, click, yaml") else { return };
     let models = tiny_model(&scratch(&format!("kit-{file}")));

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 const SCHEMA: &str = include_str!("../../sql/schema.sql");
 const KNOWLEDGE: &str = include_str!("../../sql/examples/knowledge.sql");
 const QUESTIONS: &str = include_str!("../../sql/examples/questions.sql");
+const LANGUAGES: &str = include_str!("../../sql/examples/questions_languages.sql");
 
 /// Without the library: the scripts are plain SQL.
 fn sample() -> Connection {
@@ -17,6 +18,7 @@ fn sample() -> Connection {
     host.execute_batch(KNOWLEDGE).unwrap();
     assert!(host.is_autocommit(), "the script commits what it begins");
     host.execute_batch(QUESTIONS).unwrap();
+    host.execute_batch(LANGUAGES).unwrap();
     host
 }
 
@@ -170,8 +172,19 @@ fn questions_are_of_the_kind_that_they_are_said_to_be() {
 }
 
 #[test]
+fn the_same_twenty_questions_are_asked_in_each_of_eight_languages() {
+    let host = sample();
+    assert_none(&host, "SELECT question FROM questions_languages WHERE expected NOT IN (SELECT id FROM nodes)");
+    assert_none(&host, "SELECT min(question) FROM questions_languages GROUP BY expected HAVING count(*) <> 8");
+    assert_none(&host, "SELECT question FROM questions_languages GROUP BY question HAVING count(*) > 1");
+    assert_eq!(count(&host, "SELECT count(DISTINCT expected) FROM questions_languages"), 20);
+    let languages = texts(&host, "SELECT DISTINCT language FROM questions_languages ORDER BY language");
+    assert_eq!(languages, ["de", "es", "fr", "it", "ja", "pt", "ru", "zh"]);
+}
+
+#[test]
 fn lines_stay_readable() {
-    for line in KNOWLEDGE.lines().chain(QUESTIONS.lines()) {
+    for line in KNOWLEDGE.lines().chain(QUESTIONS.lines()).chain(LANGUAGES.lines()) {
         assert!(line.chars().count() <= 420, "{line}");
     }
 }

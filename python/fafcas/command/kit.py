@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import loadable_path
 from ..models.fetch import DEFAULT_MODEL
+from .completion import columns, tables
 
 
 @click.command()
@@ -23,16 +25,21 @@ def ingest(folder: str, database: str, called: str | None, model: str) -> None:
     Run it again whenever notes have changed.
     """
     from ..kit.database import open_or_make
+    from ..kit.ingest import check
     from ..kit.ingest import ingest as bring
     from ..kit.show import count, report
+    from .database import explained
     from .embedding import prepare_embedding
     from .interrupt import interruptible
 
     started = time.monotonic()
     prepare_embedding()
-    connection, advice = open_or_make(database, loadable_path())
-    with interruptible(connection):
-        found = bring(connection, folder, model, called)
+    if not Path(database).exists():
+        check(folder, model, loadable_path())
+    with explained(database):
+        connection, advice = open_or_make(database, loadable_path())
+        with interruptible(connection):
+            found = bring(connection, folder, model, called)
     report(found, sys.stdout)
     if advice:
         click.echo(f"note: {advice}")
@@ -42,15 +49,31 @@ def ingest(folder: str, database: str, called: str | None, model: str) -> None:
 
 @click.command()
 @click.argument("database", metavar="DB")
-def health(database: str) -> Any:
-    """Say whether a knowledge base is sound.
+@click.argument("table", required=False, shell_complete=tables)
+@click.argument("column", required=False, shell_complete=columns)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--sql", "as_sql", is_flag=True, help="Print the statements instead of running them.")
+def health(database: str, table: str | None, column: str | None, as_json: bool, as_sql: bool) -> Any:
+    """Say whether a knowledge base, or a column of vectors, is sound.
 
     The exit status is 1 where something is not.
     """
     from ..kit.health import health as examine
+    from ..kit.health import written
     from ..kit.show import show_health
+    from .database import explained, reading
+    from .output import print_json
 
-    return show_health(examine(database, loadable_path()), sys.stdout)
+    if as_sql:
+        with reading(database) as connection:
+            click.echo(written(connection, table, column))
+        return 0
+    with explained(database):
+        rows = examine(database, loadable_path(), table, column)
+    if not as_json:
+        return show_health(rows, sys.stdout)
+    print_json([dict(zip(("rule", "expected", "actual", "ok", "remedy"), row)) for row in rows])
+    return int(any(not row[3] for row in rows))
 
 
 @click.command()

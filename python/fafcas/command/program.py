@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from typing import Any, NoReturn
@@ -16,16 +17,26 @@ from .output import said
 
 # Each is imported when it is called: a search should not wait for what ingesting needs.
 WHERE = {
+    "ask": "search",
+    "completion": "completion",
     "demo": "kit",
+    "embed": "table",
     "health": "kit",
+    "index": "table",
     "ingest": "kit",
+    "map": "picture",
     "migrate": "kit",
     "model": "library",
     "path": "library",
+    "search": "search",
+    "similar": "search",
 }
 
+# Where that is not the subcommand's own name.
+ATTRIBUTES = {"map": "draw"}
+
 # Those that commit as they go.
-GO_ON = ("demo", "ingest")
+GO_ON = ("demo", "embed", "ingest")
 
 # What shells say of a process that was ended by ctrl-C.
 INTERRUPTED = 128 + signal.SIGINT
@@ -53,14 +64,17 @@ class Subcommands(click.Group):
             return None
         self.called = name
         module = importlib.import_module(f"fafcas.command.{WHERE[name]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, ATTRIBUTES.get(name, name))
         return command
 
 
 @click.group(cls=Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(version)s")
-def root() -> None:
+@click.pass_context
+def root(context: click.Context) -> None:
     """Semantic search for any SQLite database, in plain SQL."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

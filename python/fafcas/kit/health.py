@@ -1,17 +1,26 @@
-"""The answers of sql/queries/health.sql as rows, whatever state the file is in: what fails is a row too."""
+"""The answers of sql/queries/health.sql as rows, whatever state the file is in: what fails is a row too.
 
+A database that is no knowledge base is asked fafcas_health of each column of vectors instead, and left as it is.
+"""
+
+import json
 import os
+import re
 from pathlib import Path
 
 import apsw
 
-from .database import Refused, harden, load, roll_back, statements
+from . import source as sources
+from .database import Refused, harden, load, roll_back, script, statements
 
 MAGIC = b"SQLite format 3\0"
 
+# Of these most are there as long as anything of a knowledge base is.
+NAMES = ("kit", "models", "nodes", "edges", "nodes_text", "nodes_fuzzy", "history", "folders", "documents", "links", "stale")
 
-def health(path, library):
-    """(rule, expected, actual, ok, remedy) for each rule."""
+
+def health(path, library, table=None, column=None):
+    """(rule, expected, actual, ok, remedy) for each rule, of a whole knowledge base or of a column of vectors."""
     path = Path(path)
     if not path.is_file():
         return [("file", "a database", "none there", 0, "fafcas ingest DIR DB, or make ingest DIR=... DB=...")]
@@ -20,7 +29,56 @@ def health(path, library):
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except apsw.Error as error:
         return [cannot_read(path, error)]
-    return [*prepare(connection, library), *answers(connection)]
+    if table is None and was_kit(connection):
+        return [*prepare(connection, library), *answers(connection)]
+    load(connection, library)
+    return [*integrity(connection), *of_vectors(connection, table, column)]
+
+
+def was_kit(connection):
+    """Whether this is a knowledge base, or what is left of one."""
+    try:
+        names = "SELECT count(*) FROM sqlite_schema WHERE name IN (SELECT value FROM json_each(?))"
+        return sources.is_kit(connection) or connection.execute(names, (json.dumps(NAMES),)).get > len(NAMES) // 2
+    except apsw.Error:
+        return True
+
+
+def integrity(connection):
+    said = "; ".join(row for (row,) in connection.execute("SELECT quick_check FROM pragma_quick_check LIMIT 3"))
+    yield "integrity", "ok", said, int(said == "ok"), "restore a backup, or save what can be read: sqlite3 DB .recover"
+
+
+def of_vectors(connection, table, column):
+    found = with_vectors(connection, table, column)
+    if not found:
+        yield "vectors", "a column of them", "none found", 0, "say TABLE and COLUMN, or fafcas embed DB TABLE COLUMN"
+    # Settings are those of this connection here, and say nothing of the program that the database is of.
+    settings = re.findall(r"^PRAGMA (\w+)", script("harden.sql"), re.MULTILINE)
+    for source in found:
+        place = f"{source.table}.{source.vectors}: " if len(found) > 1 else ""
+        for rule, expected, actual, ok in connection.execute(question(source)).fetchall():
+            if rule not in settings:
+                yield place + rule, expected, actual, ok, None
+
+
+def with_vectors(connection, table, column):
+    """The columns of vectors that are meant: one that is named, else all."""
+    found = [sources.find(connection, table, column)] if table or column else sources.sources(connection)
+    return [source for source in found if source.vectors]
+
+
+def question(source):
+    arguments = f"{sources.literal(sources.path_of(source.table))}, {sources.literal(source.vectors)}"
+    return f"SELECT rule, expected, actual, ok FROM fafcas_health({arguments})"
+
+
+def written(connection, table=None, column=None):
+    """The statements that answer."""
+    if table is None and was_kit(connection):
+        return script("queries/health.sql").strip()
+    asked = [question(source) for source in with_vectors(connection, table, column)]
+    return "\n".join(f"{sql};" for sql in ["PRAGMA quick_check", *asked])
 
 
 def prepare(connection, library):

@@ -8,26 +8,24 @@ A note that fits into one chunk is one node. A longer one is a hollow node, whos
 node in which the link stands.
 """
 
-import functools
 import hashlib
-import json
 import posixpath
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import apsw
+
 from . import folder as folders
 from . import note as notes
-from .database import Refused, script, statements, transaction
+from .database import Refused, load, script, statements, transaction
 from .show import bar, watched
+from .statement import packed
 
 # A change in the way notes are read: all of them are read again.
 RECIPE = "1"
 BATCH_NOTES = 200
 BATCH_BYTES = 4 << 20
 BATCH_VECTORS = 64
-
-
-packed = functools.partial(json.dumps, ensure_ascii=False)
 
 
 @dataclass
@@ -48,11 +46,8 @@ class Report:
 
 def ingest(connection, folder, model, name=None):
     """Brings the knowledge base up to what is in the folder."""
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise Refused(f"{folder}: expected a folder of notes")
-    found = folders.scan(root)
-    report = Report(claim(connection, root, name, found), skipped=dict(found.skipped))
+    root, found = notes_in(folder)
+    report = Report(claim(connection, root, name), skipped=dict(found.skipped))
     write_notes(connection, root, found, model_of(connection, model), report)
     remove_gone(connection, found, report)
     write_links(connection, report)
@@ -62,15 +57,32 @@ def ingest(connection, folder, model, name=None):
     return report
 
 
-def claim(connection, root, name, found):
+def notes_in(folder):
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise Refused(f"{folder}: expected a folder of notes")
+    found = folders.scan(root)
+    if not found.paths:
+        endings = ", ".join(folders.ENDINGS)
+        raise Refused(f"{root}: expected notes that end in {endings}, not none; nothing was changed")
+    return root, found
+
+
+def check(folder, model, library):
+    """Fails where an ingest would, before a file is made for it."""
+    notes_in(folder)
+    connection = apsw.Connection(":memory:")
+    load(connection, library)
+    model_of(connection, model)
+    connection.execute("SELECT embed('', ?)", (model,)).fetchall()
+
+
+def claim(connection, root, name):
     """The first part of the notes' ids, which is the folder's for good. The folder may move."""
     name = name or root.resolve().name
     path = str(root.resolve()).encode("utf-8", "backslashreplace").decode()
     if not name or "/" in name or "#" in name:
         raise Refused(f"{root}: expected a name for its notes, without / and #, not {name!r}; say --called NAME (with make: CALLED=NAME)")
-    if not found.paths:
-        endings = ", ".join(folders.ENDINGS)
-        raise Refused(f"{root}: expected notes that end in {endings}, not none; nothing was changed")
     with transaction(connection):
         before = connection.execute("SELECT path FROM folders WHERE name = ?", (name,)).get
         if before not in (None, path) and Path(before).is_dir():

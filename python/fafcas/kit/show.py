@@ -1,6 +1,7 @@
 """Prints what people read: reports and aligned tables."""
 
 import contextlib
+import os
 import shutil
 import sys
 import unicodedata
@@ -47,8 +48,11 @@ def table(rows, heads, out, right=()):
     """Aligned columns; the last takes what room there is."""
     rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(width, column)) for column in zip(heads, *rows)]
-    room = max(100, shutil.get_terminal_size((140, 24)).columns)
-    widths[-1] = max(20, min(widths[-1], room - 2 - sum(widths[:-1]) - 2 * (len(widths) - 1)))
+    room = (shutil.get_terminal_size() if sys.stdout.isatty() else os.terminal_size((140, 24))).columns
+    room -= 2 + 2 * (len(widths) - 1)
+    widths[-1] = max(20, min(widths[-1], room - sum(widths[:-1])))
+    while sum(widths) > room and max(widths) > 8:
+        widths[widths.index(max(widths))] -= 1
     for row in [list(heads), *rows]:
         cells = [
             padded(shortened(cell, size), size, at in right) for at, (cell, size) in enumerate(zip(row, widths))

@@ -126,6 +126,13 @@ routines! {
         bytes: u64,
         destructor: Destructor,
     ) -> c_int;
+    fn bind_pointer(
+        statement: *mut ffi::sqlite3_stmt,
+        index: c_int,
+        pointer: *mut c_void,
+        kind: *const c_char,
+        destructor: Destructor,
+    ) -> c_int;
     fn column_value(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *mut ffi::sqlite3_value;
     fn column_int64(statement: *mut ffi::sqlite3_stmt, column: c_int) -> i64;
     fn column_text(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *const c_uchar;

@@ -124,6 +124,12 @@ impl IndexReader {
 
     /// The best rows, or `None` where the table has to answer.
     pub fn search(&mut self, source: &mut Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
+        let found = self.find(source, wanted);
+        self.rows.release();
+        found
+    }
+
+    fn find(&mut self, source: &mut Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
         if self.is_exact {
             return self.search_exactly(source, wanted);
         }
@@ -183,7 +189,6 @@ impl IndexReader {
             }
             None => index.answer(&mut self.shelf, &request, &mut self.rows, &mut stats),
         };
-        self.rows.release();
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             Outcome::Found(places) => {
@@ -206,11 +211,17 @@ impl IndexReader {
         }
         let query = many::Wanted { scorer, floor, without: None };
         let many = Many { queries: &[query], limit, rules, number };
-        Ok(self.search_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
+        Ok(self.find_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
     }
 
     /// The best rows for each query; `None` for all or for one where a scan has to answer.
     pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
+        let found = self.find_many(source, many);
+        self.rows.release();
+        found
+    }
+
+    fn find_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
         let &Many { queries, limit, rules, number } = many;
         let Some(first) = queries.first() else { return Ok(None) };
         let Some(index) = self.opened(source, first.scorer.query().len())? else { return Ok(None) };
@@ -227,7 +238,6 @@ impl IndexReader {
         let request = many::Request { queries, limit, rules, source: number, overlay, is_exact, threads };
         let mut stats = Stats::default();
         let outcome = index.search_many(&mut self.shelf, &request, &mut self.rows, &mut stats);
-        self.rows.release();
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             many::Answers::Found(answers) => {

@@ -79,7 +79,7 @@ impl Watch {
         schemas.sort_unstable();
         schemas.dedup();
         let tables: Vec<String> = schemas.iter().map(|schema| format!("{}.sqlite_schema", quoted(schema))).collect();
-        let mut statement = connection.prepare(&format!("SELECT 1 FROM {} LIMIT 0", tables.join(", ")))?;
+        let mut statement = connection.prepare_kept(&format!("SELECT 1 FROM {} LIMIT 0", tables.join(", ")))?;
         statement.step()?;
         statement.reset();
         Ok(Self(statement))
@@ -88,6 +88,6 @@ impl Watch {
     fn is_quiet(&mut self) -> bool {
         let stepped = self.0.step();
         self.0.reset();
-        stepped.is_ok() && self.0.times_recompiled() == 0
+        stepped.is_ok() && self.0.times_recompiled().is_ok_and(|times| times == 0)
     }
 }

@@ -9,6 +9,7 @@ use crate::index::{self, Batch, Index, Overlay, Row, Rows, Token};
 use crate::resources::cache::Held;
 use crate::resources::config::CACHE_BYTES;
 use crate::resources::per_process::PerProcess;
+use crate::sqlite::host::connection::Reusable;
 use crate::sqlite::host::value::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -68,7 +69,7 @@ fn budget() -> usize {
 impl Shelf {
     /// Gives up what is in memory of the index.
     pub fn forget(&mut self) {
-        (self.read, self.tail, self.token) = (None, None, None);
+        [&self.read, &self.tail, &self.token].into_iter().for_each(Reusable::clear);
         index::forget(self.scope);
         let mut kept = kept();
         kept.retain(|other| other.scope != self.scope);

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::index::{Row, Rows};
 use crate::sqlite::host::args::vector;
-use crate::sqlite::host::connection::{Connection, Statement};
+use crate::sqlite::host::connection::{Connection, Reusable, Run, Statement};
 use crate::sqlite::host::in_list::Members;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
@@ -14,9 +14,13 @@ use std::borrow::Cow;
 /// The rows an index is of.
 pub struct TableRows {
     pub(super) connection: Connection,
-    fetch: Statement,
-    /// The same with the id, once it has been asked for.
-    fetch_keyed: Option<Statement>,
+    /// The statement for a row.
+    one: String,
+    fetch: Reusable,
+    /// Stands on the row that was fetched last.
+    running: Option<Run>,
+    /// The same with the id.
+    fetch_keyed: Reusable,
     title: String,
     /// The statement for the rows behind one that have a vector.
     pub(super) behind: String,
@@ -36,13 +40,12 @@ impl TableRows {
         let Some(rowid) = source.rowid_name() else {
             return Err(Error::expected("a table with rowids", &source.title));
         };
-        let sql = format!(
+        let one = format!(
             "SELECT t.{} FROM {}.{} AS t WHERE t.{rowid} = ?1",
             quoted(source.column()),
             quoted(source.schema()),
             quoted(source.name())
         );
-        let fetch = source.connection().prepare(&sql)?;
         let behind = format!(
             "SELECT t.{rowid} FROM {}.{} AS t WHERE t.{rowid} > ?1 AND t.{} IS NOT NULL",
             quoted(source.schema()),
@@ -59,8 +62,9 @@ impl TableRows {
             |what: &str| format!("SELECT {what} FROM {}.{} AS t", quoted(source.schema()), quoted(source.name()));
         let (count, rowids) = (of_all("count(*)"), of_all(&format!("t.{rowid}")));
         let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
-        let (connection, fetch_keyed) = (source.connection(), None);
-        Ok(Self { connection, fetch, fetch_keyed, behind, between, count, rowids, title, is_stable })
+        let connection = source.connection();
+        let (fetch, running, fetch_keyed) = Default::default();
+        Ok(Self { connection, one, fetch, running, fetch_keyed, behind, between, count, rowids, title, is_stable })
     }
 
     /// How many rows there are, with a vector or without. SQLite counts them in the smallest of the table's indexes.
@@ -88,23 +92,19 @@ impl TableRows {
 
     /// Gives up its locks until the next row.
     pub fn release(&mut self) {
-        self.fetch.reset();
-        self.fetch_keyed.iter_mut().for_each(Statement::reset);
+        self.running = None;
     }
 
     /// The rows that have one of these ids; the others do not take part.
-    pub fn keyed(&mut self, source: &Source, members: Members) -> Result<KeyedRows<'_>> {
-        let fetch = match &mut self.fetch_keyed {
-            Some(fetch) => fetch,
-            none => none.insert(source.prepare_keyed()?),
-        };
+    pub fn keyed(&self, source: &Source, members: Members) -> Result<KeyedRows<'_>> {
+        let fetch = self.fetch_keyed.run(self.connection, "keyed", || source.keyed_sql())?;
         Ok(KeyedRows { fetch, members, title: &self.title, is_stable: self.is_stable })
     }
 }
 
 /// Rows of a table of which only those with certain ids take part.
 pub struct KeyedRows<'a> {
-    fetch: &'a mut Statement,
+    fetch: Run,
     members: Members,
     title: &'a str,
     is_stable: bool,
@@ -112,7 +112,7 @@ pub struct KeyedRows<'a> {
 
 impl Rows for KeyedRows<'_> {
     fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        fetched(self.fetch, rowid, self.is_stable)
+        fetched(&mut self.fetch, rowid, self.is_stable)
     }
 
     fn describe(&self, rowid: i64) -> String {
@@ -134,7 +134,11 @@ fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<Row
 
 impl Rows for TableRows {
     fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        fetched(&mut self.fetch, rowid, self.is_stable)
+        let run = match &mut self.running {
+            Some(run) => run,
+            none => none.insert(self.fetch.run(self.connection, "fetch", || self.one.clone())?),
+        };
+        fetched(run, rowid, self.is_stable)
     }
 
     fn describe(&self, rowid: i64) -> String {

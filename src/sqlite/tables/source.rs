@@ -8,7 +8,7 @@ use crate::planning::rowset::{Number, RowSet};
 use crate::resources::stats::{self, Entry, Path as Way};
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::vector;
-use crate::sqlite::host::connection::{Connection, Statement};
+use crate::sqlite::host::connection::{Connection, Reusable, Run, Statement};
 use crate::sqlite::host::in_list::{LARGEST, List, Members};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::vector::{Vector, shown};
@@ -31,11 +31,12 @@ pub struct Source {
     rows: Rows,
     id: Id,
     id_affinity: Affinity,
-    /// The last statement of each kind, with what it was made of: a join asks for the same one row after row.
-    scan: Option<(String, Statement)>,
-    lookup: Option<(String, Statement)>,
-    /// The same for keys; without a statement where the key has no index.
-    keys: Option<(String, Option<Statement>)>,
+    /// The last statement of each kind: a join asks for the same one row after row.
+    scan: Reusable,
+    lookup: Reusable,
+    keys: Reusable,
+    /// What the last statement for keys would have been that has no index.
+    unsearched: String,
 }
 
 /// Values of a list that are looked up by one run of a statement.
@@ -171,7 +172,7 @@ impl Source {
             Id::Rowid | Id::Composite => Some(Affinity::Numeric),
         };
         let id_affinity = id_affinity.unwrap_or(Affinity::Other);
-        let (scan, lookup, keys) = (None, None, None);
+        let (scan, lookup, keys, unsearched) = Default::default();
         Ok(Self {
             connection,
             schema,
@@ -187,6 +188,7 @@ impl Source {
             scan,
             lookup,
             keys,
+            unsearched,
         })
     }
 
@@ -340,9 +342,9 @@ impl Source {
     }
 
     /// A statement for the value and the id of a row.
-    pub fn prepare_keyed(&self) -> Result<Statement> {
+    pub fn keyed_sql(&self) -> String {
         let (row, id, column) = (self.row_expression(), self.id_expression(), quoted(&self.column));
-        self.connection.prepare(&format!("SELECT t.{column}, {id} FROM {} WHERE {row} = ?1", self.from()))
+        format!("SELECT t.{column}, {id} FROM {} WHERE {row} = ?1", self.from())
     }
 
     /// The vectors of these rows, in their order; `None` for a row that is gone.
@@ -384,16 +386,10 @@ impl Source {
     }
 
     fn looked_up(&mut self, expression: &str, rowid: i64) -> Result<Value> {
-        if self.lookup.as_ref().is_none_or(|(kept, _)| kept != expression) {
-            let sql = format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
-            self.lookup = Some((expression.to_string(), self.connection.prepare(&sql)?));
-        }
-        let Some((_, statement)) = &mut self.lookup else { return Ok(Value::Null) };
-        statement.bind(1, ValueRef::Integer(rowid))?;
-        let found = statement.step()?;
-        let value = if found { statement.column(0).to_owned() } else { Value::Null };
-        statement.reset();
-        Ok(value)
+        let sql = || format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
+        let mut run = self.lookup.run(self.connection, expression, sql)?;
+        run.bind(1, ValueRef::Integer(rowid))?;
+        Ok(if run.step()? { run.column(0).to_owned() } else { Value::Null })
     }
 
     /// Starts reading the rows that meet the conditions.
@@ -425,18 +421,19 @@ impl Source {
     fn read(&mut self, mut conditions: Conditions, members: Option<RowSet>, value: &str) -> Result<Scan<'_>> {
         let mut sql = self.scan_sql(&conditions, value);
         // One statement is kept, so that a search per outer row of a join compiles it once.
-        if self.scan.as_ref().is_none_or(|(kept, _)| *kept != sql) {
-            self.scan = None;
-            if matches!(conditions.list, Some((Listed::Id, _))) && !self.is_searched(&sql)? {
-                // Without an index each value would be a scan. SQLite holds the rows against the list in any case.
-                conditions.list = None;
-                sql = self.scan_sql(&conditions, value);
+        let statement = match self.scan.waiting(&sql) {
+            Some(run) => run,
+            None => {
+                if matches!(conditions.list, Some((Listed::Id, _))) && !self.is_searched(&sql)? {
+                    // Without an index each value would be a scan. SQLite holds the rows against the list in any case.
+                    conditions.list = None;
+                    sql = self.scan_sql(&conditions, value);
+                }
+                self.scan.run(self.connection, &sql, || sql.clone())?
             }
-            self.scan = Some((sql.clone(), self.connection.prepare(&sql)?));
-        }
+        };
         let keeps_id = self.keeps_id();
         let title = &self.title;
-        let Some((_, statement)) = &mut self.scan else { return Err(Error::Bug("no statement to scan with".into())) };
         let names_one = conditions.names_one();
         let mut scan = Scan {
             statement,
@@ -489,15 +486,20 @@ impl Source {
             return Ok(None);
         }
         let sql = self.keys_sql(&conditions);
-        if self.keys.as_ref().is_none_or(|(kept, _)| *kept != sql) {
-            let is_searched = self.is_searched(&self.scan_sql(&conditions, "NULL"))?;
-            let statement = if is_searched { Some(self.connection.prepare(&sql)?) } else { None };
-            self.keys = Some((sql, statement));
+        if sql == self.unsearched {
+            return Ok(None);
         }
-        let Some((_, Some(statement))) = &mut self.keys else { return Ok(None) };
-        let rowids = rowids_of_keys(statement, &conditions, most);
-        statement.reset();
-        rowids
+        let mut run = match self.keys.waiting(&sql) {
+            Some(run) => run,
+            None if self.is_searched(&self.scan_sql(&conditions, "NULL"))? => {
+                self.keys.run(self.connection, &sql, || sql.clone())?
+            }
+            None => {
+                self.unsearched = sql;
+                return Ok(None);
+            }
+        };
+        rowids_of_keys(&mut run, &conditions, most)
     }
 
     /// For telling whether a row's id is in the list; `None` where that takes more than to look at it.
@@ -636,7 +638,7 @@ fn rowids_of_keys(statement: &mut Statement, conditions: &Conditions, most: u64)
 
 /// One pass over a source.
 pub struct Scan<'a> {
-    statement: &'a mut Statement,
+    statement: Run,
     title: &'a str,
     column: &'a str,
     rows: &'a Rows,
@@ -659,12 +661,6 @@ struct Pending {
     values: List,
     next: usize,
     running: bool,
-}
-
-impl Drop for Scan<'_> {
-    fn drop(&mut self) {
-        self.statement.reset();
-    }
 }
 
 impl Scan<'_> {
