@@ -3,7 +3,6 @@
 //! Knows nothing of SQLite: blocks come from a [`Store`], rows and their vectors from the caller. `sql/index.sql` is the
 //! format. The order of reading: `format` and `store`, then `build` and `merge`, then `sweep`, `rerank` and `search`.
 
-mod answers;
 mod block;
 mod build;
 mod check;
@@ -14,9 +13,10 @@ mod memory;
 mod merge;
 mod open;
 mod overlay;
-mod part;
+mod repeats;
 mod request;
 mod rerank;
+mod rowid_part;
 mod search;
 mod store;
 mod sweep;
@@ -29,8 +29,8 @@ pub use memory::set_aside;
 pub use merge::Progress;
 pub use open::{Index, Opened, open, open_uncached};
 pub use overlay::Overlay;
-pub use part::Part;
 pub use request::{Accept, Outcome, Reason, Request, Row, Rows, Stats, Trial};
+pub use rowid_part::Part;
 pub use store::{Memory, Store};
 
 use crate::resources::cache::CacheCounts;
@@ -43,5 +43,5 @@ pub fn cache_counts() -> CacheCounts {
 /// Gives up what is in memory of an index that is no more.
 pub fn forget(scope: u64) {
     memory::CACHE.get().remove(|key| key.scope == scope);
-    answers::forget(scope);
+    repeats::forget(scope);
 }
