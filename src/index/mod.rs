@@ -3,19 +3,20 @@
 //! Knows nothing of SQLite: blocks come from a [`Store`], rows and their vectors from the caller. `sql/index.sql` is the
 //! format. The order of reading: `format` and `store`, then `build` and `merge`, then `sweep`, `rerank` and `search`.
 
-mod answers;
 mod block;
 mod build;
 mod check;
 mod encode;
 mod format;
 pub mod many;
+mod memory;
 mod merge;
 mod open;
 mod overlay;
-mod part;
+mod repeats;
 mod request;
 mod rerank;
+mod rowid_part;
 mod search;
 mod store;
 mod sweep;
@@ -24,9 +25,23 @@ pub use build::{Builder, Mean};
 pub use check::check_blocks;
 pub use encode::Batch;
 pub use format::{Directory, FORMAT, Header, Token, random};
+pub use memory::set_aside;
 pub use merge::Progress;
-pub use open::{Index, Opened, cache_counts, forget, open, open_uncached, set_aside};
+pub use open::{Index, Opened, open, open_uncached};
 pub use overlay::Overlay;
-pub use part::Part;
 pub use request::{Accept, Outcome, Reason, Request, Row, Rows, Stats, Trial};
+pub use rowid_part::Part;
 pub use store::{Memory, Store};
+
+use crate::resources::cache::CacheCounts;
+
+/// What the memory of this process holds of all indexes, and how it fared.
+pub fn cache_counts() -> CacheCounts {
+    memory::counts()
+}
+
+/// Gives up what is in memory of an index that is no more.
+pub fn forget(scope: u64) {
+    memory::CACHE.get().remove(|key| key.scope == scope);
+    repeats::forget(scope);
+}

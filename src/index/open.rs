@@ -1,14 +1,12 @@
 //! An index as a transaction sees it: header, directory, and the space of its codes.
 
-use super::block::{Codes, Fine, read};
-use super::format::{Directory, Entry, FORMAT, HEADER, Header, Kind, Label, Token, format_of};
+use super::block::{Codes, Fine};
+use super::format::{Directory, Entry, FORMAT, HEADER, Header, format_of};
+use super::memory::{CACHE, CacheKey, Cached, Contents, budget};
 use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
-use crate::resources::cache::{Account, Cache, CacheCounts};
-use crate::resources::config::CACHE_BYTES;
-use crate::resources::per_process::PerProcess;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::resources::cache::Account;
 use std::sync::{Arc, OnceLock};
 
 /// What a store holds.
@@ -30,57 +28,6 @@ pub struct Index {
     /// The header.
     pub header: Header,
     contents: Arc<Contents>,
-}
-
-/// What goes with a header.
-struct Contents {
-    directory: Directory,
-    space: Arc<Space>,
-    /// Some of the rowids, ascending, once it has been asked how they are spread.
-    spread: OnceLock<Vec<i64>>,
-}
-
-/// Names a value in the cache. The scope tells databases and indexes apart, though tokens alone should do: a copy of a
-/// database has the same tokens, and the same content unless one of them is damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct CacheKey {
-    scope: u64,
-    token: Token,
-    fine: bool,
-}
-
-#[derive(Clone)]
-enum Cached {
-    Contents(Arc<Contents>),
-    Codes(Arc<Codes>),
-    Fine(Arc<Fine>),
-}
-
-static CACHE: PerProcess<Cache<CacheKey, Cached>> = PerProcess::new(Cache::default);
-
-/// What of the budget is not for blocks.
-static SET_ASIDE: AtomicUsize = AtomicUsize::new(0);
-
-/// Tells how many bytes the codes of changed rows take, which are kept elsewhere, and count.
-pub fn set_aside(bytes: usize) {
-    SET_ASIDE.store(bytes, Ordering::Relaxed);
-}
-
-fn budget() -> usize {
-    let others = SET_ASIDE.load(Ordering::Relaxed) + super::answers::bytes();
-    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX).saturating_sub(others)
-}
-
-/// What the memory of this process holds of all indexes, and how it fared.
-pub fn cache_counts() -> CacheCounts {
-    let counts = CACHE.get().counts();
-    CacheCounts { bytes: counts.bytes + super::answers::bytes() + SET_ASIDE.load(Ordering::Relaxed), ..counts }
-}
-
-/// Gives up what is in memory of an index that is no more.
-pub fn forget(scope: u64) {
-    CACHE.get().remove(|key| key.scope == scope);
-    super::answers::forget(scope);
 }
 
 /// Looks at what the store holds. `scope` is a number for the database file and the index in it; `account` is charged with
@@ -119,22 +66,6 @@ fn read_index<S: Store>(
             let contents = contents(store, &header)?;
             Ok(Opened::Index(Index { scope, account: account.clone(), header, contents }))
         }
-    }
-}
-
-impl Contents {
-    fn read<S: Store>(store: &mut S, header: &Header) -> Result<Self> {
-        let label = Label { kind: Kind::Directory, block: 0, token: header.generation };
-        let directory = read(store, label, |blob| Directory::decode(header, blob))?;
-        let space = Arc::new(Space::new(directory.centre.clone(), header.seed));
-        Ok(Self { directory, space, spread: OnceLock::new() })
-    }
-
-    fn size(&self) -> usize {
-        // The centre twice, the signs of the rotation's rounds.
-        6 * size_of_val(self.directory.centre.as_slice())
-            + size_of_val(self.directory.blocks.as_slice())
-            + size_of_val(self.directory.strays.as_slice())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A group of 64 codes is laid out for the kernel once and met by every query while it is in the nearest cache.
 
-use super::{Candidate, Found, Method, Piece, Seeker, Sweep};
+use super::sweep::{Candidate, Found, Method, Piece, Seeker, Sweep};
 use crate::codec::exact::{ExactQuery, Margins};
 use crate::index::open::Index;
 use crate::kernels::codes::{GROUP, LimitTerms};

@@ -3,7 +3,7 @@
 //! Rows that 1-bit codes cannot rule out get a closer look by their 4-bit codes at once, which raises the
 //! bar for the next.
 
-use super::{Candidate, Found, Method, Piece, Seeker, Sweep};
+use super::sweep::{Candidate, Found, Method, Piece, Seeker, Sweep};
 use crate::codec::Group;
 use crate::codec::likely::{Common, GroupTerms, LikelyQuery};
 use crate::index::open::Index;

@@ -7,6 +7,7 @@
 //! filters seldom asks twice, and the filter would have to be kept with them.
 
 use super::format::Token;
+use super::memory;
 use super::open::Index;
 use super::request::{Outcome, Request, Row, Rows, Stats};
 use super::store::Store;
@@ -70,16 +71,12 @@ fn answers() -> MutexGuard<'static, Answers> {
     ANSWERS.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes that answers take.
-pub fn bytes() -> usize {
-    answers().bytes
-}
-
 /// Gives up the answers of an index.
 pub fn forget(scope: u64) {
     let mut answers = answers();
     answers.kept.retain(|answer| answer.question.scope != scope);
     answers.bytes = answers.kept.iter().map(Answer::bytes).sum();
+    memory::set_aside_for_answers(answers.bytes);
 }
 
 impl Index {
@@ -205,5 +202,6 @@ impl Answers {
             let Some(oldest) = self.kept.pop_front() else { break };
             self.bytes -= oldest.bytes();
         }
+        memory::set_aside_for_answers(self.bytes);
     }
 }
