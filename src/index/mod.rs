@@ -21,10 +21,10 @@ mod search;
 mod store;
 mod sweep;
 
-pub use build::{Builder, Mean};
+pub use build::{Builder, Mean, fix_seed, seed};
 pub use check::check_blocks;
 pub use encode::Batch;
-pub use format::{Directory, FORMAT, Header, Token, random};
+pub use format::{Directory, FORMAT, Header, Token};
 pub use memory::set_aside;
 pub use merge::Progress;
 pub use open::{Index, Opened, open, open_uncached};

@@ -168,7 +168,7 @@ impl VecIndex {
         let progress = Progress::new("indexing", total);
         stats.begin(total);
         let scope = shelf.scope;
-        let mut builder = Builder::new(shelf, scope, &mean, index::random(), config::threads());
+        let mut builder = Builder::new(shelf, scope, &mean, index::seed(), config::threads());
         let built = source.scan(&everything).and_then(|mut rows| {
             while rows.advance()? {
                 match rows.vector() {
