@@ -1,7 +1,7 @@
 //! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
 
 use super::args::{Args, Value, ValueRef};
-use super::connection::Connection;
+use super::connection::{Connection, Moment};
 use super::ffi;
 use super::source::{Conditions, Listed};
 use super::vtab::{Choice, IndexInfo};
@@ -163,15 +163,14 @@ pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Resu
 #[derive(PartialEq)]
 pub struct Answered {
     arguments: Vec<Value>,
-    /// The connection's count of changes.
-    changes: i64,
+    moment: Moment,
 }
 
 impl Answered {
     /// A question, to be compared and kept.
     pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Self {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Self { arguments, changes: connection.total_changes() }
+        Self { arguments, moment: connection.moment() }
     }
 
     /// An argument, for the hidden column that echoes it.

@@ -5,7 +5,7 @@
 //! first row is given: a statement that writes what it reads sees the rows as they were.
 
 use super::args::{self, Args, Value, ValueRef};
-use super::connection::Connection;
+use super::connection::{Connection, Moment};
 use super::estimates::rows;
 use super::ffi;
 use super::identifier::paths;
@@ -87,8 +87,8 @@ impl Table for VecTopkMany {
     }
 
     fn open(&self) -> Result<Reader> {
-        let (asked, batch, pairs) = Default::default();
-        Ok(Reader { connection: self.connection, asked, changes: 0, batch, pairs, at: 0 })
+        let (asked, moment, batch, pairs) = Default::default();
+        Ok(Reader { connection: self.connection, asked, moment, batch, pairs, at: 0 })
     }
 }
 
@@ -127,8 +127,8 @@ pub struct Reader {
     connection: Connection,
     /// What the present pairs answer.
     asked: Option<Asked>,
-    /// The connection's count of changes when they were found.
-    changes: i64,
+    /// When they were found.
+    moment: Moment,
     batch: Option<Batch>,
     pairs: Vec<Pair>,
     at: usize,
@@ -162,7 +162,7 @@ struct Pair {
 impl Reader {
     fn find(&mut self, asked: Asked) -> Result<()> {
         (self.asked, self.batch) = (None, None);
-        self.changes = self.connection.total_changes();
+        self.moment = self.connection.moment();
         let mut batch = Batch::open(self.connection, &asked)?;
         let slow = Slow::watch();
         self.pairs = batch.run(&asked.conditions)?;
@@ -182,7 +182,7 @@ impl Cursor for Reader {
         let asked = Asked::read(Plan::from_number(plan), arguments)?;
         self.at = 0;
         // An inner loop of a join asks the same again for each outer row.
-        if self.asked.as_ref() == Some(&asked) && self.changes == self.connection.total_changes() {
+        if self.asked.as_ref() == Some(&asked) && self.moment == self.connection.moment() {
             return Ok(());
         }
         self.pairs.clear();
