@@ -240,8 +240,13 @@ fn a_collection_is_a_table() {
     python_tests("collection.py");
 }
 
+#[test]
+fn notes_of_every_format_are_read() {
+    python_tests("formats.py");
+}
+
 fn python_tests(file: &str) {
-    let Some(python) = python_with(&environment(), "apsw, click, numpy, yaml") else {
+    let Some(python) = python_with(&environment(), "apsw, charset_normalizer, click, numpy, pypdf, yaml") else {
         return;
     };
     let models = tiny_model(&scratch(&format!("kit-{file}")));
