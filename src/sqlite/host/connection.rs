@@ -256,11 +256,9 @@ impl Statement {
     /// row.
     #[inline]
     pub fn column(&self, at: i32) -> ValueRef<'_> {
-        if self.is_gone() {
-            return ValueRef::Null;
-        }
-        // SAFETY: the statement is live; a column out of range reads as NULL. Only callbacks of SQLite's use this type, which
-        // run with the connection locked, so the value is protected; it lives until the next step, which needs `&mut self`.
+        // SAFETY: the statement is live or null, and a null statement and a column out of range read as NULL. Only callbacks of
+        // SQLite's use this type, which run with the connection locked, so the value is protected; it lives until the next
+        // step, which needs `&mut self`.
         unsafe { read(api::column_value(self.raw(), at)) }
     }
 
@@ -268,14 +266,11 @@ impl Statement {
     #[inline]
     pub fn integer(&self, at: i32) -> i64 {
         // SAFETY: as in `column`.
-        if self.is_gone() { 0 } else { unsafe { api::column_int64(self.raw(), at) } }
+        unsafe { api::column_int64(self.raw(), at) }
     }
 
     /// A column as text, converted as SQLite does; invalid UTF-8 is replaced.
     pub fn text(&self, at: i32) -> String {
-        if self.is_gone() {
-            return String::new();
-        }
         // SAFETY: as in `column`.
         let text = unsafe {
             let text = api::column_text(self.raw(), at);
