@@ -14,7 +14,7 @@ FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $
 
 # A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
-	@$(FAFCAS) demo $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
+	@$(FAFCAS) demo --sample target/demo/sample.db $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
 
 # A folder of notes into a knowledge base: make ingest DIR=... DB=... [CALLED=name] [MODEL=model]. Again, for what has changed.
 ingest: build model

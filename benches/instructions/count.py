@@ -83,15 +83,21 @@ def judged(budgets, counts):
 
 
 def mixed_commits():
-    """A budget changes in a commit of its own, so that its message says why. The first commit of a history is excepted."""
+    """A budget changes in a commit of its own, so that its message says why. The commit that brought the file is excepted."""
     file = BUDGETS.relative_to(ROOT).as_posix()
-    command = ["git", "log", "--no-merges", "--min-parents=1", "--full-diff", "--name-only", "--format=commit %h", "--", file]
+
+    def log(*options):
+        command = ["git", "log", "--no-merges", *options, "--", file]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+
     try:
-        log = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        brought = log("--diff-filter=A", "--format=%h").split()
+        changed = log("--full-diff", "--name-only", "--format=commit %h")
     except FileNotFoundError:
         return []
-    commits = [commit.split() for commit in log.stdout.split("commit ")[1:]]
-    return [f"commit {number} changes {file} and more" for number, *files in commits if files != [file]]
+    commits = [commit.split() for commit in changed.split("commit ")[1:]]
+    mixed = [number for number, *files in commits if files != [file] and number not in brought]
+    return [f"commit {number} changes {file} and more" for number in mixed]
 
 
 def write(only):

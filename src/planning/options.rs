@@ -124,7 +124,7 @@ impl Options {
     /// Refuses options that contradict each other. If the user names an index, the answer must come from that index,
     /// not from a scan.
     fn check(&self) -> Result<()> {
-        if matches!(self.index, IndexChoice::Named(_)) && self.metric == Metric::L1 {
+        if matches!(self.index, IndexChoice::Named(_)) && !self.metric.has_codes() {
             return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2' with options.index", "'l1'"));
         }
         Ok(())

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from .database import Refused, script
+from .scripts import Refused, script
 from .source import Source, literal, path_of, quoted
 
 TOKEN = re.compile(
