@@ -3,6 +3,8 @@
 //! Knows nothing of SQLite: blocks come from a [`Store`], rows and their vectors from the caller. `sql/index.sql` is the
 //! format. The order of reading: `format` and `store`, then `build` and `merge`, then `sweep`, `rerank` and `search`.
 
+mod all_codes;
+mod bar;
 mod block;
 mod build;
 mod check;
@@ -13,6 +15,7 @@ mod memory;
 mod merge;
 mod open;
 mod overlay;
+mod proposer;
 mod repeats;
 mod request;
 mod rerank;
@@ -20,6 +23,7 @@ mod rowid_part;
 mod search;
 mod store;
 mod sweep;
+mod verify;
 
 pub use build::{Builder, Mean};
 pub use check::check_blocks;

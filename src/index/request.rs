@@ -2,7 +2,7 @@
 
 use super::overlay::Overlay;
 use crate::error::Result;
-use crate::metric::{Metric, Scorer};
+use crate::metric::Scorer;
 use crate::scan::Rules;
 use crate::topk::Place;
 use crate::vector::Vector;
@@ -134,36 +134,5 @@ impl Request<'_> {
     /// How many rows may be fetched.
     pub(super) fn patience(&self) -> u64 {
         self.trial.map_or(u64::MAX, |trial| trial.patience)
-    }
-}
-
-/// Between which keys rows matter.
-pub(super) struct Span {
-    pub floor: f32,
-    pub ceiling: f32,
-}
-
-impl Span {
-    pub fn new(metric: Metric, rules: &Rules, floor: Option<Place>, key: impl Fn(f64) -> f32) -> Self {
-        // Both turn a score into the distance and back.
-        let opposite = |distance: f64| match metric {
-            Metric::Dot | Metric::Cosine => 1.0 - distance,
-            Metric::L2 | Metric::L1 => -distance,
-        };
-        let least = [
-            rules.score.min.map(|(score, _)| score),
-            rules.distance.max.map(|(distance, _)| opposite(distance)),
-            floor.map(|floor| floor.score),
-        ];
-        let most = [
-            rules.score.max.map(|(score, _)| score),
-            rules.distance.min.map(|(distance, _)| opposite(distance)),
-            rules.after.map(|after| after.score),
-        ];
-        let keys = |scores: [Option<f64>; 3]| scores.into_iter().flatten().map(&key);
-        Self {
-            floor: keys(least).fold(f32::NEG_INFINITY, f32::max),
-            ceiling: keys(most).map(f32::next_up).fold(f32::INFINITY, f32::min),
-        }
     }
 }

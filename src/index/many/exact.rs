@@ -5,6 +5,7 @@
 use super::sweep::{Candidate, Found, Method, Piece, Seeker, Sweep};
 use crate::codec::exact::{ExactQuery, Margins};
 use crate::index::open::Index;
+use crate::index::proposer::Proposal;
 use crate::kernels::codes::{GROUP, LimitTerms};
 use crate::kernels::{self, F32Le};
 use crate::metric::Scorer;
@@ -107,15 +108,13 @@ impl Scratch {
     fn row(&self, sweep: &Sweep<Exact>, piece: &Piece<'_>, group: usize, at: usize, number: usize, found: &mut Found) {
         let (seeker, slot, upper) = (&sweep.seekers[number], group * GROUP + at, self.upper[at]);
         let lower = upper - seeker.query.width(&self.known, at);
-        if upper < found.bar || lower > seeker.ceiling {
+        if upper < found.bar || lower > seeker.aim.ceiling {
             return;
         }
         let Some(rowid) = sweep.row(piece.pair, slot, seeker) else { return };
         let error = seeker.query.error(&self.known, at);
-        let guess = upper - error * (1.0 + sweep.method.guess);
-        // A row that is above the ceiling as likely as not is none of those wanted.
-        let guess = Some(guess).filter(|_| upper - error <= seeker.ceiling);
-        let fingerprint = piece.pair.0.fingerprint(slot);
-        sweep.take(number, found, Candidate { upper, fingerprint, rowid }, guess);
+        let guess = seeker.aim.guess(upper - error, upper - error * (1.0 + sweep.method.guess));
+        let proposal = Proposal { rowid, fingerprint: piece.pair.0.fingerprint(slot) };
+        sweep.take(number, found, Candidate { upper, proposal }, guess);
     }
 }

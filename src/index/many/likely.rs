@@ -7,6 +7,7 @@ use super::sweep::{Candidate, Found, Method, Piece, Seeker, Sweep};
 use crate::codec::Group;
 use crate::codec::likely::{Common, GroupTerms, LikelyQuery};
 use crate::index::open::Index;
+use crate::index::proposer::Proposal;
 use crate::kernels::codes::GROUP;
 use crate::kernels::{self, F32Le};
 use crate::metric::Scorer;
@@ -110,13 +111,12 @@ impl Sifter<'_> {
         let looked = seeker.query.look(&self.sweep.method.common, &self.known[group], at, code, own);
         let Some((estimate, error)) = looked else { return };
         let upper = estimate + error;
-        if upper < found.bar || estimate - error > seeker.ceiling {
+        if upper < found.bar || estimate - error > seeker.aim.ceiling {
             return;
         }
         let Some(rowid) = self.sweep.row(self.piece.pair, slot, seeker) else { return };
-        // A row that is above the ceiling as likely as not is none of those wanted.
-        let guess = Some(estimate - GUESS * error).filter(|_| estimate <= seeker.ceiling);
-        let fingerprint = codes.fingerprint(slot);
-        self.sweep.take(number, found, Candidate { upper, fingerprint, rowid }, guess);
+        let guess = seeker.aim.guess(estimate, estimate - GUESS * error);
+        let proposal = Proposal { rowid, fingerprint: codes.fingerprint(slot) };
+        self.sweep.take(number, found, Candidate { upper, proposal }, guess);
     }
 }

@@ -14,8 +14,9 @@ mod verify;
 pub use request::{Answers, Request, Wanted};
 
 use crate::error::Result;
+use crate::index::bar::Aim;
 use crate::index::open::Index;
-use crate::index::request::{Rows, Span, Stats};
+use crate::index::request::{Rows, Stats};
 use crate::index::store::Store;
 use exact::Exact;
 use likely::Likely;
@@ -81,8 +82,8 @@ impl Index {
     fn seeker<M: Method>(&self, method: &M, request: &Request<'_>, number: usize) -> Option<Seeker<M::Query>> {
         let wanted = request.queries.get(number)?;
         let query = method.query(self, wanted.scorer.query())?;
-        let span = Span::new(wanted.scorer.metric(), request.rules, wanted.floor, |score| M::key(&query, score));
-        let Span { floor, ceiling } = span;
-        Some(Seeker { query, number, floor, ceiling, reach: Some(request.limit), without: wanted.without })
+        let (metric, key) = (wanted.scorer.metric(), |score| M::key(&query, score));
+        let aim = Aim::new(metric, request.rules, wanted.floor, request.limit, key);
+        Some(Seeker { query, number, aim, without: wanted.without })
     }
 }

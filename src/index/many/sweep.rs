@@ -2,21 +2,20 @@
 
 use super::request::Request;
 use crate::error::Result;
+use crate::index::bar::{Aim, SharedGuesses};
 use crate::index::block::{Codes, Fine};
 use crate::index::format::HEADER;
 use crate::index::open::Index;
 use crate::index::overlay::Overlay;
+use crate::index::proposer::Proposal;
 use crate::index::request::{Accept, Stats};
 use crate::index::store::Store;
-use crate::index::sweep::{Ordered, rank, unrank};
 use crate::kernels::F32Le;
 use crate::kernels::codes::GROUP;
 use crate::metric::Scorer;
 use crate::resources::pool::{self, Job, Started};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Pairs of a query and a row between two looks at whether the search was interrupted.
@@ -49,36 +48,22 @@ pub trait Method: Send + Sync + Sized + 'static {
     fn look(sweep: &Sweep<Self>, scratch: &mut Self::Scratch, piece: &Piece<'_>, found: &mut [Found]);
 }
 
-/// A query that is not answered yet, and what it looks for, in keys.
+/// A query that is not answered yet, and what it looks for.
 #[derive(Clone)]
 pub struct Seeker<Q> {
     pub query: Q,
     /// Its place among the queries.
     pub number: usize,
-    pub floor: f32,
-    pub ceiling: f32,
-    /// How many rows are wanted: the bar rises to where that many are guessed to be. `None` keeps it at the floor.
-    pub reach: Option<usize>,
+    pub aim: Aim,
+    /// A row that does not take part.
     pub without: Option<i64>,
-}
-
-impl<Q: Clone> Seeker<Q> {
-    /// What to look for after a sweep whose bar was too high: everything down to the last hit, or four times as many rows
-    /// where there were not enough.
-    pub fn wider(&self, reached: f32, enough: bool) -> Self {
-        match self.reach {
-            Some(reach) if !enough => Self { reach: Some(reach.saturating_mul(4)), ..self.clone() },
-            _ => Self { floor: reached, reach: None, ..self.clone() },
-        }
-    }
 }
 
 /// A row that could be among the best of a query.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate {
     pub upper: f32,
-    pub fingerprint: u32,
-    pub rowid: i64,
+    pub proposal: Proposal,
 }
 
 /// What was found for a query: every row that takes part and is not among the candidates has a key below the bar.
@@ -113,38 +98,8 @@ pub struct Sweep<M: Method> {
     pub method: M,
     pub seekers: Vec<Seeker<M::Query>>,
     hidden: Option<Accept>,
-    /// Of each seeker. Threads share them, or each would have to find out for itself where the bar is.
-    guesses: Vec<Guesses>,
-}
-
-/// Where the best rows of a query are guessed to be.
-struct Guesses {
-    /// The lowest on top, at most as many as wanted.
-    highest: Mutex<BinaryHeap<Reverse<Ordered>>>,
-    /// The bar, as [`rank`] has it.
-    bar: AtomicU32,
-}
-
-impl Guesses {
-    fn bar(&self) -> f32 {
-        unrank(self.bar.load(Ordering::Relaxed))
-    }
-
-    fn offer(&self, reach: usize, guess: f32) {
-        let mut highest = self.highest.lock().unwrap_or_else(PoisonError::into_inner);
-        if highest.len() < reach {
-            highest.push(Reverse(Ordered(guess)));
-        } else if let Some(mut lowest) = highest.peek_mut()
-            && guess > lowest.0.0
-        {
-            *lowest = Reverse(Ordered(guess));
-        }
-        if highest.len() == reach
-            && let Some(Reverse(Ordered(lowest))) = highest.peek()
-        {
-            self.bar.fetch_max(rank(*lowest), Ordering::Relaxed);
-        }
-    }
+    /// Of each seeker.
+    guesses: Vec<SharedGuesses>,
 }
 
 /// Both kinds of codes of a block, and whether it is one of changed rows, which hide others and not themselves.
@@ -163,18 +118,14 @@ impl<M: Method> Sweep<M> {
             .filter(|overlay| !overlay.is_empty())
             .map(|overlay| -> Accept { Arc::new(overlay.hidden()) });
         method.prepare(&seekers);
-        let guesses =
-            |seeker: &Seeker<_>| Guesses { highest: Mutex::default(), bar: AtomicU32::new(rank(seeker.floor)) };
-        let guesses = seekers.iter().map(guesses).collect();
+        let guesses = seekers.iter().map(|seeker| SharedGuesses::new(&seeker.aim)).collect();
         Arc::new(Self { method, seekers, hidden, guesses })
     }
 
     /// Takes a row with its guess among the candidates of a query, and raises the bar if enough rows seem to be above it.
     pub fn take(&self, number: usize, found: &mut Found, candidate: Candidate, guess: Option<f32>) {
-        let (seeker, guesses) = (&self.seekers[number], &self.guesses[number]);
-        if let Some((reach, guess)) = seeker.reach.zip(guess.filter(|guess| guess.is_finite() && *guess > found.bar)) {
-            guesses.offer(reach, guess);
-            found.bar = found.bar.max(guesses.bar());
+        if let Some(guess) = guess.filter(|guess| *guess > found.bar) {
+            found.bar = found.bar.max(self.guesses[number].offer(guess));
         }
         found.candidates.push(candidate);
     }
@@ -200,7 +151,7 @@ impl<M: Method> Sweep<M> {
         }
         stats.sweeps += 1;
         let mut found: Vec<Found> =
-            seekers.iter().map(|seeker| Found { bar: seeker.floor, ..Found::default() }).collect();
+            seekers.iter().map(|seeker| Found { bar: seeker.aim.floor, ..Found::default() }).collect();
         let sweep = Self::new(method, seekers, request);
         let changed = request.overlay.into_iter().flat_map(Overlay::pairs);
         let mut pairs: Vec<Pair> = changed.map(|(codes, fine)| (codes, fine, true)).collect();
