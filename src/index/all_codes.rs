@@ -6,7 +6,7 @@ use super::proposer::Proposer;
 use super::request::{Accept, Request, Stats};
 use super::rerank::{Blocks, Ranking};
 use super::store::Store;
-use super::sweep::{Numbered, SweepResult, Sweeper, sweep};
+use super::sweep::{NumberedCodes, SweepResult, Sweeper, sweep};
 use crate::codec::Query;
 use crate::error::Result;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct AllCodes<'a, S> {
 }
 
 impl<S: Store> Proposer for AllCodes<'_, S> {
-    type Rows<'b>
+    type Proposals<'b>
         = Ranking<'b, S>
     where
         Self: 'b;
@@ -45,7 +45,7 @@ impl<S: Store> AllCodes<'_, S> {
             sweeper.block(number, codes);
         }
         let mut sweeper = sweeper.accepting(of_index.as_ref());
-        let mut resident: Vec<Numbered> = Vec::with_capacity(self.index.directory().blocks.len());
+        let mut resident: Vec<NumberedCodes> = Vec::with_capacity(self.index.directory().blocks.len());
         self.index.each_codes(self.store, |number, codes| {
             match codes {
                 Resident::Kept(codes) => resident.push((number, codes)),

@@ -27,15 +27,15 @@ mod verify;
 
 pub use build::{Builder, Mean};
 pub use check::check_blocks;
-pub use encode::Batch;
+pub use encode::VectorBatch;
 pub use format::{Directory, FORMAT, Header, Token, random};
 pub use memory::set_aside;
-pub use merge::Progress;
+pub use merge::OnProgress;
 pub use open::{Index, Opened, open, open_uncached};
 pub use overlay::Overlay;
-pub use request::{Accept, Outcome, Reason, Request, Row, Rows, Stats, Trial};
-pub use rowid_part::Part;
-pub use store::{Memory, Store};
+pub use request::{Accept, FetchedRow, Outcome, Reason, Request, RowSource, Stats, Trial};
+pub use rowid_part::RowidPart;
+pub use store::{MemoryStore, Store};
 
 use crate::resources::cache::CacheCounts;
 

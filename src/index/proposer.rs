@@ -19,12 +19,12 @@ pub struct Proposal {
 /// What proposes rows for one query. Its keys stand for scores: a larger score has a larger key.
 pub trait Proposer {
     /// What it proposes.
-    type Rows<'a>: Proposals
+    type Proposals<'a>: Proposals
     where
         Self: 'a;
 
     /// Looks for rows. It counts in `stats` what it does.
-    fn propose(&mut self, aim: &Aim, stats: &mut Stats) -> Result<Self::Rows<'_>>;
+    fn propose(&mut self, aim: &Aim, stats: &mut Stats) -> Result<Self::Proposals<'_>>;
 }
 
 /// The rows that could be among the best of one query.

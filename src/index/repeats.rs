@@ -9,9 +9,9 @@
 use super::format::Token;
 use super::memory;
 use super::open::Index;
-use super::request::{Outcome, Request, Row, Rows, Stats};
+use super::request::{FetchedRow, Outcome, Request, RowSource, Stats};
 use super::store::Store;
-use super::verify::{Fetches, ScoreBits};
+use super::verify::{FetchedScores, ScoreBits};
 use crate::codec::fingerprint;
 use crate::error::Result;
 use crate::metric::{Metric, Scorer};
@@ -79,7 +79,7 @@ pub fn forget(scope: u64) {
 
 impl Index {
     /// What [`Index::search`] gives, from memory if the same was asked before.
-    pub fn answer<S: Store, R: Rows>(
+    pub fn answer<S: Store, R: RowSource>(
         &self,
         store: &mut S,
         request: &Request<'_>,
@@ -98,7 +98,7 @@ impl Index {
                 return Ok(Outcome::Found(places));
             }
         }
-        let mut fetches = Fetches::default();
+        let mut fetches = FetchedScores::default();
         let outcome = self.search_noting(store, request, rows, stats, Some(&mut fetches))?;
         if let (Outcome::Found(places), false) = (&outcome, fetches.has_bad) {
             let held = Held::new(self.account(), 0);
@@ -124,12 +124,12 @@ impl Index {
     }
 }
 
-fn are_as_before<R: Rows>(fetched: &[ScoreBits], rows: &mut R, scorer: &Scorer) -> Result<bool> {
+fn are_as_before<R: RowSource>(fetched: &[ScoreBits], rows: &mut R, scorer: &Scorer) -> Result<bool> {
     for (rowid, before) in fetched {
         let now = match rows.fetch(*rowid)? {
-            Row::Vector(vector) => scorer.score(&vector).ok().map(f64::to_bits),
-            Row::Gone if before.is_none() => continue,
-            Row::Gone | Row::Doubtful => return Ok(false),
+            FetchedRow::Vector(vector) => scorer.score(&vector).ok().map(f64::to_bits),
+            FetchedRow::Gone if before.is_none() => continue,
+            FetchedRow::Gone | FetchedRow::Doubtful => return Ok(false),
         };
         if now.is_none() || now != *before {
             return Ok(false);

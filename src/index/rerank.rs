@@ -4,13 +4,13 @@
 //! vector. Taking the one with the greatest upper bound each time looks at no more rows than have to be looked at.
 
 use super::bar::Aim;
-use super::block::{Fine, Slot};
+use super::block::{CodedRow, Fine};
 use super::open::Index;
 use super::overlay::Overlay;
 use super::proposer::{Proposal, Proposals};
 use super::request::Stats;
 use super::store::Store;
-use super::sweep::{Candidate, Numbered, SweepResult};
+use super::sweep::{Candidate, NumberedCodes, SweepResult};
 use crate::codec::Query;
 use crate::error::Result;
 use std::cmp::Ordering;
@@ -43,9 +43,9 @@ pub struct Blocks<'a> {
     index: &'a Index,
     overlay: Option<&'a Overlay>,
     /// Those in memory, by number.
-    pub resident: Arc<Vec<Numbered>>,
+    pub resident: Arc<Vec<NumberedCodes>>,
     /// Candidates from blocks that were not kept in memory.
-    pub passing: HashMap<(u32, u32), Slot>,
+    pub passing: HashMap<(u32, u32), CodedRow>,
     /// By the number of the block.
     fine: Vec<KnownFine>,
     reads: usize,
@@ -66,7 +66,7 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    fn slot(&self, candidate: &Candidate) -> Option<Slot> {
+    fn slot(&self, candidate: &Candidate) -> Option<CodedRow> {
         let Candidate { block, slot, .. } = *candidate;
         if let Some((codes, _)) = self.overlay.and_then(|overlay| overlay.block(block)) {
             return codes.slot(slot as usize);
@@ -106,7 +106,7 @@ impl<'a> Blocks<'a> {
 }
 
 /// Candidates by their upper bounds, the greatest first; put in order a piece at a time, as most are never asked for.
-struct Falling {
+struct DescendingCandidates {
     candidates: Vec<Candidate>,
     /// The first that was not taken yet.
     next: usize,
@@ -114,7 +114,7 @@ struct Falling {
     sorted: usize,
 }
 
-impl Falling {
+impl DescendingCandidates {
     const PIECE: usize = 512;
 
     fn new(candidates: Vec<Candidate>) -> Self {
@@ -152,39 +152,39 @@ impl Falling {
 }
 
 /// A candidate whose 4-bit code has been looked at.
-struct Ranked {
+struct RankedCandidate {
     upper: f32,
     candidate: Candidate,
 }
 
-impl Ord for Ranked {
+impl Ord for RankedCandidate {
     fn cmp(&self, other: &Self) -> Ordering {
         self.upper.total_cmp(&other.upper)
     }
 }
 
-impl PartialOrd for Ranked {
+impl PartialOrd for RankedCandidate {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Ranked {
+impl PartialEq for RankedCandidate {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Ranked {}
+impl Eq for RankedCandidate {}
 
 /// What a sweep proposes.
 pub struct Ranking<'a, S> {
     query: &'a Query,
     ceiling: f32,
     bar: f32,
-    rough: Falling,
+    rough: DescendingCandidates,
     /// Those whose 4-bit codes have been looked at.
-    known: BinaryHeap<Ranked>,
+    known: BinaryHeap<RankedCandidate>,
     blocks: Blocks<'a>,
     store: &'a mut S,
 }
@@ -192,7 +192,7 @@ pub struct Ranking<'a, S> {
 impl<'a, S: Store> Ranking<'a, S> {
     /// Takes the candidates in.
     pub fn new(query: &'a Query, aim: &Aim, swept: SweepResult, blocks: Blocks<'a>, store: &'a mut S) -> Self {
-        let (ceiling, bar, rough) = (aim.ceiling, swept.bar, Falling::new(swept.candidates));
+        let (ceiling, bar, rough) = (aim.ceiling, swept.bar, DescendingCandidates::new(swept.candidates));
         Self { query, ceiling, bar, rough, known: BinaryHeap::new(), blocks, store }
     }
 
@@ -211,11 +211,11 @@ impl<'a, S: Store> Ranking<'a, S> {
         }
     }
 
-    fn look(&self, candidate: Candidate, fine: &Fine, least: f32) -> Option<Ranked> {
+    fn look(&self, candidate: Candidate, fine: &Fine, least: f32) -> Option<RankedCandidate> {
         let (factors, code) = fine.slot(candidate.slot as usize);
         let interval = self.query.look(code, factors, candidate.factors);
         let matters = interval.lower <= self.ceiling && interval.upper >= least;
-        matters.then_some(Ranked { upper: interval.upper, candidate })
+        matters.then_some(RankedCandidate { upper: interval.upper, candidate })
     }
 }
 
@@ -230,7 +230,7 @@ impl<S: Store> Proposals for Ranking<'_, S> {
 
     fn next(&mut self, least: f32, stats: &mut Stats) -> Result<Option<Proposal>> {
         while let Some(candidate) = self.candidate(least, stats)? {
-            if let Some(Slot { rowid, fingerprint, .. }) = self.blocks.slot(&candidate) {
+            if let Some(CodedRow { rowid, fingerprint, .. }) = self.blocks.slot(&candidate) {
                 return Ok(Some(Proposal { rowid, fingerprint }));
             }
         }

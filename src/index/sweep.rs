@@ -22,7 +22,7 @@ const FEW: usize = 1024;
 const GUESS: f32 = 0.25;
 
 /// Codes with the number of their block.
-pub type Numbered = (u32, Arc<Codes>);
+pub type NumberedCodes = (u32, Arc<Codes>);
 
 /// A row that could be among the best.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -160,7 +160,12 @@ impl SweepResult {
 }
 
 /// Sweeps blocks in memory on several threads, and adds what they find to `sweeper`.
-pub fn sweep(sweeper: &mut Sweeper<'_>, query: &Arc<Query>, blocks: Arc<Vec<Numbered>>, threads: usize) -> Result<()> {
+pub fn sweep(
+    sweeper: &mut Sweeper<'_>,
+    query: &Arc<Query>,
+    blocks: Arc<Vec<NumberedCodes>>,
+    threads: usize,
+) -> Result<()> {
     let threads = threads.min(blocks.len() / BLOCKS_WORTH_A_THREAD).max(1);
     let aim = Aim { floor: sweeper.swept.bar, ..sweeper.aim };
     let job = Arc::new(SweepJob {
@@ -187,7 +192,7 @@ struct SweepJob {
     query: Arc<Query>,
     aim: Aim,
     accept: Option<Accept>,
-    blocks: Arc<Vec<Numbered>>,
+    blocks: Arc<Vec<NumberedCodes>>,
     next: AtomicUsize,
     /// The highest of all threads.
     bar: SharedBar,

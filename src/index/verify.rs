@@ -2,7 +2,7 @@
 
 use super::bar::Aim;
 use super::proposer::{Proposal, Proposals};
-use super::request::{Reason, Row, Rows, Stats};
+use super::request::{FetchedRow, Reason, RowSource, Stats};
 use crate::codec::fingerprint;
 use crate::error::{Error, Result};
 use crate::metric::Scorer;
@@ -15,7 +15,7 @@ pub type ScoreBits = (i64, Option<u64>);
 
 /// What a search fetched, for one that is asked the same later.
 #[derive(Default)]
-pub struct Fetches {
+pub struct FetchedScores {
     /// In their order.
     pub scores: Vec<ScoreBits>,
     /// A row could not be scored.
@@ -29,7 +29,7 @@ pub struct Verifier<'a> {
     source: u32,
     best: TopK<()>,
     /// Where it notes what it fetches, if anybody wants to know.
-    fetches: Option<&'a mut Fetches>,
+    fetches: Option<&'a mut FetchedScores>,
 }
 
 /// What came of a fetched row.
@@ -49,12 +49,17 @@ impl<'a> Verifier<'a> {
     }
 
     /// The same, which notes what it fetches.
-    pub fn noting(self, fetches: Option<&'a mut Fetches>) -> Self {
+    pub fn noting(self, fetches: Option<&'a mut FetchedScores>) -> Self {
         Self { fetches, ..self }
     }
 
     /// Fetches a row and takes it in. A reason says that the index does not belong to the rows any more.
-    pub fn fetch<R: Rows>(&mut self, proposal: &Proposal, rows: &mut R, stats: &mut Stats) -> Result<Option<Reason>> {
+    pub fn fetch<R: RowSource>(
+        &mut self,
+        proposal: &Proposal,
+        rows: &mut R,
+        stats: &mut Stats,
+    ) -> Result<Option<Reason>> {
         stats.fetched += 1;
         let rowid = proposal.rowid;
         let score = match vector_of(rows.fetch(rowid)?, rowid, [proposal.fingerprint], stats) {
@@ -128,18 +133,18 @@ impl<'a> Verifier<'a> {
 
 /// The vector of a fetched row, if it is the one that was proposed; `None` where the row is gone.
 pub fn vector_of<'a>(
-    row: Row<'a>,
+    row: FetchedRow<'a>,
     rowid: i64,
     proposed: impl IntoIterator<Item = u32>,
     stats: &mut Stats,
 ) -> std::result::Result<Option<Vector<'a>>, Reason> {
     match row {
-        Row::Gone => {
+        FetchedRow::Gone => {
             stats.ghosts += 1;
             Ok(None)
         }
-        Row::Doubtful => Err(Reason::Missing(rowid)),
-        Row::Vector(vector) => {
+        FetchedRow::Doubtful => Err(Reason::Missing(rowid)),
+        FetchedRow::Vector(vector) => {
             let own = fingerprint(&vector);
             let is_same = proposed.into_iter().all(|fingerprint| fingerprint == own);
             if is_same { Ok(Some(vector)) } else { Err(Reason::Changed(rowid)) }

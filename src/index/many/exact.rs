@@ -2,7 +2,7 @@
 //!
 //! A group of 64 codes is laid out for the kernel once and met by every query while it is in the nearest cache.
 
-use super::sweep::{Candidate, Found, Method, Piece, Seeker, Sweep};
+use super::sweep::{BatchCandidate, BatchSweep, Method, Piece, Seeker, Shortlist};
 use crate::codec::exact::{ExactQuery, Margins};
 use crate::index::open::Index;
 use crate::index::proposer::Proposal;
@@ -60,7 +60,7 @@ impl Method for Exact {
         Scratch { words: vec![[0; GROUP]; self.words], known: LimitTerms::default(), upper: [0.0; GROUP] }
     }
 
-    fn look(sweep: &Sweep<Self>, scratch: &mut Scratch, piece: &Piece<'_>, found: &mut [Found]) {
+    fn look(sweep: &BatchSweep<Self>, scratch: &mut Scratch, piece: &Piece<'_>, found: &mut [Shortlist]) {
         for group in piece.groups.clone() {
             scratch.lay(&sweep.method, piece, group);
             scratch.group(sweep, piece, group, found);
@@ -87,7 +87,7 @@ impl Scratch {
         }
     }
 
-    fn group(&mut self, sweep: &Sweep<Exact>, piece: &Piece<'_>, group: usize, found: &mut [Found]) {
+    fn group(&mut self, sweep: &BatchSweep<Exact>, piece: &Piece<'_>, group: usize, found: &mut [Shortlist]) {
         let method = &sweep.method;
         let mut sums = [[0; GROUP]; TILE];
         let tiles = method.steps.chunks(TILE * method.words.max(1));
@@ -105,7 +105,15 @@ impl Scratch {
         }
     }
 
-    fn row(&self, sweep: &Sweep<Exact>, piece: &Piece<'_>, group: usize, at: usize, number: usize, found: &mut Found) {
+    fn row(
+        &self,
+        sweep: &BatchSweep<Exact>,
+        piece: &Piece<'_>,
+        group: usize,
+        at: usize,
+        number: usize,
+        found: &mut Shortlist,
+    ) {
         let (seeker, slot, upper) = (&sweep.seekers[number], group * GROUP + at, self.upper[at]);
         let lower = upper - seeker.query.width(&self.known, at);
         if upper < found.bar || lower > seeker.aim.ceiling {
@@ -115,6 +123,6 @@ impl Scratch {
         let error = seeker.query.error(&self.known, at);
         let guess = seeker.aim.guess(upper - error, upper - error * (1.0 + sweep.method.guess));
         let proposal = Proposal { rowid, fingerprint: piece.pair.0.fingerprint(slot) };
-        sweep.take(number, found, Candidate { upper, proposal }, guess);
+        sweep.take(number, found, BatchCandidate { upper, proposal }, guess);
     }
 }

@@ -1,6 +1,6 @@
 //! One pass of many queries over all codes, on all threads.
 
-use super::request::Request;
+use super::request::BatchRequest;
 use crate::error::Result;
 use crate::index::bar::{Aim, SharedGuesses};
 use crate::index::block::{Codes, Fine};
@@ -45,7 +45,7 @@ pub trait Method: Send + Sync + Sized + 'static {
     fn prepare(&mut self, seekers: &[Seeker<Self::Query>]);
     fn scratch(&self) -> Self::Scratch;
     /// Adds what the rows of a piece are to each query to what was found for it.
-    fn look(sweep: &Sweep<Self>, scratch: &mut Self::Scratch, piece: &Piece<'_>, found: &mut [Found]);
+    fn look(sweep: &BatchSweep<Self>, scratch: &mut Self::Scratch, piece: &Piece<'_>, found: &mut [Shortlist]);
 }
 
 /// A query that is not answered yet, and what it looks for.
@@ -61,15 +61,15 @@ pub struct Seeker<Q> {
 
 /// A row that could be among the best of a query.
 #[derive(Debug, Clone, Copy)]
-pub struct Candidate {
+pub struct BatchCandidate {
     pub upper: f32,
     pub proposal: Proposal,
 }
 
 /// What was found for a query: every row that takes part and is not among the candidates has a key below the bar.
 #[derive(Default)]
-pub struct Found {
-    pub candidates: Vec<Candidate>,
+pub struct Shortlist {
+    pub candidates: Vec<BatchCandidate>,
     pub bar: f32,
     /// 4-bit codes that were looked at one by one.
     pub looked: u64,
@@ -77,7 +77,7 @@ pub struct Found {
     kept: usize,
 }
 
-impl Found {
+impl Shortlist {
     /// Takes over what another thread found.
     fn join(&mut self, other: Self) {
         self.bar = self.bar.max(other.bar);
@@ -94,7 +94,7 @@ impl Found {
 }
 
 /// One pass of all seekers over all codes.
-pub struct Sweep<M: Method> {
+pub struct BatchSweep<M: Method> {
     pub method: M,
     pub seekers: Vec<Seeker<M::Query>>,
     hidden: Option<Accept>,
@@ -111,8 +111,8 @@ pub struct Piece<'a> {
     pub groups: Range<usize>,
 }
 
-impl<M: Method> Sweep<M> {
-    fn new(mut method: M, seekers: Vec<Seeker<M::Query>>, request: &Request<'_>) -> Arc<Self> {
+impl<M: Method> BatchSweep<M> {
+    fn new(mut method: M, seekers: Vec<Seeker<M::Query>>, request: &BatchRequest<'_>) -> Arc<Self> {
         let hidden = request
             .overlay
             .filter(|overlay| !overlay.is_empty())
@@ -123,7 +123,7 @@ impl<M: Method> Sweep<M> {
     }
 
     /// Takes a row with its guess among the candidates of a query, and raises the bar if enough rows seem to be above it.
-    pub fn take(&self, number: usize, found: &mut Found, candidate: Candidate, guess: Option<f32>) {
+    pub fn take(&self, number: usize, found: &mut Shortlist, candidate: BatchCandidate, guess: Option<f32>) {
         if let Some(guess) = guess.filter(|guess| *guess > found.bar) {
             found.bar = found.bar.max(self.guesses[number].offer(guess));
         }
@@ -143,15 +143,15 @@ impl<M: Method> Sweep<M> {
         seekers: Vec<Seeker<M::Query>>,
         index: &Index,
         store: &mut S,
-        request: &Request<'_>,
+        request: &BatchRequest<'_>,
         stats: &mut Stats,
-    ) -> Result<Option<Begun<M>>> {
+    ) -> Result<Option<RunningSweep<M>>> {
         if seekers.is_empty() {
             return Ok(None);
         }
         stats.sweeps += 1;
-        let mut found: Vec<Found> =
-            seekers.iter().map(|seeker| Found { bar: seeker.aim.floor, ..Found::default() }).collect();
+        let mut found: Vec<Shortlist> =
+            seekers.iter().map(|seeker| Shortlist { bar: seeker.aim.floor, ..Shortlist::default() }).collect();
         let sweep = Self::new(method, seekers, request);
         let changed = request.overlay.into_iter().flat_map(Overlay::pairs);
         let mut pairs: Vec<Pair> = changed.map(|(codes, fine)| (codes, fine, true)).collect();
@@ -175,7 +175,13 @@ impl<M: Method> Sweep<M> {
         Ok(Some(sweep.start(pairs, request.threads, found, stats)))
     }
 
-    fn start(self: &Arc<Self>, pairs: Vec<Pair>, threads: usize, found: Vec<Found>, stats: &mut Stats) -> Begun<M> {
+    fn start(
+        self: &Arc<Self>,
+        pairs: Vec<Pair>,
+        threads: usize,
+        found: Vec<Shortlist>,
+        stats: &mut Stats,
+    ) -> RunningSweep<M> {
         let slots: usize = pairs.iter().map(|(codes, ..)| codes.slots()).sum();
         stats.codes += (slots * self.seekers.len()) as u64;
         let worth = slots * self.seekers.len() / PAIRS_WORTH_A_THREAD;
@@ -185,12 +191,12 @@ impl<M: Method> Sweep<M> {
         };
         let pieces = pairs.iter().enumerate().flat_map(starts).collect();
         let next = AtomicUsize::new(0);
-        let job = Arc::new(Sweeping { sweep: self.clone(), pairs, pieces, next, found: Mutex::default() });
+        let job = Arc::new(BatchJob { sweep: self.clone(), pairs, pieces, next, found: Mutex::default() });
         let started = pool::start(job.clone(), threads.min(worth.max(1)));
-        Begun { found, job, started }
+        RunningSweep { found, job, started }
     }
 
-    fn look(&self, scratch: &mut M::Scratch, piece: &Piece<'_>, found: &mut [Found]) {
+    fn look(&self, scratch: &mut M::Scratch, piece: &Piece<'_>, found: &mut [Shortlist]) {
         for (found, guesses) in found.iter_mut().zip(&self.guesses) {
             found.bar = found.bar.max(guesses.bar());
         }
@@ -204,15 +210,15 @@ impl<M: Method> Sweep<M> {
 }
 
 /// A sweep that others may be working on.
-pub struct Begun<M: Method> {
+pub struct RunningSweep<M: Method> {
     /// In blocks before.
-    found: Vec<Found>,
-    job: Arc<Sweeping<M>>,
+    found: Vec<Shortlist>,
+    job: Arc<BatchJob<M>>,
     started: Started,
 }
 
-impl<M: Method> Begun<M> {
-    fn join(self) -> Result<Vec<Found>> {
+impl<M: Method> RunningSweep<M> {
+    fn join(self) -> Result<Vec<Shortlist>> {
         self.started.finish()?;
         let (mut found, mut parts) = (self.found, self.job.found.lock().unwrap_or_else(PoisonError::into_inner));
         for part in parts.drain(..) {
@@ -221,7 +227,7 @@ impl<M: Method> Begun<M> {
         Ok(found)
     }
 
-    pub fn finish(self, stats: &mut Stats) -> Result<(Arc<Sweep<M>>, Vec<Found>)> {
+    pub fn finish(self, stats: &mut Stats) -> Result<(Arc<BatchSweep<M>>, Vec<Shortlist>)> {
         let sweep = self.job.sweep.clone();
         let mut found = self.join()?;
         for found in &mut found {
@@ -233,20 +239,20 @@ impl<M: Method> Begun<M> {
     }
 }
 
-struct Sweeping<M: Method> {
-    sweep: Arc<Sweep<M>>,
+struct BatchJob<M: Method> {
+    sweep: Arc<BatchSweep<M>>,
     pairs: Vec<Pair>,
     /// A pair's place, and the first group in it.
     pieces: Vec<(usize, usize)>,
     next: AtomicUsize,
-    found: Mutex<Vec<Vec<Found>>>,
+    found: Mutex<Vec<Vec<Shortlist>>>,
 }
 
-impl<M: Method> Job for Sweeping<M> {
+impl<M: Method> Job for BatchJob<M> {
     fn work(&self) {
         let sweep = &*self.sweep;
-        let new = |_| Found { bar: f32::NEG_INFINITY, ..Found::default() };
-        let mut found: Vec<Found> = sweep.seekers.iter().map(new).collect();
+        let new = |_| Shortlist { bar: f32::NEG_INFINITY, ..Shortlist::default() };
+        let mut found: Vec<Shortlist> = sweep.seekers.iter().map(new).collect();
         let mut scratch = sweep.method.scratch();
         while let Some((pair, start)) = self.pieces.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let pair = &self.pairs[*pair];

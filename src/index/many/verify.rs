@@ -1,27 +1,27 @@
 //! True scores of what a sweep of many queries proposes, each row fetched once for all queries that want it.
 
-use super::request::Request;
-use super::sweep::{Candidate, Found, Method, Seeker, Sweep};
+use super::request::BatchRequest;
+use super::sweep::{BatchCandidate, BatchSweep, Method, Seeker, Shortlist};
 use crate::error::Result;
 use crate::index::proposer::{Proposal, Proposals};
-use crate::index::request::{Reason, Row, Rows, Stats};
+use crate::index::request::{FetchedRow, Reason, RowSource, Stats};
 use crate::index::verify::{Verdict, Verifier, vector_of};
 use crate::topk::Place;
 use std::slice;
 use std::sync::Arc;
 
 /// The best rows of each query so far, and the queries that have to sweep again.
-pub struct Answered<Q> {
+pub struct BatchState<Q> {
     pub places: Vec<Option<Vec<Place>>>,
     pub left: Vec<Seeker<Q>>,
 }
 
-impl<Q: Clone> Answered<Q> {
+impl<Q: Clone> BatchState<Q> {
     /// Verifies what a sweep proposes, and takes it in.
-    pub fn take<M: Method<Query = Q>, R: Rows>(
+    pub fn take<M: Method<Query = Q>, R: RowSource>(
         &mut self,
-        (sweep, found): (Arc<Sweep<M>>, Vec<Found>),
-        request: &Request<'_>,
+        (sweep, found): (Arc<BatchSweep<M>>, Vec<Shortlist>),
+        request: &BatchRequest<'_>,
         rows: &mut R,
         rows_in_all: u64,
         stats: &mut Stats,
@@ -56,7 +56,7 @@ struct QueryProposals<'a, Q> {
     /// As the method has it.
     key: fn(&Q, f64) -> f32,
     bar: f32,
-    candidates: slice::Iter<'a, Candidate>,
+    candidates: slice::Iter<'a, BatchCandidate>,
 }
 
 impl<Q> Proposals for QueryProposals<'_, Q> {
@@ -77,7 +77,7 @@ impl<Q> Proposals for QueryProposals<'_, Q> {
 
 /// Verifies everything that is proposed, in the order of the rowids. A reason says that the index does not belong to the
 /// rows any more.
-fn verify<P: Proposals, R: Rows>(
+fn verify<P: Proposals, R: RowSource>(
     verifiers: &mut [Verifier<'_>],
     proposals: &mut [P],
     rows: &mut R,
@@ -114,7 +114,7 @@ fn verify<P: Proposals, R: Rows>(
 fn verify_row(
     verifiers: &mut [Verifier<'_>],
     group: &[(Proposal, u32)],
-    row: Row<'_>,
+    row: FetchedRow<'_>,
     stats: &mut Stats,
 ) -> Result<Verdict> {
     let Some((Proposal { rowid, .. }, _)) = group.first() else { return Ok(Verdict::Fine) };
