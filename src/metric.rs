@@ -113,6 +113,36 @@ impl Scorer {
         if score.is_finite() { Ok(score + 0.0) } else { self.careful(row).map(|score| score + 0.0) }
     }
 
+    /// Scores rows that lie one after the other, each as long as the query, as [`Scorer::score`] would; NaN where that would
+    /// refuse. `sums` is memory to work with.
+    pub fn score_rows(&self, rows: &[F32Le], sums: &mut Vec<f32>, mut with: impl FnMut(usize, f64)) {
+        let length = self.query.len();
+        sums.clear();
+        sums.resize(rows.len() / length, 0.0);
+        let each: fn(&Self, &[F32Le], f32) -> f64 = match self.metric {
+            Metric::Dot => {
+                (self.kernels.dot_f32_rows)(&self.query, rows, sums);
+                |_, _, sum| f64::from(sum)
+            }
+            Metric::L2 => {
+                (self.kernels.l2_squared_f32_rows)(&self.query, rows, sums);
+                |_, _, sum| distance_of(sum)
+            }
+            Metric::L1 => {
+                (self.kernels.l1_f32_rows)(&self.query, rows, sums);
+                |_, _, sum| 0.0 - f64::from(sum)
+            }
+            Metric::Cosine => |scorer, row, _| scorer.fast(row),
+        };
+        for ((at, sum), row) in sums.iter().enumerate().zip(rows.chunks_exact(length)) {
+            let score = each(self, row, *sum);
+            with(
+                at,
+                if score.is_finite() { score + 0.0 } else { self.careful(row).map_or(f64::NAN, |score| score + 0.0) },
+            );
+        }
+    }
+
     /// Refuses rows of another length.
     #[inline]
     pub fn check_length(&self, row: &[F32Le]) -> Result<()> {
@@ -139,10 +169,7 @@ impl Scorer {
                     f64::NAN
                 }
             }
-            Metric::L2 => {
-                let square = (kernels.l2_squared_f32)(&self.query, row);
-                if is_well_within(square) { 0.0 - f64::from(square).sqrt() } else { f64::NAN }
-            }
+            Metric::L2 => distance_of((kernels.l2_squared_f32)(&self.query, row)),
             Metric::L1 => 0.0 - f64::from((kernels.l1_f32)(&self.query, row)),
         }
     }
@@ -163,6 +190,12 @@ impl Scorer {
             Metric::L1 => 0.0 - pairs().map(|(a, b)| (a - b).abs()).sum::<f64>(),
         })
     }
+}
+
+/// The score for a squared distance; NaN if f32 lost something of it.
+#[inline]
+fn distance_of(square: f32) -> f64 {
+    if is_well_within(square) { 0.0 - f64::from(square).sqrt() } else { f64::NAN }
 }
 
 /// Whether a sum of squares lost nothing at either end of f32's range. A sum with NaN in it is not.
@@ -214,6 +247,19 @@ mod tests {
         assert_eq!(score(Metric::Cosine, &[2.0, 0.0], &[3.0, 0.0]), 1.0);
         assert_eq!(score(Metric::L2, &[0.0, 0.0], &[3.0, 4.0]), -5.0);
         assert_eq!(score(Metric::L1, &[0.0, 0.0], &[3.0, -4.0]), -7.0);
+    }
+
+    #[test]
+    fn rows_together_score_as_each_alone_to_the_bit() {
+        let floats = |numbers: &[f32]| -> Vec<F32Le> { numbers.iter().map(|x| F32Le::from(*x)).collect() };
+        let rows = floats(&[1.0, -2.0, 3.0, 0.0, 0.0, 0.0, 3e38, 3e38, -3e38, 1e-30, 2e-30, 0.0, f32::NAN, 1.0, 1.0]);
+        for (_, metric) in Metric::NAMES {
+            let scorer = Scorer::new(metric, floats(&[0.5, 3e38, -1.0])).unwrap();
+            let mut together = Vec::new();
+            scorer.score_rows(&rows, &mut Vec::new(), |_, score| together.push(score.to_bits()));
+            let alone = rows.chunks(3).map(|row| scorer.score(row).unwrap_or(f64::NAN).to_bits());
+            assert_eq!(together, alone.collect::<Vec<_>>(), "{metric:?}");
+        }
     }
 
     #[test]

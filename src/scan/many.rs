@@ -138,31 +138,33 @@ struct Meeting<N> {
 
 impl<N: Clone + PartialEq + Send + Sync> Job for Meeting<N> {
     fn work(&self) {
+        let mut sums = Vec::new();
         while let Some(piece) = self.asking.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            piece.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().for_each(|asking| self.meet(asking));
+            let mut piece = piece.lock().unwrap_or_else(PoisonError::into_inner);
+            piece.iter_mut().for_each(|asking| self.meet(asking, &mut sums));
         }
     }
 }
 
 impl<N: Clone + PartialEq> Meeting<N> {
-    fn meet(&self, asking: &mut Asking<N>) {
+    fn meet(&self, asking: &mut Asking<N>, sums: &mut Vec<f32>) {
+        let Asking { scorer, best, without } = asking;
         let RowBlock { rows, notes, vectors } = &self.block;
-        let vectors = vectors.chunks_exact(asking.scorer.query().len());
-        for ((row, note), vector) in rows.iter().zip(notes).zip(vectors) {
-            // The rows were checked when they were read.
-            let Ok(score) = asking.scorer.score(vector) else { continue };
-            if asking.best.refuses(score) {
-                continue;
+        scorer.score_rows(vectors, sums, |at, score| {
+            // The rows were checked when they were read, so that hardly any is refused.
+            if score.is_nan() || best.refuses(score) {
+                return;
             }
+            let (Some(row), Some(note)) = (rows.get(at), notes.get(at)) else { return };
             let place = Place { score, source: self.number, row: *row };
-            let is_out = match &asking.without {
+            let is_out = match without {
                 None => false,
                 Some(Without::Row(without)) => without == row,
                 Some(Without::Note(without)) => without == note,
             };
-            if !is_out && asking.best.wants(&place) && self.rules.admit(asking.scorer.metric(), &place) {
-                asking.best.offer(Hit { place, note: note.clone() });
+            if !is_out && best.wants(&place) && self.rules.admit(scorer.metric(), &place) {
+                best.offer(Hit { place, note: note.clone() });
             }
-        }
+        });
     }
 }
