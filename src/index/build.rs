@@ -1,8 +1,8 @@
 //! A new index from rows as they come.
 
 use super::block::Block;
-use super::encode::{Batch, Encoded, encode};
-use super::format::{DIRECTORY, Directory, Entry, HEADER, Header, Token, block_slots, random};
+use super::encode::{Encoded, VectorBatch, encode};
+use super::format::{BlockEntry, DIRECTORY, Directory, HEADER, Header, Token, block_slots, random};
 use super::open::Index;
 use super::store::Store;
 use crate::codec::Space;
@@ -115,10 +115,10 @@ pub struct Builder<'a, S> {
     threads: usize,
     space: Arc<Space>,
     header: Header,
-    batch: Batch,
+    batch: VectorBatch,
     /// Encoded rows that do not fill a block yet.
     rows: Vec<Encoded>,
-    blocks: Vec<Entry>,
+    blocks: Vec<BlockEntry>,
     strays: Vec<i64>,
 }
 

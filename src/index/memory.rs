@@ -1,7 +1,7 @@
 //! What is kept in memory of all indexes: contents and codes, under the tokens of their BLOBs, within one budget.
 
 use super::block::{Codes, Fine, read};
-use super::format::{Directory, Header, Kind, Label, Token};
+use super::format::{BlobKind, Directory, Header, Label, Token};
 use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
@@ -78,7 +78,7 @@ pub fn counts() -> CacheCounts {
 impl Contents {
     /// Reads and checks it from a store.
     pub fn read<S: Store>(store: &mut S, header: &Header) -> Result<Self> {
-        let label = Label { kind: Kind::Directory, block: 0, token: header.generation };
+        let label = Label { kind: BlobKind::Directory, block: 0, token: header.generation };
         let directory = read(store, label, |blob| Directory::decode(header, blob))?;
         let space = Arc::new(Space::new(directory.centre.clone(), header.seed));
         Ok(Self { directory, space, spread: OnceLock::new() })

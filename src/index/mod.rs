@@ -3,6 +3,8 @@
 //! Knows nothing of SQLite: blocks come from a [`Store`], rows and their vectors from the caller. `sql/index.sql` is the
 //! format. The order of reading: `format` and `store`, then `build` and `merge`, then `sweep`, `rerank` and `search`.
 
+mod all_codes;
+mod bar;
 mod block;
 mod build;
 mod check;
@@ -13,6 +15,7 @@ mod memory;
 mod merge;
 mod open;
 mod overlay;
+mod proposer;
 mod repeats;
 mod request;
 mod rerank;
@@ -20,18 +23,19 @@ mod rowid_part;
 mod search;
 mod store;
 mod sweep;
+mod verify;
 
 pub use build::{Builder, Mean, fix_seed, seed};
 pub use check::check_blocks;
-pub use encode::Batch;
+pub use encode::VectorBatch;
 pub use format::{Directory, FORMAT, Header, Token};
 pub use memory::set_aside;
-pub use merge::Progress;
+pub use merge::OnProgress;
 pub use open::{Index, Opened, open, open_uncached};
 pub use overlay::Overlay;
-pub use request::{Accept, Outcome, Reason, Request, Row, Rows, Stats, Trial};
-pub use rowid_part::Part;
-pub use store::{Memory, Store};
+pub use request::{Accept, FetchedRow, Outcome, Reason, Request, RowSource, Stats, Trial};
+pub use rowid_part::RowidPart;
+pub use store::{MemoryStore, Store};
 
 use crate::resources::cache::CacheCounts;
 

@@ -1,7 +1,7 @@
 //! An index as a transaction sees it: header, directory, and the space of its codes.
 
 use super::block::{Codes, Fine};
-use super::format::{Directory, Entry, FORMAT, HEADER, Header, format_of};
+use super::format::{BlockEntry, Directory, FORMAT, HEADER, Header, format_of};
 use super::memory::{CACHE, CacheKey, Cached, Contents, budget};
 use super::store::Store;
 use crate::codec::Space;
@@ -102,15 +102,15 @@ impl Index {
     }
 
     /// Its blocks with their numbers.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &Entry)> {
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &BlockEntry)> {
         (1..).zip(&self.directory().blocks)
     }
 
-    fn entry(&self, block: u32) -> Option<&Entry> {
+    fn entry(&self, block: u32) -> Option<&BlockEntry> {
         self.directory().blocks.get((block as usize).checked_sub(1)?)
     }
 
-    fn key(&self, entry: &Entry, fine: bool) -> CacheKey {
+    fn key(&self, entry: &BlockEntry, fine: bool) -> CacheKey {
         CacheKey { scope: self.scope, token: entry.token, fine }
     }
 
@@ -202,7 +202,7 @@ impl Index {
         Ok(spread)
     }
 
-    fn keep(&self, entry: &Entry, codes: Codes) -> Resident {
+    fn keep(&self, entry: &BlockEntry, codes: Codes) -> Resident {
         let (cache, size) = (CACHE.get(), codes.size());
         if !cache.has_room(size, budget()) {
             return Resident::Passing(codes);
@@ -222,7 +222,7 @@ impl Index {
         &self,
         store: &mut S,
         block: u32,
-        entry: &Entry,
+        entry: &BlockEntry,
     ) -> Result<(Arc<Codes>, Arc<Fine>, bool)> {
         let dimensions = self.header.dimensions;
         let (codes, codes_stay) = match CACHE.get().get(&self.key(entry, false), &self.account) {

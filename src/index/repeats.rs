@@ -9,8 +9,9 @@
 use super::format::Token;
 use super::memory;
 use super::open::Index;
-use super::request::{Outcome, Request, Row, Rows, Stats};
+use super::request::{FetchedRow, Outcome, Request, RowSource, Stats};
 use super::store::Store;
+use super::verify::{FetchedScores, ScoreBits};
 use crate::codec::fingerprint;
 use crate::error::Result;
 use crate::metric::{Metric, Scorer};
@@ -48,13 +49,10 @@ struct Question {
     floor: Option<Place>,
 }
 
-/// A row that was fetched, and the bits of its score; `None` where it was gone.
-type Fetched = (i64, Option<u64>);
-
 struct Answer {
     question: Question,
     places: Vec<Place>,
-    fetched: Vec<Fetched>,
+    fetched: Vec<ScoreBits>,
     held: Held,
 }
 
@@ -81,7 +79,7 @@ pub fn forget(scope: u64) {
 
 impl Index {
     /// What [`Index::search`] gives, from memory if the same was asked before.
-    pub fn answer<S: Store, R: Rows>(
+    pub fn answer<S: Store, R: RowSource>(
         &self,
         store: &mut S,
         request: &Request<'_>,
@@ -100,11 +98,11 @@ impl Index {
                 return Ok(Outcome::Found(places));
             }
         }
-        let mut recorder = Recorder { rows, scorer: request.scorer, fetched: Vec::new(), is_sound: true };
-        let outcome = self.search(store, request, &mut recorder, stats)?;
-        if let (Outcome::Found(places), true) = (&outcome, recorder.is_sound) {
+        let mut fetches = FetchedScores::default();
+        let outcome = self.search_noting(store, request, rows, stats, Some(&mut fetches))?;
+        if let (Outcome::Found(places), false) = (&outcome, fetches.has_bad) {
             let held = Held::new(self.account(), 0);
-            answers().keep(Answer { question, places: places.clone(), fetched: recorder.fetched, held });
+            answers().keep(Answer { question, places: places.clone(), fetched: fetches.scores, held });
         }
         Ok(outcome)
     }
@@ -126,44 +124,18 @@ impl Index {
     }
 }
 
-fn are_as_before<R: Rows>(fetched: &[Fetched], rows: &mut R, scorer: &Scorer) -> Result<bool> {
+fn are_as_before<R: RowSource>(fetched: &[ScoreBits], rows: &mut R, scorer: &Scorer) -> Result<bool> {
     for (rowid, before) in fetched {
         let now = match rows.fetch(*rowid)? {
-            Row::Vector(vector) => scorer.score(&vector).ok().map(f64::to_bits),
-            Row::Gone if before.is_none() => continue,
-            Row::Gone | Row::Doubtful => return Ok(false),
+            FetchedRow::Vector(vector) => scorer.score(&vector).ok().map(f64::to_bits),
+            FetchedRow::Gone if before.is_none() => continue,
+            FetchedRow::Gone | FetchedRow::Doubtful => return Ok(false),
         };
         if now.is_none() || now != *before {
             return Ok(false);
         }
     }
     Ok(true)
-}
-
-/// Notes what a search fetches.
-struct Recorder<'a, R> {
-    rows: &'a mut R,
-    scorer: &'a Scorer,
-    fetched: Vec<Fetched>,
-    /// Every row could be scored, or was gone.
-    is_sound: bool,
-}
-
-impl<R: Rows> Rows for Recorder<'_, R> {
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        let row = self.rows.fetch(rowid)?;
-        let score = match &row {
-            Row::Vector(vector) => self.scorer.score(vector).ok().map(f64::to_bits),
-            Row::Gone | Row::Doubtful => None,
-        };
-        self.is_sound &= score.is_some() || matches!(row, Row::Gone);
-        self.fetched.push((rowid, score));
-        Ok(row)
-    }
-
-    fn describe(&self, rowid: i64) -> String {
-        self.rows.describe(rowid)
-    }
 }
 
 impl Answer {
@@ -176,7 +148,7 @@ impl Answer {
 }
 
 impl Answers {
-    fn find(&mut self, question: &Question, account: &Arc<Account>) -> Option<(Vec<Place>, Vec<Fetched>)> {
+    fn find(&mut self, question: &Question, account: &Arc<Account>) -> Option<(Vec<Place>, Vec<ScoreBits>)> {
         let is_it =
             |answer: &Answer| answer.question.fingerprint == question.fingerprint && answer.question == *question;
         let at = self.kept.iter().position(is_it)?;

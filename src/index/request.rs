@@ -2,7 +2,7 @@
 
 use super::overlay::Overlay;
 use crate::error::Result;
-use crate::metric::{Metric, Scorer};
+use crate::metric::Scorer;
 use crate::scan::Rules;
 use crate::topk::Place;
 use crate::vector::Vector;
@@ -12,9 +12,9 @@ use std::sync::Arc;
 pub type Accept = Arc<dyn Fn(i64) -> bool + Send + Sync>;
 
 /// The rows themselves.
-pub trait Rows {
+pub trait RowSource {
     /// A row as the caller's transaction sees it.
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>>;
+    fn fetch(&mut self, rowid: i64) -> Result<FetchedRow<'_>>;
     /// Names a row for messages.
     fn describe(&self, rowid: i64) -> String;
     /// Whether the row that was fetched last takes part.
@@ -27,7 +27,7 @@ pub trait Rows {
         &mut self,
         rowids: &[i64],
         _rows: u64,
-        with: &mut dyn FnMut(usize, Row<'_>) -> Result<bool>,
+        with: &mut dyn FnMut(usize, FetchedRow<'_>) -> Result<bool>,
     ) -> Result<()> {
         for (at, rowid) in rowids.iter().enumerate() {
             if !with(at, self.fetch(*rowid)?)? {
@@ -39,7 +39,7 @@ pub trait Rows {
 }
 
 /// A row that was looked for.
-pub enum Row<'a> {
+pub enum FetchedRow<'a> {
     /// It has this vector.
     Vector(Vector<'a>),
     /// It is not there, or has no vector, and that is nothing unusual.
@@ -62,7 +62,7 @@ pub struct Request<'a> {
     pub floor: Option<Place>,
     /// Which rows take part; all, without it. It is asked about few rows only.
     pub accept: Option<Accept>,
-    /// Where rows are asked one by one whether they take part, see [`Rows::takes_part`].
+    /// Where rows are asked one by one whether they take part, see [`RowSource::takes_part`].
     pub trial: Option<Trial>,
     /// Rows that changed since the index was written.
     pub overlay: Option<&'a Overlay>,
@@ -134,31 +134,5 @@ impl Request<'_> {
     /// How many rows may be fetched.
     pub(super) fn patience(&self) -> u64 {
         self.trial.map_or(u64::MAX, |trial| trial.patience)
-    }
-}
-
-/// Between which keys rows matter.
-pub(super) struct Span {
-    pub floor: f32,
-    pub ceiling: f32,
-}
-
-impl Span {
-    pub fn new(metric: Metric, rules: &Rules, floor: Option<Place>, key: impl Fn(f64) -> f32) -> Self {
-        let least = [
-            rules.score.min.map(|(score, _)| score),
-            rules.distance.max.map(|(distance, _)| metric.score(distance)),
-            floor.map(|floor| floor.score),
-        ];
-        let most = [
-            rules.score.max.map(|(score, _)| score),
-            rules.distance.min.map(|(distance, _)| metric.score(distance)),
-            rules.after.map(|after| after.score),
-        ];
-        let keys = |scores: [Option<f64>; 3]| scores.into_iter().flatten().map(&key);
-        Self {
-            floor: keys(least).fold(f32::NEG_INFINITY, f32::max),
-            ceiling: keys(most).map(f32::next_up).fold(f32::INFINITY, f32::min),
-        }
     }
 }

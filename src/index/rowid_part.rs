@@ -3,12 +3,12 @@
 
 /// Some of all rowids: each is in one part of a division.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct RowidPart {
     number: i64,
     parts: i64,
 }
 
-impl Part {
+impl RowidPart {
     /// Rows that a part has, about: their rowids take 8 MiB.
     const ROWS: u64 = 1 << 20;
 
@@ -36,9 +36,9 @@ mod tests {
     fn every_row_is_in_one_part() {
         for rowid in [i64::MIN, -7, -1, 0, 1, 5, 1 << 40, i64::MAX] {
             for parts in 1..9 {
-                assert_eq!(Part::split(parts).filter(|part| part.has(rowid)).count(), 1, "{rowid}, {parts}");
+                assert_eq!(RowidPart::split(parts).filter(|part| part.has(rowid)).count(), 1, "{rowid}, {parts}");
             }
         }
-        assert_eq!([0, 1, 1 << 20, (1 << 20) + 1].map(|rows| Part::of_rows(rows).count()), [1, 1, 1, 2]);
+        assert_eq!([0, 1, 1 << 20, (1 << 20) + 1].map(|rows| RowidPart::of_rows(rows).count()), [1, 1, 1, 2]);
     }
 }

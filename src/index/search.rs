@@ -1,113 +1,81 @@
-//! The best rows by an index: a sweep over all codes, then true scores of what it could not rule out.
+//! The best rows by an index: rows are proposed, then verified, until no other can be among the best.
 
-use super::open::{Index, Resident};
-use super::overlay::Overlay;
-use super::request::{Outcome, Request, Rows, Span, Stats};
-use super::rerank::{Blocks, Ended, Reranker};
+use super::all_codes::AllCodes;
+use super::bar::Aim;
+use super::open::Index;
+use super::proposer::{Proposals, Proposer};
+use super::request::{Outcome, Request, RowSource, Stats};
 use super::store::Store;
-use super::sweep::{Aim, Numbered, Sweeper, Swept, sweep};
+use super::verify::{FetchedScores, Verifier};
 use crate::codec::Query;
 use crate::error::Result;
-use crate::topk::TopK;
 use std::sync::Arc;
 
 impl Index {
     /// The best rows. The query has the index's dimensions.
     ///
     /// One in about 30,000 may be missed, by the chance that [`crate::codec::SIGMAS`] leaves; no score is ever wrong.
-    pub fn search<S: Store, R: Rows>(
+    pub fn search<S: Store, R: RowSource>(
         &self,
         store: &mut S,
         request: &Request<'_>,
         rows: &mut R,
         stats: &mut Stats,
     ) -> Result<Outcome> {
-        let Some(query) = Query::new(self.space(), request.scorer.metric(), request.scorer.query()) else {
+        self.search_noting(store, request, rows, stats, None)
+    }
+
+    /// The same, which also notes what it fetches.
+    pub(super) fn search_noting<S: Store, R: RowSource>(
+        &self,
+        store: &mut S,
+        request: &Request<'_>,
+        rows: &mut R,
+        stats: &mut Stats,
+        fetches: Option<&mut FetchedScores>,
+    ) -> Result<Outcome> {
+        let (metric, scorer) = (request.scorer.metric(), request.scorer);
+        let Some(query) = Query::new(self.space(), metric, scorer.query()) else {
             return Ok(Outcome::Unfit);
         };
         if request.limit == 0 {
             return Ok(Outcome::Found(Vec::new()));
         }
-        let query = Arc::new(query);
-        let metric = request.scorer.metric();
-        let span = Span::new(metric, request.rules, request.floor, |score| query.key(score));
-        let Span { floor, ceiling } = span;
-        let mut aim = Aim { floor, ceiling, reach: Some(request.reach()), accept: request.accept.clone() };
-        loop {
-            stats.sweeps += 1;
-            let mut blocks = Blocks::new(self, request.overlay);
-            let swept = self.sweep(store, &query, &aim, request, &mut blocks)?;
-            stats.codes += swept.codes;
-            stats.candidates += swept.candidates.len() as u64;
-            stats.passing += swept.passing;
-            let best = TopK::new(request.limit);
-            let mut reranker = Reranker { query: &query, request, rows, ceiling, floor, best, stats };
-            match reranker.run(swept.candidates, &mut blocks, store)? {
-                Ended::Done => {}
-                Ended::Stale(reason) => return Ok(Outcome::Stale(reason)),
-                Ended::GivenUp => return Ok(Outcome::GivenUp),
-            }
-            let reached = reranker.bar();
-            // Whatever is not among the candidates is below the sweep's bar.
-            if reached >= swept.bar || swept.bar <= aim.floor {
-                let hits = reranker.best.into_sorted();
-                return Ok(Outcome::Found(hits.into_iter().map(|hit| hit.place).collect()));
-            }
-            aim = wider(aim, reached, reranker.best.last().is_some());
-        }
-    }
-
-    fn sweep<S: Store>(
-        &self,
-        store: &mut S,
-        query: &Arc<Query>,
-        aim: &Aim,
-        request: &Request<'_>,
-        blocks: &mut Blocks<'_>,
-    ) -> Result<Swept> {
-        let below = hiding(aim, request.overlay);
-        let mut sweeper = Sweeper::new(query, aim);
-        for (number, codes) in request.overlay.iter().flat_map(|overlay| overlay.blocks()) {
-            sweeper.block(number, codes);
-        }
-        let mut sweeper = sweeper.with_aim(&below);
-        let mut resident: Vec<Numbered> = Vec::with_capacity(self.directory().blocks.len());
-        self.each_codes(store, |number, codes| {
-            match codes {
-                Resident::Kept(codes) => resident.push((number, codes)),
-                Resident::Passing(codes) => {
-                    sweeper.block(number, &codes);
-                    for candidate in sweeper.of_block(number) {
-                        let slot = codes.slot(candidate.slot as usize);
-                        blocks.passing.extend(slot.map(|slot| ((number, candidate.slot), slot)));
-                    }
-                    blocks.forget_passing(sweeper.candidates());
-                    sweeper.passed();
-                }
-            }
-            Ok(())
-        })?;
-        resident.sort_by_key(|(number, _)| *number);
-        blocks.resident = Arc::new(resident);
-        sweep(&mut sweeper, query, &below, blocks.resident.clone(), request.threads)?;
-        Ok(sweeper.finish())
+        let aim = Aim::new(metric, request.rules, request.floor, request.reach(), |score| query.key(score));
+        let mut proposer = AllCodes { index: self, store, query: Arc::new(query), request };
+        search_by(&mut proposer, aim, request, rows, stats, fetches)
     }
 }
 
-/// The same for codes in the index, where rows that changed do not take part.
-fn hiding(aim: &Aim, overlay: Option<&Overlay>) -> Aim {
-    let Some(overlay) = overlay.filter(|overlay| !overlay.is_empty()) else { return aim.clone() };
-    let (accept, hidden) = (aim.accept.clone(), overlay.hidden());
-    let both = move |rowid| !hidden(rowid) && accept.as_ref().is_none_or(|accept| accept(rowid));
-    Aim { accept: Some(Arc::new(both)), ..aim.clone() }
-}
-
-/// What to look for after a sweep whose bar was too high: everything down to the last hit, or four times as many rows
-/// where there were not enough.
-fn wider(aim: Aim, reached: f32, enough: bool) -> Aim {
-    if enough {
-        Aim { floor: reached, reach: None, ..aim }
-    } else {
-        Aim { reach: aim.reach.map(|reach| reach.saturating_mul(4)), ..aim }
+/// Has rows proposed and verifies them. Where rows that were not proposed could still be among the best, it begins anew with
+/// a wider aim.
+fn search_by<P: Proposer, R: RowSource>(
+    proposer: &mut P,
+    first: Aim,
+    request: &Request<'_>,
+    rows: &mut R,
+    stats: &mut Stats,
+    mut fetches: Option<&mut FetchedScores>,
+) -> Result<Outcome> {
+    let mut aim = first;
+    loop {
+        let mut proposals = proposer.propose(&aim, stats)?;
+        let verifier = Verifier::new(request.scorer, request.rules, request.source, request.limit);
+        let mut verifier = verifier.noting(fetches.as_deref_mut());
+        let least = |verifier: &Verifier<'_>, proposals: &P::Proposals<'_>| {
+            verifier.last(proposals).map_or(first.floor, |last| last.max(first.floor))
+        };
+        while let Some(proposal) = proposals.next(least(&verifier, &proposals), stats)? {
+            if let Some(reason) = verifier.fetch(&proposal, rows, stats)? {
+                return Ok(Outcome::Stale(reason));
+            }
+            if stats.fetched >= request.patience() {
+                return Ok(Outcome::GivenUp);
+            }
+        }
+        match verifier.left(&aim, &proposals) {
+            None => return Ok(Outcome::Found(verifier.into_places())),
+            Some(wider) => aim = wider,
+        }
     }
 }

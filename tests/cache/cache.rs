@@ -6,7 +6,7 @@
 use crate::table_in_memory::{Random, Table, found, indexed, opened, request, scope, scorer, search};
 use fafcas::config::CACHE_BYTES;
 use fafcas::error::Result;
-use fafcas::index::{Memory, Store, cache_counts};
+use fafcas::index::{MemoryStore, Store, cache_counts};
 use fafcas::metric::Metric;
 use fafcas::scan::Rules;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ const DIMENSIONS: usize = 600;
 
 /// Counts how often each BLOB is read.
 struct Counting {
-    inner: Memory,
+    inner: MemoryStore,
     reads: BTreeMap<i64, usize>,
 }
 
@@ -39,7 +39,7 @@ impl Store for Counting {
 }
 
 /// Runs some searches in a new scope, as on a database just opened, and gives the reads of the first and of the last.
-fn reads(store: &Memory, table: &mut Table) -> [BTreeMap<i64, usize>; 2] {
+fn reads(store: &MemoryStore, table: &mut Table) -> [BTreeMap<i64, usize>; 2] {
     let mut store = Counting { inner: store.clone(), reads: BTreeMap::new() };
     let (scope, rules, mut random) = (scope(), Rules::default(), Random(8));
     let mut reads = [(); 2].map(|()| BTreeMap::new());

@@ -5,7 +5,7 @@
 
 use crate::table_in_memory::{Random, Table, indexed, request, scope, scorer};
 use fafcas::error::Error;
-use fafcas::index::{Index, Memory, Opened, Outcome, Part, Stats, check_blocks, open};
+use fafcas::index::{Index, MemoryStore, Opened, Outcome, RowidPart, Stats, check_blocks, open};
 use fafcas::kernels;
 use fafcas::metric::Metric;
 use fafcas::scan::Rules;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 const DIMENSIONS: usize = 10;
 
 struct Case {
-    store: Memory,
+    store: MemoryStore,
     table: Table,
     expected: Vec<Place>,
 }
@@ -37,7 +37,7 @@ impl Case {
     }
 
     /// What a search says, `None` where it says that a scan should answer.
-    fn search(&mut self, store: &mut Memory) -> Result<Option<Vec<Place>>, Error> {
+    fn search(&mut self, store: &mut MemoryStore) -> Result<Option<Vec<Place>>, Error> {
         let index: Index = match open(store, scope(), &Arc::default())? {
             Opened::Index(index) => index,
             Opened::Absent | Opened::Future(_) => return Ok(None),
@@ -66,7 +66,7 @@ impl Case {
             Err(error) => assert_says_where(&error),
             Ok(index) => {
                 assert!(!honest, "damage to BLOB {id} passes the check");
-                for part in Part::split(1) {
+                for part in RowidPart::split(1) {
                     let _ = index.check_rows(&mut store, &mut self.table, part, &BTreeSet::new(), &mut |_, _| Ok(()));
                 }
             }

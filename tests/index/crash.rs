@@ -5,13 +5,13 @@
 
 use crate::table_in_memory::{Random, Table, found, indexed, opened, request, scope, scorer, search};
 use fafcas::error::{Error, Result};
-use fafcas::index::{Memory, Part, Store, check_blocks};
+use fafcas::index::{MemoryStore, RowidPart, Store, check_blocks};
 use fafcas::metric::Metric;
 use fafcas::scan::Rules;
 
 /// Fails from a certain write on.
 struct Failing {
-    inner: Memory,
+    inner: MemoryStore,
     writes_left: usize,
 }
 
@@ -63,7 +63,7 @@ fn tables() -> (Table, Table, Vec<i64>) {
 
 /// Runs `work` with 0 writes allowed, then 1, and so on until it ends well; gives how many writes it takes.
 fn each_failure(
-    start: &Memory,
+    start: &MemoryStore,
     before: &mut Table,
     after: &mut Table,
     work: impl Fn(&mut Failing) -> Result<()>,
@@ -82,7 +82,7 @@ fn each_failure(
     unreachable!("there are not so many writes")
 }
 
-fn assert_answers(store: &mut Memory, table: &mut Table, scope: u64) {
+fn assert_answers(store: &mut MemoryStore, table: &mut Table, scope: u64) {
     let rules = Rules::default();
     let scorer = scorer(Metric::Dot, &Random(5).vector(DIMENSIONS));
     let index = opened(store, scope).unwrap();
@@ -91,11 +91,11 @@ fn assert_answers(store: &mut Memory, table: &mut Table, scope: u64) {
 }
 
 /// A state between two others is complete as one of them, or an error.
-fn assert_torn_is_found(mut torn: Memory, before: &Table, after: &Table) {
+fn assert_torn_is_found(mut torn: MemoryStore, before: &Table, after: &Table) {
     let none = Default::default();
     let Ok(index) = check_blocks(&mut torn) else { return };
     let belongs = |table: &Table| {
-        Part::split(1).try_for_each(|part| {
+        RowidPart::split(1).try_for_each(|part| {
             index.check_rows(&mut torn.clone(), &mut table.clone(), part, &none, &mut |_, _| Ok(()))
         })
     };
@@ -128,7 +128,7 @@ fn while_building_over_an_older_index() {
 fn while_building_the_first() {
     let (table, ..) = tables();
     for writes in 0.. {
-        let mut failing = Failing { inner: Memory::default(), writes_left: writes };
+        let mut failing = Failing { inner: MemoryStore::default(), writes_left: writes };
         if table.build(&mut failing, scope(), 2).is_ok() {
             return assert_answers(&mut failing.inner, &mut table.clone(), scope());
         }

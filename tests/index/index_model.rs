@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::table_in_memory::{Random, Table, found, indexed, opened, request, scope, scorer, search};
-use fafcas::index::{Batch, Index, Memory, Outcome, Overlay, Part, Reason, Request, Stats, check_blocks};
+use fafcas::index::{
+    Index, MemoryStore, Outcome, Overlay, Reason, Request, RowidPart, Stats, VectorBatch, check_blocks,
+};
 use fafcas::metric::Metric;
 use fafcas::scan::Rules;
 use std::collections::BTreeSet;
@@ -15,7 +17,7 @@ const DIMENSIONS: usize = 24;
 struct World {
     random: Random,
     table: Table,
-    store: Memory,
+    store: MemoryStore,
     index: Index,
     pending: BTreeSet<i64>,
     overlay: Overlay,
@@ -39,10 +41,10 @@ impl World {
             _ => self.table.set(rowid, &self.random.vector(DIMENSIONS)),
         }
         self.pending.insert(rowid);
-        let mut batch = Batch::default();
+        let mut batch = VectorBatch::default();
         match self.table.rows.get(&rowid) {
             Some(vector) => batch.push(rowid, vector),
-            None => self.overlay.change(Batch::default(), &[rowid], 1).unwrap(),
+            None => self.overlay.change(VectorBatch::default(), &[rowid], 1).unwrap(),
         }
         self.overlay.change(batch, &[], 1).unwrap();
     }
@@ -59,7 +61,7 @@ impl World {
         self.overlay = Overlay::new(self.index.space().clone());
         check_blocks(&mut self.store).unwrap();
         let mut coded = BTreeSet::new();
-        for part in Part::split(3) {
+        for part in RowidPart::split(3) {
             coded.extend(self.index.coded(&mut self.store, part).unwrap());
             let (store, table) = (&mut self.store, &mut self.table);
             self.index.check_rows(store, table, part, &BTreeSet::new(), &mut |_, _| Ok(())).unwrap();

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 use fafcas::error::Result;
-use fafcas::index::{Builder, Index, Mean, Memory, Opened, Outcome, Request, Row, Rows, Stats, Store, open};
+use fafcas::index::{
+    Builder, FetchedRow, Index, Mean, MemoryStore, Opened, Outcome, Request, RowSource, Stats, Store, open,
+};
 use fafcas::kernels::F32Le;
 use fafcas::metric::{Metric, Scorer};
 use fafcas::scan::Rules;
@@ -85,13 +87,13 @@ impl Table {
     }
 }
 
-impl Rows for Table {
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
+impl RowSource for Table {
+    fn fetch(&mut self, rowid: i64) -> Result<FetchedRow<'_>> {
         self.fetched += 1;
         Ok(match self.rows.get(&rowid) {
-            Some(vector) => Row::Vector(Cow::Borrowed(vector)),
-            None if self.renumbers => Row::Doubtful,
-            None => Row::Gone,
+            Some(vector) => FetchedRow::Vector(Cow::Borrowed(vector)),
+            None if self.renumbers => FetchedRow::Doubtful,
+            None => FetchedRow::Gone,
         })
     }
 
@@ -152,8 +154,8 @@ pub fn found(outcome: Outcome) -> Vec<Place> {
 }
 
 /// A table with an index in memory.
-pub fn indexed(table: &Table, seed: u64) -> (Memory, Index) {
-    let mut store = Memory::default();
+pub fn indexed(table: &Table, seed: u64) -> (MemoryStore, Index) {
+    let mut store = MemoryStore::default();
     let index = table.build(&mut store, scope(), seed).unwrap();
     (store, index)
 }

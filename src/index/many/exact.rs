@@ -2,9 +2,10 @@
 //!
 //! A group of 64 codes is laid out for the kernel once and met by every query while it is in the nearest cache.
 
-use super::sweep::{Candidate, Found, Method, Piece, Seeker, Sweep};
+use super::sweep::{BatchCandidate, BatchSweep, Method, Piece, Seeker, Shortlist};
 use crate::codec::exact::{ExactQuery, Margins};
 use crate::index::open::Index;
+use crate::index::proposer::Proposal;
 use crate::kernels::codes::{GROUP, LimitTerms};
 use crate::kernels::{self, F32Le};
 use crate::metric::Scorer;
@@ -59,7 +60,7 @@ impl Method for Exact {
         Scratch { words: vec![[0; GROUP]; self.words], known: LimitTerms::default(), upper: [0.0; GROUP] }
     }
 
-    fn look(sweep: &Sweep<Self>, scratch: &mut Scratch, piece: &Piece<'_>, found: &mut [Found]) {
+    fn look(sweep: &BatchSweep<Self>, scratch: &mut Scratch, piece: &Piece<'_>, found: &mut [Shortlist]) {
         for group in piece.groups.clone() {
             scratch.lay(&sweep.method, piece, group);
             scratch.group(sweep, piece, group, found);
@@ -86,7 +87,7 @@ impl Scratch {
         }
     }
 
-    fn group(&mut self, sweep: &Sweep<Exact>, piece: &Piece<'_>, group: usize, found: &mut [Found]) {
+    fn group(&mut self, sweep: &BatchSweep<Exact>, piece: &Piece<'_>, group: usize, found: &mut [Shortlist]) {
         let method = &sweep.method;
         let mut sums = [[0; GROUP]; TILE];
         let tiles = method.steps.chunks(TILE * method.words.max(1));
@@ -104,18 +105,24 @@ impl Scratch {
         }
     }
 
-    fn row(&self, sweep: &Sweep<Exact>, piece: &Piece<'_>, group: usize, at: usize, number: usize, found: &mut Found) {
+    fn row(
+        &self,
+        sweep: &BatchSweep<Exact>,
+        piece: &Piece<'_>,
+        group: usize,
+        at: usize,
+        number: usize,
+        found: &mut Shortlist,
+    ) {
         let (seeker, slot, upper) = (&sweep.seekers[number], group * GROUP + at, self.upper[at]);
         let lower = upper - seeker.query.width(&self.known, at);
-        if upper < found.bar || lower > seeker.ceiling {
+        if upper < found.bar || lower > seeker.aim.ceiling {
             return;
         }
         let Some(rowid) = sweep.row(piece.pair, slot, seeker) else { return };
         let error = seeker.query.error(&self.known, at);
-        let guess = upper - error * (1.0 + sweep.method.guess);
-        // A row that is above the ceiling as likely as not is none of those wanted.
-        let guess = Some(guess).filter(|_| upper - error <= seeker.ceiling);
-        let fingerprint = piece.pair.0.fingerprint(slot);
-        sweep.take(number, found, Candidate { upper, fingerprint, rowid }, guess);
+        let guess = seeker.aim.guess(upper - error, upper - error * (1.0 + sweep.method.guess));
+        let proposal = Proposal { rowid, fingerprint: piece.pair.0.fingerprint(slot) };
+        sweep.take(number, found, BatchCandidate { upper, proposal }, guess);
     }
 }

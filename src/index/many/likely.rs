@@ -3,10 +3,11 @@
 //! Rows that 1-bit codes cannot rule out get a closer look by their 4-bit codes at once, which raises the
 //! bar for the next.
 
-use super::sweep::{Candidate, Found, Method, Piece, Seeker, Sweep};
+use super::sweep::{BatchCandidate, BatchSweep, Method, Piece, Seeker, Shortlist};
 use crate::codec::Group;
 use crate::codec::likely::{Common, GroupTerms, LikelyQuery};
 use crate::index::open::Index;
+use crate::index::proposer::Proposal;
 use crate::kernels::codes::GROUP;
 use crate::kernels::{self, F32Le};
 use crate::metric::Scorer;
@@ -54,7 +55,7 @@ impl Method for Likely {
         Vec::new()
     }
 
-    fn look(sweep: &Sweep<Self>, scratch: &mut Scratch, piece: &Piece<'_>, found: &mut [Found]) {
+    fn look(sweep: &BatchSweep<Self>, scratch: &mut Scratch, piece: &Piece<'_>, found: &mut [Shortlist]) {
         let groups: Vec<Group<'_>> = {
             let groups = piece.pair.0.groups();
             groups.skip(piece.groups.start).take(piece.groups.len()).collect()
@@ -72,7 +73,7 @@ impl Method for Likely {
 
 /// A piece, and what is known of it.
 struct Sifter<'a> {
-    sweep: &'a Sweep<Likely>,
+    sweep: &'a BatchSweep<Likely>,
     piece: &'a Piece<'a>,
     groups: &'a [Group<'a>],
     known: &'a [GroupTerms],
@@ -80,7 +81,7 @@ struct Sifter<'a> {
 
 impl Sifter<'_> {
     /// Finds for a few queries, from this one on, the rows that 1-bit codes cannot rule out.
-    fn sift(&self, first_query: usize, found: &mut [Found]) {
+    fn sift(&self, first_query: usize, found: &mut [Shortlist]) {
         let (method, seekers) = (&self.sweep.method, &self.sweep.seekers);
         let tables = &method.tables[first_query * method.each..][..found.len() * method.each];
         let mut sums = [[[0; GROUP]; 2]; TILE];
@@ -101,7 +102,7 @@ impl Sifter<'_> {
     }
 
     /// Looks more closely at a row.
-    fn look(&self, number: usize, group: usize, at: usize, found: &mut Found) {
+    fn look(&self, number: usize, group: usize, at: usize, found: &mut Shortlist) {
         let seeker = &self.sweep.seekers[number];
         let (codes, fine, _) = self.piece.pair;
         let slot = (self.piece.groups.start + group) * GROUP + at;
@@ -110,13 +111,12 @@ impl Sifter<'_> {
         let looked = seeker.query.look(&self.sweep.method.common, &self.known[group], at, code, own);
         let Some((estimate, error)) = looked else { return };
         let upper = estimate + error;
-        if upper < found.bar || estimate - error > seeker.ceiling {
+        if upper < found.bar || estimate - error > seeker.aim.ceiling {
             return;
         }
         let Some(rowid) = self.sweep.row(self.piece.pair, slot, seeker) else { return };
-        // A row that is above the ceiling as likely as not is none of those wanted.
-        let guess = Some(estimate - GUESS * error).filter(|_| estimate <= seeker.ceiling);
-        let fingerprint = codes.fingerprint(slot);
-        self.sweep.take(number, found, Candidate { upper, fingerprint, rowid }, guess);
+        let guess = seeker.aim.guess(estimate, estimate - GUESS * error);
+        let proposal = Proposal { rowid, fingerprint: codes.fingerprint(slot) };
+        self.sweep.take(number, found, BatchCandidate { upper, proposal }, guess);
     }
 }

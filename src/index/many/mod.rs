@@ -11,29 +11,30 @@ mod request;
 mod sweep;
 mod verify;
 
-pub use request::{Answers, Request, Wanted};
+pub use request::{BatchOutcome, BatchQuery, BatchRequest};
 
 use crate::error::Result;
+use crate::index::bar::Aim;
 use crate::index::open::Index;
-use crate::index::request::{Rows, Span, Stats};
+use crate::index::request::{RowSource, Stats};
 use crate::index::store::Store;
 use exact::Exact;
 use likely::Likely;
-use sweep::{Method, Seeker, Sweep};
-use verify::Answered;
+use sweep::{BatchSweep, Method, Seeker};
+use verify::BatchState;
 
 /// Queries that sweep together where several threads do; with fewer, what is known of a group is worked out more often.
 const PORTION: usize = 256;
 
 impl Index {
     /// The best rows for each query. With `is_exact` they are those of a scan; otherwise one in about 30,000 may be missed.
-    pub fn search_many<S: Store, R: Rows>(
+    pub fn search_many<S: Store, R: RowSource>(
         &self,
         store: &mut S,
-        request: &Request<'_>,
+        request: &BatchRequest<'_>,
         rows: &mut R,
         stats: &mut Stats,
-    ) -> Result<Answers> {
+    ) -> Result<BatchOutcome> {
         if request.is_exact {
             self.search_by::<Exact, S, R>(store, request, rows, stats)
         } else {
@@ -41,17 +42,17 @@ impl Index {
         }
     }
 
-    fn search_by<M: Method, S: Store, R: Rows>(
+    fn search_by<M: Method, S: Store, R: RowSource>(
         &self,
         store: &mut S,
-        request: &Request<'_>,
+        request: &BatchRequest<'_>,
         rows: &mut R,
         stats: &mut Stats,
-    ) -> Result<Answers> {
+    ) -> Result<BatchOutcome> {
         let places = vec![(request.limit == 0).then(Vec::new); request.queries.len()];
-        let mut answered = Answered { places, left: Vec::new() };
+        let mut answered = BatchState { places, left: Vec::new() };
         let Some(first) = request.queries.first().filter(|_| request.limit > 0) else {
-            return Ok(Answers::Found(answered.places));
+            return Ok(BatchOutcome::Found(answered.places));
         };
         let method = M::new(self, first.scorer);
         let mut unread = 0..request.queries.len();
@@ -64,25 +65,25 @@ impl Index {
         let (mut seekers, mut swept) = (next(&mut answered.left), None);
         loop {
             // Others sweep for some queries while this thread fetches rows for those before.
-            let begun = Sweep::begin(M::new(self, first.scorer), seekers, self, store, request, stats)?;
+            let begun = BatchSweep::begin(M::new(self, first.scorer), seekers, self, store, request, stats)?;
             if let Some(swept) = swept.take()
                 && let Some(reason) = answered.take(swept, request, rows, self.header.rows, stats)?
             {
-                return Ok(Answers::Stale(reason));
+                return Ok(BatchOutcome::Stale(reason));
             }
             seekers = next(&mut answered.left);
             swept = begun.map(|begun| begun.finish(stats)).transpose()?;
             if swept.is_none() && seekers.is_empty() {
-                return Ok(Answers::Found(answered.places));
+                return Ok(BatchOutcome::Found(answered.places));
             }
         }
     }
 
-    fn seeker<M: Method>(&self, method: &M, request: &Request<'_>, number: usize) -> Option<Seeker<M::Query>> {
+    fn seeker<M: Method>(&self, method: &M, request: &BatchRequest<'_>, number: usize) -> Option<Seeker<M::Query>> {
         let wanted = request.queries.get(number)?;
         let query = method.query(self, wanted.scorer.query())?;
-        let span = Span::new(wanted.scorer.metric(), request.rules, wanted.floor, |score| M::key(&query, score));
-        let Span { floor, ceiling } = span;
-        Some(Seeker { query, number, floor, ceiling, reach: Some(request.limit), without: wanted.without })
+        let (metric, key) = (wanted.scorer.metric(), |score| M::key(&query, score));
+        let aim = Aim::new(metric, request.rules, wanted.floor, request.limit, key);
+        Some(Seeker { query, number, aim, without: wanted.without })
     }
 }

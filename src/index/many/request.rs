@@ -7,9 +7,9 @@ use crate::scan::Rules;
 use crate::topk::Place;
 
 /// What is searched for.
-pub struct Request<'a> {
+pub struct BatchRequest<'a> {
     /// The queries, all of the index's dimensions and one metric.
-    pub queries: &'a [Wanted<'a>],
+    pub queries: &'a [BatchQuery<'a>],
     /// How many rows for each.
     pub limit: usize,
     /// Which rows count.
@@ -26,7 +26,7 @@ pub struct Request<'a> {
 
 /// One of the queries.
 #[derive(Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct BatchQuery<'a> {
     /// The query.
     pub scorer: &'a Scorer,
     /// Where rows found elsewhere are already enough: the last of these.
@@ -36,7 +36,7 @@ pub struct Wanted<'a> {
 }
 
 /// How a search ended.
-pub enum Answers {
+pub enum BatchOutcome {
     /// The best rows of each query, best first; `None` where codes are of no use to it, and a scan is.
     Found(Vec<Option<Vec<Place>>>),
     /// The index does not belong to the rows any more; a scan answers.

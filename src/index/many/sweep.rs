@@ -1,22 +1,21 @@
 //! One pass of many queries over all codes, on all threads.
 
-use super::request::Request;
+use super::request::BatchRequest;
 use crate::error::Result;
+use crate::index::bar::{Aim, SharedGuesses};
 use crate::index::block::{Codes, Fine};
 use crate::index::format::HEADER;
 use crate::index::open::Index;
 use crate::index::overlay::Overlay;
+use crate::index::proposer::Proposal;
 use crate::index::request::{Accept, Stats};
 use crate::index::store::Store;
-use crate::index::sweep::{Ordered, rank, unrank};
 use crate::kernels::F32Le;
 use crate::kernels::codes::GROUP;
 use crate::metric::Scorer;
 use crate::resources::pool::{self, Job, Started};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Pairs of a query and a row between two looks at whether the search was interrupted.
@@ -46,45 +45,31 @@ pub trait Method: Send + Sync + Sized + 'static {
     fn prepare(&mut self, seekers: &[Seeker<Self::Query>]);
     fn scratch(&self) -> Self::Scratch;
     /// Adds what the rows of a piece are to each query to what was found for it.
-    fn look(sweep: &Sweep<Self>, scratch: &mut Self::Scratch, piece: &Piece<'_>, found: &mut [Found]);
+    fn look(sweep: &BatchSweep<Self>, scratch: &mut Self::Scratch, piece: &Piece<'_>, found: &mut [Shortlist]);
 }
 
-/// A query that is not answered yet, and what it looks for, in keys.
+/// A query that is not answered yet, and what it looks for.
 #[derive(Clone)]
 pub struct Seeker<Q> {
     pub query: Q,
     /// Its place among the queries.
     pub number: usize,
-    pub floor: f32,
-    pub ceiling: f32,
-    /// How many rows are wanted: the bar rises to where that many are guessed to be. `None` keeps it at the floor.
-    pub reach: Option<usize>,
+    pub aim: Aim,
+    /// A row that does not take part.
     pub without: Option<i64>,
-}
-
-impl<Q: Clone> Seeker<Q> {
-    /// What to look for after a sweep whose bar was too high: everything down to the last hit, or four times as many rows
-    /// where there were not enough.
-    pub fn wider(&self, reached: f32, enough: bool) -> Self {
-        match self.reach {
-            Some(reach) if !enough => Self { reach: Some(reach.saturating_mul(4)), ..self.clone() },
-            _ => Self { floor: reached, reach: None, ..self.clone() },
-        }
-    }
 }
 
 /// A row that could be among the best of a query.
 #[derive(Debug, Clone, Copy)]
-pub struct Candidate {
+pub struct BatchCandidate {
     pub upper: f32,
-    pub fingerprint: u32,
-    pub rowid: i64,
+    pub proposal: Proposal,
 }
 
 /// What was found for a query: every row that takes part and is not among the candidates has a key below the bar.
 #[derive(Default)]
-pub struct Found {
-    pub candidates: Vec<Candidate>,
+pub struct Shortlist {
+    pub candidates: Vec<BatchCandidate>,
     pub bar: f32,
     /// 4-bit codes that were looked at one by one.
     pub looked: u64,
@@ -92,7 +77,7 @@ pub struct Found {
     kept: usize,
 }
 
-impl Found {
+impl Shortlist {
     /// Takes over what another thread found.
     fn join(&mut self, other: Self) {
         self.bar = self.bar.max(other.bar);
@@ -109,42 +94,12 @@ impl Found {
 }
 
 /// One pass of all seekers over all codes.
-pub struct Sweep<M: Method> {
+pub struct BatchSweep<M: Method> {
     pub method: M,
     pub seekers: Vec<Seeker<M::Query>>,
     hidden: Option<Accept>,
-    /// Of each seeker. Threads share them, or each would have to find out for itself where the bar is.
-    guesses: Vec<Guesses>,
-}
-
-/// Where the best rows of a query are guessed to be.
-struct Guesses {
-    /// The lowest on top, at most as many as wanted.
-    highest: Mutex<BinaryHeap<Reverse<Ordered>>>,
-    /// The bar, as [`rank`] has it.
-    bar: AtomicU32,
-}
-
-impl Guesses {
-    fn bar(&self) -> f32 {
-        unrank(self.bar.load(Ordering::Relaxed))
-    }
-
-    fn offer(&self, reach: usize, guess: f32) {
-        let mut highest = self.highest.lock().unwrap_or_else(PoisonError::into_inner);
-        if highest.len() < reach {
-            highest.push(Reverse(Ordered(guess)));
-        } else if let Some(mut lowest) = highest.peek_mut()
-            && guess > lowest.0.0
-        {
-            *lowest = Reverse(Ordered(guess));
-        }
-        if highest.len() == reach
-            && let Some(Reverse(Ordered(lowest))) = highest.peek()
-        {
-            self.bar.fetch_max(rank(*lowest), Ordering::Relaxed);
-        }
-    }
+    /// Of each seeker.
+    guesses: Vec<SharedGuesses>,
 }
 
 /// Both kinds of codes of a block, and whether it is one of changed rows, which hide others and not themselves.
@@ -156,25 +111,21 @@ pub struct Piece<'a> {
     pub groups: Range<usize>,
 }
 
-impl<M: Method> Sweep<M> {
-    fn new(mut method: M, seekers: Vec<Seeker<M::Query>>, request: &Request<'_>) -> Arc<Self> {
+impl<M: Method> BatchSweep<M> {
+    fn new(mut method: M, seekers: Vec<Seeker<M::Query>>, request: &BatchRequest<'_>) -> Arc<Self> {
         let hidden = request
             .overlay
             .filter(|overlay| !overlay.is_empty())
             .map(|overlay| -> Accept { Arc::new(overlay.hidden()) });
         method.prepare(&seekers);
-        let guesses =
-            |seeker: &Seeker<_>| Guesses { highest: Mutex::default(), bar: AtomicU32::new(rank(seeker.floor)) };
-        let guesses = seekers.iter().map(guesses).collect();
+        let guesses = seekers.iter().map(|seeker| SharedGuesses::new(&seeker.aim)).collect();
         Arc::new(Self { method, seekers, hidden, guesses })
     }
 
     /// Takes a row with its guess among the candidates of a query, and raises the bar if enough rows seem to be above it.
-    pub fn take(&self, number: usize, found: &mut Found, candidate: Candidate, guess: Option<f32>) {
-        let (seeker, guesses) = (&self.seekers[number], &self.guesses[number]);
-        if let Some((reach, guess)) = seeker.reach.zip(guess.filter(|guess| guess.is_finite() && *guess > found.bar)) {
-            guesses.offer(reach, guess);
-            found.bar = found.bar.max(guesses.bar());
+    pub fn take(&self, number: usize, found: &mut Shortlist, candidate: BatchCandidate, guess: Option<f32>) {
+        if let Some(guess) = guess.filter(|guess| *guess > found.bar) {
+            found.bar = found.bar.max(self.guesses[number].offer(guess));
         }
         found.candidates.push(candidate);
     }
@@ -192,15 +143,15 @@ impl<M: Method> Sweep<M> {
         seekers: Vec<Seeker<M::Query>>,
         index: &Index,
         store: &mut S,
-        request: &Request<'_>,
+        request: &BatchRequest<'_>,
         stats: &mut Stats,
-    ) -> Result<Option<Begun<M>>> {
+    ) -> Result<Option<RunningSweep<M>>> {
         if seekers.is_empty() {
             return Ok(None);
         }
         stats.sweeps += 1;
-        let mut found: Vec<Found> =
-            seekers.iter().map(|seeker| Found { bar: seeker.floor, ..Found::default() }).collect();
+        let mut found: Vec<Shortlist> =
+            seekers.iter().map(|seeker| Shortlist { bar: seeker.aim.floor, ..Shortlist::default() }).collect();
         let sweep = Self::new(method, seekers, request);
         let changed = request.overlay.into_iter().flat_map(Overlay::pairs);
         let mut pairs: Vec<Pair> = changed.map(|(codes, fine)| (codes, fine, true)).collect();
@@ -224,7 +175,13 @@ impl<M: Method> Sweep<M> {
         Ok(Some(sweep.start(pairs, request.threads, found, stats)))
     }
 
-    fn start(self: &Arc<Self>, pairs: Vec<Pair>, threads: usize, found: Vec<Found>, stats: &mut Stats) -> Begun<M> {
+    fn start(
+        self: &Arc<Self>,
+        pairs: Vec<Pair>,
+        threads: usize,
+        found: Vec<Shortlist>,
+        stats: &mut Stats,
+    ) -> RunningSweep<M> {
         let slots: usize = pairs.iter().map(|(codes, ..)| codes.slots()).sum();
         stats.codes += (slots * self.seekers.len()) as u64;
         let worth = slots * self.seekers.len() / PAIRS_WORTH_A_THREAD;
@@ -234,12 +191,12 @@ impl<M: Method> Sweep<M> {
         };
         let pieces = pairs.iter().enumerate().flat_map(starts).collect();
         let next = AtomicUsize::new(0);
-        let job = Arc::new(Sweeping { sweep: self.clone(), pairs, pieces, next, found: Mutex::default() });
+        let job = Arc::new(BatchJob { sweep: self.clone(), pairs, pieces, next, found: Mutex::default() });
         let started = pool::start(job.clone(), threads.min(worth.max(1)));
-        Begun { found, job, started }
+        RunningSweep { found, job, started }
     }
 
-    fn look(&self, scratch: &mut M::Scratch, piece: &Piece<'_>, found: &mut [Found]) {
+    fn look(&self, scratch: &mut M::Scratch, piece: &Piece<'_>, found: &mut [Shortlist]) {
         for (found, guesses) in found.iter_mut().zip(&self.guesses) {
             found.bar = found.bar.max(guesses.bar());
         }
@@ -253,15 +210,15 @@ impl<M: Method> Sweep<M> {
 }
 
 /// A sweep that others may be working on.
-pub struct Begun<M: Method> {
+pub struct RunningSweep<M: Method> {
     /// In blocks before.
-    found: Vec<Found>,
-    job: Arc<Sweeping<M>>,
+    found: Vec<Shortlist>,
+    job: Arc<BatchJob<M>>,
     started: Started,
 }
 
-impl<M: Method> Begun<M> {
-    fn join(self) -> Result<Vec<Found>> {
+impl<M: Method> RunningSweep<M> {
+    fn join(self) -> Result<Vec<Shortlist>> {
         self.started.finish()?;
         let (mut found, mut parts) = (self.found, self.job.found.lock().unwrap_or_else(PoisonError::into_inner));
         for part in parts.drain(..) {
@@ -270,7 +227,7 @@ impl<M: Method> Begun<M> {
         Ok(found)
     }
 
-    pub fn finish(self, stats: &mut Stats) -> Result<(Arc<Sweep<M>>, Vec<Found>)> {
+    pub fn finish(self, stats: &mut Stats) -> Result<(Arc<BatchSweep<M>>, Vec<Shortlist>)> {
         let sweep = self.job.sweep.clone();
         let mut found = self.join()?;
         for found in &mut found {
@@ -282,20 +239,20 @@ impl<M: Method> Begun<M> {
     }
 }
 
-struct Sweeping<M: Method> {
-    sweep: Arc<Sweep<M>>,
+struct BatchJob<M: Method> {
+    sweep: Arc<BatchSweep<M>>,
     pairs: Vec<Pair>,
     /// A pair's place, and the first group in it.
     pieces: Vec<(usize, usize)>,
     next: AtomicUsize,
-    found: Mutex<Vec<Vec<Found>>>,
+    found: Mutex<Vec<Vec<Shortlist>>>,
 }
 
-impl<M: Method> Job for Sweeping<M> {
+impl<M: Method> Job for BatchJob<M> {
     fn work(&self) {
         let sweep = &*self.sweep;
-        let new = |_| Found { bar: f32::NEG_INFINITY, ..Found::default() };
-        let mut found: Vec<Found> = sweep.seekers.iter().map(new).collect();
+        let new = |_| Shortlist { bar: f32::NEG_INFINITY, ..Shortlist::default() };
+        let mut found: Vec<Shortlist> = sweep.seekers.iter().map(new).collect();
         let mut scratch = sweep.method.scratch();
         while let Some((pair, start)) = self.pieces.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let pair = &self.pairs[*pair];

@@ -1,121 +1,136 @@
-//! True scores of what a sweep of many queries found, each row fetched once for all queries that want it.
+//! True scores of what a sweep of many queries proposes, each row fetched once for all queries that want it.
 
-use super::request::Request;
-use super::sweep::{Found, Method, Seeker, Sweep};
-use crate::codec::fingerprint;
+use super::request::BatchRequest;
+use super::sweep::{BatchCandidate, BatchSweep, Method, Seeker, Shortlist};
 use crate::error::Result;
-use crate::index::request::{Reason, Row, Rows, Stats};
-use crate::kernels::F32Le;
-use crate::topk::{Hit, Place, TopK};
+use crate::index::proposer::{Proposal, Proposals};
+use crate::index::request::{FetchedRow, Reason, RowSource, Stats};
+use crate::index::verify::{Verdict, Verifier, vector_of};
+use crate::topk::Place;
+use std::slice;
 use std::sync::Arc;
 
 /// The best rows of each query so far, and the queries that have to sweep again.
-pub struct Answered<Q> {
+pub struct BatchState<Q> {
     pub places: Vec<Option<Vec<Place>>>,
     pub left: Vec<Seeker<Q>>,
 }
 
-impl<Q: Clone> Answered<Q> {
-    /// Takes in what a sweep found.
-    pub fn take<M: Method<Query = Q>, R: Rows>(
+impl<Q: Clone> BatchState<Q> {
+    /// Verifies what a sweep proposes, and takes it in.
+    pub fn take<M: Method<Query = Q>, R: RowSource>(
         &mut self,
-        (sweep, found): (Arc<Sweep<M>>, Vec<Found>),
-        request: &Request<'_>,
+        (sweep, found): (Arc<BatchSweep<M>>, Vec<Shortlist>),
+        request: &BatchRequest<'_>,
         rows: &mut R,
         rows_in_all: u64,
         stats: &mut Stats,
     ) -> Result<Option<Reason>> {
-        let mut verifier = Verifier::new(request, &sweep.seekers);
-        if let Some(reason) = verifier.run(&found, rows, rows_in_all, stats)? {
+        let proposals = sweep.seekers.iter().zip(&found).map(|(seeker, found)| QueryProposals {
+            query: &seeker.query,
+            key: M::key,
+            bar: found.bar,
+            candidates: found.candidates.iter(),
+        });
+        let mut proposals: Vec<_> = proposals.collect();
+        let verifier = |seeker: &Seeker<Q>| {
+            Verifier::new(request.queries[seeker.number].scorer, request.rules, request.source, request.limit)
+        };
+        let mut verifiers: Vec<_> = sweep.seekers.iter().map(verifier).collect();
+        if let Some(reason) = verify(&mut verifiers, &mut proposals, rows, rows_in_all, stats)? {
             return Ok(Some(reason));
         }
-        for ((seeker, found), best) in sweep.seekers.iter().zip(&found).zip(verifier.best) {
-            let key = |last: Place| M::key(&seeker.query, last.score).max(seeker.floor);
-            let reached = best.last().map_or(seeker.floor, key);
-            if reached >= found.bar || found.bar <= seeker.floor {
-                let places = best.into_sorted().into_iter().map(|hit| hit.place);
-                self.places[seeker.number] = Some(places.collect());
-            } else {
-                self.left.push(seeker.wider(reached, best.last().is_some()));
+        for ((seeker, proposals), verifier) in sweep.seekers.iter().zip(&proposals).zip(verifiers) {
+            match verifier.left(&seeker.aim, proposals) {
+                None => self.places[seeker.number] = Some(verifier.into_places()),
+                Some(aim) => self.left.push(Seeker { aim, ..seeker.clone() }),
             }
         }
         Ok(None)
     }
 }
 
-/// True scores of all candidates.
-struct Verifier<'a, Q> {
-    request: &'a Request<'a>,
-    seekers: &'a [Seeker<Q>],
-    best: Vec<TopK<()>>,
+/// What a sweep proposes for one query.
+struct QueryProposals<'a, Q> {
+    query: &'a Q,
+    /// As the method has it.
+    key: fn(&Q, f64) -> f32,
+    bar: f32,
+    candidates: slice::Iter<'a, BatchCandidate>,
 }
 
-impl<'a, Q> Verifier<'a, Q> {
-    fn new(request: &'a Request<'a>, seekers: &'a [Seeker<Q>]) -> Self {
-        Self { request, seekers, best: seekers.iter().map(|_| TopK::new(request.limit)).collect() }
+impl<Q> Proposals for QueryProposals<'_, Q> {
+    fn key(&self, score: f64) -> f32 {
+        (self.key)(self.query, score)
     }
 
-    fn run<R: Rows>(
-        &mut self,
-        found: &[Found],
-        rows: &mut R,
-        rows_in_all: u64,
-        stats: &mut Stats,
-    ) -> Result<Option<Reason>> {
-        let mut asked: Vec<(i64, u32, u32)> = Vec::new();
-        for (number, found) in (0..).zip(found) {
-            asked.extend(found.candidates.iter().map(|candidate| (candidate.rowid, candidate.fingerprint, number)));
-        }
-        asked.sort_unstable();
-        let groups: Vec<&[(i64, u32, u32)]> = asked.chunk_by(|a, b| a.0 == b.0).collect();
-        let rowids: Vec<i64> = groups.iter().map(|group| group[0].0).collect();
-        stats.fetched += asked.len() as u64;
-        let mut reason = None;
-        let mut refused = None;
-        rows.fetch_all(&rowids, rows_in_all, &mut |at, row| {
-            let group = groups[at];
-            match row {
-                Row::Gone => stats.ghosts += 1,
-                Row::Doubtful => reason = Some(Reason::Missing(group[0].0)),
-                Row::Vector(vector) => {
-                    let own = fingerprint(&vector);
-                    if group.iter().any(|asked| asked.1 != own) {
-                        reason = Some(Reason::Changed(group[0].0));
-                        return Ok(false);
-                    }
-                    for (rowid, _, number) in group {
-                        if let Err(error) = self.score(*number as usize, *rowid, &vector, stats) {
-                            refused = Some((*rowid, error));
-                            return Ok(false);
-                        }
-                    }
-                }
-            }
-            Ok(reason.is_none())
-        })?;
-        match refused {
-            Some((rowid, error)) => Err(error.within(rows.describe(rowid))),
-            None => Ok(reason),
-        }
+    fn bar(&self) -> f32 {
+        self.bar
     }
 
-    fn score(&mut self, number: usize, rowid: i64, vector: &[F32Le], stats: &mut Stats) -> Result<()> {
-        let request = self.request;
-        let scorer = request.queries[self.seekers[number].number].scorer;
-        match scorer.score(vector) {
-            Ok(score) => {
-                let place = Place { score, source: request.source, row: rowid };
-                let best = &mut self.best[number];
-                if best.wants(&place) && request.rules.admit(scorer.metric(), &place) {
-                    best.offer(Hit { place, note: () });
-                }
-                Ok(())
-            }
-            Err(_) if request.rules.skip_bad => {
-                stats.bad += 1;
-                Ok(())
-            }
-            Err(error) => Err(error),
+    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "a limit that is no number stays")]
+    fn next(&mut self, least: f32, _: &mut Stats) -> Result<Option<Proposal>> {
+        let next = self.candidates.by_ref().find(|candidate| !(candidate.upper < least));
+        Ok(next.map(|candidate| candidate.proposal))
+    }
+}
+
+/// Verifies everything that is proposed, in the order of the rowids. A reason says that the index does not belong to the
+/// rows any more.
+fn verify<P: Proposals, R: RowSource>(
+    verifiers: &mut [Verifier<'_>],
+    proposals: &mut [P],
+    rows: &mut R,
+    rows_in_all: u64,
+    stats: &mut Stats,
+) -> Result<Option<Reason>> {
+    let mut asked: Vec<(Proposal, u32)> = Vec::new();
+    for (number, proposals) in (0..).zip(proposals) {
+        while let Some(proposal) = proposals.next(f32::NEG_INFINITY, stats)? {
+            asked.push((proposal, number));
         }
     }
+    asked.sort_unstable();
+    let groups: Vec<&[(Proposal, u32)]> = asked.chunk_by(|(a, _), (b, _)| a.rowid == b.rowid).collect();
+    let rowids: Vec<i64> = groups.iter().map(|group| group[0].0.rowid).collect();
+    stats.fetched += asked.len() as u64;
+    let mut reason = None;
+    let mut refused = None;
+    rows.fetch_all(&rowids, rows_in_all, &mut |at, row| {
+        match verify_row(verifiers, groups[at], row, stats)? {
+            Verdict::Fine => {}
+            Verdict::Refused(error) => refused = Some((rowids[at], error)),
+            Verdict::Stale(stale) => reason = Some(stale),
+        }
+        Ok(reason.is_none() && refused.is_none())
+    })?;
+    match refused {
+        Some((rowid, error)) => Err(error.within(rows.describe(rowid))),
+        None => Ok(reason),
+    }
+}
+
+/// Scores a row for each query that it is proposed for.
+fn verify_row(
+    verifiers: &mut [Verifier<'_>],
+    group: &[(Proposal, u32)],
+    row: FetchedRow<'_>,
+    stats: &mut Stats,
+) -> Result<Verdict> {
+    let Some((Proposal { rowid, .. }, _)) = group.first() else { return Ok(Verdict::Fine) };
+    let proposed = group.iter().map(|(proposal, _)| proposal.fingerprint);
+    let vector = match vector_of(row, *rowid, proposed, stats) {
+        Ok(Some(vector)) => vector,
+        Ok(None) => return Ok(Verdict::Fine),
+        Err(reason) => return Ok(Verdict::Stale(reason)),
+    };
+    for (_, number) in group {
+        let verifier = &mut verifiers[*number as usize];
+        let score = verifier.score(&vector);
+        match verifier.take(*rowid, score, || Ok(true), stats)? {
+            Verdict::Fine => {}
+            other => return Ok(other),
+        }
+    }
+    Ok(Verdict::Fine)
 }

@@ -4,7 +4,7 @@
 //! from its triggers, which follow ALTER TABLE; the arguments of CREATE only say where it began.
 
 use crate::error::{Error, Result};
-use crate::index::{self, Builder, Index, Mean, Opened, Part};
+use crate::index::{self, Builder, Index, Mean, Opened, RowidPart};
 use crate::resources::config;
 use crate::resources::progress::Progress;
 use crate::scan::VectorSource;
@@ -220,7 +220,7 @@ impl VecIndex {
         let progress = Progress::new("merging", count);
         source.stats.begin(count);
         let mut before = 0;
-        for part in Part::of_rows(count) {
+        for part in RowidPart::of_rows(count) {
             let changed: Vec<i64> = shelf.changed(part)?.into_iter().collect();
             index = index.merge(shelf, &changed, &mut rows, config::threads(), &mut |done, _| {
                 progress.set(before + done);
@@ -241,7 +241,7 @@ impl VecIndex {
             return Ok(());
         }
         let mut gone = rows.missing(&index.directory().strays)?;
-        for part in Part::of_rows(index.header.rows) {
+        for part in RowidPart::of_rows(index.header.rows) {
             gone.extend(rows.missing(&index.coded(shelf, part)?)?);
         }
         if gone.is_empty() {
@@ -279,7 +279,7 @@ impl VecIndex {
         let index = index::check_blocks(&mut shelf)?;
         let mut rows = TableRows::new(&source)?;
         let strays: HashSet<i64> = index.directory().strays.iter().copied().collect();
-        for part in Part::of_rows(index.header.rows.max(shelf.changed_count()?)) {
+        for part in RowidPart::of_rows(index.header.rows.max(shelf.changed_count()?)) {
             let changed = shelf.changed(part)?;
             index.check_rows(&mut shelf, &mut rows, part, &changed, &mut |done, _| {
                 if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }

@@ -105,7 +105,7 @@ pub struct Wanted<'a> {
 /// What a search of many queries asks of an index.
 pub struct Many<'a> {
     /// The queries, all of one metric and length.
-    pub queries: &'a [many::Wanted<'a>],
+    pub queries: &'a [many::BatchQuery<'a>],
     /// How many rows for each.
     pub limit: usize,
     /// Which rows count.
@@ -210,7 +210,7 @@ impl IndexReader {
         if !conditions.is_empty() {
             return Ok(None);
         }
-        let query = many::Wanted { scorer, floor, without: None };
+        let query = many::BatchQuery { scorer, floor, without: None };
         let many = Many { queries: &[query], limit, rules, number };
         Ok(self.find_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
     }
@@ -236,17 +236,17 @@ impl IndexReader {
         }
         let overlay = changes.as_ref().map(|changes| &changes.overlay);
         let (is_exact, threads) = (self.is_exact, config::threads());
-        let request = many::Request { queries, limit, rules, source: number, overlay, is_exact, threads };
+        let request = many::BatchRequest { queries, limit, rules, source: number, overlay, is_exact, threads };
         let mut stats = Stats::default();
         let outcome = index.search_many(&mut self.shelf, &request, &mut self.rows, &mut stats);
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
-            many::Answers::Found(answers) => {
+            many::BatchOutcome::Found(answers) => {
                 let passed_over = strays * answers.iter().flatten().count();
                 source.stats.bad.fetch_add(stats.bad + passed_over as u64, Relaxed);
                 Ok(Some(answers))
             }
-            many::Answers::Stale(_) => {
+            many::BatchOutcome::Stale(_) => {
                 mark_stale(&self.shelf, &index);
                 Ok(None)
             }

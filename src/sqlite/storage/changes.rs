@@ -5,7 +5,7 @@ use super::shelf::Shelf;
 use super::table_rows::{TableRows, first_unknown};
 use crate::codec::fingerprint;
 use crate::error::Result;
-use crate::index::{self, Batch, Index, Overlay, Row, Rows, Token};
+use crate::index::{self, FetchedRow, Index, Overlay, RowSource, Token, VectorBatch};
 use crate::resources::cache::Held;
 use crate::resources::config::CACHE_BYTES;
 use crate::resources::per_process::PerProcess;
@@ -113,8 +113,8 @@ impl Shelf {
         let sample = index.sample(self, SAMPLE, |rowid| changes.overlay.contains(rowid))?;
         for (rowid, expected) in &sample {
             let is_same = match rows.fetch(*rowid)? {
-                Row::Vector(vector) => fingerprint(&vector) == *expected,
-                Row::Gone | Row::Doubtful => false,
+                FetchedRow::Vector(vector) => fingerprint(&vector) == *expected,
+                FetchedRow::Gone | FetchedRow::Doubtful => false,
             };
             if !is_same {
                 return Ok(true);
@@ -178,14 +178,14 @@ fn trim(kept: &mut Vec<Kept>, budget: usize) -> usize {
 impl Changes {
     /// Reads and encodes rows.
     fn take(&mut self, changed: BTreeSet<i64>, dimensions: usize, rows: &mut TableRows, threads: usize) -> Result<()> {
-        let (mut batch, mut without) = (Batch::default(), Vec::new());
+        let (mut batch, mut without) = (VectorBatch::default(), Vec::new());
         let mut strays = HashSet::clone(&self.strays);
         for rowid in changed {
             strays.remove(&rowid);
             match rows.fetch(rowid)? {
-                Row::Vector(vector) if vector.len() == dimensions => batch.push(rowid, &vector),
+                FetchedRow::Vector(vector) if vector.len() == dimensions => batch.push(rowid, &vector),
                 other => {
-                    if matches!(other, Row::Vector(_)) {
+                    if matches!(other, FetchedRow::Vector(_)) {
                         strays.insert(rowid);
                     }
                     without.push(rowid);

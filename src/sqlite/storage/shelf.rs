@@ -1,7 +1,7 @@
 //! One index inside the caller's transaction: its blocks, and the list of the rows that changed since.
 
 use crate::error::{Error, Result};
-use crate::index::{Part, Store};
+use crate::index::{RowidPart, Store};
 use crate::sqlite::host::connection::{Connection, Reusable};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
@@ -87,7 +87,7 @@ impl Shelf {
     }
 
     /// The rows of a part that changed, each once.
-    pub fn changed(&self, part: Part) -> Result<BTreeSet<i64>> {
+    pub fn changed(&self, part: RowidPart) -> Result<BTreeSet<i64>> {
         let mut rows = BTreeSet::new();
         self.each_change(0, |rowid| {
             if part.has(rowid) {

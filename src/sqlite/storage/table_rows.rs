@@ -1,7 +1,7 @@
 //! The rows of the user's table, as an index asks for them.
 
 use crate::error::{Error, Result};
-use crate::index::{Row, Rows};
+use crate::index::{FetchedRow, RowSource};
 use crate::sqlite::host::args::vector;
 use crate::sqlite::host::connection::{Connection, Reusable, Run, Statement};
 use crate::sqlite::host::in_list::Members;
@@ -110,8 +110,8 @@ pub struct KeyedRows<'a> {
     is_stable: bool,
 }
 
-impl Rows for KeyedRows<'_> {
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
+impl RowSource for KeyedRows<'_> {
+    fn fetch(&mut self, rowid: i64) -> Result<FetchedRow<'_>> {
         fetched(&mut self.fetch, rowid, self.is_stable)
     }
 
@@ -125,15 +125,15 @@ impl Rows for KeyedRows<'_> {
 }
 
 /// The row that a statement finds, which stays on it.
-fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<Row<'_>> {
+fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<FetchedRow<'_>> {
     statement.reset();
     statement.bind(1, ValueRef::Integer(rowid))?;
     let value = if statement.step()? { statement.column(0) } else { ValueRef::Null };
     Ok(row(value, is_stable))
 }
 
-impl Rows for TableRows {
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
+impl RowSource for TableRows {
+    fn fetch(&mut self, rowid: i64) -> Result<FetchedRow<'_>> {
         let run = match &mut self.running {
             Some(run) => run,
             none => none.insert(self.fetch.run(self.connection, "fetch", || self.one.clone())?),
@@ -150,7 +150,7 @@ impl Rows for TableRows {
         &mut self,
         rowids: &[i64],
         rows: u64,
-        with: &mut dyn FnMut(usize, Row<'_>) -> Result<bool>,
+        with: &mut dyn FnMut(usize, FetchedRow<'_>) -> Result<bool>,
     ) -> Result<()> {
         const DENSE: u64 = 3;
         let is_dense = rowids.len() as u64 > rows / DENSE;
@@ -180,12 +180,12 @@ impl Rows for TableRows {
 }
 
 /// What is no vector comes back as one of no dimensions, which fits no index.
-fn row(value: ValueRef<'_>, is_stable: bool) -> Row<'_> {
+fn row(value: ValueRef<'_>, is_stable: bool) -> FetchedRow<'_> {
     match vector(value) {
-        Ok(Some(vector)) if check_finite(&vector).is_ok() => Row::Vector(vector),
-        Ok(Some(_)) | Err(_) => Row::Vector(Cow::Owned(Vec::new())),
-        Ok(None) if is_stable => Row::Gone,
-        Ok(None) => Row::Doubtful,
+        Ok(Some(vector)) if check_finite(&vector).is_ok() => FetchedRow::Vector(vector),
+        Ok(Some(_)) | Err(_) => FetchedRow::Vector(Cow::Owned(Vec::new())),
+        Ok(None) if is_stable => FetchedRow::Gone,
+        Ok(None) => FetchedRow::Doubtful,
     }
 }
 

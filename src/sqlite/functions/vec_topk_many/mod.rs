@@ -458,7 +458,7 @@ impl Pass<'_> {
     fn by_index(&mut self, asking: &mut [Asker]) -> Result<Vec<bool>> {
         let Some(index) = self.index.as_mut() else { return Ok(Vec::new()) };
         let excludes = self.excludes;
-        let wanted = asking.iter().map(|asking| many::Wanted {
+        let wanted = asking.iter().map(|asking| many::BatchQuery {
             scorer: &asking.scorer,
             floor: asking.best.last(),
             without: match asking.without {
