@@ -14,11 +14,11 @@ use std::sync::Arc;
 /// Bytes of vectors that are collected before all threads encode them.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// The mean of vectors, all of the first one's length, without those that are far longer than most.
+/// The mean of vectors that all have the dimensions of the first, without the vectors that are far longer than most.
 ///
-/// Codes are made of what lies between a vector and the mean. A single vector of 1e12 among ordinary ones would draw the
-/// mean so far away that what tells the others apart is lost in rounding. Any point will do for a centre, and bounds
-/// hold for vectors of any length, so that leaving some out costs nothing but the shortness of their own codes.
+/// A code describes the difference between a vector and the mean. A single vector of length 1e12 among ordinary ones would move
+/// the mean so far away that rounding loses the differences between the others. Any point can be the centre, and bounds hold
+/// for vectors of any length. So to leave some out costs nothing, except that their own codes are less exact.
 #[derive(Debug, Clone, Default)]
 pub struct Mean {
     dimensions: usize,
@@ -93,8 +93,8 @@ fn square(vector: &[F32Le]) -> Option<f64> {
     square.is_finite().then_some(square)
 }
 
-/// Writes an index block by block. It replaces what the store held when it is finished, and not before its last write;
-/// until then the caller's transaction must not be committed.
+/// Writes an index block by block. The old content of the store is replaced only by the last write. Until then the caller must
+/// not commit the transaction.
 pub struct Builder<'a, S> {
     store: &'a mut S,
     scope: u64,
@@ -102,14 +102,14 @@ pub struct Builder<'a, S> {
     space: Arc<Space>,
     header: Header,
     batch: VectorBatch,
-    /// Encoded rows that do not fill a block yet.
+    /// Encoded rows that are too few for a block so far.
     rows: Vec<Encoded>,
     blocks: Vec<BlockEntry>,
     strays: Vec<i64>,
 }
 
 impl<'a, S: Store> Builder<'a, S> {
-    /// An index whose codes are relative to a mean of vectors of its dimensions: of all rows, best. `seed` may be any
+    /// An index whose codes are relative to a mean of vectors. The mean of all rows is best. `seed` may be any
     /// number; [`super::random`] gives one.
     pub fn new(store: &'a mut S, scope: u64, mean: &Mean, seed: u64, threads: usize) -> Self {
         let dimensions = mean.dimensions;
@@ -128,7 +128,7 @@ impl<'a, S: Store> Builder<'a, S> {
         Self { store, scope, threads, space, header, batch, rows, blocks, strays }
     }
 
-    /// Adds a row, each row once. One whose vector has other dimensions is noted as a stray.
+    /// Adds a row. Each row is added once. If its vector has other dimensions, the row is noted as a stray.
     pub fn push(&mut self, rowid: i64, vector: &[F32Le]) -> Result<()> {
         if vector.len() != self.header.dimensions || vector.is_empty() {
             self.strays.push(rowid);
@@ -163,7 +163,7 @@ impl<'a, S: Store> Builder<'a, S> {
         Ok(())
     }
 
-    /// Writes what is left and removes what was there before.
+    /// Writes what is left, and removes what was there before.
     pub fn finish(mut self) -> Result<Index> {
         self.encode_batch()?;
         let rows = std::mem::take(&mut self.rows);
@@ -182,7 +182,7 @@ impl<'a, S: Store> Builder<'a, S> {
     }
 }
 
-/// Writes directory and header, the header last, as a new generation.
+/// Writes the directory and then the header, as a new generation.
 pub(super) fn write_top<S: Store>(store: &mut S, header: &mut Header, directory: &Directory) -> Result<()> {
     header.generation = Token::fresh();
     header.blocks = directory.blocks.len() as u32;

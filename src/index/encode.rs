@@ -1,4 +1,4 @@
-//! Many vectors to codes at once, on all threads.
+//! Encodes many vectors at once, with all threads.
 
 use crate::codec::{Encoder, Space, fingerprint, four_bit, one_bit};
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ impl VectorBatch {
     }
 }
 
-/// A row in codes.
+/// The codes of a row.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     pub rowid: i64,
@@ -49,7 +49,7 @@ pub struct Encoded {
     pub fine: four_bit::FourBitCode,
 }
 
-/// Encodes a batch of vectors of the space's dimensions, in its order.
+/// Encodes a batch of vectors, which must have the dimensions of the space. The codes are in the order of the batch.
 pub fn encode(space: &Arc<Space>, batch: VectorBatch, threads: usize) -> Result<Vec<Encoded>> {
     let pieces = batch.len().div_ceil(PIECE);
     let done = (0..pieces).map(|_| Mutex::default()).collect();

@@ -1,4 +1,4 @@
-//! An index as a transaction sees it: header, directory, and the space of its codes.
+//! An index as one transaction sees it: header, directory, and the space of its codes.
 
 use super::block::{Codes, Fine};
 use super::format::{BlockEntry, Directory, FORMAT, HEADER, Header, format_of};
@@ -19,19 +19,19 @@ pub enum Opened {
     Index(Index),
 }
 
-/// An index in one state. It stays good as long as the transaction it was opened in, for reading from the same store.
+/// An index in one state. It is valid as long as the transaction in which it was opened, and for the same store.
 #[derive(Clone)]
 pub struct Index {
     scope: u64,
-    /// Charged with what of it is in memory.
+    /// Counts the bytes that are in memory for it.
     account: Arc<Account>,
     /// The header.
     pub header: Header,
     contents: Arc<Contents>,
 }
 
-/// Looks at what the store holds. `scope` is a number for the database file and the index in it; `account` is charged with
-/// what of it is in memory.
+/// Looks at what the store holds. `scope` is a number for the database file and the index in it. The bytes that are in memory
+/// for the index are counted in `account`.
 pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Result<Opened> {
     read_index(store, scope, account, |store, header| {
         let key = CacheKey { scope, token: header.generation, fine: false };
@@ -44,7 +44,7 @@ pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Resu
     })
 }
 
-/// The same from the store alone, and nothing of it stays in memory.
+/// The same without the cache: everything is read from the store, and nothing stays in memory.
 pub fn open_uncached<S: Store>(store: &mut S) -> Result<Opened> {
     read_index(store, 0, &Arc::default(), |store, header| Contents::read(store, header).map(Arc::new))
 }
@@ -69,9 +69,11 @@ fn read_index<S: Store>(
     }
 }
 
-/// The codes of a block, and whether they were read only now and will not be kept.
+/// The codes of a block, and whether they stay in memory.
 pub(super) enum Resident {
+    /// The cache has them.
     Kept(Arc<Codes>),
+    /// They were read from the store, and the cache has no room for them.
     Passing(Codes),
 }
 
@@ -86,12 +88,12 @@ impl Index {
         self.scope
     }
 
-    /// Is charged with what of it is in memory.
+    /// Counts the bytes that are in memory for it.
     pub fn account(&self) -> &Arc<Account> {
         &self.account
     }
 
-    /// Where its codes live.
+    /// The space of its codes.
     pub fn space(&self) -> &Arc<Space> {
         &self.contents.space
     }
@@ -114,7 +116,7 @@ impl Index {
         CacheKey { scope: self.scope, token: entry.token, fine }
     }
 
-    /// Begins a search: shows the codes of every block to `with`. Those that the cache has come first.
+    /// Begins a search: shows the codes of every block to `with`. The blocks that the cache has come first.
     pub(super) fn each_codes<S: Store>(
         &self,
         store: &mut S,
@@ -137,8 +139,8 @@ impl Index {
         Ok(())
     }
 
-    /// About `most` of the rows with codes that `hidden` lets through, spread evenly, and the one with the greatest rowid;
-    /// each with the fingerprint of its vector.
+    /// A sample of the rows with codes, without those for which `hidden` is true: about `most` of them, spread evenly, and at
+    /// the end the one with the greatest rowid. Each comes with the fingerprint of its vector.
     pub fn sample<S: Store>(
         &self,
         store: &mut S,
@@ -167,7 +169,7 @@ impl Index {
         Ok(sample)
     }
 
-    /// About how many rows with codes lie in a range of rowids; not much less than there are.
+    /// About how many rows with codes are in a range of rowids. The estimate may be too high, but hardly too low.
     pub fn rows_between<S: Store>(&self, store: &mut S, low: i64, high: i64) -> Result<u64> {
         let spread = match self.contents.spread.get() {
             Some(spread) => spread,

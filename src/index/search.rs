@@ -1,4 +1,4 @@
-//! The best rows by an index: rows are proposed, then verified, until no other can be among the best.
+//! The best rows by an index. Rows are proposed and verified until no other row can be among the best.
 
 use super::all_codes::AllCodes;
 use super::bar::Aim;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 impl Index {
     /// The best rows. The query has the index's dimensions.
     ///
-    /// One in about 30,000 may be missed, by the chance that [`crate::codec::SIGMAS`] leaves; no score is ever wrong.
+    /// One row in about 30,000 may be missed, which is the chance that [`crate::codec::SIGMAS`] leaves. No score is ever wrong.
     pub fn search<S: Store, R: RowSource>(
         &self,
         store: &mut S,
@@ -25,7 +25,7 @@ impl Index {
         self.search_noting(store, request, rows, stats, None)
     }
 
-    /// The same, which also notes what it fetches.
+    /// The same, and the rows that it fetches are noted in `fetches`.
     pub(super) fn search_noting<S: Store, R: RowSource>(
         &self,
         store: &mut S,
@@ -47,8 +47,7 @@ impl Index {
     }
 }
 
-/// Has rows proposed and verifies them. Where rows that were not proposed could still be among the best, it begins anew with
-/// a wider aim.
+/// Verifies the rows that are proposed. If others could still be among the best, it begins again with a wider aim.
 fn search_by<P: Proposer, R: RowSource>(
     proposer: &mut P,
     first: Aim,
@@ -62,10 +61,7 @@ fn search_by<P: Proposer, R: RowSource>(
         let mut proposals = proposer.propose(&aim, stats)?;
         let verifier = Verifier::new(request.scorer, request.rules, request.source, request.limit);
         let mut verifier = verifier.noting(fetches.as_deref_mut());
-        let least = |verifier: &Verifier<'_>, proposals: &P::Proposals<'_>| {
-            verifier.last(proposals).map_or(first.floor, |last| last.max(first.floor))
-        };
-        while let Some(proposal) = proposals.next(least(&verifier, &proposals), stats)? {
+        while let Some(proposal) = proposals.next(verifier.least(&first, &proposals), stats)? {
             if let Some(reason) = verifier.fetch(&proposal, rows, stats)? {
                 return Ok(Outcome::Stale(reason));
             }

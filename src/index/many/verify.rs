@@ -1,4 +1,4 @@
-//! True scores of what a sweep of many queries proposes, each row fetched once for all queries that want it.
+//! True scores of the rows that a sweep proposes to many queries. A row is fetched once for all of them.
 
 use super::request::BatchRequest;
 use super::sweep::{BatchCandidate, BatchSweep, Method, Seeker, Shortlist};
@@ -10,27 +10,29 @@ use crate::topk::Place;
 use std::slice;
 use std::sync::Arc;
 
-/// The best rows of each query so far, and the queries that have to sweep again.
+/// How far the queries are.
 pub struct BatchState<Q> {
+    /// The best rows of each query that has its answer.
     pub places: Vec<Option<Vec<Place>>>,
+    /// The queries that have to sweep again.
     pub left: Vec<Seeker<Q>>,
 }
 
 impl<Q: Clone> BatchState<Q> {
-    /// Verifies what a sweep proposes, and takes it in.
-    pub fn take<M: Method<Query = Q>, R: RowSource>(
+    /// Verifies the rows that a sweep proposes. A reason says that the index does not belong to the rows any more.
+    pub fn take<M: Method<MethodQuery = Q>, R: RowSource>(
         &mut self,
-        (sweep, found): (Arc<BatchSweep<M>>, Vec<Shortlist>),
+        (sweep, lists): (Arc<BatchSweep<M>>, Vec<Shortlist>),
         request: &BatchRequest<'_>,
         rows: &mut R,
         rows_in_all: u64,
         stats: &mut Stats,
     ) -> Result<Option<Reason>> {
-        let proposals = sweep.seekers.iter().zip(&found).map(|(seeker, found)| QueryProposals {
+        let proposals = sweep.seekers.iter().zip(&lists).map(|(seeker, list)| QueryProposals {
             query: &seeker.query,
             key: M::key,
-            bar: found.bar,
-            candidates: found.candidates.iter(),
+            bar: list.bar,
+            candidates: list.candidates.iter(),
         });
         let mut proposals: Vec<_> = proposals.collect();
         let verifier = |seeker: &Seeker<Q>| {
@@ -50,7 +52,7 @@ impl<Q: Clone> BatchState<Q> {
     }
 }
 
-/// What a sweep proposes for one query.
+/// The rows that a sweep proposes for one query.
 struct QueryProposals<'a, Q> {
     query: &'a Q,
     /// As the method has it.
@@ -68,7 +70,7 @@ impl<Q> Proposals for QueryProposals<'_, Q> {
         self.bar
     }
 
-    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "a limit that is no number stays")]
+    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "a candidate whose limit is NaN stays")]
     fn next(&mut self, least: f32, _: &mut Stats) -> Result<Option<Proposal>> {
         let next = self.candidates.by_ref().find(|candidate| !(candidate.upper < least));
         Ok(next.map(|candidate| candidate.proposal))
