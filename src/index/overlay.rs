@@ -13,6 +13,15 @@ const SLOTS: usize = 512;
 /// Bytes for finding a row.
 const ROW: usize = 40;
 
+/// What a row has become.
+#[derive(Clone, Copy)]
+enum ChangedRow {
+    /// Its codes are at this place, counted over the slots of all blocks.
+    At(usize),
+    /// It has no vector any more.
+    NoVector,
+}
+
 /// Rows that changed. It is used instead of what the index says about them.
 ///
 /// To clone it is cheap. Later changes to one clone do not change the other.
@@ -20,8 +29,7 @@ const ROW: usize = 40;
 pub struct Overlay {
     space: Arc<Space>,
     blocks: Vec<(Arc<Codes>, Arc<Fine>)>,
-    /// Where each row is; `None` for a row that has no vector any more.
-    places: Arc<HashMap<i64, Option<usize>>>,
+    rows: Arc<HashMap<i64, ChangedRow>>,
     used: usize,
     free: Vec<usize>,
 }
@@ -29,27 +37,27 @@ pub struct Overlay {
 impl Overlay {
     /// No rows yet. The space is that of the index. Another index needs another overlay.
     pub fn new(space: Arc<Space>) -> Self {
-        Self { space, blocks: Vec::new(), places: Arc::default(), used: 0, free: Vec::new() }
+        Self { space, blocks: Vec::new(), rows: Arc::default(), used: 0, free: Vec::new() }
     }
 
     /// How many rows it has.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.rows.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.rows.is_empty()
     }
 
     /// Whether it has this row.
     pub fn contains(&self, rowid: i64) -> bool {
-        self.places.contains_key(&rowid)
+        self.rows.contains_key(&rowid)
     }
 
     /// Bytes of memory, about.
     pub fn bytes(&self) -> usize {
-        self.places.len() * self.row_bytes()
+        self.rows.len() * self.row_bytes()
     }
 
     /// Bytes of memory that a row takes, about.
@@ -73,13 +81,13 @@ impl Overlay {
             let (codes, fine) = &mut self.blocks[place / SLOTS];
             Arc::make_mut(codes).put(place % SLOTS, row.rowid, row.fingerprint, &row.coarse);
             Arc::make_mut(fine).put(place % SLOTS, &row.fine);
-            Arc::make_mut(&mut self.places).insert(row.rowid, Some(place));
+            Arc::make_mut(&mut self.rows).insert(row.rowid, ChangedRow::At(place));
         }
         Ok(())
     }
 
     fn remove(&mut self, rowid: i64) {
-        if let Some(Some(place)) = Arc::make_mut(&mut self.places).insert(rowid, None) {
+        if let Some(ChangedRow::At(place)) = Arc::make_mut(&mut self.rows).insert(rowid, ChangedRow::NoVector) {
             let (codes, fine) = &mut self.blocks[place / SLOTS];
             Arc::make_mut(codes).vacate(place % SLOTS);
             Arc::make_mut(fine).vacate(place % SLOTS);
@@ -89,8 +97,8 @@ impl Overlay {
 
     /// Says for which rows the codes of the index are old.
     pub(super) fn hidden(&self) -> impl Fn(i64) -> bool + Send + Sync + use<> {
-        let places = self.places.clone();
-        move |rowid| places.contains_key(&rowid)
+        let rows = self.rows.clone();
+        move |rowid| rows.contains_key(&rowid)
     }
 
     /// Its codes, under numbers that no block of an index has.
