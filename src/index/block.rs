@@ -1,6 +1,6 @@
 //! One block: the 1-bit codes of some rows, and their 4-bit codes. Both are kept in the bytes that are stored.
 
-use super::encode::Encoded;
+use super::encode::RowCodes;
 use super::format::{BlobKind, BlockEntry, FRAME, Label, Token, seal, unseal};
 use super::store::Store;
 use crate::codec::{Encoder, Group, four_bit, one_bit};
@@ -393,7 +393,7 @@ impl Block {
     }
 
     /// Writes a row into a slot.
-    pub fn put(&mut self, slot: usize, row: &Encoded) {
+    pub fn put(&mut self, slot: usize, row: &RowCodes) {
         self.codes.put(slot, row.rowid, row.fingerprint, &row.coarse);
         self.fine.put(slot, &row.fine);
     }

@@ -1,7 +1,7 @@
 //! A new index from rows as they come.
 
 use super::block::Block;
-use super::encode::{Encoded, VectorBatch, encode};
+use super::encode::{RowCodes, VectorBatch, encode};
 use super::format::{BlockEntry, DIRECTORY, Directory, HEADER, Header, Token, block_slots};
 use super::open::Index;
 use super::store::Store;
@@ -103,7 +103,7 @@ pub struct Builder<'a, S> {
     header: Header,
     batch: VectorBatch,
     /// Encoded rows that are too few for a block so far.
-    rows: Vec<Encoded>,
+    rows: Vec<RowCodes>,
     blocks: Vec<BlockEntry>,
     strays: Vec<i64>,
 }
@@ -154,7 +154,7 @@ impl<'a, S: Store> Builder<'a, S> {
         Ok(())
     }
 
-    fn write_block(&mut self, rows: &[Encoded]) -> Result<()> {
+    fn write_block(&mut self, rows: &[RowCodes]) -> Result<()> {
         let mut block = Block::empty(self.header.dimensions, rows.len());
         rows.iter().enumerate().for_each(|(slot, row)| block.put(slot, row));
         let number = self.blocks.len() as u32 + 1;

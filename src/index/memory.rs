@@ -31,14 +31,14 @@ pub struct CacheKey {
 
 /// A value in the cache.
 #[derive(Clone)]
-pub enum Cached {
+pub enum CacheValue {
     Contents(Arc<Contents>),
     Codes(Arc<Codes>),
     Fine(Arc<Fine>),
 }
 
 /// The memory of all indexes.
-pub static CACHE: PerProcess<Cache<CacheKey, Cached>> = PerProcess::new(Cache::default);
+pub static CACHE: PerProcess<Cache<CacheKey, CacheValue>> = PerProcess::new(Cache::default);
 
 /// Bytes of the budget that are used outside the cache.
 #[derive(Default)]

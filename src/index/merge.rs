@@ -2,7 +2,7 @@
 
 use super::block::{Block, Codes};
 use super::build::write_top;
-use super::encode::{Encoded, VectorBatch, encode};
+use super::encode::{RowCodes, VectorBatch, encode};
 use super::format::{BlockEntry, Directory, Header};
 use super::open::Index;
 use super::request::{FetchedRow, RowSource};
@@ -24,7 +24,7 @@ pub type OnProgress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
 
 /// What happens to a slot.
 enum Edit {
-    Put(Box<Encoded>),
+    Put(Box<RowCodes>),
     Vacate,
 }
 
@@ -116,7 +116,7 @@ impl<S: Store> Merge<'_, S> {
     }
 
     /// The codes of those rows that have vectors. Strays are noted.
-    fn encoded<R: RowSource>(&mut self, changed: &[i64], rows: &mut R) -> Result<Vec<Encoded>> {
+    fn encoded<R: RowSource>(&mut self, changed: &[i64], rows: &mut R) -> Result<Vec<RowCodes>> {
         let mut encoded = Vec::new();
         let mut batch = VectorBatch::default();
         for rowid in changed {
@@ -139,7 +139,7 @@ impl<S: Store> Merge<'_, S> {
     }
 
     /// Changes blocks, and gives free slots to new rows, also those of other blocks as long as there are new rows.
-    fn apply(&mut self, mut edits: BTreeMap<u32, Vec<(usize, Edit)>>, new: &mut Vec<Encoded>) -> Result<()> {
+    fn apply(&mut self, mut edits: BTreeMap<u32, Vec<(usize, Edit)>>, new: &mut Vec<RowCodes>) -> Result<()> {
         for (number, entry) in (1..).zip(self.directory.blocks.clone()) {
             let edits = edits.remove(&number).unwrap_or_default();
             let room = self.index.header.block_slots as u32 - entry.rows;
@@ -159,7 +159,7 @@ impl<S: Store> Merge<'_, S> {
         number: u32,
         entry: &BlockEntry,
         edits: Vec<(usize, Edit)>,
-        new: &mut Vec<Encoded>,
+        new: &mut Vec<RowCodes>,
     ) -> Result<BlockEntry> {
         let Header { dimensions, block_slots, .. } = self.index.header;
         let mut block = Block::read(self.store, dimensions, number, entry)?;
@@ -177,7 +177,7 @@ impl<S: Store> Merge<'_, S> {
         block.write(self.store, number)
     }
 
-    fn append(&mut self, new: &mut Vec<Encoded>) -> Result<()> {
+    fn append(&mut self, new: &mut Vec<RowCodes>) -> Result<()> {
         let Header { dimensions, block_slots, .. } = self.index.header;
         while !new.is_empty() {
             let number = u32::try_from(self.directory.blocks.len() + 1)
@@ -191,7 +191,7 @@ impl<S: Store> Merge<'_, S> {
 }
 
 /// Gives free slots to rows, as many as there are.
-fn fill(block: &mut Block, new: &mut Vec<Encoded>) {
+fn fill(block: &mut Block, new: &mut Vec<RowCodes>) {
     for slot in 0..block.codes.slots() {
         if new.is_empty() {
             return;

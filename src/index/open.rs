@@ -2,7 +2,7 @@
 
 use super::block::{Codes, Fine};
 use super::format::{BlockEntry, Directory, FORMAT, HEADER, Header, format_of};
-use super::memory::{CACHE, CacheKey, Cached, Contents, budget};
+use super::memory::{CACHE, CacheKey, CacheValue, Contents, budget};
 use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
@@ -35,11 +35,11 @@ pub struct Index {
 pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Result<Opened> {
     read_index(store, scope, account, |store, header| {
         let key = CacheKey { scope, token: header.generation, fine: false };
-        if let Some(Cached::Contents(contents)) = CACHE.get().get(&key, account) {
+        if let Some(CacheValue::Contents(contents)) = CACHE.get().get(&key, account) {
             return Ok(contents);
         }
         let contents = Arc::new(Contents::read(store, header)?);
-        CACHE.get().offer(key, Cached::Contents(contents.clone()), contents.size(), budget(), account);
+        CACHE.get().offer(key, CacheValue::Contents(contents.clone()), contents.size(), budget(), account);
         Ok(contents)
     })
 }
@@ -128,7 +128,7 @@ impl Index {
         let mut absent = Vec::new();
         for ((block, entry), cached) in self.blocks().zip(cached) {
             match cached {
-                Some(Cached::Codes(codes)) => with(block, Resident::Kept(codes))?,
+                Some(CacheValue::Codes(codes)) => with(block, Resident::Kept(codes))?,
                 _ => absent.push((block, *entry)),
             }
         }
@@ -210,7 +210,7 @@ impl Index {
             return Resident::Passing(codes);
         }
         let codes = Arc::new(codes);
-        cache.offer(self.key(entry, false), Cached::Codes(codes.clone()), size, budget(), &self.account);
+        cache.offer(self.key(entry, false), CacheValue::Codes(codes.clone()), size, budget(), &self.account);
         Resident::Kept(codes)
     }
 
@@ -228,7 +228,7 @@ impl Index {
     ) -> Result<(Arc<Codes>, Arc<Fine>, bool)> {
         let dimensions = self.header.dimensions;
         let (codes, codes_stay) = match CACHE.get().get(&self.key(entry, false), &self.account) {
-            Some(Cached::Codes(codes)) => (codes, true),
+            Some(CacheValue::Codes(codes)) => (codes, true),
             _ => match self.keep(entry, Codes::read(store, dimensions, block, entry)?) {
                 Resident::Kept(codes) => (codes, true),
                 Resident::Passing(codes) => (Arc::new(codes), false),
@@ -247,7 +247,7 @@ impl Index {
     /// The fine codes of a block if the cache has them.
     pub(super) fn cached_fine(&self, block: u32) -> Option<Arc<Fine>> {
         match CACHE.get().get(&self.key(self.entry(block)?, true), &self.account)? {
-            Cached::Fine(fine) => Some(fine),
+            CacheValue::Fine(fine) => Some(fine),
             _ => None,
         }
     }
@@ -260,7 +260,7 @@ impl Index {
             return Ok(None);
         }
         let fine = Arc::new(Fine::read(store, self.header.dimensions, block, entry)?);
-        CACHE.get().offer(self.key(entry, true), Cached::Fine(fine.clone()), size, budget(), &self.account);
+        CACHE.get().offer(self.key(entry, true), CacheValue::Fine(fine.clone()), size, budget(), &self.account);
         Ok(Some(fine))
     }
 }
