@@ -8,7 +8,7 @@ use super::request::Stats;
 use crate::error::Result;
 
 /// A row that could be among the best.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy)]
 pub struct Proposal {
     /// The row.
     pub rowid: i64,

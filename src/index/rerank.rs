@@ -1,7 +1,7 @@
 //! The candidates of a sweep in the order in which they are proposed.
 //!
 //! The next is always the candidate with the greatest upper bound. At first the bound is that of its 1-bit code. When its turn
-//! comes, its 4-bit code is looked at, which gives a lower bound in most cases. When its turn comes again, it is proposed, and
+//! comes, its 4-bit code is looked at, which gives a smaller bound in most cases. When its turn comes again, it is proposed, and
 //! its vector gives the true score. In this order no row is fetched that could have been ruled out.
 
 use super::bar::Aim;

@@ -5,7 +5,6 @@
 use super::sweep::{BatchCandidate, BatchSweep, Method, Piece, Seeker, Shortlist};
 use crate::codec::exact::{ExactQuery, Margins};
 use crate::index::open::Index;
-use crate::index::proposer::Proposal;
 use crate::kernels::codes::{GROUP, LimitTerms};
 use crate::kernels::{self, F32Le};
 use crate::metric::Scorer;
@@ -122,7 +121,7 @@ impl ExactMemory {
         let Some(rowid) = sweep.row(piece.block, slot, seeker) else { return };
         let error = seeker.query.error(&self.known, at);
         let guess = seeker.aim.guess(upper - error, upper - error * (1.0 + sweep.method.guess));
-        let proposal = Proposal { rowid, fingerprint: piece.block.codes.fingerprint(slot) };
-        sweep.take(number, list, BatchCandidate { upper, proposal }, guess);
+        let fingerprint = piece.block.codes.fingerprint(slot);
+        sweep.take(number, list, BatchCandidate { upper, fingerprint, rowid }, guess);
     }
 }

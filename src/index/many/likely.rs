@@ -7,7 +7,6 @@ use super::sweep::{BatchCandidate, BatchSweep, Method, Piece, Seeker, Shortlist}
 use crate::codec::Group;
 use crate::codec::likely::{Common, GroupTerms, LikelyQuery};
 use crate::index::open::Index;
-use crate::index::proposer::Proposal;
 use crate::kernels::codes::GROUP;
 use crate::kernels::{self, F32Le};
 use crate::metric::Scorer;
@@ -116,7 +115,7 @@ impl Sifter<'_> {
         }
         let Some(rowid) = self.sweep.row(block, slot, seeker) else { return };
         let guess = seeker.aim.guess(estimate, estimate - GUESS * error);
-        let proposal = Proposal { rowid, fingerprint: block.codes.fingerprint(slot) };
-        self.sweep.take(number, list, BatchCandidate { upper, proposal }, guess);
+        let fingerprint = block.codes.fingerprint(slot);
+        self.sweep.take(number, list, BatchCandidate { upper, fingerprint, rowid }, guess);
     }
 }

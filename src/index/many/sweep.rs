@@ -7,7 +7,6 @@ use crate::index::block::{Codes, Fine};
 use crate::index::format::HEADER;
 use crate::index::open::Index;
 use crate::index::overlay::Overlay;
-use crate::index::proposer::Proposal;
 use crate::index::request::{Accept, Stats};
 use crate::index::store::Store;
 use crate::kernels::F32Le;
@@ -66,7 +65,8 @@ pub struct Seeker<Q> {
 pub struct BatchCandidate {
     /// Its key is not above this, except with the small chance that the method leaves.
     pub upper: f32,
-    pub proposal: Proposal,
+    pub fingerprint: u32,
+    pub rowid: i64,
 }
 
 /// The candidates for one query. Every row that takes part and is not among them has a key below the bar.
