@@ -107,7 +107,7 @@ mod tests {
     struct Steps {
         /// What it proposes each time, and the bar.
         steps: Vec<(Vec<i64>, f32)>,
-        aims: Vec<(f32, Option<usize>)>,
+        aims: LookedFor,
     }
 
     struct Step {
@@ -141,8 +141,10 @@ mod tests {
         }
     }
 
+    type LookedFor = Vec<(f32, Option<usize>)>;
+
     /// The two best rows, what was looked for, and how many rows were fetched.
-    fn search(steps: Vec<(Vec<i64>, f32)>) -> (Vec<i64>, Vec<(f32, Option<usize>)>, u64) {
+    fn search(steps: Vec<(Vec<i64>, f32)>) -> (Vec<i64>, LookedFor, u64) {
         let (scorer, rules) = (Scorer::new(Metric::Dot, vector(1)).unwrap(), Rules::default());
         let request = Request {
             scorer: &scorer,
