@@ -10,11 +10,11 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 # The command of the Python package, on what is built here.
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
-.PHONY: demo ingest health migrate build test test-spark lint model hosts bench quality quality-short clean
+.PHONY: demo ingest health migrate build test test-spark lint model hosts bench quality quality-short budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
-	@$(FAFCAS) demo $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
+	@$(FAFCAS) demo --sample target/demo/sample.db $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
 
 # A folder of notes into a knowledge base: make ingest DIR=... DB=... [CALLED=name] [MODEL=model]. Again, for what has changed.
 ingest: build model
@@ -102,6 +102,15 @@ quality: build model
 
 quality-short: build model
 	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" short
+
+# Instructions of fixed workloads against their budgets; benches/instructions/README.md explains. It wants valgrind.
+budgets: model
+	@echo "== counting instructions (benches/instructions)"
+	@$(PYTHON) benches/instructions/count.py compare
+
+# All budgets anew, or some: make budgets-write ONLY='scan merge'. Commit the file alone, and say why.
+budgets-write: model
+	@$(PYTHON) benches/instructions/count.py write $(ONLY)
 
 clean:
 	rm -rf target .venv models dist

@@ -29,10 +29,10 @@ mod store;
 mod sweep;
 mod verify;
 
-pub use build::{Builder, Mean};
+pub use build::{Builder, Mean, fix_seed, seed};
 pub use check::check_blocks;
 pub use encode::VectorBatch;
-pub use format::{Directory, FORMAT, Header, Token, random};
+pub use format::{Directory, FORMAT, Header, Token};
 pub use memory::set_aside;
 pub use merge::OnProgress;
 pub use open::{Index, Opened, open, open_uncached};

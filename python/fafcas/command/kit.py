@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .. import loadable_path
-from ..models.fetch import DEFAULT_MODEL
+from ..models.fetch import DEFAULT_MODEL, user_folder
 from .completion import columns, tables
 
 
@@ -33,7 +33,7 @@ def ingest(folder: str, database: str, called: str | None, model: str) -> None:
     from .interrupt import interruptible
 
     started = time.monotonic()
-    prepare_embedding()
+    prepare_embedding(model)
     if not Path(database).exists():
         check(folder, model, loadable_path())
     with explained(database):
@@ -94,18 +94,28 @@ def migrate(database: str) -> None:
 @click.argument("folder", metavar="[DIR", required=False)
 @click.argument("database", metavar="DB]", required=False)
 @click.argument("question", required=False)
-def demo(folder: str | None, database: str | None, question: str | None) -> None:
+@click.option("--sample", metavar="FILE", help="Where the sample is kept; else in your cache folder.")
+def demo(folder: str | None, database: str | None, question: str | None, sample: str | None) -> None:
     """Show round a knowledge base: a sample, or that of the notes in DIR.
 
-    It is kept in DB for the next time.
+    It is kept, and at a terminal a prompt takes more questions.
     """
-    from ..kit.demo import own_notes, sample_in_passing
+    from ..kit.demo import own_notes
+    from ..kit.demo import sample as show_sample
+    from .database import explained
     from .embedding import prepare_embedding
+    from .search import ask
 
     if folder is not None and database is None:
         raise click.UsageError("expected a file DB to keep the notes in")
     prepare_embedding()
-    if folder is None or database is None:
-        sample_in_passing(loadable_path())
-    else:
-        own_notes(loadable_path(), folder, database, question)
+    place = database or sample or str(user_folder().with_name("sample.db"))
+    with explained(place):
+        if folder is None:
+            show_sample(loadable_path(), place)
+        else:
+            own_notes(loadable_path(), folder, place, question)
+    click.echo(f"\nkept in {place}")
+    if sys.stdin.isatty() and question is None:
+        click.echo("your questions; an empty line ends")
+        click.get_current_context().invoke(ask, database=place, k=5)

@@ -5,25 +5,12 @@ from pathlib import Path
 
 import apsw
 
-VERSION = 3
+from .scripts import VERSION, Refused, script
+
+__all__ = ["VERSION", "Refused", "harden", "load", "make", "open_or_make", "roll_back", "script", "statements", "transaction"]
 
 # File systems of other computers, as Linux names them. The shared memory of WAL does not reach across.
 NETWORK = ("9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs", "virtiofs")
-
-
-class Refused(Exception):
-    """What the user can mend, in a sentence."""
-
-
-def script(name):
-    return (scripts() / name).read_text(encoding="utf-8")
-
-
-def scripts():
-    """The folder sql/: a package carries it, in the repository it lies at the root."""
-    package = Path(__file__).parents[1]
-    carried = package / "sql"
-    return carried if carried.is_dir() else package.parents[1] / "sql"
 
 
 def statements(name):

@@ -1,15 +1,14 @@
-"""A tour of a knowledge base: of the sample, in a file that is removed at the end, or of your own notes, which are kept."""
+"""A tour of a knowledge base: of the sample, or of your own notes. Both are kept."""
 
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 import apsw
 
 from .database import open_or_make, script
 from .health import health
-from .ingest import Report, embed, ingest
+from .ingest import Report, bring_index_up, embed, ingest
 from .show import count, report, show_health, table
 
 MODEL = "all-MiniLM-L6-v2"
@@ -20,17 +19,15 @@ SAMPLE_QUESTIONS = (
 )
 
 
-def sample_in_passing(library):
-    with tempfile.TemporaryDirectory() as folder:
-        sample(library, Path(folder) / "sample.db")
-
-
 def sample(library, database):
+    """The second time it is shown as it is."""
+    Path(database).parent.mkdir(parents=True, exist_ok=True)
     connection = opened(database, library)
     head("A knowledge base", "sql/schema.sql, sql/examples/knowledge.sql, sql/queries/reembed.sql")
-    connection.execute(script("examples/knowledge.sql"))
+    if connection.execute("SELECT count(*) FROM nodes").get == 0:
+        connection.execute(script("examples/knowledge.sql"))
     embed(connection, MODEL, Report("sample"))
-    connection.execute("CREATE VIRTUAL TABLE nodes_vec USING vec_index(nodes, embedding)")
+    bring_index_up(connection)
     nodes, edges = connection.execute("SELECT (SELECT count(*) FROM nodes), (SELECT count(*) FROM edges)").get
     print(f"  {count(nodes, 'node')}, {count(edges, 'edge')}, all embedded with {MODEL}")
     tour(connection, database, library, SAMPLE_QUESTIONS)
@@ -43,10 +40,6 @@ def own_notes(library, folder, database, question=None):
     report(ingest(connection, folder, MODEL), sys.stdout)
     questions = [question] if question else titles(connection)
     tour(connection, database, library, questions)
-    if not question and sys.stdin.isatty():
-        head("Your questions", "an empty line ends")
-        while asked := input("  ? ").strip():
-            answer(connection, asked)
 
 
 def titles(connection):

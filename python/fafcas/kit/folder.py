@@ -1,13 +1,17 @@
-"""Finds the notes under a folder and reads them, passing over what is not text. Nothing here stops for one bad file."""
+"""Finds the notes under a folder and their bytes, passing over what is none. Nothing here stops for one bad file."""
 
 import errno
 import os
 import stat
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ENDINGS = (".md", ".markdown", ".txt", ".text")
+from .formats import READERS, Unreadable
+
+ENDINGS = tuple(READERS)
 LARGEST = 16 << 20
+LARGEST_PDF = 128 << 20  # most of which are pictures
 
 
 @dataclass
@@ -17,15 +21,12 @@ class Found:
     paths: list = field(default_factory=list)
     skipped: dict = field(default_factory=dict)  # path: why; a folder's path ends in a slash
     again: set = field(default_factory=set)  # those of them that were read under another path
+    others: Counter = field(default_factory=Counter)  # how many files there are of each ending that is not read
 
     def keeps(self, path):
         """Whether a note that is not among the paths may still be there, where it could not be seen."""
         unseen = self.skipped.keys() - self.again
         return any(path == place or (place.endswith("/") and path.startswith(place)) for place in unseen)
-
-
-class Unreadable(Exception):
-    """Why a file is not a note."""
 
 
 def scan(root):
@@ -81,26 +82,16 @@ def place(entry, path, links, folders, found):
             found.paths.append(path)
         else:
             found.skipped[path] = "not an ordinary file"
+    else:
+        found.others[Path(path).suffix.lower() or "no ending"] += 1
 
 
 def read(path):
     """The bytes of a note."""
     try:
-        size = os.stat(path).st_size
-        if size > LARGEST:
-            raise Unreadable(f"{size / (1 << 20):.0f} MB; the most is {LARGEST >> 20} MB")
+        size, most = os.stat(path).st_size, LARGEST_PDF if Path(path).suffix.lower() == ".pdf" else LARGEST
+        if size > most:
+            raise Unreadable(f"{size / (1 << 20):.0f} MB; the most is {most >> 20} MB")
         return Path(path).read_bytes()
     except OSError as error:
         raise Unreadable(error.strerror.lower()) from error
-
-
-def text(content):
-    """The text of a note's bytes, with plain line ends."""
-    at = content.find(b"\0")
-    if at >= 0 and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Unreadable(f"binary: a zero byte at {at}")
-    try:
-        decoded = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"not UTF-8 at byte {error.start}") from error
-    return decoded.replace("\r\n", "\n").replace("\r", "\n")

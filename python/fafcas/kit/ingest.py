@@ -10,12 +10,14 @@ node in which the link stands.
 
 import hashlib
 import posixpath
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
 
 from . import folder as folders
+from . import formats
 from . import note as notes
 from .database import Refused, load, script, statements, transaction
 from .show import bar, watched
@@ -26,6 +28,8 @@ RECIPE = "1"
 BATCH_NOTES = 200
 BATCH_BYTES = 4 << 20
 BATCH_VECTORS = 64
+# So that there is something to tell the time left from.
+FIRST_VECTORS = 8
 
 
 @dataclass
@@ -42,12 +46,13 @@ class Report:
     embedded: int = 0
     skipped: dict = field(default_factory=dict)
     warnings: dict = field(default_factory=dict)
+    others: Counter = field(default_factory=Counter)
 
 
 def ingest(connection, folder, model, name=None):
     """Brings the knowledge base up to what is in the folder."""
     root, found = notes_in(folder)
-    report = Report(claim(connection, root, name), skipped=dict(found.skipped))
+    report = Report(claim(connection, root, name), skipped=dict(found.skipped), others=found.others)
     write_notes(connection, root, found, model_of(connection, model), report)
     remove_gone(connection, found, report)
     write_links(connection, report)
@@ -123,12 +128,13 @@ def write_notes(connection, root, found, model, report):
             if known.get(id) == mark:
                 report.same += 1
                 continue
-            note = notes.parse(folders.text(content), path)
+            text, guess = formats.as_markdown(path, content)
+            note = notes.parse(text, path)
         except folders.Unreadable as error:
             report.skipped[path] = str(error)
             continue
-        if note.warning:
-            report.warnings[path] = note.warning
+        if note.warning or guess:
+            report.warnings[path] = "; ".join(filter(None, (guess, note.warning)))
         report.new, report.changed = report.new + (id not in known), report.changed + (id in known)
         batch.append((id, mark, note))
         size += len(content)
@@ -284,14 +290,16 @@ class Resolver:
 def embed(connection, model, report):
     """In batches that are committed one by one."""
     *choose, one_batch = statements("queries/reembed.sql")
-    values = {"model": model, "batch": BATCH_VECTORS}
+    values = {"model": model}
     for statement in choose:
         connection.execute(statement, values)
     total = connection.execute("SELECT count(*) FROM stale").get
     with bar(total, "embedding") as step:
+        values["batch"] = FIRST_VECTORS
         while connection.execute(one_batch, values) and connection.changes():
             step(connection.changes())
             report.embedded += connection.changes()
+            values["batch"] = BATCH_VECTORS
 
 
 def bring_index_up(connection):

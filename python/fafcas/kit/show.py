@@ -22,6 +22,9 @@ def report(found, out):
     for title, places in (("passed over", found.skipped), ("taken with a fault", found.warnings)):
         for path, why in sorted(places.items()):
             print(f"  {title}: {path or '.'}: {why}", file=out)
+    if found.others:
+        others = ", ".join(f"{count} of {ending}" for ending, count in found.others.most_common(8))
+        print(f"  passed over, as of another kind: {others}", file=out)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from .database import VERSION, Refused
+from .scripts import VERSION, Refused
 
 IDENTIFIER = r'(?:"((?:[^"]|"")+)"|`([^`]+)`|\[([^\]]+)\]|\'((?:[^\']|\'\')+)\'|([^\s,()"\'`\[\]]+))'
 INDEX = re.compile(rf"USING\s+vec_index\s*\(\s*{IDENTIFIER}\s*,\s*{IDENTIFIER}", re.IGNORECASE)

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from .database import Refused, script
+from .scripts import Refused, script
 from .source import Source, literal, path_of, quoted
 
 TOKEN = re.compile(
@@ -51,6 +51,12 @@ def query(name: str) -> str:
     while lines and lines[0].startswith("--"):
         lines.pop(0)
     return "\n".join(lines).strip().rstrip(";")
+
+
+def reason(by_vector: float | None, by_words: float | None) -> str:
+    """Why hybrid.sql has a row: both are places or shares, and nothing or zero where it was not found so."""
+    found = bool(by_vector), bool(by_words)
+    return {(True, True): "both", (True, False): "meaning", (False, True): "words"}.get(found, "")
 
 
 def keys_where(source: Source, where: str) -> str:

@@ -14,9 +14,10 @@ use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::planner::{Signature, called, choose};
+use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, one, quoted};
 use crate::sqlite::tables::reentry::Running;
-use crate::sqlite::tables::source::{Conditions, Source};
+use crate::sqlite::tables::source::Source;
 use std::fmt::Display;
 
 /// The table function.

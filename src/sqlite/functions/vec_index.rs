@@ -16,8 +16,10 @@ use crate::sqlite::storage::changes::is_stale;
 use crate::sqlite::storage::shelf::Shelf;
 use crate::sqlite::storage::table_rows::TableRows;
 use crate::sqlite::storage::triggers::{EVENTS, Tracked, of_index};
+use crate::sqlite::tables::catalogue::schema_of;
+use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, paths, quoted, single};
-use crate::sqlite::tables::source::{Conditions, Source, schema_of};
+use crate::sqlite::tables::source::Source;
 use crate::vector::{check_finite, shown};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
@@ -166,7 +168,7 @@ impl VecIndex {
         let progress = Progress::new("indexing", total);
         stats.begin(total);
         let scope = shelf.scope;
-        let mut builder = Builder::new(shelf, scope, &mean, index::random(), config::threads());
+        let mut builder = Builder::new(shelf, scope, &mean, index::seed(), config::threads());
         let built = source.scan(&everything).and_then(|mut rows| {
             while rows.advance()? {
                 match rows.vector() {

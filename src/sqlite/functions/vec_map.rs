@@ -15,9 +15,10 @@ use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing,
 use crate::sqlite::search::Slow;
 use crate::sqlite::search::estimates::{ROW_COST, rows};
 use crate::sqlite::search::planner::{Answered, Signature, called, choose};
+use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::reentry::Running;
-use crate::sqlite::tables::source::{Conditions, Source};
+use crate::sqlite::tables::source::Source;
 use crate::vector::check_finite;
 
 /// The table function.

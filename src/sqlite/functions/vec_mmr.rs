@@ -17,9 +17,9 @@ use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::{Answered, Planner, Signature, called, choose};
 use crate::sqlite::search::waiting::{Kept, Place};
 use crate::sqlite::search::{Hit, Search, Slow};
+use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::reentry::Running;
-use crate::sqlite::tables::source::Conditions;
 
 /// The table function.
 pub struct VecMmr {

@@ -168,6 +168,8 @@ routines! {
     fn errmsg(db: *mut ffi::sqlite3) -> *const c_char;
     fn extended_errcode(db: *mut ffi::sqlite3) -> c_int;
     fn total_changes64(db: *mut ffi::sqlite3) -> i64;
+    fn txn_state(db: *mut ffi::sqlite3, schema: *const c_char) -> c_int;
+    fn get_autocommit(db: *mut ffi::sqlite3) -> c_int;
     fn create_function_v2(
         db: *mut ffi::sqlite3,
         name: *const c_char,

@@ -73,10 +73,21 @@ impl Connection {
         Ok(())
     }
 
-    /// How many rows this connection has changed since it was opened.
-    pub fn total_changes(self) -> i64 {
-        // SAFETY: the connection is open.
-        unsafe { api::total_changes64(self.raw()) }
+    /// The present moment, to tell later whether rows that were read now may have changed since, by this connection.
+    pub fn moment(self) -> Moment {
+        // SAFETY: the connection is open; no name stands for all its databases.
+        let (changes, may_roll_back) = unsafe {
+            let is_written = api::txn_state(self.raw(), std::ptr::null()) == ffi::SQLITE_TXN_WRITE as i32;
+            (api::total_changes64(self.raw()), is_written && api::get_autocommit(self.raw()) == 0)
+        };
+        Moment { changes, steps: may_roll_back.then(|| self.steps()) }
+    }
+
+    /// A number that is another whenever one of the running statements was stepped: SQLite counts what a step did at its end.
+    fn steps(self) -> i64 {
+        let counter = ffi::SQLITE_STMTSTATUS_VM_STEP as i32;
+        // SAFETY: SQLite just named the statements, and no callback of ours ends one.
+        self.statements().map(|statement| i64::from(unsafe { api::stmt_status(statement, counter, 0) })).sum()
     }
 
     /// The file behind a schema; nothing for a database in memory.
@@ -98,19 +109,21 @@ impl Connection {
 
     /// Whether a statement that writes is running, perhaps the one that calls us.
     pub fn is_writing(self) -> bool {
-        let mut statement = null_mut();
-        loop {
+        // SAFETY: SQLite just named it.
+        self.statements().any(|statement| unsafe { api::stmt_readonly(statement) } == 0)
+    }
+
+    /// The statements that are running.
+    fn statements(self) -> impl Iterator<Item = *mut ffi::sqlite3_stmt> {
+        let mut last = null_mut();
+        let next = move || {
             // SAFETY: the connection is open, and locked by the callback we are in, so that its list of statements stands
             // still; the pointer is null or the last that was named.
-            statement = unsafe { api::next_stmt(self.raw(), statement) };
-            if statement.is_null() {
-                return false;
-            }
-            // SAFETY: SQLite just named it.
-            if unsafe { api::stmt_busy(statement) != 0 && api::stmt_readonly(statement) == 0 } {
-                return true;
-            }
-        }
+            last = unsafe { api::next_stmt(self.raw(), last) };
+            (!last.is_null()).then_some(last)
+        };
+        // SAFETY: as above.
+        std::iter::from_fn(next).filter(|statement| unsafe { api::stmt_busy(*statement) } != 0)
     }
 
     fn error(self, code: i32) -> Error {
@@ -121,6 +134,16 @@ impl Connection {
             Error::Sqlite { code: if extended & 0xff == code & 0xff { extended } else { code }, message }
         }
     }
+}
+
+/// A point in the work of a connection. While it is the same, rows that the connection reads are the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Moment {
+    /// Rows changed so far.
+    changes: i64,
+    /// Where changes may be undone, which nothing counts: only the step that we are in is the same moment, for ROLLBACK and
+    /// ROLLBACK TO can only come between two.
+    steps: Option<i64>,
 }
 
 /// A prepared statement; finalised when dropped.
@@ -233,11 +256,9 @@ impl Statement {
     /// row.
     #[inline]
     pub fn column(&self, at: i32) -> ValueRef<'_> {
-        if self.is_gone() {
-            return ValueRef::Null;
-        }
-        // SAFETY: the statement is live; a column out of range reads as NULL. Only callbacks of SQLite's use this type, which
-        // run with the connection locked, so the value is protected; it lives until the next step, which needs `&mut self`.
+        // SAFETY: the statement is live or null, and a null statement and a column out of range read as NULL. Only callbacks of
+        // SQLite's use this type, which run with the connection locked, so the value is protected; it lives until the next
+        // step, which needs `&mut self`.
         unsafe { read(api::column_value(self.raw(), at)) }
     }
 
@@ -245,14 +266,11 @@ impl Statement {
     #[inline]
     pub fn integer(&self, at: i32) -> i64 {
         // SAFETY: as in `column`.
-        if self.is_gone() { 0 } else { unsafe { api::column_int64(self.raw(), at) } }
+        unsafe { api::column_int64(self.raw(), at) }
     }
 
     /// A column as text, converted as SQLite does; invalid UTF-8 is replaced.
     pub fn text(&self, at: i32) -> String {
-        if self.is_gone() {
-            return String::new();
-        }
         // SAFETY: as in `column`.
         let text = unsafe {
             let text = api::column_text(self.raw(), at);

@@ -11,8 +11,8 @@ use crate::sqlite::host::args;
 use crate::sqlite::host::connection::{Connection, Statement};
 use crate::sqlite::host::value::Value;
 use crate::sqlite::search::Search;
+use crate::sqlite::tables::catalogue::schemas_up_to;
 use crate::sqlite::tables::identifier::{Path, paths, quoted};
-use crate::sqlite::tables::source::schemas_up_to;
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -9,7 +9,7 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::search::planner::{called, conditions, rules};
 use crate::sqlite::search::waiting::{Kept, Place};
-use crate::sqlite::tables::source::Conditions;
+use crate::sqlite::tables::conditions::Conditions;
 
 /// Everything a search is asked.
 #[derive(Debug, Clone, PartialEq)]
