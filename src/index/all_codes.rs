@@ -1,4 +1,4 @@
-//! Proposes rows by a sweep over all codes: the 1-bit codes rule out nearly every row, 4-bit codes most of the rest.
+//! Proposes rows by a sweep over all codes. 1-bit codes rule out nearly every row, and 4-bit codes most of the others.
 
 use super::bar::Aim;
 use super::open::{Index, Resident};
@@ -11,7 +11,7 @@ use crate::codec::Query;
 use crate::error::Result;
 use std::sync::Arc;
 
-/// The codes of an index, and of the rows that changed since it was written.
+/// The codes of an index, and those of the rows that changed since it was written.
 pub struct AllCodes<'a, S> {
     pub index: &'a Index,
     pub store: &'a mut S,
@@ -67,7 +67,7 @@ impl<S: Store> AllCodes<'_, S> {
         Ok(sweeper.finish())
     }
 
-    /// Which rows take part by their codes in the index: of those that changed, these are old.
+    /// Which rows take part by their codes in the index. Those of changed rows are old.
     fn accept(&self) -> Option<Accept> {
         let accept = self.request.accept.clone();
         let Some(overlay) = self.request.overlay.filter(|overlay| !overlay.is_empty()) else { return accept };

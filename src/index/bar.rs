@@ -1,7 +1,7 @@
-//! What a search looks for, in keys, and the bar: every row that a sweep does not propose has a key below it.
+//! What a search looks for, and the bar. Every row that is not proposed has a key below the bar.
 //!
-//! The bar rises to where the k-th best row is guessed to be. A guess is the estimate of a row's key less some of its
-//! error, and the bar is the k-th greatest guess. Where that was too high, the search looks once more.
+//! A guess is the estimate of a row's key less a share of its error. The bar is the k-th greatest guess. It may turn out to be
+//! too high, as guesses are not certain. Then the search looks once more, for what [`Aim::after`] says.
 
 use crate::metric::Metric;
 use crate::scan::Rules;
@@ -11,24 +11,25 @@ use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Where there were not enough rows above the bar, the next sweep looks for so many times as many.
+/// If there were not enough rows above the bar, the next sweep looks for so many times as many.
 const WIDER: usize = 4;
 
 /// What a search looks for, in keys.
 #[derive(Debug, Clone, Copy)]
 pub struct Aim {
-    /// Rows that certainly lie below this do not matter.
+    /// Rows whose keys are certainly below this do not matter.
     pub floor: f32,
-    /// Rows that certainly lie above this do not matter.
+    /// Rows whose keys are certainly above this do not matter.
     pub ceiling: f32,
-    /// How many rows are wanted: the bar rises to where that many are guessed to be. `None` keeps it at the floor.
+    /// How many rows are wanted: the bar is the guess of this rank. `None` keeps it at the floor.
     pub reach: Option<usize>,
 }
 
 impl Aim {
-    /// `key` gives the key of a score, rounded down.
+    /// `key` gives the key of a score, rounded down. `floor` is the last of the rows that were found elsewhere, if they are as
+    /// many as wanted.
     pub fn new(metric: Metric, rules: &Rules, floor: Option<Place>, reach: usize, key: impl Fn(f64) -> f32) -> Self {
-        // What gives the distance of a score also gives the score of a distance.
+        // The same formula turns a score into a distance and a distance into a score.
         let score = |distance| metric.distance(distance);
         let least = [
             rules.score.min.map(|(score, _)| score),
@@ -48,15 +49,16 @@ impl Aim {
         }
     }
 
-    /// The guess, if it counts. A row that is above the ceiling as likely as not is none of those wanted.
+    /// The guess, if it counts. If the estimate is above the ceiling, the row is probably not wanted.
     #[inline]
     pub fn guess(&self, estimate: f32, guess: f32) -> Option<f32> {
         (guess.is_finite() && estimate <= self.ceiling).then_some(guess)
     }
 
-    /// What to look for after a sweep with this bar, where `last` is the key of the k-th verified row, if there are so
-    /// many. `None` where the sweep has proposed all that matter. Otherwise its bar was too high: everything down to the
-    /// k-th row is looked for, or more rows where there were not enough.
+    /// What to look for after a sweep with this bar. `last` is the key of the k-th verified row, if there are so many.
+    ///
+    /// `None` if all rows that matter were proposed. Otherwise the bar was too high: the next sweep looks for everything down
+    /// to the k-th row, or for more rows if there were not enough.
     pub fn after(&self, bar: f32, last: Option<f32>) -> Option<Self> {
         let reached = last.map_or(self.floor, |last| last.max(self.floor));
         if reached >= bar || bar <= self.floor {
@@ -69,7 +71,7 @@ impl Aim {
     }
 }
 
-/// A finite number with its order.
+/// A finite number that can be ordered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Ordered(f32);
 
@@ -87,7 +89,7 @@ impl PartialOrd for Ordered {
     }
 }
 
-/// The greatest guesses, as many as rows are wanted.
+/// The greatest guesses, at most as many as rows are wanted.
 #[derive(Debug)]
 pub struct Guesses {
     reach: usize,
@@ -101,8 +103,8 @@ impl Guesses {
         Self { reach, highest: BinaryHeap::new() }
     }
 
-    /// Takes a guess in, a finite number. Gives the lowest of the greatest guesses, once they are as many as wanted: a
-    /// bar.
+    /// Takes a guess, which must be finite. Gives the bar, the lowest of the greatest guesses, once they are as many as
+    /// wanted.
     pub fn offer(&mut self, guess: f32) -> Option<f32> {
         if self.highest.len() < self.reach {
             self.highest.push(Reverse(Ordered(guess)));
@@ -121,12 +123,12 @@ impl Guesses {
     }
 }
 
-/// A bar that threads share: a whole number with the order of the float.
+/// A bar that threads share. It is kept as a whole number that has the same order as the float.
 #[derive(Debug)]
 pub struct SharedBar(AtomicU32);
 
 impl SharedBar {
-    /// It begins here.
+    /// It begins at `bar`.
     pub fn new(bar: f32) -> Self {
         Self(AtomicU32::new(rank(bar)))
     }
@@ -136,7 +138,7 @@ impl SharedBar {
         unrank(self.0.load(Ordering::Relaxed))
     }
 
-    /// Raises it at least to `bar`, and gives where it is then.
+    /// Raises it to `bar` if it is lower, and gives where it is then.
     pub fn raise(&self, bar: f32) -> f32 {
         bar.max(unrank(self.0.fetch_max(rank(bar), Ordering::Relaxed)))
     }
@@ -151,10 +153,10 @@ fn unrank(rank: u32) -> f32 {
     f32::from_bits(if rank & 0x8000_0000 == 0 { !rank } else { rank & 0x7FFF_FFFF })
 }
 
-/// Guesses that threads share: otherwise each would have to find out for itself where the bar is.
+/// Guesses that threads share. Otherwise each thread would have to find out for itself where the bar is.
 #[derive(Debug)]
 pub struct SharedGuesses {
-    /// `None` where the bar stays at the floor.
+    /// `None` if the bar stays at the floor.
     guesses: Option<Mutex<Guesses>>,
     bar: SharedBar,
 }
@@ -171,7 +173,7 @@ impl SharedGuesses {
         self.bar.get()
     }
 
-    /// Takes a guess in, a finite number, and gives where the bar is then.
+    /// Takes a guess, which must be finite, and gives where the bar is then.
     pub fn offer(&self, guess: f32) -> f32 {
         let guesses = self.guesses.as_ref().map(|guesses| guesses.lock().unwrap_or_else(PoisonError::into_inner));
         match guesses.and_then(|mut guesses| guesses.offer(guess)) {

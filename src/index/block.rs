@@ -1,6 +1,6 @@
-//! One block: the codes of some rows, and their finer codes, each in the bytes it is stored in.
+//! One block: the 1-bit codes of some rows, and their 4-bit codes. Both are kept in the bytes that are stored.
 
-use super::encode::Encoded;
+use super::encode::RowCodes;
 use super::format::{BlobKind, BlockEntry, FRAME, Label, Token, seal, unseal};
 use super::store::Store;
 use crate::codec::{Encoder, Group, four_bit, one_bit};
@@ -9,12 +9,12 @@ use crate::kernels::codes::{Factors, GROUP};
 use crate::kernels::{self, F32Le};
 use bytemuck::{Pod, Zeroable};
 
-/// Memory in whole cache lines, so that groups of codes begin at one.
+/// A cache line. Memory is taken in whole lines, so that groups of codes begin at the beginning of one.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct CacheLine([u8; 64]);
 
-/// Bytes that begin at a cache line.
+/// Bytes that begin at the beginning of a cache line.
 #[derive(Clone)]
 struct AlignedBytes {
     lines: Vec<CacheLine>,
@@ -41,7 +41,7 @@ impl AlignedBytes {
     }
 }
 
-/// Where things are in the BLOBs of a block.
+/// Where each part of the BLOBs of a block begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layout {
     code: usize,
@@ -71,7 +71,7 @@ impl Layout {
         self.fingerprints() + 4 * self.slots
     }
 
-    /// Bytes of a slot's fine code with its factors.
+    /// Bytes of the fine code of a slot, with its factors.
     fn fine_slot(self) -> usize {
         8 + self.fine_code
     }
@@ -81,7 +81,7 @@ impl Layout {
     }
 }
 
-/// What a slot says of its row.
+/// What a slot says about its row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CodedRow {
     /// The row.
@@ -111,7 +111,7 @@ pub fn label(kind: BlobKind, block: u32, token: Token) -> Label {
     Label { kind, block, token }
 }
 
-/// Copies parts given by where they are, where they go, and their length.
+/// Copies parts. Each is given by where it is, where it goes, and its length.
 fn copy_parts(from: &[u8], to: &mut [u8], parts: &[(usize, usize, usize)]) {
     for &(here, there, length) in parts {
         to[there..][..length].copy_from_slice(&from[here..][..length]);
@@ -127,7 +127,7 @@ fn sized(label: Label, blob: &[u8], expected: usize) -> Result<AlignedBytes> {
 }
 
 impl Codes {
-    /// Reads and checks it from a store.
+    /// Reads it from a store and checks it.
     pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &BlockEntry) -> Result<Self> {
         let label = label(BlobKind::Codes, block, entry.token);
         read(store, label, |blob| Self::decode(dimensions, block, entry, blob))
@@ -140,7 +140,7 @@ impl Codes {
         Ok(Self { layout, blob })
     }
 
-    /// All free.
+    /// All slots are free.
     pub fn empty(dimensions: usize, slots: usize) -> Self {
         let layout = Layout::new(dimensions, slots);
         let mut codes = Self { layout, blob: AlignedBytes::zeros(layout.codes_bytes()) };
@@ -173,7 +173,7 @@ impl Codes {
         })
     }
 
-    /// What a slot says, `None` for a free one.
+    /// What a slot says about its row; `None` for a free slot.
     pub fn slot(&self, slot: usize) -> Option<CodedRow> {
         let factors = self.factors(slot);
         let get = |array: &[F32Le; GROUP]| array[slot % GROUP].get();
@@ -185,7 +185,7 @@ impl Codes {
         })
     }
 
-    /// The row of a slot, whatever of a free one.
+    /// The row of a slot. It has no meaning for a free slot.
     #[inline]
     pub fn rowid(&self, slot: usize) -> i64 {
         i64::from_le_bytes(self.number(self.layout.rowids() + 8 * slot))
@@ -200,19 +200,19 @@ impl Codes {
         self.group_factors(slot / GROUP)
     }
 
-    /// What goes with the codes of a group.
+    /// The factors of the codes of a group.
     pub fn group_factors(&self, group: usize) -> &Factors {
         let at = FRAME + group * self.layout.group() + GROUP * self.layout.code;
         bytemuck::from_bytes(&self.blob.bytes()[at..][..size_of::<Factors>()])
     }
 
-    /// Gives a slot to a row.
+    /// Writes a row into a slot.
     pub fn put(&mut self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::OneBitCode) {
         self.set(slot, &code.bits, [code.scale, code.error, code.offset]);
         self.name(slot, rowid, fingerprint);
     }
 
-    /// Frees a slot, and leaves nothing of what was in it.
+    /// Makes a slot free. Nothing of what was in it is left.
     pub fn vacate(&mut self, slot: usize) {
         self.set(slot, &vec![0; self.layout.code], [0.0, 0.0, f32::NEG_INFINITY]);
         self.name(slot, 0, 0);
@@ -238,14 +238,14 @@ impl Codes {
         bytes[layout.fingerprints() + 4 * slot..][..4].copy_from_slice(&fingerprint.to_le_bytes());
     }
 
-    /// Whether a free slot has nothing left in it.
+    /// Whether nothing is left in a free slot.
     pub fn is_clean(&self, slot: usize) -> bool {
         let nothing =
             one_bit::OneBitCode { bits: vec![0; self.layout.code], offset: f32::NEG_INFINITY, ..Default::default() };
         self.is(slot, 0, 0, &nothing)
     }
 
-    /// Whether this, to the bit, is in a slot.
+    /// Whether a slot has exactly this, to the bit.
     pub fn is(&self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::OneBitCode) -> bool {
         let in_group = slot % GROUP;
         let same_bits = self
@@ -262,13 +262,13 @@ impl Codes {
             && self.fingerprint(slot) == fingerprint
     }
 
-    /// The fingerprint of a slot's row, whatever of a free one.
+    /// The fingerprint of the row of a slot. It has no meaning for a free slot.
     #[inline]
     pub fn fingerprint(&self, slot: usize) -> u32 {
         u32::from_le_bytes(self.number(self.layout.fingerprints() + 4 * slot))
     }
 
-    /// The same with more slots, the new ones free.
+    /// The same with more slots. The new ones are free.
     pub fn grown(&self, dimensions: usize, slots: usize) -> Self {
         let mut grown = Self::empty(dimensions, slots);
         let (from, to) = (self.layout, grown.layout);
@@ -282,7 +282,7 @@ impl Codes {
         grown
     }
 
-    /// The bytes to store.
+    /// The bytes to store, with label and checksum.
     pub fn seal(&mut self, block: u32, token: Token) -> &[u8] {
         seal(label(BlobKind::Codes, block, token), self.blob.bytes_mut());
         self.blob.bytes()
@@ -290,7 +290,7 @@ impl Codes {
 }
 
 impl Fine {
-    /// Reads and checks it from a store.
+    /// Reads it from a store and checks it.
     pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &BlockEntry) -> Result<Self> {
         let label = label(BlobKind::Fine, block, entry.token);
         read(store, label, |blob| Self::decode(dimensions, block, entry, blob))
@@ -303,7 +303,7 @@ impl Fine {
         Ok(Self { layout, blob })
     }
 
-    /// All free.
+    /// All slots are free.
     pub fn empty(dimensions: usize, slots: usize) -> Self {
         let layout = Layout::new(dimensions, slots);
         Self { layout, blob: AlignedBytes::zeros(layout.fine_bytes()) }
@@ -322,7 +322,7 @@ impl Fine {
         ([f32::from_le_bytes(factors[0]), f32::from_le_bytes(factors[1])], code)
     }
 
-    /// Starts to bring a slot's code in from memory.
+    /// Starts to load the code of a slot into the cache of the CPU.
     pub fn fetch_ahead(&self, slot: usize) {
         (kernels::table().codes.fetch)(self.bytes(slot));
     }
@@ -333,17 +333,17 @@ impl Fine {
         &self.blob.bytes()[FRAME + slot * length..][..length]
     }
 
-    /// Gives a slot to a row.
+    /// Writes a row into a slot.
     pub fn put(&mut self, slot: usize, code: &four_bit::FourBitCode) {
         self.set(slot, &code.nibbles, [code.scale, code.error]);
     }
 
-    /// Frees a slot, and leaves nothing of what was in it.
+    /// Makes a slot free. Nothing of what was in it is left.
     pub fn vacate(&mut self, slot: usize) {
         self.set(slot, &vec![0; self.layout.fine_code], [0.0; 2]);
     }
 
-    /// Whether this, to the bit, is in a slot.
+    /// Whether a slot has exactly this, to the bit.
     pub fn is(&self, slot: usize, code: &four_bit::FourBitCode) -> bool {
         let (factors, nibbles) = self.slot(slot);
         factors.map(f32::to_bits) == [code.scale, code.error].map(f32::to_bits) && nibbles == code.nibbles
@@ -357,7 +357,7 @@ impl Fine {
         bytes[8..].copy_from_slice(nibbles);
     }
 
-    /// The same with more slots, the new ones free.
+    /// The same with more slots. The new ones are free.
     pub fn grown(&self, dimensions: usize, slots: usize) -> Self {
         let mut grown = Self::empty(dimensions, slots);
         let bytes = &mut grown.blob.bytes_mut()[FRAME..][..self.blob.length - FRAME];
@@ -365,14 +365,14 @@ impl Fine {
         grown
     }
 
-    /// The bytes to store.
+    /// The bytes to store, with label and checksum.
     pub fn seal(&mut self, block: u32, token: Token) -> &[u8] {
         seal(label(BlobKind::Fine, block, token), self.blob.bytes_mut());
         self.blob.bytes()
     }
 }
 
-/// Both BLOBs of a block, to be changed and stored.
+/// Both BLOBs of a block, in order to change and store them.
 pub struct Block {
     dimensions: usize,
     pub codes: Codes,
@@ -380,7 +380,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// All free.
+    /// All slots are free.
     pub fn empty(dimensions: usize, slots: usize) -> Self {
         Self { dimensions, codes: Codes::empty(dimensions, slots), fine: Fine::empty(dimensions, slots) }
     }
@@ -392,19 +392,19 @@ impl Block {
         Ok(Self { dimensions, codes, fine })
     }
 
-    /// Gives a slot to a row.
-    pub fn put(&mut self, slot: usize, row: &Encoded) {
+    /// Writes a row into a slot.
+    pub fn put(&mut self, slot: usize, row: &RowCodes) {
         self.codes.put(slot, row.rowid, row.fingerprint, &row.coarse);
         self.fine.put(slot, &row.fine);
     }
 
-    /// Frees a slot.
+    /// Makes a slot free.
     pub fn vacate(&mut self, slot: usize) {
         self.codes.vacate(slot);
         self.fine.vacate(slot);
     }
 
-    /// Whether a free slot has nothing left in it.
+    /// Whether nothing is left in a free slot.
     pub fn is_clean(&self, slot: usize) -> bool {
         self.codes.is_clean(slot) && self.fine.bytes(slot).iter().all(|byte| *byte == 0)
     }
@@ -414,7 +414,7 @@ impl Block {
         self.codes.is(slot, rowid, fingerprint, &encoder.coarse) && self.fine.is(slot, &encoder.fine)
     }
 
-    /// Makes room for so many rows altogether.
+    /// Makes room for so many rows in all.
     pub fn grow(&mut self, slots: usize) {
         self.codes = self.codes.grown(self.dimensions, slots);
         self.fine = self.fine.grown(self.dimensions, slots);
@@ -431,7 +431,7 @@ impl Block {
     }
 }
 
-/// Shows a BLOB that the directory says is there.
+/// Shows a BLOB to `with`. The directory says that it exists, so it is an error if it does not.
 pub fn read<S: Store, T>(store: &mut S, label: Label, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
     store.read(label.id(), with)?.ok_or_else(|| label.damaged("it is missing"))
 }

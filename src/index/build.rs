@@ -1,7 +1,7 @@
 //! A new index from rows as they come.
 
 use super::block::Block;
-use super::encode::{Encoded, VectorBatch, encode};
+use super::encode::{RowCodes, VectorBatch, encode};
 use super::format::{BlockEntry, DIRECTORY, Directory, HEADER, Header, Token, block_slots, random};
 use super::open::Index;
 use super::store::Store;
@@ -28,11 +28,11 @@ pub fn fix_seed(seed: u64) {
     FIXED_SEED.get_or_init(|| seed);
 }
 
-/// The mean of vectors, all of the first one's length, without those that are far longer than most.
+/// The mean of vectors that all have the dimensions of the first, without the vectors that are far longer than most.
 ///
-/// Codes are made of what lies between a vector and the mean. A single vector of 1e12 among ordinary ones would draw the
-/// mean so far away that what tells the others apart is lost in rounding. Any point will do for a centre, and bounds
-/// hold for vectors of any length, so that leaving some out costs nothing but the shortness of their own codes.
+/// A code describes the difference between a vector and the mean. A single vector of length 1e12 among ordinary ones would move
+/// the mean so far away that rounding loses the differences between the others. Any point can be the centre, and bounds hold
+/// for vectors of any length. So to leave some out costs nothing, except that their own codes are less exact.
 #[derive(Debug, Clone, Default)]
 pub struct Mean {
     dimensions: usize,
@@ -107,8 +107,8 @@ fn square(vector: &[F32Le]) -> Option<f64> {
     square.is_finite().then_some(square)
 }
 
-/// Writes an index block by block. It replaces what the store held when it is finished, and not before its last write;
-/// until then the caller's transaction must not be committed.
+/// Writes an index block by block. The old content of the store is replaced only by the last write. Until then the caller must
+/// not commit the transaction.
 pub struct Builder<'a, S> {
     store: &'a mut S,
     scope: u64,
@@ -116,14 +116,14 @@ pub struct Builder<'a, S> {
     space: Arc<Space>,
     header: Header,
     batch: VectorBatch,
-    /// Encoded rows that do not fill a block yet.
-    rows: Vec<Encoded>,
+    /// Encoded rows that are too few for a block so far.
+    rows: Vec<RowCodes>,
     blocks: Vec<BlockEntry>,
     strays: Vec<i64>,
 }
 
 impl<'a, S: Store> Builder<'a, S> {
-    /// An index whose codes are relative to a mean of vectors of its dimensions: of all rows, best. `seed` may be any
+    /// An index whose codes are relative to a mean of vectors of its dimensions. The mean of all rows is best. `seed` may be any
     /// number; [`seed`] gives one.
     pub fn new(store: &'a mut S, scope: u64, mean: &Mean, seed: u64, threads: usize) -> Self {
         let dimensions = mean.dimensions;
@@ -142,7 +142,7 @@ impl<'a, S: Store> Builder<'a, S> {
         Self { store, scope, threads, space, header, batch, rows, blocks, strays }
     }
 
-    /// Adds a row, each row once. One whose vector has other dimensions is noted as a stray.
+    /// Adds a row. Each row is added once. If its vector has other dimensions, the row is noted as a stray.
     pub fn push(&mut self, rowid: i64, vector: &[F32Le]) -> Result<()> {
         if vector.len() != self.header.dimensions || vector.is_empty() {
             self.strays.push(rowid);
@@ -168,7 +168,7 @@ impl<'a, S: Store> Builder<'a, S> {
         Ok(())
     }
 
-    fn write_block(&mut self, rows: &[Encoded]) -> Result<()> {
+    fn write_block(&mut self, rows: &[RowCodes]) -> Result<()> {
         let mut block = Block::empty(self.header.dimensions, rows.len());
         rows.iter().enumerate().for_each(|(slot, row)| block.put(slot, row));
         let number = self.blocks.len() as u32 + 1;
@@ -177,7 +177,7 @@ impl<'a, S: Store> Builder<'a, S> {
         Ok(())
     }
 
-    /// Writes what is left and removes what was there before.
+    /// Writes what is left, and removes what was there before.
     pub fn finish(mut self) -> Result<Index> {
         self.encode_batch()?;
         let rows = std::mem::take(&mut self.rows);
@@ -196,7 +196,7 @@ impl<'a, S: Store> Builder<'a, S> {
     }
 }
 
-/// Writes directory and header, the header last, as a new generation.
+/// Writes the directory and then the header, as a new generation.
 pub(super) fn write_top<S: Store>(store: &mut S, header: &mut Header, directory: &Directory) -> Result<()> {
     header.generation = Token::fresh();
     header.blocks = directory.blocks.len() as u32;

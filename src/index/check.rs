@@ -1,4 +1,4 @@
-//! Everything about an index that can be checked: its BLOBs against each other, its codes against the rows.
+//! Checks all that can be checked about an index: its BLOBs against each other, and its codes against the rows.
 
 use super::block::{Block, Codes, label};
 use super::format::{BlobKind, BlockEntry, FORMAT, HEADER};
@@ -11,7 +11,7 @@ use crate::codec::{Encoder, fingerprint};
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 
-/// Checks an index by itself: every BLOB, and that they belong together. Nothing is taken from a cache.
+/// Checks an index without its rows: every BLOB, and that they belong together. Nothing comes from the cache.
 pub fn check_blocks<S: Store>(store: &mut S) -> Result<Index> {
     let index = match open_uncached(store)? {
         Opened::Index(index) => index,
@@ -47,7 +47,7 @@ fn check_block(number: u32, entry: &BlockEntry, block: &Block) -> Result<()> {
     Ok(())
 }
 
-/// There is nothing that belongs to no block.
+/// Checks that every BLOB belongs to a block.
 fn check_ids<S: Store>(store: &mut S, index: &Index) -> Result<()> {
     let last = 2 * i64::from(index.header.blocks) + 1;
     match store.ids()?.into_iter().find(|id| !(HEADER..=last).contains(id)) {
@@ -57,7 +57,7 @@ fn check_ids<S: Store>(store: &mut S, index: &Index) -> Result<()> {
 }
 
 impl Index {
-    /// The rows of a part that have codes, ascending. None may have two.
+    /// The rows of a part that have codes, in ascending order. An error if a row has two codes.
     pub fn coded<S: Store>(&self, store: &mut S, part: RowidPart) -> Result<Vec<i64>> {
         let mut rowids = Vec::new();
         for (number, entry) in self.blocks() {
@@ -72,7 +72,7 @@ impl Index {
         }
     }
 
-    /// Checks the codes of a part against the rows they are of. Rows in `pending` may be as they like.
+    /// Checks the codes of a part against the rows. Rows in `pending` are not checked.
     pub fn check_rows<S: Store, R: RowSource>(
         &self,
         store: &mut S,
@@ -112,7 +112,7 @@ fn check_row<R: RowSource>(
             encoder.encode(&vector);
             expected = Some(fingerprint(&vector));
         }
-        // REPLACE deletes rows, and no trigger sees it. A search passes over their codes.
+        // REPLACE deletes rows without a trigger. A search ignores their codes.
         FetchedRow::Gone => return Ok(()),
         FetchedRow::Vector(_) | FetchedRow::Doubtful => {}
     }

@@ -1,4 +1,4 @@
-//! Many vectors to codes at once, on all threads.
+//! Encodes many vectors at once, with all threads.
 
 use crate::codec::{Encoder, Space, fingerprint, four_bit, one_bit};
 use crate::error::{Error, Result};
@@ -40,17 +40,17 @@ impl VectorBatch {
     }
 }
 
-/// A row in codes.
+/// The codes of a row.
 #[derive(Debug, Clone)]
-pub struct Encoded {
+pub struct RowCodes {
     pub rowid: i64,
     pub fingerprint: u32,
     pub coarse: one_bit::OneBitCode,
     pub fine: four_bit::FourBitCode,
 }
 
-/// Encodes a batch of vectors of the space's dimensions, in its order.
-pub fn encode(space: &Arc<Space>, batch: VectorBatch, threads: usize) -> Result<Vec<Encoded>> {
+/// Encodes a batch of vectors, which must have the dimensions of the space. The codes are in the order of the batch.
+pub fn encode(space: &Arc<Space>, batch: VectorBatch, threads: usize) -> Result<Vec<RowCodes>> {
     let pieces = batch.len().div_ceil(PIECE);
     let done = (0..pieces).map(|_| Mutex::default()).collect();
     let job = Arc::new(Encoding { space: space.clone(), batch, next: AtomicUsize::new(0), done });
@@ -63,7 +63,7 @@ struct Encoding {
     space: Arc<Space>,
     batch: VectorBatch,
     next: AtomicUsize,
-    done: Vec<Mutex<Vec<Encoded>>>,
+    done: Vec<Mutex<Vec<RowCodes>>>,
 }
 
 impl Job for Encoding {
@@ -79,13 +79,13 @@ impl Job for Encoding {
 }
 
 impl Encoding {
-    fn encode_piece(&self, piece: usize, encoder: &mut Encoder<'_>) -> Vec<Encoded> {
+    fn encode_piece(&self, piece: usize, encoder: &mut Encoder<'_>) -> Vec<RowCodes> {
         let dimensions = self.space.dimensions();
         let rowids = self.batch.rowids.iter().skip(piece * PIECE).take(PIECE);
         let vectors = self.batch.vectors.chunks_exact(dimensions.max(1)).skip(piece * PIECE);
         let encode = |(rowid, vector): (&i64, &[F32Le])| {
             encoder.encode(vector);
-            Encoded {
+            RowCodes {
                 rowid: *rowid,
                 fingerprint: fingerprint(vector),
                 coarse: encoder.coarse.clone(),

@@ -1,4 +1,4 @@
-//! Bytes of the header and the directory, and the frame around every BLOB, as `sql/index.sql` lays them out.
+//! The bytes of the header and of the directory, and the frame of every BLOB. `sql/index.sql` describes the layout.
 
 use crate::codec::{four_bit, one_bit};
 use crate::error::{Error, Result};
@@ -20,9 +20,9 @@ pub const FORMAT: u16 = 1;
 pub const FRAME: usize = 64;
 
 const MAGIC: [u8; 8] = *b"fafcasix";
-/// About how many bytes a block's BLOBs have together.
+/// About how many bytes the BLOBs of a block have together.
 const BLOCK_BYTES: usize = 256 << 10;
-/// More slots than this make a change to one row rewrite too much, however short the codes.
+/// A change to one row rewrites its block. With more slots than this that would be too much, however short the codes are.
 const MOST_SLOTS: usize = 4096;
 
 /// A random name for one state of a BLOB.
@@ -37,13 +37,13 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// One that no process has made before.
+    /// A token that no process has made before.
     pub fn fresh() -> Self {
         Self(bytemuck::cast([random(), random()]))
     }
 }
 
-/// 64 random bits: the standard library's keys are random, and what is hashed differs after a fork.
+/// 64 random bits. The keys of the standard library's hashes are random, and after a fork the hashed values differ.
 pub fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,7 +73,7 @@ impl BlobKind {
     }
 }
 
-/// A BLOB's place and state.
+/// The place and the state of a BLOB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Label {
@@ -112,7 +112,7 @@ struct Frame {
     reserved: [u8; 28],
 }
 
-/// Puts label and checksum into the first [`FRAME`] bytes of a BLOB that is otherwise complete.
+/// Writes label and checksum into the first [`FRAME`] bytes of a BLOB. All its other bytes must be there already.
 pub fn seal(label: Label, blob: &mut [u8]) {
     let frame = Frame {
         magic: MAGIC,
@@ -142,8 +142,8 @@ pub fn format_of(blob: &[u8]) -> Option<u16> {
     (frame.magic == MAGIC).then_some(u16::from_le_bytes(frame.format))
 }
 
-/// Checks everything about a BLOB that is the same for every kind, and its token unless the header's, which is whatever
-/// it is. Gives the token.
+/// Checks everything about a BLOB that is the same for every kind, and gives its token. The token is checked too, except that
+/// of the header, for which nobody knows what it should be.
 pub fn unseal(label: Label, blob: &[u8]) -> Result<Token> {
     let frame: Frame = match blob.get(..FRAME).map(bytemuck::try_pod_read_unaligned) {
         Some(Ok(frame)) => frame,
@@ -165,12 +165,12 @@ pub fn unseal(label: Label, blob: &[u8]) -> Result<Token> {
     Ok(frame.token)
 }
 
-/// The header, the one BLOB that every search reads.
+/// The header. It is the one BLOB that every search reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// Names the state of the whole index.
     pub generation: Token,
-    /// 0 while no vector has been seen.
+    /// 0 as long as there was no vector.
     pub dimensions: usize,
     /// Slots of a full block.
     pub block_slots: usize,
@@ -248,20 +248,20 @@ impl Header {
     }
 }
 
-/// Slots of a full block, such that its BLOBs have about 256 KiB together.
+/// How many slots a full block has, so that its BLOBs have about 256 KiB together.
 pub fn block_slots(dimensions: usize) -> usize {
     let bytes = one_bit::bytes(dimensions) + four_bit::bytes(dimensions) + 3 * 4 + 8 + 4 + 2 * 4;
     (BLOCK_BYTES / bytes / GROUP * GROUP).clamp(GROUP, MOST_SLOTS)
 }
 
-/// What the directory says of a block.
+/// What the directory says about a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockEntry {
     /// Of both its BLOBs.
     pub token: Token,
-    /// Slots taken.
+    /// Slots that have a row.
     pub rows: u32,
-    /// Slots there are.
+    /// All slots.
     pub slots: u32,
 }
 
@@ -273,14 +273,14 @@ struct EntryBytes {
     slots: [u8; 4],
 }
 
-/// Everything about the index but its codes.
+/// Everything about the index except its codes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Directory {
-    /// What codes were taken relative to.
+    /// The point that was subtracted from every vector before it was encoded.
     pub centre: Vec<f32>,
     /// Block 1 first.
     pub blocks: Vec<BlockEntry>,
-    /// Rowids of strays, ascending.
+    /// The rowids of strays, in ascending order.
     pub strays: Vec<i64>,
 }
 

@@ -1,4 +1,5 @@
-//! What is kept in memory of all indexes: contents and codes, under the tokens of their BLOBs, within one budget.
+//! What this process keeps in memory for all indexes: directories and codes, under the tokens of their BLOBs. One budget is
+//! for everything.
 
 use super::block::{Codes, Fine, read};
 use super::format::{BlobKind, Directory, Header, Label, Token};
@@ -15,12 +16,12 @@ use std::sync::{Arc, OnceLock};
 pub struct Contents {
     pub directory: Directory,
     pub space: Arc<Space>,
-    /// Some of the rowids, ascending, once it has been asked how they are spread.
+    /// Some of the rowids, in ascending order. Read when somebody first asks how they are spread.
     pub spread: OnceLock<Vec<i64>>,
 }
 
-/// Names a value in the cache. The scope tells databases and indexes apart, though tokens alone should do: a copy of a
-/// database has the same tokens, and the same content unless one of them is damaged.
+/// The key of a value in the cache. Tokens alone should be enough. The scope, a number for the database file and the index, is
+/// there for copies of a database: they have the same tokens, and the same content unless one of them is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CacheKey {
     pub scope: u64,
@@ -30,16 +31,16 @@ pub struct CacheKey {
 
 /// A value in the cache.
 #[derive(Clone)]
-pub enum Cached {
+pub enum CacheValue {
     Contents(Arc<Contents>),
     Codes(Arc<Codes>),
     Fine(Arc<Fine>),
 }
 
 /// The memory of all indexes.
-pub static CACHE: PerProcess<Cache<CacheKey, Cached>> = PerProcess::new(Cache::default);
+pub static CACHE: PerProcess<Cache<CacheKey, CacheValue>> = PerProcess::new(Cache::default);
 
-/// Bytes of the budget that are not for blocks, because they are kept elsewhere.
+/// Bytes of the budget that are used outside the cache.
 #[derive(Default)]
 struct Elsewhere {
     changed_rows: AtomicUsize,
@@ -54,7 +55,7 @@ impl Elsewhere {
     }
 }
 
-/// Tells how many bytes the codes of changed rows take, which are kept elsewhere, and count.
+/// Says how many bytes the codes of changed rows take. They are kept elsewhere, and count as well.
 pub fn set_aside(bytes: usize) {
     ELSEWHERE.get().changed_rows.store(bytes, Ordering::Relaxed);
 }
@@ -69,7 +70,7 @@ pub fn budget() -> usize {
     usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX).saturating_sub(ELSEWHERE.get().bytes())
 }
 
-/// What the memory of this process holds, and how it fared.
+/// How many bytes are kept, and how often they were useful.
 pub fn counts() -> CacheCounts {
     let counts = CACHE.get().counts();
     CacheCounts { bytes: counts.bytes + ELSEWHERE.get().bytes(), ..counts }
@@ -86,7 +87,7 @@ impl Contents {
 
     /// Bytes of memory, about.
     pub fn size(&self) -> usize {
-        // The centre twice, the signs of the rotation's rounds.
+        // The centre, twice, and the signs of the rounds of the rotation.
         6 * size_of_val(self.directory.centre.as_slice())
             + size_of_val(self.directory.blocks.as_slice())
             + size_of_val(self.directory.strays.as_slice())

@@ -1,8 +1,8 @@
-//! Rows that changed, folded into an index: in place where they were, into free slots, into new blocks.
+//! Merges rows that changed into an index: into the slots that they had, into free slots, and into new blocks.
 
 use super::block::{Block, Codes};
 use super::build::write_top;
-use super::encode::{Encoded, VectorBatch, encode};
+use super::encode::{RowCodes, VectorBatch, encode};
 use super::format::{BlockEntry, Directory, Header};
 use super::open::Index;
 use super::request::{FetchedRow, RowSource};
@@ -10,27 +10,27 @@ use super::store::Store;
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 
-/// Rows that are folded in at a time: bounds memory, and one pass over all rowids serves them all.
+/// Rows that are merged at a time. This limits memory, and one pass over all rowids is enough for them.
 const ROUND: usize = 1 << 16;
 /// Bytes of vectors that are collected before all threads encode them.
 const BATCH_BYTES: usize = 4 << 20;
-/// The centre is good until the collection is so many times larger than the one it was taken from.
+/// The centre is good until there are so many times as many rows as it was taken from.
 const GROWTH: u64 = 4;
-/// Free slots are used again; a merge leaves an index with more than so many slots a row to a rebuild.
+/// Free slots are used again. But if an index has more than so many slots for each row, it is rebuilt instead of merged.
 const SPARSE: u64 = 4;
 
-/// Shown how far a merge is, in rows of how many. An error stops it.
+/// Is told how far a merge is: how many rows of how many. An error stops the merge.
 pub type OnProgress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
 
-/// Where one row's change goes.
+/// What happens to a slot.
 enum Edit {
-    Put(Box<Encoded>),
+    Put(Box<RowCodes>),
     Vacate,
 }
 
 impl Index {
-    /// Whether folding in so many changed rows should be done by building anew: the index knows no dimensions yet, its
-    /// centre is of too few rows, or most of its slots would be free.
+    /// Whether the index should be rebuilt instead of merging so many changed rows: it has no dimensions yet, its centre was
+    /// taken from too few rows, or most of its slots would be free.
     pub fn wants_rebuild(&self, changed: u64) -> bool {
         let Header { dimensions, rows, centred_at, block_slots, .. } = self.header;
         let slots: u64 = self.directory().blocks.iter().map(|entry| u64::from(entry.slots)).sum();
@@ -38,7 +38,8 @@ impl Index {
             || slots > SPARSE * (rows + changed) + block_slots as u64
     }
 
-    /// Folds in rows that changed, in any order, as they are now. On an error the caller rolls its transaction back.
+    /// Merges rows that changed, as they are now. They may be in any order. After an error the caller rolls the transaction
+    /// back.
     pub fn merge<S: Store, R: RowSource>(
         &self,
         store: &mut S,
@@ -83,7 +84,7 @@ impl<S: Store> Merge<'_, S> {
     fn round<R: RowSource>(&mut self, changed: &[i64], rows: &mut R) -> Result<()> {
         let places = self.places(changed)?;
         self.directory.strays.retain(|rowid| changed.binary_search(rowid).is_err());
-        // Everything vacates its slot but what is put there again.
+        // Every changed row leaves its slot, except those that are put there again.
         let mut edits: BTreeMap<u32, Vec<(usize, Edit)>> = BTreeMap::new();
         let mut gone: HashMap<i64, (u32, usize)> = places;
         let mut new = Vec::new();
@@ -114,8 +115,8 @@ impl<S: Store> Merge<'_, S> {
         Ok(places)
     }
 
-    /// The codes of those rows that have vectors; strays are noted.
-    fn encoded<R: RowSource>(&mut self, changed: &[i64], rows: &mut R) -> Result<Vec<Encoded>> {
+    /// The codes of those rows that have vectors. Strays are noted.
+    fn encoded<R: RowSource>(&mut self, changed: &[i64], rows: &mut R) -> Result<Vec<RowCodes>> {
         let mut encoded = Vec::new();
         let mut batch = VectorBatch::default();
         for rowid in changed {
@@ -137,8 +138,8 @@ impl<S: Store> Merge<'_, S> {
         Ok(encoded)
     }
 
-    /// Changes blocks, and gives their free slots to new rows; those of other blocks too while there are new rows.
-    fn apply(&mut self, mut edits: BTreeMap<u32, Vec<(usize, Edit)>>, new: &mut Vec<Encoded>) -> Result<()> {
+    /// Changes blocks, and gives free slots to new rows, also those of other blocks as long as there are new rows.
+    fn apply(&mut self, mut edits: BTreeMap<u32, Vec<(usize, Edit)>>, new: &mut Vec<RowCodes>) -> Result<()> {
         for (number, entry) in (1..).zip(self.directory.blocks.clone()) {
             let edits = edits.remove(&number).unwrap_or_default();
             let room = self.index.header.block_slots as u32 - entry.rows;
@@ -158,7 +159,7 @@ impl<S: Store> Merge<'_, S> {
         number: u32,
         entry: &BlockEntry,
         edits: Vec<(usize, Edit)>,
-        new: &mut Vec<Encoded>,
+        new: &mut Vec<RowCodes>,
     ) -> Result<BlockEntry> {
         let Header { dimensions, block_slots, .. } = self.index.header;
         let mut block = Block::read(self.store, dimensions, number, entry)?;
@@ -176,7 +177,7 @@ impl<S: Store> Merge<'_, S> {
         block.write(self.store, number)
     }
 
-    fn append(&mut self, new: &mut Vec<Encoded>) -> Result<()> {
+    fn append(&mut self, new: &mut Vec<RowCodes>) -> Result<()> {
         let Header { dimensions, block_slots, .. } = self.index.header;
         while !new.is_empty() {
             let number = u32::try_from(self.directory.blocks.len() + 1)
@@ -190,7 +191,7 @@ impl<S: Store> Merge<'_, S> {
 }
 
 /// Gives free slots to rows, as many as there are.
-fn fill(block: &mut Block, new: &mut Vec<Encoded>) {
+fn fill(block: &mut Block, new: &mut Vec<RowCodes>) {
     for slot in 0..block.codes.slots() {
         if new.is_empty() {
             return;

@@ -1,7 +1,11 @@
-//! Approximate search over a store of blocks: codes rule out nearly every row, the rows themselves decide.
+//! Approximate search in an index of codes. Codes rule out nearly every row, and the vectors of the others decide.
 //!
-//! Knows nothing of SQLite: blocks come from a [`Store`], rows and their vectors from the caller. `sql/index.sql` is the
-//! format. The order of reading: `format` and `store`, then `build` and `merge`, then `sweep`, `rerank` and `search`.
+//! This room knows nothing of SQLite: blocks of codes come from a [`Store`], rows and their vectors from the caller, a
+//! [`RowSource`]. `sql/index.sql` has the format.
+//!
+//! Where to begin reading: `format` and `store`, then `build` and `merge`. A search is told by `request` (its words), `bar`
+//! (what it looks for), `sweep`, `rerank` and `all_codes` (which rows are proposed), `verify` (their true scores) and `search`
+//! (the loop). [`many`] does the same for many queries at once. `proposer` is the seam for another way to propose rows.
 
 mod all_codes;
 mod bar;
@@ -39,12 +43,12 @@ pub use store::{MemoryStore, Store};
 
 use crate::resources::cache::CacheCounts;
 
-/// What the memory of this process holds of all indexes, and how it fared.
+/// How many bytes this process keeps in memory for all indexes, and how often they were useful.
 pub fn cache_counts() -> CacheCounts {
     memory::counts()
 }
 
-/// Gives up what is in memory of an index that is no more.
+/// Drops what is in memory for an index that was removed.
 pub fn forget(scope: u64) {
     memory::CACHE.get().remove(|key| key.scope == scope);
     repeats::forget(scope);

@@ -1,8 +1,8 @@
-//! An index as a transaction sees it: header, directory, and the space of its codes.
+//! An index as one transaction sees it: header, directory, and the space of its codes.
 
 use super::block::{Codes, Fine};
 use super::format::{BlockEntry, Directory, FORMAT, HEADER, Header, format_of};
-use super::memory::{CACHE, CacheKey, Cached, Contents, budget};
+use super::memory::{CACHE, CacheKey, CacheValue, Contents, budget};
 use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
@@ -19,32 +19,32 @@ pub enum Opened {
     Index(Index),
 }
 
-/// An index in one state. It stays good as long as the transaction it was opened in, for reading from the same store.
+/// An index in one state. It is valid as long as the transaction in which it was opened, and for the same store.
 #[derive(Clone)]
 pub struct Index {
     scope: u64,
-    /// Charged with what of it is in memory.
+    /// Counts the bytes that are in memory for it.
     account: Arc<Account>,
     /// The header.
     pub header: Header,
     contents: Arc<Contents>,
 }
 
-/// Looks at what the store holds. `scope` is a number for the database file and the index in it; `account` is charged with
-/// what of it is in memory.
+/// Looks at what the store holds. `scope` is a number for the database file and the index in it. The bytes that are in memory
+/// for the index are counted in `account`.
 pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Result<Opened> {
     read_index(store, scope, account, |store, header| {
         let key = CacheKey { scope, token: header.generation, fine: false };
-        if let Some(Cached::Contents(contents)) = CACHE.get().get(&key, account) {
+        if let Some(CacheValue::Contents(contents)) = CACHE.get().get(&key, account) {
             return Ok(contents);
         }
         let contents = Arc::new(Contents::read(store, header)?);
-        CACHE.get().offer(key, Cached::Contents(contents.clone()), contents.size(), budget(), account);
+        CACHE.get().offer(key, CacheValue::Contents(contents.clone()), contents.size(), budget(), account);
         Ok(contents)
     })
 }
 
-/// The same from the store alone, and nothing of it stays in memory.
+/// The same without the cache: everything is read from the store, and nothing stays in memory.
 pub fn open_uncached<S: Store>(store: &mut S) -> Result<Opened> {
     read_index(store, 0, &Arc::default(), |store, header| Contents::read(store, header).map(Arc::new))
 }
@@ -69,9 +69,11 @@ fn read_index<S: Store>(
     }
 }
 
-/// The codes of a block, and whether they were read only now and will not be kept.
+/// The codes of a block, and whether they stay in memory.
 pub(super) enum Resident {
+    /// The cache has them.
     Kept(Arc<Codes>),
+    /// They were read from the store, and the cache has no room for them.
     Passing(Codes),
 }
 
@@ -86,12 +88,12 @@ impl Index {
         self.scope
     }
 
-    /// Is charged with what of it is in memory.
+    /// Counts the bytes that are in memory for it.
     pub fn account(&self) -> &Arc<Account> {
         &self.account
     }
 
-    /// Where its codes live.
+    /// The space of its codes.
     pub fn space(&self) -> &Arc<Space> {
         &self.contents.space
     }
@@ -114,7 +116,7 @@ impl Index {
         CacheKey { scope: self.scope, token: entry.token, fine }
     }
 
-    /// Begins a search: shows the codes of every block to `with`. Those that the cache has come first.
+    /// Begins a search: shows the codes of every block to `with`. The blocks that the cache has come first.
     pub(super) fn each_codes<S: Store>(
         &self,
         store: &mut S,
@@ -126,7 +128,7 @@ impl Index {
         let mut absent = Vec::new();
         for ((block, entry), cached) in self.blocks().zip(cached) {
             match cached {
-                Some(Cached::Codes(codes)) => with(block, Resident::Kept(codes))?,
+                Some(CacheValue::Codes(codes)) => with(block, Resident::Kept(codes))?,
                 _ => absent.push((block, *entry)),
             }
         }
@@ -137,8 +139,8 @@ impl Index {
         Ok(())
     }
 
-    /// About `most` of the rows with codes that `hidden` lets through, spread evenly, and the one with the greatest rowid;
-    /// each with the fingerprint of its vector.
+    /// A sample of the rows with codes, without those for which `hidden` is true: about `most` of them, spread evenly, and at
+    /// the end the one with the greatest rowid. Each comes with the fingerprint of its vector.
     pub fn sample<S: Store>(
         &self,
         store: &mut S,
@@ -167,7 +169,7 @@ impl Index {
         Ok(sample)
     }
 
-    /// About how many rows with codes lie in a range of rowids; not much less than there are.
+    /// About how many rows with codes are in a range of rowids. The estimate may be too high, but hardly too low.
     pub fn rows_between<S: Store>(&self, store: &mut S, low: i64, high: i64) -> Result<u64> {
         let spread = match self.contents.spread.get() {
             Some(spread) => spread,
@@ -208,7 +210,7 @@ impl Index {
             return Resident::Passing(codes);
         }
         let codes = Arc::new(codes);
-        cache.offer(self.key(entry, false), Cached::Codes(codes.clone()), size, budget(), &self.account);
+        cache.offer(self.key(entry, false), CacheValue::Codes(codes.clone()), size, budget(), &self.account);
         Resident::Kept(codes)
     }
 
@@ -226,7 +228,7 @@ impl Index {
     ) -> Result<(Arc<Codes>, Arc<Fine>, bool)> {
         let dimensions = self.header.dimensions;
         let (codes, codes_stay) = match CACHE.get().get(&self.key(entry, false), &self.account) {
-            Some(Cached::Codes(codes)) => (codes, true),
+            Some(CacheValue::Codes(codes)) => (codes, true),
             _ => match self.keep(entry, Codes::read(store, dimensions, block, entry)?) {
                 Resident::Kept(codes) => (codes, true),
                 Resident::Passing(codes) => (Arc::new(codes), false),
@@ -245,7 +247,7 @@ impl Index {
     /// The fine codes of a block if the cache has them.
     pub(super) fn cached_fine(&self, block: u32) -> Option<Arc<Fine>> {
         match CACHE.get().get(&self.key(self.entry(block)?, true), &self.account)? {
-            Cached::Fine(fine) => Some(fine),
+            CacheValue::Fine(fine) => Some(fine),
             _ => None,
         }
     }
@@ -258,7 +260,7 @@ impl Index {
             return Ok(None);
         }
         let fine = Arc::new(Fine::read(store, self.header.dimensions, block, entry)?);
-        CACHE.get().offer(self.key(entry, true), Cached::Fine(fine.clone()), size, budget(), &self.account);
+        CACHE.get().offer(self.key(entry, true), CacheValue::Fine(fine.clone()), size, budget(), &self.account);
         Ok(Some(fine))
     }
 }

@@ -1,4 +1,4 @@
-//! Codes of rows that changed since the index was last written, in memory alone.
+//! Codes of rows that changed since the index was last written. They are kept in memory only.
 
 use super::block::{Block, Codes, Fine};
 use super::encode::{VectorBatch, encode};
@@ -7,49 +7,57 @@ use crate::error::Result;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Rows in a block here: few, as a change copies the block while a search holds it.
+/// Rows in a block of changed rows. They are few, because a change copies the whole block while a search holds it.
 const SLOTS: usize = 512;
 
-/// Bytes that finding a row takes.
+/// Bytes for finding a row.
 const ROW: usize = 40;
 
-/// Rows that changed, which stand in for what the index says of them.
+/// What a row has become.
+#[derive(Clone, Copy)]
+enum ChangedRow {
+    /// Its codes are at this place, counted over the slots of all blocks.
+    At(usize),
+    /// It has no vector any more.
+    NoVector,
+}
+
+/// Rows that changed. It is used instead of what the index says about them.
 ///
-/// Cloning it is cheap, and later changes to one clone do not touch the other.
+/// To clone it is cheap. Later changes to one clone do not change the other.
 #[derive(Clone)]
 pub struct Overlay {
     space: Arc<Space>,
     blocks: Vec<(Arc<Codes>, Arc<Fine>)>,
-    /// Where each row is, `None` for one that has no vector any more.
-    places: Arc<HashMap<i64, Option<usize>>>,
+    rows: Arc<HashMap<i64, ChangedRow>>,
     used: usize,
     free: Vec<usize>,
 }
 
 impl Overlay {
-    /// No rows yet. The space is the index's; with another index one begins anew.
+    /// No rows yet. The space is that of the index. Another index needs another overlay.
     pub fn new(space: Arc<Space>) -> Self {
-        Self { space, blocks: Vec::new(), places: Arc::default(), used: 0, free: Vec::new() }
+        Self { space, blocks: Vec::new(), rows: Arc::default(), used: 0, free: Vec::new() }
     }
 
-    /// How many rows it stands in for.
+    /// How many rows it has.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.rows.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.rows.is_empty()
     }
 
-    /// Whether it stands in for this row.
+    /// Whether it has this row.
     pub fn contains(&self, rowid: i64) -> bool {
-        self.places.contains_key(&rowid)
+        self.rows.contains_key(&rowid)
     }
 
     /// Bytes of memory, about.
     pub fn bytes(&self) -> usize {
-        self.places.len() * self.row_bytes()
+        self.rows.len() * self.row_bytes()
     }
 
     /// Bytes of memory that a row takes, about.
@@ -73,13 +81,13 @@ impl Overlay {
             let (codes, fine) = &mut self.blocks[place / SLOTS];
             Arc::make_mut(codes).put(place % SLOTS, row.rowid, row.fingerprint, &row.coarse);
             Arc::make_mut(fine).put(place % SLOTS, &row.fine);
-            Arc::make_mut(&mut self.places).insert(row.rowid, Some(place));
+            Arc::make_mut(&mut self.rows).insert(row.rowid, ChangedRow::At(place));
         }
         Ok(())
     }
 
     fn remove(&mut self, rowid: i64) {
-        if let Some(Some(place)) = Arc::make_mut(&mut self.places).insert(rowid, None) {
+        if let Some(ChangedRow::At(place)) = Arc::make_mut(&mut self.rows).insert(rowid, ChangedRow::NoVector) {
             let (codes, fine) = &mut self.blocks[place / SLOTS];
             Arc::make_mut(codes).vacate(place % SLOTS);
             Arc::make_mut(fine).vacate(place % SLOTS);
@@ -87,13 +95,13 @@ impl Overlay {
         }
     }
 
-    /// The rows that the index must not be asked about.
+    /// Says for which rows the codes of the index are old.
     pub(super) fn hidden(&self) -> impl Fn(i64) -> bool + Send + Sync + use<> {
-        let places = self.places.clone();
-        move |rowid| places.contains_key(&rowid)
+        let rows = self.rows.clone();
+        move |rowid| rows.contains_key(&rowid)
     }
 
-    /// Its codes under numbers that no block of an index has.
+    /// Its codes, under numbers that no block of an index has.
     pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &Arc<Codes>)> {
         (0..).map(|at: u32| u32::MAX - at).zip(self.blocks.iter().map(|(codes, _)| codes))
     }
@@ -103,7 +111,7 @@ impl Overlay {
         self.blocks.iter().cloned()
     }
 
-    /// The block of such a number.
+    /// The block that has such a number.
     pub(super) fn block(&self, number: u32) -> Option<&(Arc<Codes>, Arc<Fine>)> {
         self.blocks.get((u32::MAX - number) as usize)
     }

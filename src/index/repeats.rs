@@ -1,17 +1,19 @@
-//! Searches that were asked before, answered from memory.
+//! Answers searches from memory if the same was asked before.
 //!
 //! A search depends on four things: the codes in blocks, the codes of rows that changed since, what is asked, and the rows
-//! it fetched. Tokens name the first two, the third is compared, and the rows are fetched again: where each of them scores
-//! as it did, the search would go the same way to the same answer. So this is right also after changes that no trigger saw,
-//! as far as a search would be; the sweep over all codes is what it saves. Searches with a filter are not kept: whoever
-//! filters seldom asks twice, and the filter would have to be kept with them.
+//! that it fetches. Tokens name the first two, what is asked is compared, and the rows are fetched again. If each of them has
+//! the score it had before, the search would take the same steps to the same answer. So the answer is as right as that of a
+//! search, even after changes that no trigger saw. What is saved is the sweep over all codes.
+//!
+//! Answers to searches with a filter are not kept. The same filter is seldom asked for twice, and it would have to be kept
+//! too.
 
 use super::format::Token;
 use super::memory;
 use super::open::Index;
 use super::request::{FetchedRow, Outcome, Request, RowSource, Stats};
 use super::store::Store;
-use super::verify::{FetchedScores, ScoreBits};
+use super::verify::{FetchedScore, FetchedScores};
 use crate::codec::fingerprint;
 use crate::error::Result;
 use crate::metric::{Metric, Scorer};
@@ -23,8 +25,10 @@ use crate::topk::Place;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bytes of all answers: a few hundred of ten rows, so that looking through them takes no time. Where the cache is small,
-/// only its share of it; and no answer may take more than its share of that.
+/// Bytes of all answers. These are a few hundred answers of ten rows, so that comparing with all of them takes no time.
+///
+/// A small cache gives only one part in `SHARE` of its bytes. No single answer may take more than one part in `SHARE` of the
+/// bytes for answers.
 const BUDGET: usize = 1 << 20;
 const SHARE: usize = 16;
 
@@ -32,15 +36,15 @@ fn budget() -> usize {
     BUDGET.min(usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX) / SHARE)
 }
 
-/// Everything but the rows that decides an answer.
+/// Everything that decides an answer, except the rows.
 #[derive(PartialEq)]
 struct Question {
     scope: u64,
     generation: Token,
     tail: Option<(i64, i64)>,
-    /// Of the query, so that hardly two are compared that differ.
+    /// Of the query. It is compared first, so that hardly any two queries are compared in full that differ.
     fingerprint: u32,
-    /// The bits of its numbers.
+    /// The bits of the query's numbers.
     query: Vec<u32>,
     metric: Metric,
     limit: usize,
@@ -52,13 +56,13 @@ struct Question {
 struct Answer {
     question: Question,
     places: Vec<Place>,
-    fetched: Vec<ScoreBits>,
+    fetched: Vec<FetchedScore>,
     held: Held,
 }
 
 #[derive(Default)]
 struct Answers {
-    /// The one that was last asked for comes last.
+    /// The answer that was used last is at the end.
     kept: VecDeque<Answer>,
     bytes: usize,
 }
@@ -69,7 +73,7 @@ fn answers() -> MutexGuard<'static, Answers> {
     ANSWERS.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Gives up the answers of an index.
+/// Drops the answers of an index.
 pub fn forget(scope: u64) {
     let mut answers = answers();
     answers.kept.retain(|answer| answer.question.scope != scope);
@@ -78,7 +82,7 @@ pub fn forget(scope: u64) {
 }
 
 impl Index {
-    /// What [`Index::search`] gives, from memory if the same was asked before.
+    /// The same as [`Index::search`], but from memory if the same was asked before.
     pub fn answer<S: Store, R: RowSource>(
         &self,
         store: &mut S,
@@ -124,8 +128,8 @@ impl Index {
     }
 }
 
-fn are_as_before<R: RowSource>(fetched: &[ScoreBits], rows: &mut R, scorer: &Scorer) -> Result<bool> {
-    for (rowid, before) in fetched {
+fn are_as_before<R: RowSource>(fetched: &[FetchedScore], rows: &mut R, scorer: &Scorer) -> Result<bool> {
+    for FetchedScore { rowid, bits: before } in fetched {
         let now = match rows.fetch(*rowid)? {
             FetchedRow::Vector(vector) => scorer.score(&vector).ok().map(f64::to_bits),
             FetchedRow::Gone if before.is_none() => continue,
@@ -148,7 +152,7 @@ impl Answer {
 }
 
 impl Answers {
-    fn find(&mut self, question: &Question, account: &Arc<Account>) -> Option<(Vec<Place>, Vec<ScoreBits>)> {
+    fn find(&mut self, question: &Question, account: &Arc<Account>) -> Option<(Vec<Place>, Vec<FetchedScore>)> {
         let is_it =
             |answer: &Answer| answer.question.fingerprint == question.fingerprint && answer.question == *question;
         let at = self.kept.iter().position(is_it)?;

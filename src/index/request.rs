@@ -13,16 +13,16 @@ pub type Accept = Arc<dyn Fn(i64) -> bool + Send + Sync>;
 
 /// The rows themselves.
 pub trait RowSource {
-    /// A row as the caller's transaction sees it.
+    /// Fetches a row as the caller's transaction sees it.
     fn fetch(&mut self, rowid: i64) -> Result<FetchedRow<'_>>;
     /// Names a row for messages.
     fn describe(&self, rowid: i64) -> String;
-    /// Whether the row that was fetched last takes part.
+    /// Whether the row that was fetched last takes part in the search.
     fn takes_part(&mut self) -> Result<bool> {
         Ok(true)
     }
-    /// Shows the rows of these rowids, which ascend, with their places in the list, until `with` has enough. `rows` is how
-    /// many there are altogether, about.
+    /// Fetches the rows of these rowids, which are in ascending order, and shows each to `with` together with its place in the
+    /// list. It stops when `with` gives false. `rows` is about how many rows there are in all.
     fn fetch_all(
         &mut self,
         rowids: &[i64],
@@ -38,13 +38,13 @@ pub trait RowSource {
     }
 }
 
-/// A row that was looked for.
+/// What came of fetching a row.
 pub enum FetchedRow<'a> {
-    /// It has this vector.
+    /// The row has this vector.
     Vector(Vector<'a>),
-    /// It is not there, or has no vector, and that is nothing unusual.
+    /// There is no such row, or it has no vector. That is nothing unusual.
     Gone,
-    /// It is not as it should be: rows may have been renumbered.
+    /// There is no such row, and there should be one: rows may have been renumbered.
     Doubtful,
 }
 
@@ -56,28 +56,28 @@ pub struct Request<'a> {
     pub limit: usize,
     /// Which rows count.
     pub rules: &'a Rules,
-    /// The source's number, for places.
+    /// The number of the source, for places.
     pub source: u32,
-    /// Where rows found elsewhere are already enough: the last of these.
+    /// The last of the rows that were found elsewhere, if they are as many as wanted.
     pub floor: Option<Place>,
-    /// Which rows take part; all, without it. It is asked about few rows only.
+    /// Which rows take part; without it, all. It is asked only about rows that could be among the best.
     pub accept: Option<Accept>,
-    /// Where rows are asked one by one whether they take part, see [`RowSource::takes_part`].
+    /// Set if each fetched row is asked whether it takes part, see [`RowSource::takes_part`].
     pub trial: Option<Trial>,
     /// Rows that changed since the index was written.
     pub overlay: Option<&'a Overlay>,
-    /// Names the state of the overlay: the place and token of the last change in it. Without it an answer is not kept.
+    /// The state of the overlay: the place and the token of the last change in it. Without it, an answer is not kept.
     pub tail: Option<(i64, i64)>,
     /// How many threads may work on it.
     pub threads: usize,
 }
 
-/// What to expect where not all rows take part.
+/// What to expect of a search in which each fetched row is asked whether it takes part.
 #[derive(Debug, Clone, Copy)]
 pub struct Trial {
-    /// How many rows it takes to find as many as are wanted. A guess: a wrong one costs time alone.
+    /// How many rows it takes to find as many as are wanted. This is a guess. A wrong one costs time and nothing else.
     pub reach: usize,
-    /// With so many rows fetched the search is given up.
+    /// After so many fetched rows the search gives up.
     pub patience: u64,
 }
 
@@ -86,21 +86,21 @@ pub struct Trial {
 pub struct Stats {
     /// 1-bit codes that were looked at.
     pub codes: u64,
-    /// Rows that these could not rule out.
+    /// Rows that these codes could not rule out.
     pub candidates: u64,
     /// 4-bit codes that were looked at.
     pub looked: u64,
-    /// Rows that were fetched, for each query that asked for them.
+    /// Rows that were fetched. With many queries, a row counts for each query that wanted it.
     pub fetched: u64,
-    /// Fetched rows that were not there.
+    /// Rows that were to be fetched and did not exist.
     pub ghosts: u64,
     /// Rows that could not be scored and were skipped.
     pub bad: u64,
-    /// Sweeps: more than one when the first set its bar too high.
+    /// Sweeps over all codes. There is a second one if the bar of the first was too high.
     pub sweeps: u64,
-    /// Blocks that were read, and did not fit in memory.
+    /// Blocks that were read and had no room in the cache.
     pub passing: u64,
-    /// The same had been asked before.
+    /// The answer came from memory, because the same was asked before.
     pub repeated: bool,
 }
 
@@ -108,20 +108,20 @@ pub struct Stats {
 pub enum Outcome {
     /// The best rows, best first.
     Found(Vec<Place>),
-    /// Codes are of no use to this query; a scan is.
+    /// Codes cannot bound the scores of this query. A scan answers.
     Unfit,
-    /// More rows were fetched than there was patience for.
+    /// More rows were fetched than [`Trial::patience`] allows.
     GivenUp,
-    /// The index does not belong to the rows any more; a scan answers.
+    /// The index does not belong to the rows any more. A scan answers.
     Stale(Reason),
 }
 
 /// Why an index does not belong to the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// This row is missing.
+    /// There is no row of this rowid.
     Missing(i64),
-    /// This row has another vector.
+    /// The row of this rowid has another vector.
     Changed(i64),
 }
 

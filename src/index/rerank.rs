@@ -1,7 +1,8 @@
-//! The candidates of a sweep in the order in which they are proposed: the one with the greatest upper bound first.
+//! The candidates of a sweep in the order in which they are proposed.
 //!
-//! Each candidate is known by its 1-bit code at first, then by its 4-bit code, then it is proposed, to be known by its
-//! vector. Taking the one with the greatest upper bound each time looks at no more rows than have to be looked at.
+//! The next is always the candidate with the greatest upper bound. At first the bound is that of its 1-bit code. When its turn
+//! comes, its 4-bit code is looked at, which gives a smaller bound in most cases. When its turn comes again, it is proposed, and
+//! its vector gives the true score. In this order no row is fetched that could have been ruled out.
 
 use super::bar::Aim;
 use super::block::{CodedRow, Fine};
@@ -17,34 +18,34 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Blocks of fine codes that one search reads. More of them would make a first search slow; rows whose fine codes are not
-/// in memory are fetched instead.
+/// How many blocks of fine codes one search may read. More would make a first search slow. Rows whose fine codes are not in
+/// memory are fetched instead.
 const FINE_READS: usize = 64;
 
-/// Rows of passing blocks that are kept without asking whether they are still candidates.
+/// What is known about rows of passing blocks is kept for so many rows without asking which are still candidates.
 const FEW_PASSING: usize = 4096;
 
-/// How many looks ahead fine codes are brought in.
+/// Fine codes are loaded into the cache of the CPU so many looks before they are used.
 const AHEAD: usize = 4;
 
-/// The fine codes of a block, as far as a search has asked for them.
+/// What a search knows about the fine codes of a block.
 #[derive(Clone)]
 enum KnownFine {
-    /// Nobody has asked yet.
+    /// It has not asked for them yet.
     NotAsked,
-    /// They are not in memory, and too many others were read already.
+    /// They cannot be used: they are not in memory, and it may not read more blocks, or the cache has no room.
     OutOfReach,
     /// They are in memory.
     Here(Arc<Fine>),
 }
 
-/// The blocks of a search, for a closer look at some of their slots.
+/// The blocks of a search, to look at some of their slots once more.
 pub struct Blocks<'a> {
     index: &'a Index,
     overlay: Option<&'a Overlay>,
-    /// Those in memory, by number.
+    /// Those in memory, in the order of their numbers.
     pub resident: Arc<Vec<NumberedCodes>>,
-    /// Candidates from blocks that were not kept in memory.
+    /// Candidates from blocks that did not stay in memory, by block and slot.
     pub passing: HashMap<(u32, u32), CodedRow>,
     /// By the number of the block.
     fine: Vec<KnownFine>,
@@ -58,7 +59,7 @@ impl<'a> Blocks<'a> {
         Self { index, overlay, resident, passing, fine, reads: 0 }
     }
 
-    /// Forgets what is known of rows that are candidates no more, once it is most of what is known.
+    /// Drops what is known about rows that are no longer candidates, once that is most of it.
     pub fn forget_passing(&mut self, candidates: &[Candidate]) {
         if self.passing.len() > FEW_PASSING + 2 * candidates.len() {
             let still: HashSet<(u32, u32)> = candidates.iter().map(|known| (known.block, known.slot)).collect();
@@ -97,7 +98,7 @@ impl<'a> Blocks<'a> {
         Ok(fine)
     }
 
-    /// Starts to bring in the fine code of a candidate that is soon to be looked at: memory is slower than arithmetic.
+    /// Starts to load the fine code of a candidate that will be looked at soon. Memory is slower than arithmetic.
     fn fetch_ahead(&self, candidate: &Candidate) {
         if let Some(KnownFine::Here(fine)) = self.fine.get(candidate.block as usize) {
             fine.fetch_ahead(candidate.slot as usize);
@@ -105,12 +106,12 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// Candidates by their upper bounds, the greatest first; put in order a piece at a time, as most are never asked for.
+/// Candidates by their upper bounds, the greatest first. They are sorted piece by piece, because most are never asked for.
 struct DescendingCandidates {
     candidates: Vec<Candidate>,
-    /// The first that was not taken yet.
+    /// The first that is still to come.
     next: usize,
-    /// Those before this one are in order.
+    /// Those before this place are sorted.
     sorted: usize,
 }
 
@@ -140,18 +141,18 @@ impl DescendingCandidates {
         self.sorted = self.next + length;
     }
 
-    /// Takes the first.
+    /// Goes on to the next.
     fn advance(&mut self) {
         self.next += 1;
     }
 
-    /// One that is likely to be asked for soon.
+    /// A candidate that will probably come soon.
     fn later(&self) -> Option<&Candidate> {
         self.candidates.get(self.next + AHEAD)
     }
 }
 
-/// A candidate whose 4-bit code has been looked at.
+/// A candidate whose 4-bit code was looked at.
 struct RankedCandidate {
     upper: f32,
     candidate: Candidate,
@@ -177,25 +178,26 @@ impl PartialEq for RankedCandidate {
 
 impl Eq for RankedCandidate {}
 
-/// What a sweep proposes.
+/// The candidates of a sweep, as they are proposed.
 pub struct Ranking<'a, S> {
     query: &'a Query,
     ceiling: f32,
     bar: f32,
     rough: DescendingCandidates,
-    /// Those whose 4-bit codes have been looked at.
+    /// Those whose 4-bit codes were looked at.
     known: BinaryHeap<RankedCandidate>,
     blocks: Blocks<'a>,
     store: &'a mut S,
 }
 
 impl<'a, S: Store> Ranking<'a, S> {
-    /// Takes the candidates in.
+    /// Begins with what a sweep found.
     pub fn new(query: &'a Query, aim: &Aim, swept: SweepResult, blocks: Blocks<'a>, store: &'a mut S) -> Self {
         let (ceiling, bar, rough) = (aim.ceiling, swept.bar, DescendingCandidates::new(swept.candidates));
         Self { query, ceiling, bar, rough, known: BinaryHeap::new(), blocks, store }
     }
 
+    /// The next candidate to propose.
     fn candidate(&mut self, least: f32, stats: &mut Stats) -> Result<Option<Candidate>> {
         loop {
             let best_known = self.known.peek().map_or(f32::NEG_INFINITY, |ranked| ranked.upper);
@@ -211,6 +213,7 @@ impl<'a, S: Store> Ranking<'a, S> {
         }
     }
 
+    /// The candidate by its 4-bit code, if it still matters.
     fn look(&self, candidate: Candidate, fine: &Fine, least: f32) -> Option<RankedCandidate> {
         let (factors, code) = fine.slot(candidate.slot as usize);
         let interval = self.query.look(code, factors, candidate.factors);

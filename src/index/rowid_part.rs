@@ -1,7 +1,7 @@
-//! Parts of all rowids, for work that has to know every row of one by name: what it holds at a time does not grow with the
-//! index.
+//! Parts of all rowids, for work that has to keep a list of rows. It does one part after the other, so that its memory does
+//! not grow with the index.
 
-/// Some of all rowids: each is in one part of a division.
+/// Some of all rowids. Each rowid is in exactly one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowidPart {
     number: i64,
@@ -9,20 +9,20 @@ pub struct RowidPart {
 }
 
 impl RowidPart {
-    /// Rows that a part has, about: their rowids take 8 MiB.
+    /// About how many rows a part has. Their rowids take 8 MiB.
     const ROWS: u64 = 1 << 20;
 
-    /// As many parts as so many rows want.
+    /// The parts for so many rows.
     pub fn of_rows(rows: u64) -> impl Iterator<Item = Self> {
         Self::split(rows.div_ceil(Self::ROWS).max(1) as i64)
     }
 
-    /// All rowids in so many parts.
+    /// All rowids, in so many parts.
     pub fn split(parts: i64) -> impl Iterator<Item = Self> {
         (0..parts).map(move |number| Self { number, parts })
     }
 
-    /// Whether a row is in it.
+    /// Whether a row is in this part.
     pub fn has(self, rowid: i64) -> bool {
         rowid.rem_euclid(self.parts) == self.number
     }

@@ -3,15 +3,15 @@
 use crate::error::Result;
 use std::collections::BTreeMap;
 
-/// BLOBs by number. The caller has a transaction open around whatever is done with it, and rolls it back on an error.
+/// BLOBs by number. The caller has a transaction open during all that is done with it, and rolls it back after an error.
 pub trait Store {
-    /// Shows a BLOB to `with`; `None` when there is none of that number.
+    /// Shows a BLOB to `with`; `None` if there is none of that number.
     fn read<T>(&mut self, id: i64, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>>;
-    /// Writes a BLOB, over the one that had the number.
+    /// Writes a BLOB. It replaces the one that had the number.
     fn write(&mut self, id: i64, blob: &[u8]) -> Result<()>;
     /// Removes a BLOB, if there is one of that number.
     fn delete(&mut self, id: i64) -> Result<()>;
-    /// The numbers of all BLOBs, ascending.
+    /// The numbers of all BLOBs, in ascending order.
     fn ids(&mut self) -> Result<Vec<i64>>;
 }
 

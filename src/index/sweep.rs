@@ -1,4 +1,4 @@
-//! One pass over all codes: which rows could be among the best.
+//! One pass over all 1-bit codes: which rows could be among the best.
 
 use super::bar::{Aim, Guesses, SharedBar};
 use super::block::Codes;
@@ -12,58 +12,61 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Blocks that a thread takes at a time.
 const PIECE: usize = 4;
-/// With less than this many blocks for each, more threads cost more than they save.
+/// A thread that gets fewer blocks than this costs more than it saves.
 const BLOCKS_WORTH_A_THREAD: usize = 16;
-/// Candidates that are kept without asking whether they still matter.
+/// So many candidates are kept without asking which of them are below the bar by now.
 const FEW: usize = 1024;
 
-/// Where the k-th best row is guessed: that many rows have estimates of at least this share of their error above the bar.
-/// With half of it a rescan is rare, and far fewer rows pass than with all of it, which would be certain.
+/// The bar is the k-th greatest `estimate - GUESS * error`.
+///
+/// With 1 the k-th best row would certainly be above the bar, but far more rows would be candidates. With a quarter, a second
+/// sweep is still rare.
 const GUESS: f32 = 0.25;
 
-/// Codes with the number of their block.
+/// The codes of a block, with its number.
 pub type NumberedCodes = (u32, Arc<Codes>);
 
-/// A row that could be among the best.
+/// A slot whose row could be among the best.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
-    /// Its key is hardly above this.
+    /// The key of the row is not above this, except with the small chance that bounds leave.
     pub upper: f32,
     /// The number of the block.
     pub block: u32,
-    /// The slot in it.
+    /// The slot in the block.
     pub slot: u32,
-    /// Scale, error and offset of the 1-bit code, which are at hand now and would have to come from memory later.
+    /// Scale, error and offset of the 1-bit code. They are in the cache of the CPU now, and would have to be loaded from memory
+    /// later.
     pub factors: [f32; 3],
 }
 
-/// What a sweep found: every row that takes part and is not among the candidates lies below the bar.
+/// What a sweep found. Every row that takes part and is not among the candidates has a key below the bar.
 #[derive(Debug, Default)]
 pub struct SweepResult {
     pub candidates: Vec<Candidate>,
     pub bar: f32,
-    /// Codes that were looked at.
+    /// How many codes were looked at.
     pub codes: u64,
-    /// Blocks that were not kept in memory.
+    /// How many blocks had no room in the cache.
     pub passing: u64,
 }
 
-/// A sweep by one thread.
+/// The sweep of one thread.
 pub struct Sweeper<'a> {
     query: &'a Query,
     aim: Aim,
-    /// Which rows take part; all, without it.
+    /// Which rows take part; without it, all.
     accept: Option<&'a Accept>,
-    /// `None` where the bar stays at the floor.
+    /// `None` if the bar stays at the floor.
     guesses: Option<Guesses>,
     bounds: Bounds,
-    /// Candidates that were left when it was last asked which still matter.
+    /// How many candidates were left when those below the bar were last dropped.
     kept: usize,
     swept: SweepResult,
 }
 
 impl<'a> Sweeper<'a> {
-    /// Begins a sweep.
+    /// No blocks yet.
     pub fn new(query: &'a Query, aim: Aim, accept: Option<&'a Accept>) -> Self {
         let swept = SweepResult { bar: aim.floor, ..SweepResult::default() };
         let guesses = aim.reach.map(Guesses::new);
@@ -75,7 +78,7 @@ impl<'a> Sweeper<'a> {
         Self { accept, ..self }
     }
 
-    /// Notes that the last block is not kept in memory.
+    /// Notes that the cache had no room for the last block.
     pub fn passed(&mut self) {
         self.swept.passing += 1;
     }
@@ -85,7 +88,7 @@ impl<'a> Sweeper<'a> {
         &self.swept.candidates
     }
 
-    /// The candidates of the block that was looked at last.
+    /// The candidates in the block that was looked at last.
     pub fn of_block(&self, number: u32) -> impl Iterator<Item = &Candidate> {
         self.swept.candidates.iter().rev().take_while(move |candidate| candidate.block == number)
     }
@@ -101,7 +104,7 @@ impl<'a> Sweeper<'a> {
             }
         }
         if self.swept.candidates.len() > FEW + 2 * self.kept {
-            self.swept.forget();
+            self.swept.drop_low();
             self.kept = self.swept.candidates.len();
         }
         self.swept.codes += codes.slots() as u64;
@@ -124,7 +127,7 @@ impl<'a> Sweeper<'a> {
         self.accept.is_none_or(|accept| accept(codes.rowid(slot)))
     }
 
-    /// Raises the bar if enough rows seem to be above it.
+    /// Raises the bar if enough rows seem to be above a higher one.
     fn guess(&mut self, estimate: f32, error: f32) {
         if let Some(guess) = self.aim.guess(estimate, estimate - GUESS * error) {
             self.offer(guess);
@@ -137,7 +140,7 @@ impl<'a> Sweeper<'a> {
         }
     }
 
-    /// Takes over what another thread found.
+    /// Adds what another thread found.
     fn join(&mut self, other: ThreadResult) {
         other.guesses.into_iter().flat_map(Guesses::into_values).for_each(|guess| self.offer(guess));
         self.swept.bar = self.swept.bar.max(other.swept.bar);
@@ -147,19 +150,20 @@ impl<'a> Sweeper<'a> {
 
     /// What was found.
     pub fn finish(mut self) -> SweepResult {
-        self.swept.forget();
+        self.swept.drop_low();
         self.swept
     }
 }
 
 impl SweepResult {
-    fn forget(&mut self) {
+    /// Drops the candidates below the bar.
+    fn drop_low(&mut self) {
         let bar = self.bar;
         self.candidates.retain(|candidate| candidate.upper >= bar);
     }
 }
 
-/// Sweeps blocks in memory on several threads, and adds what they find to `sweeper`.
+/// Sweeps blocks in memory with several threads, and adds what they find to `sweeper`.
 pub fn sweep(
     sweeper: &mut Sweeper<'_>,
     query: &Arc<Query>,
@@ -194,7 +198,7 @@ struct SweepJob {
     accept: Option<Accept>,
     blocks: Arc<Vec<NumberedCodes>>,
     next: AtomicUsize,
-    /// The highest of all threads.
+    /// The highest bar of all threads.
     bar: SharedBar,
     results: Mutex<Vec<ThreadResult>>,
 }

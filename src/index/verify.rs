@@ -1,4 +1,5 @@
-//! True scores of proposed rows: a row is fetched, compared with what proposed it, scored, and kept if it is among the best.
+//! True scores of proposed rows. A row is fetched, its fingerprint is compared, it is scored, and it is kept if it is among the
+//! best so far.
 
 use super::bar::Aim;
 use super::proposer::{Proposal, Proposals};
@@ -10,15 +11,20 @@ use crate::scan::Rules;
 use crate::topk::{Hit, Place, TopK};
 use crate::vector::Vector;
 
-/// A row that was fetched, and the bits of its score; `None` where the row was gone.
-pub type ScoreBits = (i64, Option<u64>);
+/// A row that was fetched.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchedScore {
+    pub rowid: i64,
+    /// The bits of its score; `None` if there was no such row.
+    pub bits: Option<u64>,
+}
 
-/// What a search fetched, for one that is asked the same later.
+/// All rows that a search fetched. If the same is asked later, they are fetched again and compared with this.
 #[derive(Default)]
 pub struct FetchedScores {
-    /// In their order.
-    pub scores: Vec<ScoreBits>,
-    /// A row could not be scored.
+    /// In the order in which they were fetched.
+    pub scores: Vec<FetchedScore>,
+    /// One of the rows could not be scored.
     pub has_bad: bool,
 }
 
@@ -28,7 +34,7 @@ pub struct Verifier<'a> {
     rules: &'a Rules,
     source: u32,
     best: TopK<()>,
-    /// Where it notes what it fetches, if anybody wants to know.
+    /// Where fetched rows are noted, if somebody needs them later.
     fetches: Option<&'a mut FetchedScores>,
 }
 
@@ -36,7 +42,7 @@ pub struct Verifier<'a> {
 pub enum Verdict {
     /// Nothing is wrong with it.
     Fine,
-    /// It could not be scored, and may not be skipped.
+    /// It could not be scored, and such rows may not be skipped.
     Refused(Error),
     /// It shows that the index does not belong to the rows any more.
     Stale(Reason),
@@ -48,12 +54,12 @@ impl<'a> Verifier<'a> {
         Self { scorer, rules, source, best: TopK::new(limit), fetches: None }
     }
 
-    /// The same, which notes what it fetches.
+    /// The same, and fetched rows are noted here.
     pub fn noting(self, fetches: Option<&'a mut FetchedScores>) -> Self {
         Self { fetches, ..self }
     }
 
-    /// Fetches a row and takes it in. A reason says that the index does not belong to the rows any more.
+    /// Fetches a row and verifies it. A reason says that the index does not belong to the rows any more.
     pub fn fetch<R: RowSource>(
         &mut self,
         proposal: &Proposal,
@@ -82,17 +88,17 @@ impl<'a> Verifier<'a> {
         let Some(fetches) = &mut self.fetches else { return };
         match score {
             Some(Err(_)) => fetches.has_bad = true,
-            Some(Ok(score)) => fetches.scores.push((rowid, Some(score.to_bits()))),
-            None => fetches.scores.push((rowid, None)),
+            Some(Ok(score)) => fetches.scores.push(FetchedScore { rowid, bits: Some(score.to_bits()) }),
+            None => fetches.scores.push(FetchedScore { rowid, bits: None }),
         }
     }
 
-    /// The true score.
+    /// The true score of a vector.
     pub fn score(&self, vector: &Vector<'_>) -> Result<f64> {
         self.scorer.score(vector)
     }
 
-    /// Takes in a row with this score. `takes_part` is asked only where it matters.
+    /// Keeps a row if it is among the best so far. `takes_part` is asked only if the answer matters.
     pub fn take(
         &mut self,
         rowid: i64,
@@ -115,12 +121,17 @@ impl<'a> Verifier<'a> {
         Ok(Verdict::Fine)
     }
 
-    /// The key of the last of the best, if they are as many as wanted.
-    pub fn last<P: Proposals>(&self, proposals: &P) -> Option<f32> {
+    /// The key of the last of the best, if there are as many as wanted.
+    fn last<P: Proposals>(&self, proposals: &P) -> Option<f32> {
         self.best.last().map(|last| proposals.key(last.score))
     }
 
-    /// What is left to look for, now that the rows proposed for this aim are verified.
+    /// Rows whose keys are below this are certainly not among the best.
+    pub fn least<P: Proposals>(&self, aim: &Aim, proposals: &P) -> f32 {
+        self.last(proposals).map_or(aim.floor, |last| last.max(aim.floor))
+    }
+
+    /// What is still to be looked for, after all rows that were proposed for this aim are verified.
     pub fn left<P: Proposals>(&self, aim: &Aim, proposals: &P) -> Option<Aim> {
         aim.after(proposals.bar(), self.last(proposals))
     }
@@ -131,7 +142,7 @@ impl<'a> Verifier<'a> {
     }
 }
 
-/// The vector of a fetched row, if it is the one that was proposed; `None` where the row is gone.
+/// The vector of a fetched row, if its fingerprint is the one that was proposed; `None` if there is no such row.
 pub fn vector_of<'a>(
     row: FetchedRow<'a>,
     rowid: i64,

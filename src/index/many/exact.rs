@@ -1,38 +1,37 @@
-//! Sweeps over the 4-bit codes of all rows, with limits that are certain: nothing rests on chance.
+//! Sweeps over the 4-bit codes of all rows. A row's limit is certain, so that no row is missed by chance.
 //!
-//! A group of 64 codes is laid out for the kernel once and met by every query while it is in the nearest cache.
+//! A group of 64 codes is laid out for the kernel once. Then every query uses it while it is in the first-level cache.
 
 use super::sweep::{BatchCandidate, BatchSweep, Method, Piece, Seeker, Shortlist};
 use crate::codec::exact::{ExactQuery, Margins};
 use crate::index::open::Index;
-use crate::index::proposer::Proposal;
 use crate::kernels::codes::{GROUP, LimitTerms};
 use crate::kernels::{self, F32Le};
 use crate::metric::Scorer;
 
-/// Queries that the kernel gets at a time: a few rounds of as many as it takes together.
+/// Queries that the kernel gets in one call. It takes a few together, several times in a call.
 const TILE: usize = 20;
 
 /// The method.
 pub struct Exact {
     margins: Margins,
-    /// The seekers' steps, one after the other, each of so many words.
+    /// The steps of all seekers, one after the other. Each has so many words.
     steps: Vec<[[i8; 4]; 2]>,
     words: usize,
-    /// A guess lies so much of an error below the estimate: one deviation of what is likely.
+    /// A guess is the estimate less this share of its error: one standard deviation of a likely error.
     guess: f32,
 }
 
-/// What one thread works with.
-pub struct Scratch {
+/// The working memory of one thread.
+pub struct ExactMemory {
     words: Vec<[u32; GROUP]>,
     known: LimitTerms,
     upper: [f32; GROUP],
 }
 
 impl Method for Exact {
-    type Query = ExactQuery;
-    type Scratch = Scratch;
+    type MethodQuery = ExactQuery;
+    type Memory = ExactMemory;
 
     fn new(index: &Index, first: &Scorer) -> Self {
         let dimensions = index.header.dimensions;
@@ -56,24 +55,24 @@ impl Method for Exact {
         self.steps = seekers.iter().flat_map(|seeker| seeker.query.steps()).copied().collect();
     }
 
-    fn scratch(&self) -> Scratch {
-        Scratch { words: vec![[0; GROUP]; self.words], known: LimitTerms::default(), upper: [0.0; GROUP] }
+    fn memory(&self) -> ExactMemory {
+        ExactMemory { words: vec![[0; GROUP]; self.words], known: LimitTerms::default(), upper: [0.0; GROUP] }
     }
 
-    fn look(sweep: &BatchSweep<Self>, scratch: &mut Scratch, piece: &Piece<'_>, found: &mut [Shortlist]) {
+    fn look(sweep: &BatchSweep<Self>, memory: &mut ExactMemory, piece: &Piece<'_>, lists: &mut [Shortlist]) {
         for group in piece.groups.clone() {
-            scratch.lay(&sweep.method, piece, group);
-            scratch.group(sweep, piece, group, found);
+            memory.lay(&sweep.method, piece, group);
+            memory.group(sweep, piece, group, lists);
         }
     }
 }
 
-impl Scratch {
+impl ExactMemory {
     /// Lays the codes of a group out for the kernel, and notes what is known of its rows.
     fn lay(&mut self, method: &Exact, piece: &Piece<'_>, group: usize) {
-        let factors = piece.pair.0.group_factors(group);
+        let factors = piece.block.codes.group_factors(group);
         for at in 0..GROUP {
-            let (own, code) = piece.pair.1.slot(group * GROUP + at);
+            let (own, code) = piece.block.fine.slot(group * GROUP + at);
             method.margins.know(&mut self.known, at, factors, own);
             let (words, rest) = code.as_chunks::<4>();
             for (word, bytes) in self.words.iter_mut().zip(words) {
@@ -87,7 +86,7 @@ impl Scratch {
         }
     }
 
-    fn group(&mut self, sweep: &BatchSweep<Exact>, piece: &Piece<'_>, group: usize, found: &mut [Shortlist]) {
+    fn group(&mut self, sweep: &BatchSweep<Exact>, piece: &Piece<'_>, group: usize, lists: &mut [Shortlist]) {
         let method = &sweep.method;
         let mut sums = [[0; GROUP]; TILE];
         let tiles = method.steps.chunks(TILE * method.words.max(1));
@@ -95,10 +94,10 @@ impl Scratch {
             let sums = &mut sums[..steps.len() / method.words.max(1)];
             (kernels::table().codes.tile_u4)(&self.words, steps, sums);
             for (number, sums) in (first..).zip(sums) {
-                let (query, found) = (&sweep.seekers[number].query, &mut found[number]);
-                let mut left = query.within(sums, &self.known, found.bar, &mut self.upper);
+                let (query, list) = (&sweep.seekers[number].query, &mut lists[number]);
+                let mut left = query.within(sums, &self.known, list.bar, &mut self.upper);
                 while left != 0 {
-                    self.row(sweep, piece, group, left.trailing_zeros() as usize, number, found);
+                    self.row(sweep, piece, group, left.trailing_zeros() as usize, number, list);
                     left &= left - 1;
                 }
             }
@@ -112,17 +111,17 @@ impl Scratch {
         group: usize,
         at: usize,
         number: usize,
-        found: &mut Shortlist,
+        list: &mut Shortlist,
     ) {
         let (seeker, slot, upper) = (&sweep.seekers[number], group * GROUP + at, self.upper[at]);
         let lower = upper - seeker.query.width(&self.known, at);
-        if upper < found.bar || lower > seeker.aim.ceiling {
+        if upper < list.bar || lower > seeker.aim.ceiling {
             return;
         }
-        let Some(rowid) = sweep.row(piece.pair, slot, seeker) else { return };
+        let Some(rowid) = sweep.row(piece.block, slot, seeker) else { return };
         let error = seeker.query.error(&self.known, at);
         let guess = seeker.aim.guess(upper - error, upper - error * (1.0 + sweep.method.guess));
-        let proposal = Proposal { rowid, fingerprint: piece.pair.0.fingerprint(slot) };
-        sweep.take(number, found, BatchCandidate { upper, proposal }, guess);
+        let fingerprint = piece.block.codes.fingerprint(slot);
+        sweep.take(number, list, BatchCandidate { upper, fingerprint, rowid }, guess);
     }
 }

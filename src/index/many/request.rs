@@ -14,7 +14,7 @@ pub struct BatchRequest<'a> {
     pub limit: usize,
     /// Which rows count.
     pub rules: &'a Rules,
-    /// The source's number, for places.
+    /// The number of the source, for places.
     pub source: u32,
     /// Rows that changed since the index was written.
     pub overlay: Option<&'a Overlay>,
@@ -29,7 +29,7 @@ pub struct BatchRequest<'a> {
 pub struct BatchQuery<'a> {
     /// The query.
     pub scorer: &'a Scorer,
-    /// Where rows found elsewhere are already enough: the last of these.
+    /// The last of the rows that were found elsewhere, if they are as many as wanted.
     pub floor: Option<Place>,
     /// A row that does not take part.
     pub without: Option<i64>,
@@ -37,8 +37,8 @@ pub struct BatchQuery<'a> {
 
 /// How a search ended.
 pub enum BatchOutcome {
-    /// The best rows of each query, best first; `None` where codes are of no use to it, and a scan is.
+    /// The best rows of each query, best first. `None` for a query whose scores codes cannot bound: a scan answers it.
     Found(Vec<Option<Vec<Place>>>),
-    /// The index does not belong to the rows any more; a scan answers.
+    /// The index does not belong to the rows any more. A scan answers.
     Stale(Reason),
 }

@@ -1,4 +1,4 @@
-//! One pass of many queries over all codes, on all threads.
+//! One pass of many queries over all codes, on several threads: which rows could be among the best of each query.
 
 use super::request::BatchRequest;
 use crate::error::Result;
@@ -7,7 +7,6 @@ use crate::index::block::{Codes, Fine};
 use crate::index::format::HEADER;
 use crate::index::open::Index;
 use crate::index::overlay::Overlay;
-use crate::index::proposer::Proposal;
 use crate::index::request::{Accept, Stats};
 use crate::index::store::Store;
 use crate::kernels::F32Le;
@@ -18,37 +17,39 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Pairs of a query and a row between two looks at whether the search was interrupted.
+/// After so many pairs of a query and a row, the sweep asks whether the search was interrupted.
 const PAIRS_AT_A_TIME: usize = 1 << 28;
-/// Bytes of blocks that do not stay in memory, until they are swept and dropped.
+/// Blocks that the cache has no room for are collected up to so many bytes, then swept and dropped.
 const PASSING_AT_A_TIME: usize = 16 << 20;
-/// With less work than so many pairs for each, more threads cost more than they save.
+/// A thread that gets fewer pairs than this costs more than it saves.
 const PAIRS_WORTH_A_THREAD: usize = 1 << 14;
-/// Groups that a thread takes at a time: both kinds of their codes stay in the second cache.
+/// Groups that a thread takes at a time. Both kinds of their codes fit into the second-level cache of a core.
 const GROUPS_AT_A_TIME: usize = 16;
-/// Candidates that a query keeps without asking whether they still matter.
+/// A query keeps so many candidates without asking which of them are below the bar by now.
 const FEW: usize = 256;
 
-/// What rules rows out by their codes.
+/// A way to rule out rows by their codes.
 pub trait Method: Send + Sync + Sized + 'static {
-    /// A query that is ready for it.
-    type Query: Clone + Send + Sync;
-    /// Memory of one thread.
-    type Scratch;
+    /// A query in the form that the method needs.
+    type MethodQuery: Clone + Send + Sync;
+    /// Working memory of one thread.
+    type Memory;
 
+    /// For queries of the metric of `first`.
     fn new(index: &Index, first: &Scorer) -> Self;
-    /// `None` for a query that codes are of no use to.
-    fn query(&self, index: &Index, query: &[F32Le]) -> Option<Self::Query>;
+    /// Prepares a query. `None` if codes cannot bound its scores.
+    fn query(&self, index: &Index, query: &[F32Le]) -> Option<Self::MethodQuery>;
     /// The key of a score, rounded down.
-    fn key(query: &Self::Query, score: f64) -> f32;
-    /// Takes in what all threads need of the queries of a sweep.
-    fn prepare(&mut self, seekers: &[Seeker<Self::Query>]);
-    fn scratch(&self) -> Self::Scratch;
-    /// Adds what the rows of a piece are to each query to what was found for it.
-    fn look(sweep: &BatchSweep<Self>, scratch: &mut Self::Scratch, piece: &Piece<'_>, found: &mut [Shortlist]);
+    fn key(query: &Self::MethodQuery, score: f64) -> f32;
+    /// Prepares what all threads need of the queries of a sweep.
+    fn prepare(&mut self, seekers: &[Seeker<Self::MethodQuery>]);
+    /// Memory for one more thread.
+    fn memory(&self) -> Self::Memory;
+    /// Looks at the rows of a piece for every query, and adds candidates to the list of each.
+    fn look(sweep: &BatchSweep<Self>, memory: &mut Self::Memory, piece: &Piece<'_>, lists: &mut [Shortlist]);
 }
 
-/// A query that is not answered yet, and what it looks for.
+/// A query that has no answer yet, and what it looks for.
 #[derive(Clone)]
 pub struct Seeker<Q> {
     pub query: Q,
@@ -62,31 +63,34 @@ pub struct Seeker<Q> {
 /// A row that could be among the best of a query.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchCandidate {
+    /// Its key is not above this, except with the small chance that the method leaves.
     pub upper: f32,
-    pub proposal: Proposal,
+    pub fingerprint: u32,
+    pub rowid: i64,
 }
 
-/// What was found for a query: every row that takes part and is not among the candidates has a key below the bar.
+/// The candidates for one query. Every row that takes part and is not among them has a key below the bar.
 #[derive(Default)]
 pub struct Shortlist {
     pub candidates: Vec<BatchCandidate>,
     pub bar: f32,
-    /// 4-bit codes that were looked at one by one.
+    /// How many 4-bit codes were looked at one by one.
     pub looked: u64,
-    /// Candidates that were left when it was last asked which still matter.
+    /// How many candidates were left when those below the bar were last dropped.
     kept: usize,
 }
 
 impl Shortlist {
-    /// Takes over what another thread found.
+    /// Adds the list of another thread.
     fn join(&mut self, other: Self) {
         self.bar = self.bar.max(other.bar);
         self.looked += other.looked;
         self.candidates.extend(other.candidates);
     }
 
-    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "a limit that is no number stays")]
-    fn forget(&mut self) {
+    /// Drops the candidates below the bar.
+    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "a candidate whose limit is NaN stays")]
+    fn drop_low(&mut self) {
         let bar = self.bar;
         self.candidates.retain(|candidate| !(candidate.upper < bar));
         self.kept = self.candidates.len();
@@ -96,23 +100,30 @@ impl Shortlist {
 /// One pass of all seekers over all codes.
 pub struct BatchSweep<M: Method> {
     pub method: M,
-    pub seekers: Vec<Seeker<M::Query>>,
+    pub seekers: Vec<Seeker<M::MethodQuery>>,
+    /// Rows whose codes in the index are old, because they changed since.
     hidden: Option<Accept>,
-    /// Of each seeker.
+    /// One for each seeker.
     guesses: Vec<SharedGuesses>,
 }
 
-/// Both kinds of codes of a block, and whether it is one of changed rows, which hide others and not themselves.
-pub type Pair = (Arc<Codes>, Arc<Fine>, bool);
+/// Both kinds of codes of a block.
+pub struct BlockCodes {
+    pub codes: Arc<Codes>,
+    pub fine: Arc<Fine>,
+    /// The rows of the block changed since the index was written. So these codes are new, and those of the same rows in
+    /// other blocks are old.
+    pub is_changed: bool,
+}
 
 /// Some groups of a block.
 pub struct Piece<'a> {
-    pub pair: &'a Pair,
+    pub block: &'a BlockCodes,
     pub groups: Range<usize>,
 }
 
 impl<M: Method> BatchSweep<M> {
-    fn new(mut method: M, seekers: Vec<Seeker<M::Query>>, request: &BatchRequest<'_>) -> Arc<Self> {
+    fn new(mut method: M, seekers: Vec<Seeker<M::MethodQuery>>, request: &BatchRequest<'_>) -> Arc<Self> {
         let hidden = request
             .overlay
             .filter(|overlay| !overlay.is_empty())
@@ -122,25 +133,25 @@ impl<M: Method> BatchSweep<M> {
         Arc::new(Self { method, seekers, hidden, guesses })
     }
 
-    /// Takes a row with its guess among the candidates of a query, and raises the bar if enough rows seem to be above it.
-    pub fn take(&self, number: usize, found: &mut Shortlist, candidate: BatchCandidate, guess: Option<f32>) {
-        if let Some(guess) = guess.filter(|guess| *guess > found.bar) {
-            found.bar = found.bar.max(self.guesses[number].offer(guess));
+    /// Adds a candidate to the list of a query. Its guess raises the bar if enough rows seem to be above it.
+    pub fn take(&self, number: usize, list: &mut Shortlist, candidate: BatchCandidate, guess: Option<f32>) {
+        if let Some(guess) = guess.filter(|guess| *guess > list.bar) {
+            list.bar = list.bar.max(self.guesses[number].offer(guess));
         }
-        found.candidates.push(candidate);
+        list.candidates.push(candidate);
     }
 
-    /// The row of a slot, if it takes part in a search.
-    pub fn row(&self, (codes, _, is_changed): &Pair, slot: usize, seeker: &Seeker<M::Query>) -> Option<i64> {
-        let rowid = codes.rowid(slot);
-        let is_hidden = !is_changed && self.hidden.as_ref().is_some_and(|hidden| hidden(rowid));
+    /// The row of a slot, if it takes part in the search of this query.
+    pub fn row(&self, block: &BlockCodes, slot: usize, seeker: &Seeker<M::MethodQuery>) -> Option<i64> {
+        let rowid = block.codes.rowid(slot);
+        let is_hidden = !block.is_changed && self.hidden.as_ref().is_some_and(|hidden| hidden(rowid));
         (!is_hidden && seeker.without != Some(rowid)).then_some(rowid)
     }
 
-    /// Sweeps all blocks but the last few, and has others begin with those. `None` without seekers.
+    /// Sweeps all blocks but the last few; with those, other threads begin. `None` if there are no seekers.
     pub fn begin<S: Store>(
         method: M,
-        seekers: Vec<Seeker<M::Query>>,
+        seekers: Vec<Seeker<M::MethodQuery>>,
         index: &Index,
         store: &mut S,
         request: &BatchRequest<'_>,
@@ -150,11 +161,12 @@ impl<M: Method> BatchSweep<M> {
             return Ok(None);
         }
         stats.sweeps += 1;
-        let mut found: Vec<Shortlist> =
+        let mut lists: Vec<Shortlist> =
             seekers.iter().map(|seeker| Shortlist { bar: seeker.aim.floor, ..Shortlist::default() }).collect();
         let sweep = Self::new(method, seekers, request);
         let changed = request.overlay.into_iter().flat_map(Overlay::pairs);
-        let mut pairs: Vec<Pair> = changed.map(|(codes, fine)| (codes, fine, true)).collect();
+        let changed = changed.map(|(codes, fine)| BlockCodes { codes, fine, is_changed: true });
+        let mut blocks: Vec<BlockCodes> = changed.collect();
         let (mut slots, mut passing) = (0, 0);
         index.begin();
         for (block, entry) in index.blocks() {
@@ -164,55 +176,55 @@ impl<M: Method> BatchSweep<M> {
                 stats.passing += 1;
                 passing += codes.size() + Fine::size_of(index.header.dimensions, codes.slots());
             }
-            pairs.push((codes, fine, false));
+            blocks.push(BlockCodes { codes, fine, is_changed: false });
             if passing > PASSING_AT_A_TIME || slots * sweep.seekers.len() > PAIRS_AT_A_TIME {
-                found = sweep.start(std::mem::take(&mut pairs), request.threads, found, stats).join()?;
-                // Reading is what notices that the search was interrupted.
+                lists = sweep.start(std::mem::take(&mut blocks), request.threads, lists, stats).join()?;
+                // A read of the store notices that the search was interrupted.
                 store.read(HEADER, |_| Ok(()))?;
                 (slots, passing) = (0, 0);
             }
         }
-        Ok(Some(sweep.start(pairs, request.threads, found, stats)))
+        Ok(Some(sweep.start(blocks, request.threads, lists, stats)))
     }
 
     fn start(
         self: &Arc<Self>,
-        pairs: Vec<Pair>,
+        blocks: Vec<BlockCodes>,
         threads: usize,
-        found: Vec<Shortlist>,
+        lists: Vec<Shortlist>,
         stats: &mut Stats,
     ) -> RunningSweep<M> {
-        let slots: usize = pairs.iter().map(|(codes, ..)| codes.slots()).sum();
+        let slots: usize = blocks.iter().map(|block| block.codes.slots()).sum();
         stats.codes += (slots * self.seekers.len()) as u64;
         let worth = slots * self.seekers.len() / PAIRS_WORTH_A_THREAD;
-        let starts = |(pair, (codes, ..)): (usize, &Pair)| {
-            let starts = (0..codes.slots() / GROUP).step_by(GROUPS_AT_A_TIME);
-            starts.map(move |start| (pair, start)).collect::<Vec<_>>()
+        let starts = |(number, block): (usize, &BlockCodes)| {
+            let starts = (0..block.codes.slots() / GROUP).step_by(GROUPS_AT_A_TIME);
+            starts.map(move |start| (number, start)).collect::<Vec<_>>()
         };
-        let pieces = pairs.iter().enumerate().flat_map(starts).collect();
+        let pieces = blocks.iter().enumerate().flat_map(starts).collect();
         let next = AtomicUsize::new(0);
-        let job = Arc::new(BatchJob { sweep: self.clone(), pairs, pieces, next, found: Mutex::default() });
+        let job = Arc::new(BatchJob { sweep: self.clone(), blocks, pieces, next, lists: Mutex::default() });
         let started = pool::start(job.clone(), threads.min(worth.max(1)));
-        RunningSweep { found, job, started }
+        RunningSweep { lists, job, started }
     }
 
-    fn look(&self, scratch: &mut M::Scratch, piece: &Piece<'_>, found: &mut [Shortlist]) {
-        for (found, guesses) in found.iter_mut().zip(&self.guesses) {
-            found.bar = found.bar.max(guesses.bar());
+    fn look(&self, memory: &mut M::Memory, piece: &Piece<'_>, lists: &mut [Shortlist]) {
+        for (list, guesses) in lists.iter_mut().zip(&self.guesses) {
+            list.bar = list.bar.max(guesses.bar());
         }
-        M::look(self, scratch, piece, found);
-        for found in found {
-            if found.candidates.len() > FEW + 2 * found.kept {
-                found.forget();
+        M::look(self, memory, piece, lists);
+        for list in lists {
+            if list.candidates.len() > FEW + 2 * list.kept {
+                list.drop_low();
             }
         }
     }
 }
 
-/// A sweep that others may be working on.
+/// A sweep that other threads may be working on.
 pub struct RunningSweep<M: Method> {
-    /// In blocks before.
-    found: Vec<Shortlist>,
+    /// From the blocks that are done.
+    lists: Vec<Shortlist>,
     job: Arc<BatchJob<M>>,
     started: Started,
 }
@@ -220,45 +232,47 @@ pub struct RunningSweep<M: Method> {
 impl<M: Method> RunningSweep<M> {
     fn join(self) -> Result<Vec<Shortlist>> {
         self.started.finish()?;
-        let (mut found, mut parts) = (self.found, self.job.found.lock().unwrap_or_else(PoisonError::into_inner));
+        let (mut lists, mut parts) = (self.lists, self.job.lists.lock().unwrap_or_else(PoisonError::into_inner));
         for part in parts.drain(..) {
-            found.iter_mut().zip(part).for_each(|(found, part)| found.join(part));
+            lists.iter_mut().zip(part).for_each(|(list, part)| list.join(part));
         }
-        Ok(found)
+        Ok(lists)
     }
 
+    /// Waits for the end of the sweep.
     pub fn finish(self, stats: &mut Stats) -> Result<(Arc<BatchSweep<M>>, Vec<Shortlist>)> {
         let sweep = self.job.sweep.clone();
-        let mut found = self.join()?;
-        for found in &mut found {
-            found.forget();
-            stats.candidates += found.candidates.len() as u64;
-            stats.looked += found.looked;
+        let mut lists = self.join()?;
+        for list in &mut lists {
+            list.drop_low();
+            stats.candidates += list.candidates.len() as u64;
+            stats.looked += list.looked;
         }
-        Ok((sweep, found))
+        Ok((sweep, lists))
     }
 }
 
 struct BatchJob<M: Method> {
     sweep: Arc<BatchSweep<M>>,
-    pairs: Vec<Pair>,
-    /// A pair's place, and the first group in it.
+    blocks: Vec<BlockCodes>,
+    /// The place of a block, and the first group in it.
     pieces: Vec<(usize, usize)>,
     next: AtomicUsize,
-    found: Mutex<Vec<Vec<Shortlist>>>,
+    /// What each thread has when it is done.
+    lists: Mutex<Vec<Vec<Shortlist>>>,
 }
 
 impl<M: Method> Job for BatchJob<M> {
     fn work(&self) {
         let sweep = &*self.sweep;
         let new = |_| Shortlist { bar: f32::NEG_INFINITY, ..Shortlist::default() };
-        let mut found: Vec<Shortlist> = sweep.seekers.iter().map(new).collect();
-        let mut scratch = sweep.method.scratch();
-        while let Some((pair, start)) = self.pieces.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            let pair = &self.pairs[*pair];
-            let groups = *start..(start + GROUPS_AT_A_TIME).min(pair.0.slots() / GROUP);
-            sweep.look(&mut scratch, &Piece { pair, groups }, &mut found);
+        let mut lists: Vec<Shortlist> = sweep.seekers.iter().map(new).collect();
+        let mut memory = sweep.method.memory();
+        while let Some((number, start)) = self.pieces.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let block = &self.blocks[*number];
+            let groups = *start..(start + GROUPS_AT_A_TIME).min(block.codes.slots() / GROUP);
+            sweep.look(&mut memory, &Piece { block, groups }, &mut lists);
         }
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).push(found);
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).push(lists);
     }
 }

@@ -1,4 +1,4 @@
-//! True scores of what a sweep of many queries proposes, each row fetched once for all queries that want it.
+//! True scores of the rows that a sweep proposes to many queries. A row is fetched once for all of them.
 
 use super::request::BatchRequest;
 use super::sweep::{BatchCandidate, BatchSweep, Method, Seeker, Shortlist};
@@ -10,27 +10,29 @@ use crate::topk::Place;
 use std::slice;
 use std::sync::Arc;
 
-/// The best rows of each query so far, and the queries that have to sweep again.
+/// How far the queries are.
 pub struct BatchState<Q> {
+    /// The best rows of each query that has its answer.
     pub places: Vec<Option<Vec<Place>>>,
+    /// The queries that have to sweep again.
     pub left: Vec<Seeker<Q>>,
 }
 
 impl<Q: Clone> BatchState<Q> {
-    /// Verifies what a sweep proposes, and takes it in.
-    pub fn take<M: Method<Query = Q>, R: RowSource>(
+    /// Verifies the rows that a sweep proposes. A reason says that the index does not belong to the rows any more.
+    pub fn take<M: Method<MethodQuery = Q>, R: RowSource>(
         &mut self,
-        (sweep, found): (Arc<BatchSweep<M>>, Vec<Shortlist>),
+        (sweep, lists): (Arc<BatchSweep<M>>, Vec<Shortlist>),
         request: &BatchRequest<'_>,
         rows: &mut R,
         rows_in_all: u64,
         stats: &mut Stats,
     ) -> Result<Option<Reason>> {
-        let proposals = sweep.seekers.iter().zip(&found).map(|(seeker, found)| QueryProposals {
+        let proposals = sweep.seekers.iter().zip(&lists).map(|(seeker, list)| QueryProposals {
             query: &seeker.query,
             key: M::key,
-            bar: found.bar,
-            candidates: found.candidates.iter(),
+            bar: list.bar,
+            candidates: list.candidates.iter(),
         });
         let mut proposals: Vec<_> = proposals.collect();
         let verifier = |seeker: &Seeker<Q>| {
@@ -50,7 +52,7 @@ impl<Q: Clone> BatchState<Q> {
     }
 }
 
-/// What a sweep proposes for one query.
+/// The rows that a sweep proposes for one query.
 struct QueryProposals<'a, Q> {
     query: &'a Q,
     /// As the method has it.
@@ -68,11 +70,20 @@ impl<Q> Proposals for QueryProposals<'_, Q> {
         self.bar
     }
 
-    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "a limit that is no number stays")]
+    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "a candidate whose limit is NaN stays")]
     fn next(&mut self, least: f32, _: &mut Stats) -> Result<Option<Proposal>> {
         let next = self.candidates.by_ref().find(|candidate| !(candidate.upper < least));
-        Ok(next.map(|candidate| candidate.proposal))
+        Ok(next.map(|candidate| Proposal { rowid: candidate.rowid, fingerprint: candidate.fingerprint }))
     }
+}
+
+/// A row that is proposed to one of the queries of a sweep. Flat, because there may be very many, and they are sorted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct BatchProposal {
+    rowid: i64,
+    fingerprint: u32,
+    /// The place of the query among those of the sweep.
+    query: u32,
 }
 
 /// Verifies everything that is proposed, in the order of the rowids. A reason says that the index does not belong to the
@@ -84,16 +95,16 @@ fn verify<P: Proposals, R: RowSource>(
     rows_in_all: u64,
     stats: &mut Stats,
 ) -> Result<Option<Reason>> {
-    let mut asked: Vec<(Proposal, u32)> = Vec::new();
-    for (number, proposals) in (0..).zip(proposals) {
-        while let Some(proposal) = proposals.next(f32::NEG_INFINITY, stats)? {
-            asked.push((proposal, number));
+    let mut proposed: Vec<BatchProposal> = Vec::new();
+    for (query, proposals) in (0..).zip(proposals) {
+        while let Some(Proposal { rowid, fingerprint }) = proposals.next(f32::NEG_INFINITY, stats)? {
+            proposed.push(BatchProposal { rowid, fingerprint, query });
         }
     }
-    asked.sort_unstable();
-    let groups: Vec<&[(Proposal, u32)]> = asked.chunk_by(|(a, _), (b, _)| a.rowid == b.rowid).collect();
-    let rowids: Vec<i64> = groups.iter().map(|group| group[0].0.rowid).collect();
-    stats.fetched += asked.len() as u64;
+    proposed.sort_unstable();
+    let groups: Vec<&[BatchProposal]> = proposed.chunk_by(|a, b| a.rowid == b.rowid).collect();
+    let rowids: Vec<i64> = groups.iter().map(|group| group[0].rowid).collect();
+    stats.fetched += proposed.len() as u64;
     let mut reason = None;
     let mut refused = None;
     rows.fetch_all(&rowids, rows_in_all, &mut |at, row| {
@@ -113,21 +124,21 @@ fn verify<P: Proposals, R: RowSource>(
 /// Scores a row for each query that it is proposed for.
 fn verify_row(
     verifiers: &mut [Verifier<'_>],
-    group: &[(Proposal, u32)],
+    group: &[BatchProposal],
     row: FetchedRow<'_>,
     stats: &mut Stats,
 ) -> Result<Verdict> {
-    let Some((Proposal { rowid, .. }, _)) = group.first() else { return Ok(Verdict::Fine) };
-    let proposed = group.iter().map(|(proposal, _)| proposal.fingerprint);
-    let vector = match vector_of(row, *rowid, proposed, stats) {
+    let Some(&BatchProposal { rowid, .. }) = group.first() else { return Ok(Verdict::Fine) };
+    let fingerprints = group.iter().map(|proposal| proposal.fingerprint);
+    let vector = match vector_of(row, rowid, fingerprints, stats) {
         Ok(Some(vector)) => vector,
         Ok(None) => return Ok(Verdict::Fine),
         Err(reason) => return Ok(Verdict::Stale(reason)),
     };
-    for (_, number) in group {
-        let verifier = &mut verifiers[*number as usize];
+    for proposal in group {
+        let verifier = &mut verifiers[proposal.query as usize];
         let score = verifier.score(&vector);
-        match verifier.take(*rowid, score, || Ok(true), stats)? {
+        match verifier.take(rowid, score, || Ok(true), stats)? {
             Verdict::Fine => {}
             other => return Ok(other),
         }

@@ -162,7 +162,11 @@ impl IndexReader {
             Filter::Keys(members, trial) => (None, Some((members, trial))),
             Filter::Table => return Ok(Tried::Vain),
         };
-        let Some(changes) = self.changes(source, index)? else { return Ok(Tried::Vain) };
+        let changes = match self.changes(source, index)? {
+            Changed::Nothing => None,
+            Changed::Rows(changes) => Some(changes),
+            Changed::TooMuch => return Ok(Tried::Vain),
+        };
         let strays = strays(index, changes.as_ref(), rows.as_deref());
         // The scan meets such rows in its order, and says which is the first. By their rowids they may be none of those
         // that take part.
@@ -229,7 +233,11 @@ impl IndexReader {
         if limit as u64 >= index.header.rows / SHARE && !self.is_named {
             return Ok(None);
         }
-        let Some(changes) = self.changes(source, &index)? else { return Ok(None) };
+        let changes = match self.changes(source, &index)? {
+            Changed::Nothing => None,
+            Changed::Rows(changes) => Some(changes),
+            Changed::TooMuch => return Ok(None),
+        };
         let strays = strays(&index, changes.as_ref(), None);
         if strays > 0 && !rules.skip_bad {
             return Ok(None);
@@ -262,13 +270,9 @@ impl IndexReader {
         Ok(serves.then_some(index))
     }
 
-    /// What changed since the index was written, if anything did; `None` where that is too much.
-    fn changes(&mut self, source: &Source, index: &Index) -> Result<Option<Option<Changes>>> {
-        Ok(match self.shelf.changes(index, &mut self.rows, config::threads(), &source.stats.encoded)? {
-            Changed::Nothing => Some(None),
-            Changed::Rows(changes) => Some(Some(changes)),
-            Changed::TooMuch => None,
-        })
+    /// What changed since the index was written.
+    fn changes(&mut self, source: &Source, index: &Index) -> Result<Changed> {
+        self.shelf.changes(index, &mut self.rows, config::threads(), &source.stats.encoded)
     }
 }
 
