@@ -13,20 +13,30 @@
     )
 )]
 
-pub mod analysis;
-pub mod codec;
 pub mod embed;
 pub mod error;
+
+// Hidden from the docs: open to the tests and benches of this crate alone, and no promise to others.
+#[doc(hidden)]
+pub mod analysis;
+#[doc(hidden)]
+pub mod codec;
+#[doc(hidden)]
 pub mod index;
+#[doc(hidden)]
 pub mod kernels;
+#[doc(hidden)]
 pub mod metric;
 mod native;
-pub mod planning;
+mod planning;
+#[doc(hidden)]
 pub mod resources;
+#[doc(hidden)]
 pub mod scan;
 mod sqlite;
+#[doc(hidden)]
 pub mod topk;
-pub mod vector;
+mod vector;
 
 pub use resources::config;
 pub use sqlite::host::exports::register_auto_extension;
