@@ -24,11 +24,11 @@ pub struct Mean {
     dimensions: usize,
     rows: u64,
     /// By the class of the vectors' lengths, see [`class`].
-    classes: BTreeMap<i32, Sums>,
+    classes: BTreeMap<i32, Class>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Sums {
+struct Class {
     sums: Vec<f64>,
     rows: u64,
 }
