@@ -552,7 +552,7 @@ fn chunks_have_room_and_leave_nothing_out() {
     let model = minilm();
     for text in texts() {
         for (most, overlap) in [(5, 0), (7, 3), (40, 39), (254, 20)] {
-            let chunks = model.chunks(&text, Some(most), overlap).unwrap();
+            let chunks = model.chunks(&text, Some(most), overlap, &|| Ok(())).unwrap();
             let characters = text.chars().collect::<Vec<_>>();
             let mut covered = 1;
             for chunk in chunks {
@@ -574,11 +574,11 @@ fn chunks_have_room_and_leave_nothing_out() {
 #[test]
 fn limits_of_chunks_are_checked() {
     let model = minilm();
-    assert_eq!(message(model.chunks("x", Some(0), 0)), "expected max_tokens from 1 to 254, not 0");
-    assert_eq!(message(model.chunks("x", Some(255), 0)), "expected max_tokens from 1 to 254, not 255");
-    assert_eq!(message(model.chunks("x", Some(10), 10)), "expected overlap from 0 to 9, not 10");
-    assert_eq!(model.chunks("", None, 0), Ok(vec![]));
-    assert_eq!(model.chunks(" \n ", None, 0), Ok(vec![]));
+    assert_eq!(message(model.chunks("x", Some(0), 0, &|| Ok(()))), "expected max_tokens from 1 to 254, not 0");
+    assert_eq!(message(model.chunks("x", Some(255), 0, &|| Ok(()))), "expected max_tokens from 1 to 254, not 255");
+    assert_eq!(message(model.chunks("x", Some(10), 10, &|| Ok(()))), "expected overlap from 0 to 9, not 10");
+    assert_eq!(model.chunks("", None, 0, &|| Ok(())), Ok(vec![]));
+    assert_eq!(model.chunks(" \n ", None, 0, &|| Ok(())), Ok(vec![]));
 }
 
 /// Quadratic time would take hours.
@@ -586,11 +586,11 @@ fn limits_of_chunks_are_checked() {
 fn ten_megabytes_are_cut_in_linear_time() {
     let model = minilm();
     let prose = "A sentence of some words, and then another part. ".repeat(210_000);
-    let chunks = model.chunks(&prose, None, 20).unwrap();
+    let chunks = model.chunks(&prose, None, 20, &|| Ok(())).unwrap();
     assert!(chunks.iter().all(|chunk| chunk.text.ends_with("part.")));
     assert_eq!(chunks.last().unwrap().stop, prose.trim_end().len() + 1);
 
     let word = "x".repeat(10_000_000);
-    let stop = model.chunks(&word, None, 0).unwrap().last().unwrap().stop;
+    let stop = model.chunks(&word, None, 0, &|| Ok(())).unwrap().last().unwrap().stop;
     assert_eq!(stop, word.len() + 1);
 }

@@ -3,8 +3,10 @@
 use super::args::{Value, ValueRef, bytes, read};
 use super::{api, ffi};
 use crate::error::{Error, Result};
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
+use std::time::{Duration, Instant};
 
 /// The connection a callback runs on. Borrowed from SQLite: never closed here, never kept past a module's own objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,6 +71,14 @@ impl Connection {
         self.execute("SELECT 1", &[])
     }
 
+    /// What asks the same in loops that go on for long.
+    pub fn heartbeat(self) -> Result<Heartbeat> {
+        // SQLite counts the instructions that each statement ran, and calls a progress handler after so many of them: it
+        // takes one statement that is kept, and some instructions.
+        let statement = self.prepare(&format!("VALUES {}", ["(1)"; 200].join(",")))?;
+        Ok(Heartbeat { statement: RefCell::new(statement), next: Cell::new(Instant::now()) })
+    }
+
     /// Whether a statement that writes is running, perhaps the one that calls us.
     pub fn is_writing(self) -> bool {
         let mut statement = std::ptr::null_mut();
@@ -93,6 +103,33 @@ impl Connection {
             let extended = api::extended_errcode(self.raw());
             Error::Sqlite { code: if extended & 0xff == code & 0xff { extended } else { code }, message }
         }
+    }
+}
+
+/// Asks SQLite now and then whether to go on.
+pub struct Heartbeat {
+    statement: RefCell<Statement>,
+    next: Cell<Instant>,
+}
+
+impl Heartbeat {
+    /// Fails with SQLite's own code when the statement that calls us was interrupted, or a progress handler says so. It may
+    /// be asked as often as one likes: SQLite is, every few milliseconds.
+    pub fn check(&self) -> Result<()> {
+        const PAUSE: Duration = Duration::from_millis(5);
+        if Instant::now() < self.next.get() {
+            return Ok(());
+        }
+        let mut statement = self.statement.try_borrow_mut().map_err(|_| Error::Bug("asked while it asks".into()))?;
+        let ended = loop {
+            match statement.step() {
+                Ok(true) => {}
+                ended => break ended.map(drop),
+            }
+        };
+        statement.reset();
+        self.next.set(Instant::now() + PAUSE);
+        ended
     }
 }
 
