@@ -15,6 +15,7 @@ mod sessions;
 mod settings;
 mod share;
 mod tokenize;
+mod weights;
 
 pub use cache::Counters;
 pub use chunk::Chunk;

@@ -1,9 +1,10 @@
 //! Text to token ids, by the tokenizer of the model.
 
-use super::folder::unreadable;
+use super::folder::{read, unreadable};
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
@@ -35,7 +36,7 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads `tokenizer.json`. Its own truncation and padding are for other uses of the model and are dropped.
     pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| unreadable(path, error))?;
+        let bytes = read(path)?.ok_or_else(|| unreadable(path, ErrorKind::NotFound.into()))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
             .map_err(|error| Error::expected("a tokenizer", error).within(path.display()))?;
         inner.with_padding(None);
