@@ -12,7 +12,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
 
-from fafcas.models.onnx_file import Graph
+from fafcas.models.onnx_file import Graph, message
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "data" / "tiny"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "green", "blue", "##ish", ".", "a", "b", "##b"]
@@ -46,6 +46,18 @@ def any_id():
     return made.file(OPSET)
 
 
+def weights_outside(file):
+    """The table in a file of its own, which is not made: a test writes what it wants there."""
+    made = Graph("tiny")
+    for name in ("input_ids", "attention_mask"):
+        made.input(name, "int64", ["batch", "seq"])
+    place = message((1, "location"), (2, file))
+    made.fields.append((5, message(*((1, size) for size in ROWS.shape), (2, 1), (8, "table"), (13, place), (14, 1))))
+    made.node("last_hidden_state", "Gather", "table", "input_ids")
+    made.output("last_hidden_state", "float32", ["batch", "seq", ROWS.shape[1]])
+    return made.file(OPSET)
+
+
 MODELS = {
     "any_id": any_id(),
     "tokens": graph(),
@@ -58,6 +70,7 @@ MODELS = {
     "short_table": graph(rows=ROWS[:-1]),
     "zeros": graph(rows=ROWS * 0),
     "not_a_number": graph(rows=ROWS * np.float32("nan")),
+    "outside": weights_outside("parts/table.bin"),
 }
 
 TOKENIZER = {

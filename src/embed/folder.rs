@@ -1,18 +1,21 @@
 //! The folder of one model: its files, and their fingerprint.
 
 use super::settings::Settings;
+use super::weights;
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, File, FileType, Metadata};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Where exporters put the model in its folder.
 const MODELS: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
-/// The weights of a large model lie in a second file. Its name is that of the model with one of these endings added.
-const WEIGHTS: [&str; 2] = ["_data", ".data"];
+/// The most bytes of a file that is read whole. The tokenizer of a million tokens has a tenth of it.
+const LONGEST: u64 = 1 << 30;
+/// How a file of Git LFS begins before it is fetched.
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// The files and settings of a model, as they were found.
 pub struct Folder {
@@ -31,13 +34,10 @@ impl Folder {
         let missing = || Error::expected(format_args!("{} in {}", MODELS.join(" or "), folder.display()), "neither");
         let model = model.ok_or_else(missing)?;
         let tokenizer = folder.join("tokenizer.json");
-        let weights = present(WEIGHTS.map(|suffix| {
-            let mut name = model.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        }))?;
-        let files = [model.clone()].into_iter().chain(weights).chain([tokenizer.clone()]);
-        let files = files.map(Seen::new).collect::<Result<_>>()?;
+        let model_file = Seen::new(model.clone())?;
+        let weights = weights::of_model(&model)?;
+        let others = weights.into_iter().chain([tokenizer.clone()]).map(Seen::new);
+        let files = std::iter::once(Ok(model_file)).chain(others).collect::<Result<_>>()?;
         Ok(Self { settings: Settings::read(folder)?, model, tokenizer, files })
     }
 
@@ -83,6 +83,7 @@ struct Seen {
 impl Seen {
     fn new(path: PathBuf) -> Result<Self> {
         let data = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
+        expect_file(&data).and_then(|()| expect_content(&path, &data)).map_err(|error| error.within(path.display()))?;
         Ok(Self { length: data.len(), modified: data.modified().ok(), path })
     }
 
@@ -93,6 +94,55 @@ impl Seen {
         let other = "another: start a new process to use it";
         Err(Error::expected("the file that was loaded", other).within(self.path.display()))
     }
+}
+
+/// The content of a file, if one of that name exists. Anything else of that name is an error: opening a pipe would wait for
+/// ever.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let data = match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        data => data.map_err(|error| unreadable(path, error))?,
+    };
+    expect_file(&data).and_then(|()| expect_content(path, &data)).map_err(|error| error.within(path.display()))?;
+    if data.len() > LONGEST {
+        let most = format_args!("at most {LONGEST} bytes");
+        return Err(Error::expected(most, data.len()).within(path.display()));
+    }
+    fs::read(path).map(Some).map_err(|error| unreadable(path, error))
+}
+
+fn expect_file(data: &Metadata) -> Result<()> {
+    if data.is_file() { Ok(()) } else { Err(Error::expected("a file", kind(data.file_type()))) }
+}
+
+/// What was found where a file should be.
+fn kind(found: FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        match found {
+            found if found.is_fifo() => return "a pipe",
+            found if found.is_socket() => return "a socket",
+            found if found.is_char_device() || found.is_block_device() => return "a device",
+            _ => {}
+        }
+    }
+    if found.is_dir() { "a folder" } else { "something else" }
+}
+
+/// A repository that was cloned without Git LFS has small texts instead of its large files.
+fn expect_content(path: &Path, data: &Metadata) -> Result<()> {
+    const LONGEST_POINTER: u64 = 1024;
+    if data.len() > LONGEST_POINTER {
+        return Ok(());
+    }
+    let mut beginning = Vec::new();
+    let opened = File::open(path).and_then(|file| file.take(POINTER.len() as u64).read_to_end(&mut beginning));
+    // If the file cannot be read, whoever reads it reports that.
+    if opened.is_ok() && beginning == POINTER {
+        return Err(Error::expected("the file itself", "a pointer to it: `git lfs pull` fetches what it stands for"));
+    }
+    Ok(())
 }
 
 fn hash(hasher: &mut Sha256, path: &Path) -> Result<()> {

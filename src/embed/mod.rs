@@ -17,6 +17,7 @@ mod sessions;
 mod settings;
 mod share;
 mod tokenize;
+mod weights;
 
 pub use cache::Counters;
 pub use chunk::Chunk;

@@ -157,8 +157,15 @@ impl Model {
     }
 
     /// The text in chunks of at most `max_tokens` tokens, or of as many as the model has room for. Special tokens are
-    /// not counted. Each chunk repeats at most `overlap` tokens of the one before.
-    pub fn chunks<'t>(&self, text: &'t str, max_tokens: Option<usize>, overlap: usize) -> Result<Vec<Chunk<'t>>> {
+    /// not counted. Each chunk repeats at most `overlap` tokens of the one before. `proceed` is called every few
+    /// milliseconds, and stops the work by an error.
+    pub fn chunks<'t>(
+        &self,
+        text: &'t str,
+        max_tokens: Option<usize>,
+        overlap: usize,
+        proceed: &dyn Fn() -> Result<()>,
+    ) -> Result<Vec<Chunk<'t>>> {
         let room = self.tokenizer.room();
         let most = max_tokens.unwrap_or(room);
         if !(1..=room).contains(&most) {
@@ -167,8 +174,8 @@ impl Model {
         if overlap >= most {
             return Err(Error::expected(format_args!("overlap from 0 to {}", most - 1), overlap));
         }
-        let starts = self.tokenizer.starts(text)?;
-        chunk::chunks(text, &starts, most, overlap, &|part| self.tokenizer.count(part))
+        let starts = self.tokenizer.starts(text, proceed)?;
+        chunk::chunks(text, &starts, most, overlap, &|part| self.tokenizer.count(part, proceed))
     }
 
     fn tokenize(

@@ -1,14 +1,28 @@
 //! What the JSON files of a sentence-transformers folder say about the model.
 
-use super::folder::unreadable;
+use super::folder::read;
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::fmt;
-use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A tokenizer without a limit of its own has a number as large as this or larger.
 const NO_LIMIT: u64 = 1_000_000;
+/// The values of `model_type` for models whose first position is the one after that of padding.
+const COUNT_BEHIND_PADDING: [&str; 10] = [
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "roberta-prelayernorm",
+    "camembert",
+    "mpnet",
+    "longformer",
+    "data2vec-text",
+    "ibert",
+    "xmod",
+];
+/// How the names of settings begin in the older form of pooling.
+const OLDER_MODE: &str = "pooling_mode_";
 
 /// How the vectors of the tokens become the vector of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +60,15 @@ pub struct Settings {
 impl Settings {
     /// Reads the settings of the model in this folder.
     pub fn read(folder: &Path) -> Result<Self> {
-        let config = json(&folder.join("config.json"))?;
-        let sentence = json(&folder.join("sentence_bert_config.json"))?;
-        let tokenizer = json(&folder.join("tokenizer_config.json"))?;
+        let config = JsonFile::read(folder.join("config.json"))?;
+        let sentence = JsonFile::read(folder.join("sentence_bert_config.json"))?;
+        let tokenizer = JsonFile::read(folder.join("tokenizer_config.json"))?;
         Ok(Self {
             pooling: pooling(folder),
             max_tokens: max_tokens(&config, &sentence, &tokenizer)?,
-            lower_case: sentence["do_lower_case"].as_bool().unwrap_or(false),
-            vocabulary: config["vocab_size"].as_u64(),
-            dimensions: config["hidden_size"].as_u64(),
+            lower_case: sentence.flag("do_lower_case")?.unwrap_or(false),
+            vocabulary: config.whole("vocab_size")?,
+            dimensions: config.whole("hidden_size")?,
         })
     }
 
@@ -65,22 +79,69 @@ impl Settings {
     }
 }
 
-/// The content of the file; null if there is no such file.
-fn json(path: &Path) -> Result<Value> {
-    let text = match std::fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Value::Null),
-        read => read.map_err(|error| unreadable(path, error))?,
-    };
-    serde_json::from_slice(&text).map_err(|error| Error::expected("JSON", error).within(path.display()))
+/// A file of settings. A file that does not exist has no settings.
+struct JsonFile {
+    path: PathBuf,
+    content: Value,
+}
+
+impl JsonFile {
+    fn read(path: PathBuf) -> Result<Self> {
+        let content = match read(&path)? {
+            None => Value::Null,
+            Some(text) => {
+                serde_json::from_slice(&text).map_err(|error| Error::expected("JSON", error).within(path.display()))?
+            }
+        };
+        Ok(Self { path, content })
+    }
+
+    /// The error for a setting of the wrong type. Without it the setting would have no effect, and nobody would know.
+    fn wrong(&self, name: &str, what: &str, found: &Value) -> Error {
+        const LONGEST: usize = 60;
+        let found = found.to_string().chars().take(LONGEST).collect::<String>();
+        Error::expected(format_args!("{name} as {what}"), found).within(self.path.display())
+    }
+
+    /// A whole number. One that is too large for the type is read as the greatest of the type.
+    fn whole(&self, name: &str) -> Result<Option<u64>> {
+        let wrong = |found: &Value| self.wrong(name, "a whole number", found);
+        match &self.content[name] {
+            Value::Null => Ok(None),
+            Value::Number(number) => match (number.as_u64(), number.as_f64()) {
+                (Some(whole), _) => Ok(Some(whole)),
+                (None, Some(real)) if real >= 0.0 && real.fract() == 0.0 => Ok(Some(real as u64)),
+                _ => Err(wrong(&self.content[name])),
+            },
+            other => Err(wrong(other)),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>> {
+        match &self.content[name] {
+            Value::Null => Ok(None),
+            Value::Bool(flag) => Ok(Some(*flag)),
+            other => Err(self.wrong(name, "true or false", other)),
+        }
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&str>> {
+        match &self.content[name] {
+            Value::Null => Ok(None),
+            Value::String(text) => Ok(Some(text)),
+            other => Err(self.wrong(name, "text", other)),
+        }
+    }
 }
 
 /// The same rule as in sentence-transformers: its own limit, or else that of the tokenizer, but never more than the
 /// positions in the model's table.
-fn max_tokens(config: &Value, sentence: &Value, tokenizer: &Value) -> Result<usize> {
-    let limit = |value: &Value| value.as_u64().filter(|&limit| limit < NO_LIMIT);
-    let named = limit(&sentence["max_seq_length"]).or_else(|| limit(&tokenizer["model_max_length"]));
-    let table = limit(&config["max_position_embeddings"]);
-    let least = named.into_iter().chain(table).min();
+fn max_tokens(config: &JsonFile, sentence: &JsonFile, tokenizer: &JsonFile) -> Result<usize> {
+    let limit = |file: &JsonFile, name| Ok(file.whole(name)?.filter(|&limit| limit < NO_LIMIT));
+    let (own, of_tokenizer) = (limit(sentence, "max_seq_length")?, limit(tokenizer, "model_max_length")?);
+    let table = limit(config, "max_position_embeddings")?;
+    let table = table.map(|rows| Ok::<_, Error>(rows.saturating_sub(first_position(config)?))).transpose()?;
+    let least = own.or(of_tokenizer).into_iter().chain(table).min();
     least.map(|limit| limit as usize).ok_or_else(|| {
         let files = "max_seq_length in sentence_bert_config.json, model_max_length in tokenizer_config.json or \
                      max_position_embeddings in config.json";
@@ -88,42 +149,77 @@ fn max_tokens(config: &Value, sentence: &Value, tokenizer: &Value) -> Result<usi
     })
 }
 
+/// The row of the table of positions that the first token gets. RoBERTa and models like it begin after the row of padding.
+fn first_position(config: &JsonFile) -> Result<u64> {
+    if !config.text("model_type")?.is_some_and(|kind| COUNT_BEHIND_PADDING.contains(&kind)) {
+        return Ok(0);
+    }
+    Ok(config.whole("pad_token_id")?.unwrap_or(1).saturating_add(1))
+}
+
 fn pooling(folder: &Path) -> Result<Pooling> {
-    let modules = json(&folder.join("modules.json"))?;
-    let file = folder.join(pooling_folder(&modules)?).join("config.json");
-    let config = json(&file)?;
-    if config.is_null() {
+    let modules = JsonFile::read(folder.join("modules.json"))?;
+    let file = JsonFile::read(folder.join(pooling_folder(&modules)?).join("config.json"))?;
+    if file.content.is_null() {
         let wanted = "an output sentence_embedding in the model, or its pooling in 1_Pooling/config.json";
         return Err(Error::expected(wanted, "neither"));
     }
-    match modes(&config).as_slice() {
+    if file.flag("include_prompt")? == Some(false) && has_prompts(folder)? {
+        let not = "false: a prompt counts in the mean like any other text";
+        return Err(Error::expected("include_prompt as true in a model with prompts", not).within(file.path.display()));
+    }
+    match modes(&file)?.as_slice() {
         ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
         ["cls" | "cls_token"] => Ok(Pooling::Cls),
-        modes => Err(Error::expected("pooling by mean or cls", modes.join(" and ")).within(file.display())),
+        modes => Err(Error::expected("pooling by mean or cls", modes.join(" and ")).within(file.path.display())),
     }
 }
 
+/// Whether the model wants a text put in front of each text.
+fn has_prompts(folder: &Path) -> Result<bool> {
+    let file = JsonFile::read(folder.join("config_sentence_transformers.json"))?;
+    let prompts = file.content["prompts"].as_object().into_iter().flatten();
+    Ok(prompts.into_iter().any(|(_, prompt)| prompt.as_str() != Some("")))
+}
+
 /// The pooling modes that are on, in the newer form (`pooling_mode`) or the older one (`pooling_mode_...`).
-fn modes(config: &Value) -> Vec<&str> {
-    match &config["pooling_mode"] {
-        Value::String(mode) => vec![mode],
-        Value::Array(modes) => modes.iter().filter_map(Value::as_str).collect(),
-        _ => {
-            let entries = config.as_object().into_iter().flatten();
-            let on = entries.filter(|(_, value)| value.as_bool() == Some(true));
-            on.filter_map(|(key, _)| key.strip_prefix("pooling_mode_")).collect()
+fn modes(file: &JsonFile) -> Result<Vec<&str>> {
+    let wrong = |found| file.wrong("pooling_mode", "a mode or a list of them", found);
+    match &file.content["pooling_mode"] {
+        Value::String(mode) => Ok(vec![mode]),
+        Value::Array(modes) => modes.iter().map(|mode| mode.as_str().ok_or_else(|| wrong(mode))).collect(),
+        Value::Null => {
+            let named = |key: &'_ String| key.starts_with(OLDER_MODE);
+            let keys = file.content.as_object().into_iter().flat_map(|all| all.keys()).filter(|key| named(key));
+            let mut on = Vec::new();
+            for key in keys {
+                if file.flag(key)? == Some(true) {
+                    on.extend(key.strip_prefix(OLDER_MODE));
+                }
+            }
+            Ok(on)
         }
+        other => Err(wrong(other)),
     }
 }
 
 /// The folder of the pooling module. An error if there is a step after the model that is not known here.
-fn pooling_folder(modules: &Value) -> Result<&str> {
+fn pooling_folder(file: &JsonFile) -> Result<&str> {
     let mut folder = "1_Pooling";
-    for module in modules.as_array().into_iter().flatten() {
+    let modules = match &file.content {
+        Value::Null => &[][..],
+        Value::Array(modules) => modules,
+        other => return Err(file.wrong("the file", "a list of modules", other)),
+    };
+    for module in modules {
         let kind = module["type"].as_str().and_then(|path| path.rsplit('.').next()).unwrap_or("a nameless one");
         match kind {
             "Transformer" | "Normalize" => {}
-            "Pooling" => folder = module["path"].as_str().unwrap_or(folder),
+            "Pooling" => match &module["path"] {
+                Value::Null => {}
+                Value::String(path) => folder = path,
+                other => return Err(file.wrong("the path of Pooling", "text", other)),
+            },
             other => return Err(Error::expected("modules Transformer, Pooling and Normalize", other)),
         }
     }

@@ -1,8 +1,10 @@
 //! From text to token ids, by the tokenizer of the model.
 
-use super::folder::unreadable;
+use super::folder::{read, unreadable};
 use super::settings::Settings;
 use crate::error::{Error, Result};
+use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
@@ -10,6 +12,17 @@ use tokenizers::{Encoding, TruncationDirection};
 
 /// A long text is first read so many bytes for each token of the limit. An English token has four to six bytes.
 const BYTES_A_TOKEN: usize = 16;
+/// How many bytes are kept for each token of a stretch of characters without white space, or of white space alone. No
+/// word is so long. Other stretches, such as an image in letters or a line of dashes, need no more bytes to make as many
+/// tokens as the model reads.
+const STRETCH_A_TOKEN: usize = 64;
+/// At least so many bytes of a stretch are kept: WordPiece makes one token of a word of more than a hundred characters.
+const SHORTEST_STRETCH: usize = 4096;
+/// The most bytes that are read for each token. A text with fewer tokens in so many bytes is cut here.
+const MOST_BYTES_A_TOKEN: usize = 4096;
+/// Once so many words have begun after a token, the token is the same as it would be in the whole text. Words are what
+/// the tokenizer takes for words: where there is no white space, punctuation marks, or characters of scripts without it.
+const WORDS_AFTER: u32 = 8;
 /// How many bytes are tokenized at a time if all tokens of a text are wanted.
 const PIECE: usize = 64 << 10;
 
@@ -24,7 +37,7 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Reads `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
     pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| unreadable(path, error))?;
+        let bytes = read(path)?.ok_or_else(|| unreadable(path, ErrorKind::NotFound.into()))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
             .map_err(|error| Error::expected("a tokenizer", error).within(path.display()))?;
         inner.with_padding(None);
@@ -69,15 +82,20 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// How many tokens the text has, special ones not counted.
-    pub fn count(&self, text: &str) -> Result<usize> {
-        pieces(text).try_fold(0, |sum, piece| Ok(sum + self.plain(&text[piece])?.len()))
+    /// How many tokens the text has, special ones not counted. `proceed` is called between pieces, and stops the work by
+    /// an error.
+    pub fn count(&self, text: &str, proceed: &dyn Fn() -> Result<()>) -> Result<usize> {
+        pieces(text).try_fold(0, |sum, piece| {
+            proceed()?;
+            Ok(sum + self.plain(&text[piece])?.len())
+        })
     }
 
-    /// The byte at which each token of the text begins, special ones left out.
-    pub fn starts(&self, text: &str) -> Result<Vec<usize>> {
+    /// The byte at which each token of the text begins, special ones left out. `proceed` as for [`Self::count`].
+    pub fn starts(&self, text: &str, proceed: &dyn Fn() -> Result<()>) -> Result<Vec<usize>> {
         let mut starts = Vec::new();
         for piece in pieces(text) {
+            proceed()?;
             let encoding = self.inner.encode(&text[piece.clone()], false).map_err(failed)?;
             starts.extend(encoding.get_offsets().iter().map(|(start, _)| piece.start + start));
         }
@@ -86,20 +104,34 @@ impl Tokenizer {
 
     /// The tokens of the beginning of the text: at least as many as the model reads, or all.
     ///
-    /// A long text is not read to its end. Once another word has begun after a token, the token is the same as it would
-    /// be in the whole text.
+    /// A long text is not read to its end, but until its first tokens are certain, see [`Self::is_settled`]. Nor is a text
+    /// whose tokens never become certain.
     fn beginning(&self, text: &str) -> Result<Encoding> {
+        let most = self.room * MOST_BYTES_A_TOKEN;
+        let stretch = SHORTEST_STRETCH.max(self.room * STRETCH_A_TOKEN);
         let mut bytes = self.room * BYTES_A_TOKEN;
         while bytes < text.len() {
-            let part = &text[..floor(text, bytes)];
-            let encoding = self.inner.encode(part, false).map_err(failed)?;
-            let settled = settled(part);
-            if encoding.get_offsets().get(self.room - 1).is_some_and(|(_, stop)| *stop <= settled) {
+            let part = Beginning::of(text, stretch, bytes);
+            if part.is_all || bytes >= most {
+                return self.plain(&part.text);
+            }
+            let encoding = self.inner.encode(&*part.text, false).map_err(failed)?;
+            if self.is_settled(&encoding, &part.text) {
                 return Ok(encoding);
             }
-            bytes *= 4;
+            bytes = (bytes * 4).min(most);
         }
         self.plain(text)
+    }
+
+    /// Whether every text that begins like this has the same tokens, as far as the model reads.
+    fn is_settled(&self, encoding: &Encoding, part: &str) -> bool {
+        let last = self.room - 1;
+        let stop = encoding.get_offsets().get(last).map(|(_, stop)| *stop);
+        let words = encoding.get_word_ids();
+        let [word, last_word] = [words.get(last), words.last()].map(|word| word.copied().flatten());
+        stop.is_some_and(|stop| stop <= settled(part))
+            || word.zip(last_word).is_some_and(|(word, last)| last.saturating_sub(word) >= WORDS_AFTER)
     }
 
     fn plain(&self, text: &str) -> Result<Encoding> {
@@ -134,6 +166,37 @@ fn lower_case(tokenizer: &mut tokenizers::Tokenizer) -> Result<()> {
 fn settled(part: &str) -> usize {
     let last_word = part.trim_end().rfind(char::is_whitespace).unwrap_or(0);
     part[..last_word].trim_end().len()
+}
+
+/// The beginning of a text, of bounded size. A stretch is as much as there is of white space alone, or of other
+/// characters alone. Of a stretch that is longer than allowed, the rest is left out.
+struct Beginning<'t> {
+    text: Cow<'t, str>,
+    /// Whether nothing of the text follows.
+    is_all: bool,
+}
+
+impl<'t> Beginning<'t> {
+    /// The text has more than `most` bytes.
+    fn of(text: &'t str, stretch: usize, most: usize) -> Self {
+        if most <= stretch {
+            return Self { text: Cow::Borrowed(&text[..floor(text, most)]), is_all: false };
+        }
+        let (mut short, mut rest) = (String::new(), text);
+        while let Some(first) = rest.chars().next()
+            && short.len() <= most
+        {
+            let differs = |character: char| character.is_whitespace() != first.is_whitespace();
+            let kept = &rest[..floor(rest, stretch)];
+            let stop = kept.find(differs);
+            short.push_str(&kept[..stop.unwrap_or(kept.len())]);
+            let stop = stop.or_else(|| Some(kept.len() + rest[kept.len()..].find(differs)?));
+            rest = &rest[stop.unwrap_or(rest.len())..];
+        }
+        let is_all = short.len() <= most;
+        short.truncate(floor(&short, most));
+        Self { text: Cow::Owned(short), is_all }
+    }
 }
 
 /// The text in pieces of bounded size. A piece ends before white space if it contains any.
@@ -264,13 +327,62 @@ mod tests {
         }
     }
 
+    /// Issue 12, item 11: a text without white space was tokenized whole.
+    #[test]
+    fn a_text_without_white_space_is_not_read_to_its_end() {
+        let kinds = [("word-piece", word_piece()), ("byte-level", byte_level()), ("unigram", unigram())];
+        for (name, parts) in kinds {
+            let tokenizer = tokenizer(&format!("{name}-unspaced"), parts, 20);
+            for unit in ["中", "a,", "ab", "e\u{301}", "."] {
+                let text = unit.repeat(20_000);
+                let expected = Some(whole(&tokenizer, &text)).filter(|ids| !ids.is_empty());
+                assert_eq!(tokenizer.encode(&text).ok(), expected, "{name} {unit:?}");
+                // One more for the space that some begin with.
+                let most = SHORTEST_STRETCH + 1;
+                assert!(tokenizer.beginning(&text).unwrap().len() <= most, "{name} {unit:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_a_long_word_is_seen() {
+        let tokenizer = tokenizer("long-word", word_piece(), 8);
+        let encode = |text: &str| tokenizer.encode(text).unwrap();
+        let text = |letters: usize| format!("red {} {}green", "x".repeat(letters), " ".repeat(letters));
+        assert_eq!(encode(&text(1_000_000)), encode(&text(200)));
+        assert_eq!(encode(&text(200)).len(), 5);
+        // Signs that make no token, and never a word.
+        assert_eq!(encode(&format!("red{} green", "\0".repeat(1_000_000))), encode("red green"));
+    }
+
+    #[test]
+    fn a_text_that_makes_hardly_any_tokens_is_cut() {
+        let tokenizer = tokenizer("hardly-any", word_piece(), 20);
+        let text = format!("red {} green", "\0 ".repeat(MOST_BYTES_A_TOKEN * 20));
+        assert_eq!(tokenizer.encode(&text).unwrap(), tokenizer.encode("red").unwrap());
+    }
+
+    #[test]
+    fn the_beginning_of_a_text_keeps_so_much_of_each_stretch() {
+        let of = |text: &str, most| {
+            let beginning = Beginning::of(text, 4, most);
+            (beginning.text.into_owned(), beginning.is_all)
+        };
+        assert_eq!(of("abcdefgh", 3), ("abc".into(), false));
+        assert_eq!(of("abcdefgh", 5), ("abcd".into(), true));
+        assert_eq!(of("abcdefgh      ij k", 11), ("abcd    ij ".into(), false));
+        assert_eq!(of("abcdefgh      ij k", 12), ("abcd    ij k".into(), true));
+        assert_eq!(of("ééé  é", 5), ("éé ".into(), false));
+        assert_eq!(of("ab éé", 6), ("ab é".into(), false));
+    }
+
     #[test]
     fn pieces_make_the_tokens_of_the_whole() {
         let tokenizer = tokenizer("pieces", word_piece(), 8);
         let text = "red green blueish. ".repeat(PIECE / 5);
-        let starts = tokenizer.starts(&text).unwrap();
+        let starts = tokenizer.starts(&text, &|| Ok(())).unwrap();
         assert_eq!(starts.len(), tokenizer.plain(&text).unwrap().len());
-        assert_eq!(tokenizer.count(&text).unwrap(), starts.len());
+        assert_eq!(tokenizer.count(&text, &|| Ok(())).unwrap(), starts.len());
         assert!(starts.is_sorted() && starts[4] == 17 && starts[5] == 19, "{:?}", &starts[..8]);
     }
 

@@ -5,6 +5,7 @@ use crate::metric::Metric;
 use crate::vector::{ElementType, shown};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::fmt;
 
 /// The options of a search.
@@ -61,9 +62,9 @@ impl ManyOptions {
 fn object(text: &str) -> Result<Vec<(String, Value)>> {
     let Pairs(pairs) = serde_json::from_str(text)
         .map_err(|reason| Error::expected("options as a JSON object", format_args!("{} ({reason})", shown(text))))?;
-    let is_again = |(at, pair): &(usize, &(String, Value))| pairs.iter().take(*at).any(|before| before.0 == pair.0);
-    match pairs.iter().enumerate().find(is_again) {
-        Some((_, (key, _))) => Err(Error::expected("each of the options once", format_args!("{} twice", shown(key)))),
+    let mut before = HashSet::new();
+    match pairs.iter().find(|(key, _)| !before.insert(key.as_str())) {
+        Some((key, _)) => Err(Error::expected("each of the options once", format_args!("{} twice", shown(key)))),
         None => Ok(pairs),
     }
 }
@@ -194,6 +195,18 @@ mod tests {
         assert!(Options::from_json(r#"{"exclude_self":true}"#).is_err());
         assert!(ManyOptions::from_json(r#"{"exclude":true}"#).is_err());
         assert!(ManyOptions::from_json(r#"{"exclude_self":1}"#).is_err());
+    }
+
+    /// Issue 12, item 11: each key was compared with all before it, which for so many takes minutes.
+    #[test]
+    fn as_many_keys_as_one_likes_are_read_in_linear_time() {
+        let keys = |last: &str| {
+            let keys: Vec<String> = (0..400_000).map(|number| format!("\"k{number}\":1")).collect();
+            format!("{{{},{last}}}", keys.join(","))
+        };
+        let message = |last: &str| Options::from_json(&keys(last)).unwrap_err().to_string();
+        assert!(message("\"last\":1").ends_with("not 'k0'"));
+        assert_eq!(message("\"k7\":2"), "expected each of the options once, not 'k7' twice");
     }
 
     #[test]

@@ -483,6 +483,185 @@ fn a_folder_that_is_no_model_is_refused_with_the_reason() {
     minilm().embed("still here", 1).unwrap();
 }
 
+/// Issue 14: these had no effect, and nobody knew.
+#[test]
+fn settings_of_the_wrong_type_are_errors_that_name_file_and_setting() {
+    let cases = [
+        (
+            "sentence_bert_config.json",
+            json!({ "max_seq_length": "512" }),
+            "max_seq_length as a whole number, not \"512\"",
+        ),
+        ("sentence_bert_config.json", json!({ "max_seq_length": -1 }), "max_seq_length as a whole number, not -1"),
+        ("sentence_bert_config.json", json!({ "do_lower_case": "yes" }), "do_lower_case as true or false, not \"yes\""),
+        ("tokenizer_config.json", json!({ "model_max_length": [8] }), "model_max_length as a whole number, not [8]"),
+        (
+            "config.json",
+            json!({ "max_position_embeddings": 8.5 }),
+            "max_position_embeddings as a whole number, not 8.5",
+        ),
+        (
+            "config.json",
+            json!({ "max_position_embeddings": 8, "vocab_size": {} }),
+            "vocab_size as a whole number, not {}",
+        ),
+        ("1_Pooling/config.json", json!({ "pooling_mode": 1 }), "pooling_mode as a mode or a list of them, not 1"),
+        (
+            "1_Pooling/config.json",
+            json!({ "pooling_mode_cls_token": 1 }),
+            "pooling_mode_cls_token as true or false, not 1",
+        ),
+        (
+            "1_Pooling/config.json",
+            json!({ "pooling_mode": "mean", "include_prompt": "no" }),
+            "include_prompt as true or false, not \"no\"",
+        ),
+        ("modules.json", json!({ "0": {} }), "the file as a list of modules, not {\"0\":{}}"),
+    ];
+    for (number, (file, content, reason)) in cases.into_iter().enumerate() {
+        let name = format!("wrong-type-{number}");
+        tiny(&name, "tokens.onnx", &[(file, content)]);
+        let message = message(model(&name));
+        assert!(message.contains(&format!("{file}: expected {reason}")), "{message}");
+    }
+    let prompts = [
+        ("1_Pooling/config.json", json!({ "pooling_mode": "mean", "include_prompt": false })),
+        ("config_sentence_transformers.json", json!({ "prompts": { "query": "query: ", "document": "" } })),
+    ];
+    tiny("include-prompt", "tokens.onnx", &prompts[..1]);
+    model("include-prompt").unwrap();
+    tiny("exclude-prompt", "tokens.onnx", &prompts);
+    let message = message(model("exclude-prompt"));
+    assert!(
+        message.contains("1_Pooling/config.json: expected include_prompt as true in a model with prompts"),
+        "{message}"
+    );
+}
+
+/// Issue 14: with 514 rows, long texts went beyond the table.
+#[test]
+fn the_limit_of_robertas_kind_is_what_is_behind_padding() {
+    let config = |kind: &str, more: Value| {
+        let mut config = json!({ "max_position_embeddings": 8, "vocab_size": 12, "model_type": kind });
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        vec![("config.json", config)]
+    };
+    let cases = [
+        ("roberta", config("roberta", json!({})), 6),
+        ("roberta-pad", config("xlm-roberta", json!({ "pad_token_id": 0 })), 7),
+        ("roberta-null", config("camembert", json!({ "pad_token_id": null })), 6),
+        ("not-roberta", config("bert", json!({ "pad_token_id": 1 })), 8),
+    ];
+    for (name, files, limit) in cases {
+        tiny(name, "tokens.onnx", &files);
+        assert_eq!(model(name).unwrap().max_tokens(), limit, "{name}");
+    }
+}
+
+/// Issue 12, item 13: to open a pipe, or to read a device, would wait for ever.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_named_and_not_opened() {
+    use std::os::unix::fs::symlink;
+    let files = [
+        "model.onnx",
+        "tokenizer.json",
+        "config.json",
+        "sentence_bert_config.json",
+        "tokenizer_config.json",
+        "modules.json",
+        "1_Pooling/config.json",
+    ];
+    let pipe = |path: &Path| {
+        let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+    };
+    let socket = |path: &Path| {
+        // Longer paths than a socket may have are met by way of a short link.
+        let folder = std::env::temp_dir().join(format!("fafcas-{}", std::process::id()));
+        drop(fs::remove_file(&folder));
+        symlink(path.parent().unwrap(), &folder).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(folder.join(path.file_name().unwrap())).unwrap());
+        fs::remove_file(&folder).unwrap();
+    };
+    type Make<'a> = &'a dyn Fn(&Path);
+    let kinds: [(&str, Make<'_>, &str); 5] = [
+        ("pipe", &pipe, "expected a file, not a pipe"),
+        ("socket", &socket, "expected a file, not a socket"),
+        ("device", &|path| symlink("/dev/zero", path).unwrap(), "expected a file, not a device"),
+        ("folder", &|path| fs::create_dir(path).unwrap(), "expected a file, not a folder"),
+        ("loop", &|path| symlink(path.file_name().unwrap(), path).unwrap(), "expected a readable file or folder, not "),
+    ];
+    for (kind, make, reason) in kinds {
+        for (number, file) in files.into_iter().enumerate() {
+            let name = format!("odd-{kind}-{number}");
+            let folder = tiny(&name, "tokens.onnx", &[]);
+            drop(fs::remove_file(folder.join(file)));
+            make(&folder.join(file));
+            let message = message(model(&name));
+            assert!(message.contains(&format!("{file}: {reason}")), "{kind}: {message}");
+        }
+    }
+    // The list of models opens none of them either.
+    let listed = models().unwrap().into_iter().filter(|listing| listing.name.starts_with("odd-pipe-"));
+    assert!(listed.filter(|listing| listing.fingerprint.is_none()).count() > 1);
+}
+
+/// Issue 14: "Protobuf parsing failed" did not say what it is.
+#[test]
+fn a_pointer_of_git_lfs_is_called_one() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 90\n";
+    for (number, file) in ["model.onnx", "tokenizer.json", "config.json"].into_iter().enumerate() {
+        let name = format!("pointer-{number}");
+        tiny(&name, "tokens.onnx", &[(file, pointer.into())]);
+        let message = message(model(&name));
+        assert!(message.contains(&format!("{file}: expected the file itself, not a pointer to it")), "{message}");
+    }
+}
+
+/// Issue 12, item 13: only weights in `model.onnx_data` were known.
+#[test]
+fn weights_in_files_of_any_name_are_part_of_the_fingerprint() {
+    let print = |name: &str, onnx: &str, weights: &[(&str, f32)]| {
+        let folder = tiny(name, onnx, &[]);
+        for (file, value) in weights {
+            fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+            let table = (0..12 * 4).flat_map(|at| (value + at as f32).to_le_bytes());
+            fs::write(folder.join(file), table.collect::<Vec<u8>>()).unwrap();
+        }
+        let model = model(name)?;
+        Ok::<_, Error>((model.fingerprint()?.to_owned(), model.embed("red", 1)?))
+    };
+    let (first, red) = print("weights", "outside.onnx", &[("parts/table.bin", 1.0)]).unwrap();
+    let (other, other_red) = print("weights-other", "outside.onnx", &[("parts/table.bin", 2.0)]).unwrap();
+    let (same, same_red) =
+        print("weights-same", "outside.onnx", &[("parts/table.bin", 1.0), ("unused.bin", 3.0)]).unwrap();
+    assert_ne!(first, other);
+    assert_ne!(red, other_red);
+    assert_eq!((first, red), (same, same_red));
+
+    let missing = message(print("weights-missing", "outside.onnx", &[]));
+    assert!(missing.contains("parts/table.bin: expected a readable file"), "{missing}");
+    let elsewhere = "expected weights in a file beside the model, not ";
+    let places = [
+        ("/etc/tables.bin", elsewhere),
+        ("../parts/ta.bin", elsewhere),
+        ("a/../../tab.bin", elsewhere),
+        // Of such a kind is the name by which ONNX Runtime means an address in memory.
+        ("*/_ORT_MEM_AD/*", "expected a readable file"),
+    ];
+    for (number, (place, reason)) in places.into_iter().enumerate() {
+        let name = format!("weights-elsewhere-{number}");
+        let folder = tiny(&name, "outside.onnx", &[]);
+        let mut bytes = fs::read(folder.join("model.onnx")).unwrap();
+        let at = bytes.windows(15).position(|window| window == b"parts/table.bin").unwrap();
+        bytes[at..at + 15].copy_from_slice(place.as_bytes());
+        fs::write(folder.join("model.onnx"), bytes).unwrap();
+        let message = message(model(&name));
+        assert!(message.contains(reason), "{message}");
+    }
+}
+
 #[test]
 fn a_damaged_model_is_refused_or_works() {
     let whole = fs::read("tests/data/tiny/tokens.onnx").unwrap();
@@ -553,7 +732,7 @@ fn chunks_have_room_and_leave_nothing_out() {
     let model = minilm();
     for text in texts() {
         for (most, overlap) in [(5, 0), (7, 3), (40, 39), (254, 20)] {
-            let chunks = model.chunks(&text, Some(most), overlap).unwrap();
+            let chunks = model.chunks(&text, Some(most), overlap, &|| Ok(())).unwrap();
             let characters = text.chars().collect::<Vec<_>>();
             let mut covered = 1;
             for chunk in chunks {
@@ -575,11 +754,11 @@ fn chunks_have_room_and_leave_nothing_out() {
 #[test]
 fn limits_of_chunks_are_checked() {
     let model = minilm();
-    assert_eq!(message(model.chunks("x", Some(0), 0)), "expected max_tokens from 1 to 254, not 0");
-    assert_eq!(message(model.chunks("x", Some(255), 0)), "expected max_tokens from 1 to 254, not 255");
-    assert_eq!(message(model.chunks("x", Some(10), 10)), "expected overlap from 0 to 9, not 10");
-    assert_eq!(model.chunks("", None, 0), Ok(vec![]));
-    assert_eq!(model.chunks(" \n ", None, 0), Ok(vec![]));
+    assert_eq!(message(model.chunks("x", Some(0), 0, &|| Ok(()))), "expected max_tokens from 1 to 254, not 0");
+    assert_eq!(message(model.chunks("x", Some(255), 0, &|| Ok(()))), "expected max_tokens from 1 to 254, not 255");
+    assert_eq!(message(model.chunks("x", Some(10), 10, &|| Ok(()))), "expected overlap from 0 to 9, not 10");
+    assert_eq!(model.chunks("", None, 0, &|| Ok(())), Ok(vec![]));
+    assert_eq!(model.chunks(" \n ", None, 0, &|| Ok(())), Ok(vec![]));
 }
 
 /// Quadratic time would take hours.
@@ -587,11 +766,11 @@ fn limits_of_chunks_are_checked() {
 fn ten_megabytes_are_cut_in_linear_time() {
     let model = minilm();
     let prose = "A sentence of some words, and then another part. ".repeat(210_000);
-    let chunks = model.chunks(&prose, None, 20).unwrap();
+    let chunks = model.chunks(&prose, None, 20, &|| Ok(())).unwrap();
     assert!(chunks.iter().all(|chunk| chunk.text.ends_with("part.")));
     assert_eq!(chunks.last().unwrap().stop, prose.trim_end().len() + 1);
 
     let word = "x".repeat(10_000_000);
-    let stop = model.chunks(&word, None, 0).unwrap().last().unwrap().stop;
+    let stop = model.chunks(&word, None, 0, &|| Ok(())).unwrap().last().unwrap().stop;
     assert_eq!(stop, word.len() + 1);
 }

@@ -94,6 +94,29 @@ fn an_interrupt_ends_embed_rows_between_batches() {
     host.close().unwrap();
 }
 
+/// Issue 12, item 11: `chunk` noticed nothing until it was done.
+#[test]
+fn an_interrupt_ends_chunk_in_the_middle() {
+    let mut host = open(":memory:");
+    // The first call loads the model, which is not to be interrupted.
+    assert_eq!(number(&host, "SELECT count(*) FROM chunk('one two')"), 1);
+    for text in ["replace(hex(zeroblob(1000000)), '00', 'word ')", "replace(hex(zeroblob(1000000)), '00', 'xyz')"] {
+        let mut calls = 0;
+        host.progress_handler(
+            2000,
+            Some(move || {
+                calls += 1;
+                calls > 5
+            }),
+        )
+        .unwrap();
+        let error = host.query_row(&format!("SELECT count(*) FROM chunk({text}, 3)"), [], |_| Ok(())).unwrap_err();
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted), "{text}");
+    }
+    host.progress_handler(0, None::<fn() -> bool>).unwrap();
+    assert_eq!(number(&host, "SELECT count(*) FROM chunk('one two')"), 1);
+}
+
 /// The first window is embedded when the first row is there; rows without a text are not counted.
 #[test]
 fn vec_stats_tells_how_far_it_is() {

@@ -10,7 +10,9 @@ use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing,
 use crate::sqlite::search::planner::{Signature, called, choose};
 
 /// The table function.
-pub struct Chunk;
+pub struct Chunk {
+    connection: Connection,
+}
 
 const SIGNATURE: Signature =
     Signature { first: 4, names: &["whole_text", "max_tokens", "overlap", "model"], required: 1 };
@@ -19,10 +21,10 @@ impl Table for Chunk {
     const NAME: &'static str = "chunk";
     type Cursor = Listed<Whole>;
 
-    fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+    fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         let schema = "CREATE TABLE x(seq INTEGER, start INTEGER, stop INTEGER, text TEXT, \
                       whole_text HIDDEN, max_tokens HIDDEN, overlap HIDDEN, model HIDDEN)";
-        Ok((Self, Declaration { schema: schema.into(), risk: Risk::Normal }))
+        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -35,12 +37,13 @@ impl Table for Chunk {
     }
 
     fn open(&self) -> Result<Listed<Whole>> {
-        Ok(Listed::new(Whole { arguments: Vec::new() }))
+        Ok(Listed::new(Whole { connection: self.connection, arguments: Vec::new() }))
     }
 }
 
 /// A text that is cut, with what it is cut by.
 pub struct Whole {
+    connection: Connection,
     arguments: Vec<Value>,
 }
 
@@ -51,7 +54,7 @@ pub struct Part {
     text: String,
 }
 
-fn cut(arguments: &[ValueRef<'_>]) -> Result<Vec<Part>> {
+fn cut(connection: Connection, arguments: &[ValueRef<'_>]) -> Result<Vec<Part>> {
     if arguments[0] == ValueRef::Null {
         return Ok(Vec::new());
     }
@@ -63,7 +66,8 @@ fn cut(arguments: &[ValueRef<'_>]) -> Result<Vec<Part>> {
     let max_tokens = number("max_tokens", arguments[1])?;
     let overlap = number("overlap", arguments[2])?.unwrap_or(0);
     let model = named(arguments[3])?;
-    let chunks = model.chunks(text, max_tokens, overlap)?;
+    let heartbeat = connection.heartbeat()?;
+    let chunks = model.chunks(text, max_tokens, overlap, &|| heartbeat.check())?;
     Ok(chunks.iter().map(|chunk| Part { start: chunk.start, stop: chunk.stop, text: chunk.text.to_owned() }).collect())
 }
 
@@ -72,7 +76,7 @@ impl Listing for Whole {
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Part>> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let parts = cut(&given)?;
+        let parts = cut(self.connection, &given)?;
         self.arguments = given.into_iter().map(ValueRef::to_owned).collect();
         Ok(parts)
     }

@@ -8,11 +8,12 @@ use super::args::{bytes, read};
 use super::ffi;
 use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_void};
 use std::ops::{Deref, DerefMut};
 use std::ptr::{NonNull, null_mut};
 use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
 
 /// The connection a callback runs on. Borrowed from SQLite: never closed here, never kept past a module's own objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,6 +108,14 @@ impl Connection {
         self.execute("SELECT 1", &[])
     }
 
+    /// The same question for loops that run for long: see [`Heartbeat::check`].
+    pub fn heartbeat(self) -> Result<Heartbeat> {
+        // SQLite counts the instructions of each statement, and calls a progress handler after a certain number of them. So
+        // one statement is kept for all questions, and it has many instructions.
+        let statement = self.prepare(&format!("VALUES {}", ["(1)"; 200].join(",")))?;
+        Ok(Heartbeat { statement: RefCell::new(statement), next: Cell::new(Instant::now()) })
+    }
+
     /// Whether a statement that writes is running, perhaps the one that calls us.
     pub fn is_writing(self) -> bool {
         // SAFETY: SQLite just named it.
@@ -144,6 +153,33 @@ pub struct Moment {
     /// Where changes may be undone, which nothing counts: only the step that we are in is the same moment, for ROLLBACK and
     /// ROLLBACK TO can only come between two.
     steps: Option<i64>,
+}
+
+/// Asks SQLite now and then whether to go on. Lives no longer than the callback that made it.
+pub struct Heartbeat {
+    statement: RefCell<Statement>,
+    next: Cell<Instant>,
+}
+
+impl Heartbeat {
+    /// Fails with SQLite's own code when the statement that calls us was interrupted, or when a progress handler ends it. It
+    /// may be called as often as one likes: SQLite is asked every few milliseconds.
+    pub fn check(&self) -> Result<()> {
+        const PAUSE: Duration = Duration::from_millis(5);
+        if Instant::now() < self.next.get() {
+            return Ok(());
+        }
+        let mut statement = self.statement.try_borrow_mut().map_err(|_| Error::Bug("asked while it asks".into()))?;
+        let ended = loop {
+            match statement.step() {
+                Ok(true) => {}
+                ended => break ended.map(drop),
+            }
+        };
+        statement.reset();
+        self.next.set(Instant::now() + PAUSE);
+        ended
+    }
 }
 
 /// A prepared statement; finalised when dropped.
