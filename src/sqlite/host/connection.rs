@@ -53,6 +53,31 @@ impl Connection {
         unsafe { api::total_changes64(self.raw()) }
     }
 
+    /// Whether the open transaction has written to a schema, or is about to.
+    pub fn has_written(self, schema: &str) -> bool {
+        let Ok(schema) = CString::new(schema) else { return false };
+        // SAFETY: the connection is open and the name terminated.
+        unsafe { api::txn_state(self.raw(), schema.as_ptr()) == ffi::SQLITE_TXN_WRITE as i32 }
+    }
+
+    /// Whether a value of a table is there and is not NULL, by a way past the authorizer of the connection, which may
+    /// let statements read NULL in its place.
+    pub fn has_value(self, schema: &str, table: &str, column: &str, rowid: i64) -> Result<bool> {
+        let [Ok(schema), Ok(table), Ok(column)] = [schema, table, column].map(CString::new) else { return Ok(false) };
+        let names = [schema.as_ptr(), table.as_ptr(), column.as_ptr()];
+        // SAFETY: the connection is open and the names are terminated.
+        match unsafe { api::opens_as_blob(self.raw(), names, rowid) } {
+            Ok(()) => Ok(true),
+            Err(code) => match self.error(code) {
+                // It takes no numbers, and says that they are what is there.
+                Error::Sqlite { code, message } if code == ffi::SQLITE_ERROR as i32 => {
+                    Ok(message.starts_with("cannot open value of type ") && !message.ends_with(" null"))
+                }
+                error => Err(error),
+            },
+        }
+    }
+
     /// The file behind a schema; nothing for a database in memory.
     pub fn file_name(self, schema: &str) -> Option<String> {
         let schema = CString::new(schema).ok()?;
@@ -133,6 +158,13 @@ impl Statement {
     pub fn times_recompiled(&self) -> i32 {
         // SAFETY: the statement is live.
         unsafe { api::stmt_status(self.raw.as_ptr(), ffi::SQLITE_STMTSTATUS_REPREPARE as i32, 0) }
+    }
+
+    /// Whether a result column is a column of a table with a declared type, or a rowid: an expression is not, nor is a
+    /// column for which the authorizer has put NULL. Where SQLite cannot tell, it is taken for one.
+    pub fn is_declared(&self, at: i32) -> bool {
+        // SAFETY: the statement is live; a column out of range has no type.
+        unsafe { api::column_decltype(self.raw.as_ptr(), at).is_none_or(|name| !name.is_null()) }
     }
 
     /// Binds all parameters in order.
