@@ -8,6 +8,7 @@ pub mod batch;
 mod block;
 mod build;
 mod check;
+mod compare;
 mod encode;
 mod exact;
 mod format;
@@ -23,6 +24,7 @@ mod sweep;
 
 pub use build::{Builder, Mean};
 pub use check::check_blocks;
+pub use compare::{Difference, Stretch};
 pub use encode::Batch;
 pub use format::{Directory, FORMAT, Header, Token, random};
 pub use merge::Progress;
