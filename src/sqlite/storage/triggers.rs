@@ -230,7 +230,7 @@ fn complete<'a>(triggers: &'a [Trigger], table: &str) -> Vec<(Tracked, Vec<&'a T
                 |trigger: &&&Trigger| trigger.name.eq_ignore_ascii_case(&wanted) && tracked.is(&trigger.sql, event);
             on_table.iter().find(is_it).copied()
         };
-        EVENTS.iter().map(|event| find(&event)).collect()
+        EVENTS.iter().map(find).collect()
     };
     let updates = on_table.iter().filter(|trigger| trigger.name.ends_with("_update"));
     let tracked = updates.filter_map(|trigger| Tracked::from_update(&trigger.sql));
