@@ -8,7 +8,7 @@
 
 use fafcas::codec::Space;
 use fafcas::error::Result;
-use fafcas::index::{Builder, Index, Mean, Memory, Outcome, Request, Row, Rows, Stats};
+use fafcas::index::{Builder, FetchedRow, Index, Mean, MemoryStore, Outcome, Request, RowSource, Stats};
 use fafcas::kernels::{self, F32Le};
 use fafcas::metric::{Metric, Scorer};
 use fafcas::scan::{Range, Rules};
@@ -259,9 +259,9 @@ impl Data {
     }
 }
 
-impl Rows for &Data {
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        Ok(Row::Vector(Cow::Borrowed(self.row(rowid as usize))))
+impl RowSource for &Data {
+    fn fetch(&mut self, rowid: i64) -> Result<FetchedRow<'_>> {
+        Ok(FetchedRow::Vector(Cow::Borrowed(self.row(rowid as usize))))
     }
 
     fn describe(&self, rowid: i64) -> String {
@@ -269,7 +269,7 @@ impl Rows for &Data {
     }
 }
 
-fn build(data: &Data) -> (Memory, Index) {
+fn build(data: &Data) -> (MemoryStore, Index) {
     let mut space_only = Duration::MAX;
     let space = Arc::new(Space::new(vec![0.0; data.dimensions], 1));
     let sample = data.rows().min(20_000);
@@ -284,7 +284,7 @@ fn build(data: &Data) -> (Memory, Index) {
     let start = Instant::now();
     let mut mean = Mean::default();
     (0..data.rows()).for_each(|row| mean.add(data.row(row)));
-    let mut store = Memory::default();
+    let mut store = MemoryStore::default();
     let mut builder = Builder::new(&mut store, 1, &mean, 7, threads());
     (0..data.rows()).for_each(|row| builder.push(row as i64, data.row(row)).unwrap());
     let index = builder.finish().unwrap();
@@ -303,9 +303,9 @@ fn build(data: &Data) -> (Memory, Index) {
     (store, index)
 }
 
-fn find<R: Rows>(
+fn find<R: RowSource>(
     index: &Index,
-    store: &mut Memory,
+    store: &mut MemoryStore,
     rows: &mut R,
     scorer: &Scorer,
     limit: usize,
@@ -331,7 +331,7 @@ fn find<R: Rows>(
     }
 }
 
-fn recall(data: &Data, store: &mut Memory, index: &Index, metric: Metric) {
+fn recall(data: &Data, store: &mut MemoryStore, index: &Index, metric: Metric) {
     let queries = QUERIES.min(4_000_000 / data.rows().max(1)).max(24);
     let mut found = [0usize; 2];
     let mut total = [Stats::default(); 2];
@@ -363,7 +363,7 @@ fn recall(data: &Data, store: &mut Memory, index: &Index, metric: Metric) {
 }
 
 /// A search whose least score no row has does nothing but sweep.
-fn sweep_time(data: &Data, store: &mut Memory, index: &Index, threads: usize) -> Duration {
+fn sweep_time(data: &Data, store: &mut MemoryStore, index: &Index, threads: usize) -> Duration {
     let scorer = Scorer::new(Metric::Dot, data.query(0).to_vec()).unwrap();
     let rules = Rules { score: Range { min: Some((1e6, true)), max: None }, ..Rules::default() };
     let request = Request {

@@ -84,7 +84,7 @@ impl Pool {
         &self.floats.get()[row * self.dimensions..][..self.dimensions]
     }
 
-    fn compare(&self, metric: &str, pair: kernels::Pair, rows: kernels::Rows, theirs: Option<Theirs>) {
+    fn compare(&self, metric: &str, pair: kernels::PairKernel, rows: kernels::RowsKernel, theirs: Option<Theirs>) {
         let ours = |a, b| f64::from(pair(bytemuck::cast_slice(self.row(a)), bytemuck::cast_slice(self.row(b))));
         let theirs = theirs.map(|theirs| move |a, b| theirs(self.row(a), self.row(b)).unwrap_or(f64::NAN));
         if let Some(theirs) = &theirs {

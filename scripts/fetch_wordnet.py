@@ -19,9 +19,14 @@ def dictionary(scratch):
     if "WORDNET" in os.environ:
         return Path(os.environ["WORDNET"])
     print("wordnet: downloading wordnet-base", flush=True)
-    subprocess.run(["apt-get", "download", "-qq", "wordnet-base"], cwd=scratch, check=True)
-    subprocess.run(["dpkg", "-x", next(Path(scratch).glob("*.deb")), scratch], check=True)
+    unpack("wordnet-base", scratch)
     return next(Path(scratch).rglob("data.noun")).parent
+
+
+def unpack(package, scratch):
+    """A Debian package's files, in a folder that holds no other package."""
+    subprocess.run(["apt-get", "download", "-qq", package], cwd=scratch, check=True)
+    subprocess.run(["dpkg", "-x", next(Path(scratch).glob("*.deb")), scratch], check=True)
 
 
 def entry(line):

@@ -35,7 +35,19 @@ def graph(rows=ROWS, inputs=("input_ids", "attention_mask"), kind="int64", outpu
     return made.file(OPSET)
 
 
+def any_id():
+    """Has no table, so that it goes with every tokenizer: a token's vector is its id."""
+    made = Graph("tiny")
+    for name in ("input_ids", "attention_mask"):
+        made.input(name, "int64", ["batch", "seq"])
+    ids = made.node("ids", "Cast", "input_ids", to=1)
+    made.node("last_hidden_state", "Unsqueeze", ids, axes=[2])
+    made.output("last_hidden_state", "float32", ["batch", "seq", 1])
+    return made.file(OPSET)
+
+
 MODELS = {
+    "any_id": any_id(),
     "tokens": graph(),
     "pairs": graph(inputs=("input_ids", "attention_mask", "token_type_ids")),
     "pooled": graph(output="sentence_embedding", step="ReduceMax"),

@@ -1,8 +1,8 @@
 -- What an index named NAME on a table keeps in the database, and the layout of its BLOBs.
 --
--- Plain tables, so that every SQLite opens the file and a program without the library can write to the indexed table.
--- All numbers are little-endian; all floats are IEEE 754; reserved bytes are zero and checked.
--- A format change takes a new format number. A reader that meets a greater one than it knows answers by scanning.
+-- These are plain tables, so that every SQLite can open the file, and a program without the library can write to the indexed
+-- table. All numbers are little-endian, all floats are IEEE 754, and reserved bytes are zero and checked.
+-- Every change of the format takes a new format number. If a reader finds a greater number than it knows, it scans the table.
 
 -- The index itself. Written only when it is built or merged, never by a search.
 -- No PRIMARY KEY, so that the session extension does not carry it into databases with other rows. Indexes made before have
@@ -12,8 +12,9 @@ CREATE TABLE "NAME_blocks" (
     data BLOB NOT NULL
 );
 
--- Rows that changed since. Appended to by triggers in plain SQL, whose shape and this table's never change: libraries
--- of any age, and none, must be able to write. No key and no UNIQUE, so that an insert cannot fail.
+-- Rows that have changed since then. Triggers in plain SQL append to it. Neither the text of these triggers nor the shape of
+-- this table ever changes, because every version of the library, and programs without it, must be able to write. It has no key
+-- and no UNIQUE, so that an insert cannot fail.
 CREATE TABLE "NAME_pending" (
     rid,                        -- rowid of a row that was inserted, deleted or changed
     token                       -- random()
@@ -37,8 +38,8 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 --    8   2  format number: 1
 --   10   2  kind: 1 header, 2 directory, 3 codes, 4 fine codes
 --   12   4  CRC-32C of the BLOB without these four bytes
---   16  16  token: random, fresh at every write. Equal tokens mean equal content; caches rest on it.
---           The directory has the header's token; both BLOBs of a block have the block's.
+--   16  16  token: random, and new at every write. Equal tokens mean equal content; the caches depend on this.
+--           The directory has the token of the header; the two BLOBs of a block have the same token.
 --   32   4  block number, 0 for header and directory
 --   36  28  reserved
 --
@@ -46,9 +47,9 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 --   64   4  dimensions d; 0 while no vector has been seen
 --   68   4  slots of a full block: a multiple of 64
 --   72   8  seed of the rotation
---   80   8  rows the centre was taken from
+--   80   8  how many rows the centre was computed from
 --   88   8  rows in blocks
---   96   8  strays: rows that have something other than d floats
+--   96   8  strays: how many rows have something other than d floats
 --  104   4  blocks
 --  108  20  reserved
 --
@@ -57,8 +58,8 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 --    …      24  for each block: token (16), rows (4), slots (4)
 --    …       8  for each stray: its rowid
 --
--- CODES of a block of s slots, a multiple of 64. Rows take any slots. In a free slot every number is zero, and the offset
--- is minus infinity.
+-- CODES of a block with s slots, a multiple of 64. A row may be in any slot. In an empty slot every number is zero, except that
+-- the offset is minus infinity.
 --   64          for each group of 64 slots:
 --       64·⌈d/8⌉  the codes, transposed: byte 0 of each of the 64, byte 1 of each, and so on. A byte has the signs of
 --                 eight coordinates, the first in its lowest bit, 1 for plus; bits beyond d are zero
@@ -74,6 +75,6 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 --          4    error
 --      ⌈d/2⌉    the code: two coordinates a byte, the even one in the lower half; a half beyond d is zero
 --
--- What the numbers mean: the vector less the centre, rotated, is close to scale · (signs) and closer to
--- scale · (fine code - 7.5); error is the length of the difference; offset is the product of centre and vector - centre.
--- src/codec/README.md has the rotation and the rest of the arithmetic, which is part of the format.
+-- What the numbers mean: subtract the centre from the vector and rotate the result. It is close to scale · (signs), and closer
+-- to scale · (fine code - 7.5). The error is the length of the difference. The offset is the product of the centre with
+-- (vector - centre). src/codec/README.md has the rotation and the rest of the arithmetic, which is part of the format.

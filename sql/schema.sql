@@ -2,14 +2,14 @@
 --
 --     sqlite3 -bail notes.db ".read sql/schema.sql"
 --
--- Plain SQL for SQLite 3.38 or later with FTS5; it does not need the library. Run twice, it changes nothing. An older
--- knowledge base is brought up by `make migrate`. A database with tables of these names that are not the kit's is refused.
+-- It is plain SQL for SQLite 3.38 or later with FTS5, and does not need the library. To run it twice changes nothing. `make
+-- migrate` updates an older knowledge base. A database that has other tables of these names is refused.
 --
--- It is one transaction. A program that runs it rolls back when it fails. The shell goes on after an error unless it was
--- started with -bail; should it, the gate at the end takes everything back.
+-- The script is one transaction. A program that runs it rolls back if it fails. The shell goes on after an error unless it was
+-- started with -bail; in that case the gate at the end takes everything back.
 --
--- To write, use UPSERT (INSERT ... ON CONFLICT ... DO UPDATE), never REPLACE: REPLACE deletes the row and its edges first, and
--- unless recursive_triggers is on, neither full text nor history hears of it.
+-- To write, use UPSERT (INSERT ... ON CONFLICT ... DO UPDATE), never REPLACE. REPLACE first deletes the row and its edges, and
+-- unless recursive_triggers is on, full text and history do not notice.
 
 BEGIN IMMEDIATE;
 
@@ -18,7 +18,7 @@ CREATE TEMP TRIGGER gate_names BEFORE INSERT ON gate WHEN new.step = 1 AND new.s
     SELECT RAISE(ABORT, 'schema.sql: expected a database without tables kit, nodes, edges and so on, not one that has its own; give the knowledge base another file');
 END;
 CREATE TEMP TRIGGER gate_older BEFORE INSERT ON gate WHEN new.step = 2 AND new.said < 3 BEGIN
-    SELECT RAISE(ABORT, 'schema.sql: expected a new database or schema version 3, not an older one; run make migrate DB=...');
+    SELECT RAISE(ABORT, 'schema.sql: expected a new database or schema version 3, not an older one; run fafcas migrate DB, or make migrate DB=...');
 END;
 CREATE TEMP TRIGGER gate_newer BEFORE INSERT ON gate WHEN new.step = 2 AND new.said > 3 BEGIN
     SELECT RAISE(ABORT, 'schema.sql: expected schema version 3, not a newer one; use the kit that made this database');
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS kit (    -- fafcas knowledge base
 INSERT INTO gate SELECT 2, (SELECT value FROM kit WHERE key = 'version');
 INSERT INTO kit VALUES ('version', 3) ON CONFLICT DO NOTHING;
 
--- Models that vectors came from. Vectors of two fingerprints do not belong into one search.
+-- The models that made the vectors. Vectors with different fingerprints must not be compared.
 CREATE TABLE IF NOT EXISTS models (
     seq         INTEGER PRIMARY KEY,
     name        TEXT NOT NULL,
@@ -48,8 +48,8 @@ CREATE TABLE IF NOT EXISTS models (
     dimensions  INTEGER NOT NULL
 ) STRICT;
 
--- A node may be hollow: its content lives outside, and `source` says where.
--- The vector stands before the long text, so that a scan reads it without walking the text's overflow pages.
+-- If the content of a node is NULL, its text is kept elsewhere and `source` says where. Such a node is called hollow.
+-- The vector stands before the long text, so that a scan reaches it without reading the text's overflow pages.
 CREATE TABLE IF NOT EXISTS nodes (
     seq       INTEGER PRIMARY KEY,      -- what searches return; VACUUM leaves it alone
     id        TEXT NOT NULL UNIQUE CHECK (id <> ''),
@@ -73,7 +73,7 @@ CREATE INDEX IF NOT EXISTS nodes_by_source ON nodes (source) WHERE source IS NOT
 CREATE INDEX IF NOT EXISTS nodes_by_hash ON nodes (hash) WHERE hash IS NOT NULL;
 CREATE INDEX IF NOT EXISTS nodes_by_model ON nodes (model);
 
--- A statement: source relates to target. Nodes may come after their edges within one transaction.
+-- An edge says: source relates to target. Within one transaction, edges may be written before their nodes.
 CREATE TABLE IF NOT EXISTS edges (
     source         TEXT NOT NULL REFERENCES nodes (id) ON UPDATE CASCADE ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
     target         TEXT NOT NULL REFERENCES nodes (id) ON UPDATE CASCADE ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
@@ -85,7 +85,7 @@ CREATE TABLE IF NOT EXISTS edges (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS edges_by_target ON edges (target);
 
--- Words, with accents and endings taken off: "Études" finds "etude". The text itself is stored in nodes alone.
+-- Words without accents and endings: "Études" finds "etude". The text itself is stored only in nodes.
 CREATE VIRTUAL TABLE IF NOT EXISTS nodes_text USING fts5 (
     title, summary, content, content = 'nodes', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
 );
@@ -103,14 +103,14 @@ WHEN (old.seq, old.title, old.summary, old.content) IS NOT (new.seq, new.title, 
     INSERT INTO nodes_text (rowid, title, summary, content) VALUES (new.seq, new.title, new.summary, new.content);
 END;
 
--- The vector stays until there is a better one, but it is no longer the text's.
+-- The old vector stays until there is a new one, but it is marked as older than the text.
 CREATE TRIGGER IF NOT EXISTS nodes_model_update AFTER UPDATE OF title, summary, content, hash ON nodes
 WHEN new.model IS NOT NULL AND (old.model, old.embedding) IS (new.model, new.embedding)
 AND  (old.title, old.summary, old.content, old.hash) IS NOT (new.title, new.summary, new.content, new.hash) BEGIN
     UPDATE nodes SET model = NULL WHERE seq = new.seq;
 END;
 
--- Pieces of three characters of titles, to find misspelt ones and parts of words.
+-- The titles in pieces of three characters, to find misspelt titles and parts of words.
 CREATE VIRTUAL TABLE IF NOT EXISTS nodes_fuzzy USING fts5 (
     title, content = 'nodes', content_rowid = 'seq', tokenize = 'trigram'
 );
@@ -126,7 +126,7 @@ WHEN (old.seq, old.title) IS NOT (new.seq, new.title) BEGIN
     INSERT INTO nodes_fuzzy (rowid, title) VALUES (new.seq, new.title);
 END;
 
--- What happened to nodes and edges, and what they were before. Vectors are left out: they can be made again.
+-- What happened to nodes and edges, and their values before. Vectors are left out, because they can be made again.
 CREATE TABLE IF NOT EXISTS history (
     seq    INTEGER PRIMARY KEY,
     at     TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
@@ -170,8 +170,8 @@ CREATE TRIGGER IF NOT EXISTS edges_history_delete AFTER DELETE ON edges BEGIN
         'confidence', old.confidence, 'veracity', old.veracity, 'context_source', old.context_source));
 END;
 
--- Folders of notes that `make ingest` reads: which documents came from them, and their links as they are written, so that
--- a link finds its target when that appears later.
+-- The folders of notes that `make ingest` reads, the documents in them, and the links as they are written. So a link finds its
+-- target even if that appears later.
 CREATE TABLE IF NOT EXISTS folders (
     name TEXT PRIMARY KEY,              -- the first part of its documents' ids
     path TEXT NOT NULL
@@ -189,7 +189,7 @@ CREATE TABLE IF NOT EXISTS links (
     PRIMARY KEY (document, target)
 ) STRICT, WITHOUT ROWID;
 
--- The texts whose vectors are missing, of another model, or older than the text. `embed_rows` takes it as it is.
+-- The texts whose vector is missing, is from another model, or is older than the text. `embed_rows` can read this view directly.
 CREATE VIEW IF NOT EXISTS stale AS
 SELECT seq AS rowid, title || '. ' || coalesce(content, summary, '') AS text
 FROM   nodes

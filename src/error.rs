@@ -1,23 +1,24 @@
-//! The one error type: whose fault it was, and the sentence the user reads.
+//! The one type of errors: who must act, and the sentence that the user reads.
 //!
-//! A message never names the SQL function it will be shown under. The SQL side puts `vec_topk: ` in front when it hands
-//! the message to SQLite, so that the same mistake gives the same sentence everywhere.
+//! A message does not contain the name of the SQL function. The SQL side puts it in front, as in `vec_topk: `, when it
+//! hands the message to SQLite. So the same mistake gives the same sentence everywhere.
 
 use std::fmt;
 
-/// What every fallible function of this crate returns.
+/// What every function of this crate returns if it can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error, by whom it asks to act.
+/// An error. Each variant says who must act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// The caller's: `expected this, not that`, with the values.
+    /// The caller made a mistake: `expected this, not that`, with the values.
     Mistake(String),
-    /// The data's: names the table and the row, or the block of an index, and says what mends it.
+    /// The data are damaged. The message names the table and the row, or the block of an index, and says how to mend
+    /// it.
     Damaged(String),
-    /// Ours: something that cannot happen did.
+    /// A bug of this library: something happened that cannot happen.
     Bug(String),
-    /// SQLite's own: an extended result code and its text, passed on unchanged (busy, interrupted, disk full).
+    /// An error of SQLite, passed on unchanged: an extended result code and its text (busy, interrupted, disk full).
     Sqlite {
         /// The extended result code.
         code: i32,
@@ -27,12 +28,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// The caller's mistake, in the form every message has.
+    /// A mistake of the caller, in the form that every message has.
     pub fn expected(what: impl fmt::Display, got: impl fmt::Display) -> Self {
         Self::Mistake(format!("expected {what}, not {got}"))
     }
 
-    /// The same error seen from further out: `place` names where it was found.
+    /// The same error, with a place in front that says where it was found.
     #[must_use]
     pub fn within(self, place: impl fmt::Display) -> Self {
         match self {

@@ -1,5 +1,5 @@
 #![doc = include_str!("README.md")]
-// What SQL can reach must neither panic nor write to the host's terminal.
+// Code that SQL can reach must not panic, and must not write to the host's terminal.
 #![cfg_attr(
     not(test),
     deny(
@@ -20,6 +20,7 @@ pub mod error;
 pub mod index;
 pub mod kernels;
 pub mod metric;
+mod native;
 pub mod planning;
 pub mod resources;
 pub mod scan;
@@ -28,8 +29,9 @@ pub mod topk;
 pub mod vector;
 
 pub use resources::config;
+pub use sqlite::host::exports::register_auto_extension;
 
-use error::{Error, Result};
+use error::Result;
 use sqlite::functions::chunk::Chunk;
 use sqlite::functions::embed_rows::EmbedRows;
 use sqlite::functions::embedding as e;
@@ -43,12 +45,10 @@ use sqlite::functions::vec_stats::VecStats;
 use sqlite::functions::vec_topk::VecTopk;
 use sqlite::functions::vec_topk_many::VecTopkMany;
 use sqlite::host::connection::Connection;
-use sqlite::host::entry::{Scalar, enter, scalar};
-use sqlite::host::ffi;
+use sqlite::host::entry::{Scalar, scalar};
 use sqlite::host::vtab::{register_function, register_module, register_writable_function};
-use std::ffi::{c_char, c_int};
 
-/// Every scalar function: its name in SQL, how many arguments, how far it is trusted, and the code.
+/// Every scalar function: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the code.
 const SCALARS: &[Scalar] = &[
     scalar!("fafcas_normalize", 1, Pure, f::fafcas_normalize),
     scalar!("vec_dot", 2, Pure, f::vec_dot),
@@ -77,90 +77,7 @@ const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_module::<VecIndex>,
 ];
 
-fn register(connection: Connection) -> Result<()> {
+pub(crate) fn register(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;
     TABLES.iter().try_for_each(|table| table(connection))
-}
-
-/// The entry point of the loadable library. It stays loaded for good: threads and caches outlive the connection.
-///
-/// # Safety
-/// For SQLite alone to call.
-#[cfg(feature = "loadable")]
-#[allow(unsafe_code)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sqlite3_fafcas_init(
-    db: *mut ffi::sqlite3,
-    message: *mut *mut c_char,
-    host: *const ffi::sqlite3_api_routines,
-) -> c_int {
-    // SAFETY: SQLite calls this as it documents for entry points.
-    unsafe { enter(db, message, host, ffi::SQLITE_OK_LOAD_PERMANENTLY as c_int, register) }
-}
-
-/// The same under the name that SQLite tries first, for a library file under any name.
-///
-/// # Safety
-/// For SQLite alone to call.
-#[cfg(feature = "loadable")]
-#[allow(unsafe_code)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sqlite3_extension_init(
-    db: *mut ffi::sqlite3,
-    message: *mut *mut c_char,
-    host: *const ffi::sqlite3_api_routines,
-) -> c_int {
-    // SAFETY: SQLite calls this as it documents for entry points.
-    unsafe { sqlite3_fafcas_init(db, message, host) }
-}
-
-/// The entry point for programs that link SQLite and this crate, to be passed to `sqlite3_auto_extension`.
-///
-/// # Safety
-/// For SQLite alone to call.
-#[allow(unsafe_code)]
-pub unsafe extern "C" fn linked_init(
-    db: *mut ffi::sqlite3,
-    message: *mut *mut c_char,
-    host: *const ffi::sqlite3_api_routines,
-) -> c_int {
-    // SAFETY: SQLite calls this as it documents for entry points.
-    unsafe { enter(db, message, host, ffi::SQLITE_OK as c_int, register) }
-}
-
-/// [`linked_init`] under the name that `include/fafcas.h` declares, for programs that link the static library. There is no
-/// `sqlite3_extension_init` beside it: two extensions in one program would both have it.
-///
-/// # Safety
-/// For SQLite alone to call.
-#[cfg(all(feature = "static", not(feature = "loadable")))]
-#[allow(unsafe_code)]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sqlite3_fafcas_init(
-    db: *mut ffi::sqlite3,
-    message: *mut *mut c_char,
-    host: *const ffi::sqlite3_api_routines,
-) -> c_int {
-    // SAFETY: SQLite calls this as it documents for entry points.
-    unsafe { linked_init(db, message, host) }
-}
-
-/// Gives every connection that this process opens from now on the functions of this crate.
-///
-/// For programs that link SQLite, such as those that use rusqlite with its feature `bundled`. It is inlined so that only
-/// they refer to SQLite's symbol: the loadable library must not, as it has no SQLite to link with.
-#[inline]
-#[allow(unsafe_code)]
-pub fn register_auto_extension() -> Result<()> {
-    type EntryPoint = unsafe extern "C" fn();
-    unsafe extern "C" {
-        fn sqlite3_auto_extension(entry: Option<EntryPoint>) -> c_int;
-    }
-    let entry = linked_init as *const ();
-    // SAFETY: SQLite declares entry points without their arguments and calls them with the three that ours has.
-    let code = unsafe { sqlite3_auto_extension(Some(std::mem::transmute::<*const (), EntryPoint>(entry))) };
-    match code as u32 {
-        ffi::SQLITE_OK => Ok(()),
-        _ => Err(Error::Sqlite { code, message: "SQLite did not take the extension".into() }),
-    }
 }

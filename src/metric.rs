@@ -1,4 +1,4 @@
-//! What "near" means: the metrics, and a query made ready to score rows by one of them.
+//! What "near" means: the metrics, and a query that is ready to score rows by one of them.
 
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le, Table};
@@ -7,9 +7,9 @@ use crate::vector::check_finite;
 /// How two vectors are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// The dot product; the cosine similarity of unit vectors.
+    /// The dot product. For vectors of length 1 it is the cosine similarity.
     Dot,
-    /// The dot product of the two directions. A zero vector has none and scores 0.
+    /// The cosine: the dot product of the two directions. A vector of zeros has no direction and scores 0.
     Cosine,
     /// The Euclidean distance.
     L2,
@@ -21,12 +21,12 @@ impl Metric {
     const NAMES: [(&'static str, Self); 4] =
         [("dot", Self::Dot), ("cosine", Self::Cosine), ("l2", Self::L2), ("l1", Self::L1)];
 
-    /// Reads a metric's name.
+    /// The metric of this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, metric)| *metric)
     }
 
-    /// The distance (smaller is nearer) that goes with a score (larger is nearer).
+    /// The distance (smaller is nearer) for a score (larger is nearer).
     #[inline]
     pub fn distance(self, score: f64) -> f64 {
         match self {
@@ -34,45 +34,82 @@ impl Metric {
             Self::L2 | Self::L1 => 0.0 - score,
         }
     }
+
+    /// The score for a distance: the inverse of [`Metric::distance`].
+    pub fn score(self, distance: f64) -> f64 {
+        // Each of the two formulas is its own inverse.
+        self.distance(distance)
+    }
+
+    /// How codes can bound the scores of this metric; `None` if they cannot. Then searches scan.
+    pub fn shape(self) -> Option<Shape> {
+        match self {
+            Self::Dot => Some(Shape::Dot),
+            Self::Cosine => Some(Shape::Cosine),
+            Self::L2 => Some(Shape::SquaredDistance),
+            Self::L1 => None,
+        }
+    }
+
+    /// Whether an index can answer searches by this metric.
+    pub fn has_codes(self) -> bool {
+        self.shape().is_some()
+    }
 }
 
-/// A query, ready to score rows.
+/// What codes can bound. Codes know a metric by its shape alone, so that a metric which only scans concerns no codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// The dot product.
+    Dot,
+    /// The dot product over the lengths of both vectors.
+    Cosine,
+    /// The square of the Euclidean distance.
+    SquaredDistance,
+}
+
+/// A sum of squares below this is computed again in f64, because f32 holds the squares of such small numbers badly or not
+/// at all.
+const LEAST_SQUARE: f32 = 1.0 / (1u128 << 100) as f32;
+
+/// A query that is ready to score rows.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     metric: Metric,
     query: Vec<F32Le>,
-    /// Euclidean length of the query.
+    /// The Euclidean length of the query.
     norm: f64,
     kernels: &'static Table,
 }
 
 impl Scorer {
-    /// Refuses a query without dimensions, or with NaN or infinities in it.
+    /// Refuses a query without dimensions, or with NaN or an infinity.
     pub fn new(metric: Metric, query: Vec<F32Le>) -> Result<Self> {
         if query.is_empty() {
             return Err(Error::expected("at least 1 dimension", 0));
         }
         check_finite(&query)?;
-        let norm = query.iter().map(|x| f64::from(x.get()).powi(2)).sum::<f64>().sqrt();
+        let query = if metric == Metric::Cosine { near_unit_length(query) } else { query };
+        let norm = length(&query);
         Ok(Self { metric, query, norm, kernels: kernels::table() })
     }
 
-    /// The metric scored by.
+    /// The metric of the scores.
     pub fn metric(&self) -> Metric {
         self.metric
     }
 
-    /// The query as it was given.
+    /// The query as it was given; for the cosine, which only its direction matters to, at another length.
     pub fn query(&self) -> &[F32Le] {
         &self.query
     }
 
-    /// The score of a row, larger is nearer. Rows of another length, and rows with NaN or infinities, are refused.
+    /// The score of a row; larger is nearer. Refuses a row of another length, or with NaN or an infinity.
     #[inline]
     pub fn score(&self, row: &[F32Le]) -> Result<f64> {
         self.check_length(row)?;
         let score = self.fast(row);
-        // Adding zero turns -0 into 0, so that both tie.
+        // Adding zero turns -0 into 0, so that both have the same place.
         if score.is_finite() { Ok(score + 0.0) } else { self.careful(row).map(|score| score + 0.0) }
     }
 
@@ -85,7 +122,7 @@ impl Scorer {
         Err(Error::expected(format_args!("{} dimensions as in the query", self.query.len()), row.len()))
     }
 
-    /// NaN where f32 sums cannot be trusted.
+    /// NaN if f32 sums are not reliable.
     #[inline]
     fn fast(&self, row: &[F32Le]) -> f64 {
         let kernels = self.kernels;
@@ -93,7 +130,8 @@ impl Scorer {
             Metric::Dot => f64::from((kernels.dot_f32)(&self.query, row)),
             Metric::Cosine => {
                 let square = (kernels.dot_f32)(row, row);
-                if square.is_normal() {
+                // With a query of length 1 or 2, the product too is well within f32's range then.
+                if is_well_within(square) {
                     let cosine =
                         f64::from((kernels.dot_f32)(&self.query, row)) / (self.norm * f64::from(square).sqrt());
                     cosine.clamp(-1.0, 1.0)
@@ -101,12 +139,15 @@ impl Scorer {
                     f64::NAN
                 }
             }
-            Metric::L2 => 0.0 - f64::from((kernels.l2_squared_f32)(&self.query, row)).sqrt(),
+            Metric::L2 => {
+                let square = (kernels.l2_squared_f32)(&self.query, row);
+                if is_well_within(square) { 0.0 - f64::from(square).sqrt() } else { f64::NAN }
+            }
             Metric::L1 => 0.0 - f64::from((kernels.l1_f32)(&self.query, row)),
         }
     }
 
-    /// The same in f64, for rows whose sums leave f32's range; the place where NaN and infinities are found.
+    /// The same in f64, for rows whose sums leave the range of f32. NaN and infinities in the row are found here.
     #[cold]
     fn careful(&self, row: &[F32Le]) -> Result<f64> {
         check_finite(row)?;
@@ -124,9 +165,40 @@ impl Scorer {
     }
 }
 
+/// Whether a sum of squares lost nothing at either end of f32's range. A sum with NaN in it is not.
+#[inline]
+fn is_well_within(square: f32) -> bool {
+    (LEAST_SQUARE..=f32::MAX).contains(&square)
+}
+
+fn length(vector: &[F32Le]) -> f64 {
+    vector.iter().map(|x| f64::from(x.get()).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The same direction at a length from 1 to 2; a vector without a direction stays as it is.
+///
+/// Scaled by a power of two, which changes no digit of a number: cosines come out as they would, to the bit.
+fn near_unit_length(vector: Vec<F32Le>) -> Vec<F32Le> {
+    let length = length(&vector);
+    if length == 0.0 {
+        return vector;
+    }
+    let scale = 2f64.powi(-(length.log2().floor() as i32));
+    vector.iter().map(|x| F32Le::from((f64::from(x.get()) * scale) as f32)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn score_undoes_distance() {
+        for (_, metric) in Metric::NAMES {
+            for score in [-3.0, -0.25, 0.0, 0.5, 1.0] {
+                assert_eq!(metric.score(metric.distance(score)), score, "{metric:?}");
+            }
+        }
+    }
 
     fn vector(numbers: &[f32]) -> Vec<F32Le> {
         numbers.iter().map(|&x| x.into()).collect()
@@ -161,6 +233,34 @@ mod tests {
         assert!((score(Metric::Cosine, &big, &big) - 1.0).abs() < 1e-12);
         assert_eq!(score(Metric::L1, &big, &[-f32::MAX; 2]), -4.0 * f64::from(f32::MAX));
         assert!((score(Metric::Cosine, &[1e-30, 0.0], &[1e-30, 1e-30]) - 0.5f64.sqrt()).abs() < 1e-6);
+    }
+
+    /// Issue 12, item 9: products beyond f32's range were taken for a cosine of 1.
+    #[test]
+    fn cosine_and_distance_are_right_at_any_magnitude() {
+        let (query, row) = ([0.5f32, -1.5, 2.0, 0.25], [1.25f32, 1.0, 0.75, -2.0]);
+        let times = |vector: [f32; 4], power: i32| vector.map(|x| x * 10f32.powi(power));
+        let pairs = |a: &[f32; 4], b: &[f32; 4]| -> Vec<(f64, f64)> {
+            a.iter().zip(b).map(|(a, b)| (f64::from(*a), f64::from(*b))).collect()
+        };
+        for (a, b) in (-38..=37).step_by(3).flat_map(|a| (-38..=37).step_by(3).map(move |b| (a, b))) {
+            let (query, row) = (times(query, a), times(row, b));
+            let sum = |of: fn(f64, f64) -> f64| pairs(&query, &row).into_iter().map(|(a, b)| of(a, b)).sum::<f64>();
+            let cosine = sum(|a, b| a * b) / sum(|a, _| a * a).sqrt() / sum(|_, b| b * b).sqrt();
+            let distance = sum(|a, b| (a - b) * (a - b)).sqrt();
+            assert!((score(Metric::Cosine, &query, &row) - cosine).abs() < 1e-6, "1e{a}, 1e{b}");
+            assert!((score(Metric::L2, &query, &row) + distance).abs() < 1e-6 * distance, "1e{a}, 1e{b}");
+        }
+    }
+
+    #[test]
+    fn a_query_of_another_length_has_the_same_cosines_to_the_bit() {
+        let (query, row) = ([0.1f32, -0.7, 0.3], [0.9f32, 0.2, -0.4]);
+        let cosine = score(Metric::Cosine, &query, &row);
+        for power in [-60, -3, 1, 40, 126] {
+            let scaled = query.map(|x| x * 2f32.powi(power));
+            assert_eq!(score(Metric::Cosine, &scaled, &row).to_bits(), cosine.to_bits(), "2^{power}");
+        }
     }
 
     #[test]

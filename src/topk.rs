@@ -1,21 +1,22 @@
-//! The best so many hits, in memory that grows with their number alone.
+//! Keeps the best hits. Its memory grows only with the number of hits that are kept.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// Where a row stands in the order of results: best score first, then by source, then by row. No two rows share a place.
+/// The place of a row in the results: the best score first, then by source, then by row. No two rows have the same
+/// place.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
-    /// Larger is nearer; never NaN.
+    /// A larger score is nearer. It is never NaN.
     pub score: f64,
-    /// The number of the source in the list the user gave.
+    /// The position of the source in the user's list.
     pub source: u32,
-    /// The rowid, or the position in the scan where there is none.
+    /// The rowid. For rows without one, the position in the scan.
     pub row: i64,
 }
 
 impl Ord for Place {
-    /// Less is earlier in the results.
+    /// The smaller place comes earlier in the results.
     fn cmp(&self, other: &Self) -> Ordering {
         let by_score = other.score.total_cmp(&self.score);
         by_score.then(self.source.cmp(&other.source)).then(self.row.cmp(&other.row))
@@ -36,12 +37,12 @@ impl PartialEq for Place {
 
 impl Eq for Place {}
 
-/// A row that was found, with what the source wants to remember of it.
+/// A row that was found, with what the source needs to remember about it.
 #[derive(Debug, Clone)]
 pub struct Hit<I> {
     /// Its score and identity.
     pub place: Place,
-    /// The source's own note, such as a key that could not be looked up again.
+    /// A note from the source, such as a key that could not be looked up again.
     pub note: I,
 }
 
@@ -65,21 +66,22 @@ impl<I> PartialEq for Hit<I> {
 
 impl<I> Eq for Hit<I> {}
 
-/// Keeps the best hits of those it is shown.
+/// Keeps the best of the hits that are offered.
 #[derive(Debug)]
 pub struct TopK<I> {
     limit: usize,
-    /// The worst kept hit is on top.
+    /// The worst hit that is kept is on top.
     heap: BinaryHeap<Hit<I>>,
 }
 
 impl<I> TopK<I> {
-    /// Room for `limit` hits, taken as they come.
+    /// Keeps at most `limit` hits. Memory is taken when hits come, not before.
     pub fn new(limit: usize) -> Self {
         Self { limit, heap: BinaryHeap::new() }
     }
 
-    /// Whether no row with this score would be kept. Cheaper to ask than [`TopK::wants`], and true of nearly every row.
+    /// Whether no row with this score would be kept. This is cheaper than [`TopK::wants`], and true for nearly every
+    /// row.
     #[inline]
     pub fn refuses(&self, score: f64) -> bool {
         self.heap.len() >= self.limit && self.heap.peek().is_none_or(|worst| score < worst.place.score)
@@ -90,7 +92,7 @@ impl<I> TopK<I> {
         self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| *place < worst.place)
     }
 
-    /// The place that a row must come before to be kept; `None` while there is room.
+    /// The place of the worst hit, if `limit` hits are kept: a new one must come before it. `None` while there is room.
     pub fn last(&self) -> Option<Place> {
         let full = self.heap.len() >= self.limit;
         self.heap.peek().filter(|_| full).map(|worst| worst.place)

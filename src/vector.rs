@@ -1,19 +1,46 @@
-//! Vectors as users hand them over: a BLOB of little-endian f32, or TEXT holding a JSON array of numbers.
+//! Vectors as users write them: a BLOB of little-endian f32, or TEXT with a JSON array of numbers.
 
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use std::borrow::Cow;
 
-/// The most elements a vector may have.
+/// How many dimensions a vector may have.
 pub const MAX_DIMENSIONS: usize = 65_536;
 
-/// A vector read in place where it is a BLOB, parsed where it is JSON.
+/// A vector. A BLOB is read in place; JSON is parsed into a copy.
 pub type Vector<'a> = Cow<'a, [F32Le]>;
 
-/// Views the bytes of a BLOB as a vector. Any address will do; values are not looked at.
-pub fn from_blob(blob: &[u8]) -> Result<&[F32Le]> {
-    let vector = bytemuck::try_cast_slice::<u8, F32Le>(blob)
-        .map_err(|_| Error::expected("a BLOB of 4-byte floats", format_args!("{} bytes", blob.len())))?;
+/// What the elements of stored vectors are. All arithmetic is in f32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ElementType {
+    /// Little-endian f32.
+    #[default]
+    F32,
+}
+
+impl ElementType {
+    const NAMES: [(&'static str, Self); 1] = [("f32", Self::F32)];
+
+    /// The type of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, element)| *element)
+    }
+
+    /// All names, as an error message lists them.
+    pub fn names() -> String {
+        let names: Vec<String> = Self::NAMES.iter().map(|(name, _)| format!("'{name}'")).collect();
+        names.join(", ")
+    }
+}
+
+/// Reads the bytes of a BLOB as a vector, at any address: f32 in place, another type widened into a copy. It does not check
+/// the values.
+pub fn read(blob: &[u8], element: ElementType) -> Result<Vector<'_>> {
+    let vector = match element {
+        ElementType::F32 => bytemuck::try_cast_slice::<u8, F32Le>(blob)
+            .map(Cow::Borrowed)
+            .map_err(|_| Error::expected("a BLOB of 4-byte floats", format_args!("{} bytes", blob.len())))?,
+    };
     within_limit(vector.len())?;
     Ok(vector)
 }
@@ -33,7 +60,7 @@ fn within_limit(dimensions: usize) -> Result<()> {
     Ok(())
 }
 
-/// Refuses NaN and infinities, by the position of the first.
+/// Refuses NaN and infinities. The error names the position of the first.
 pub fn check_finite(vector: &[F32Le]) -> Result<()> {
     match vector.iter().position(|x| !x.get().is_finite()) {
         Some(at) => Err(Error::expected("finite numbers", format_args!("{} at [{at}]", shown_float(vector[at].get())))),
@@ -49,16 +76,16 @@ fn shown_float(x: f32) -> &'static str {
     }
 }
 
-/// Scales to unit length; `None` for a vector without a direction (empty or zero).
+/// Scales a vector to length 1. `None` if it has no direction: an empty vector, or one of zeros.
 ///
-/// The norm is summed in f64 from first to last and each element divided by it in f64, so that every CPU gives the same
-/// bits: the result may be stored by replicated statements and indexed.
+/// The norm is added up in f64 from first to last, and each element is divided by it in f64. So every CPU gives the
+/// same bits, and the result may be stored by replicated statements and indexed.
 pub fn normalize(vector: &[F32Le]) -> Option<Vec<F32Le>> {
     let norm = vector.iter().map(|x| f64::from(x.get()).powi(2)).sum::<f64>().sqrt();
     (norm > 0.0).then(|| vector.iter().map(|x| F32Le::from((f64::from(x.get()) / norm) as f32)).collect())
 }
 
-/// A user's text as an error message quotes it: the beginning is enough.
+/// A text of the user as an error message quotes it: only its beginning.
 pub fn shown(text: &str) -> String {
     const LIMIT: usize = 60;
     match text.char_indices().nth(LIMIT) {
@@ -79,8 +106,11 @@ mod tests {
     fn a_blob_is_read_at_any_address() {
         let mut bytes = vec![0u8];
         bytes.extend([1.0f32, -2.5].iter().flat_map(|x| x.to_le_bytes()));
-        assert_eq!(floats(from_blob(&bytes[1..]).unwrap()), [1.0, -2.5]);
-        assert_eq!(from_blob(&bytes).unwrap_err().to_string(), "expected a BLOB of 4-byte floats, not 9 bytes");
+        assert_eq!(floats(&read(&bytes[1..], ElementType::F32).unwrap()), [1.0, -2.5]);
+        assert_eq!(
+            read(&bytes, ElementType::F32).unwrap_err().to_string(),
+            "expected a BLOB of 4-byte floats, not 9 bytes"
+        );
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("analysis", &["error", "kernels", "vector"]),
     ("codec", &["kernels", "metric"]),
     ("index", &["codec", "error", "kernels", "metric", "resources", "scan", "topk", "vector"]),
-    ("embed", &["error"]),
+    ("embed", &["error", "native"]),
     ("kernels", &[]),
+    ("native", &["error"]),
     ("error", &[]),
     ("vector", &["error", "kernels"]),
     ("metric", &["error", "kernels", "vector"]),

@@ -11,10 +11,22 @@ The functions that SQL then has are told in the project's README.
 
 from __future__ import annotations
 
+from ._collection import Collection, Columns, Hit, Item, open
 from ._library import LoadError, loadable_path
 from ._load import load
 from ._vector import vector
 from .models import fetch_model
 
-__all__ = ["LoadError", "fetch_model", "load", "loadable_path", "vector"]
+__all__ = [
+    "Collection",
+    "Columns",
+    "Hit",
+    "Item",
+    "LoadError",
+    "fetch_model",
+    "load",
+    "loadable_path",
+    "open",
+    "vector",
+]
 __version__ = "0.1.0"

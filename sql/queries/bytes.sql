@@ -1,6 +1,6 @@
 -- Where the bytes of the file are: by table and index, the largest first.
 --
--- Not every SQLite is built with dbstat; Debian's, and those of apsw and rusqlite, are.
+-- It needs an SQLite that is built with dbstat. Debian's is, and so are those of apsw and rusqlite.
 SELECT name, pgsize AS bytes, round(100.0 * pgsize / sum(pgsize) OVER (), 1) AS percent
 FROM   dbstat
 WHERE  aggregate = TRUE

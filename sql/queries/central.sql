@@ -1,8 +1,9 @@
--- The nodes that hold the knowledge base together: by how many nodes they link, then by how many lie within two steps.
+-- The nodes that hold the knowledge base together: those that are linked with the most other nodes come first. Among equals
+-- it counts how many nodes are within two links.
 --
 --     .parameter set :k 10
 --
--- :k  how many
+-- :k  how many nodes
 WITH neighbours (id, other) AS MATERIALIZED (
     SELECT source, target FROM edges WHERE source <> target
     UNION

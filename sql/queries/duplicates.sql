@@ -1,10 +1,10 @@
--- Pairs of nodes that say the same: equal hashes, or vectors closer than a threshold.
+-- Pairs of nodes that say the same: their hashes are equal, or the score of their vectors reaches a threshold.
 --
 --     .parameter set :threshold 0.95
 --
--- :threshold  the least score that counts
+-- :threshold  the lowest score that counts
 --
--- Each node is compared with its nine nearest: of a crowd of duplicates some pairs are left out, but no node is.
+-- Each node is compared with its nine nearest nodes. So of a large group of duplicates some pairs are missing, but no node is.
 WITH pairs (older, newer, score) AS (
     SELECT min(query_rowid, t.rowid), max(query_rowid, t.rowid), max(t.score)
     FROM   vec_topk_many('nodes', 'embedding', 'nodes', 'embedding', 9, '{"exclude_self": true}') AS t

@@ -1,4 +1,4 @@
--- What the nearest nodes are: how many there are of each type and domain, and the best of each.
+-- Of what types and domains the nearest nodes are: how many there are of each, and the best one of each.
 --
 --     .parameter set :query "embed('storms')"
 --     .parameter set :k 100
@@ -8,7 +8,7 @@
 WITH near (seq, score) AS MATERIALIZED (
     SELECT rowid, score FROM vec_topk('nodes', 'embedding', :query, :k)
 ),
--- With a bare max(), SQLite takes the other columns from the row that has it.
+-- Beside max(), SQLite takes the other columns from the row that has the maximum.
 facets AS (
     SELECT 'type' AS facet, n.type AS value, count(*) AS nodes, max(near.score) AS score, n.title AS best
     FROM   near JOIN nodes AS n ON n.seq = near.seq

@@ -1,4 +1,4 @@
--- The nearest nodes of those that meet conditions. There are :limit of them whenever enough meet them.
+-- The nearest of the nodes that meet conditions. It gives :limit nodes whenever that many meet them.
 --
 --     .parameter set :query "embed('something warm to eat')"
 --     .parameter set :type "'recipe'"
@@ -9,7 +9,7 @@
 -- :since :until           date from, and date before; NULL for any
 -- :limit                  how many
 --
--- vec_topk without k streams all nodes, best first; rank is the place among all.
+-- vec_topk without k gives all nodes, best first. rank is the place among all of them.
 SELECT t.rank, round(t.score, 4) AS score, n.id, n.type, n.domain, n.date, n.title, coalesce(n.content, n.summary) AS text
 FROM   vec_topk('nodes', 'embedding', :query) AS t
 JOIN   nodes AS n ON n.seq = t.rowid

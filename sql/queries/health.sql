@@ -1,13 +1,13 @@
--- Whether the knowledge base is sound: a row for each rule, ok = 0 where it is broken. `make health DB=...` prints the same
--- with remedies, and also tells why a file cannot be opened or read at all.
+-- Whether the knowledge base is in order: a row for each rule, with ok = 0 if the rule is broken. `make health DB=...` prints
+-- the same and says how to mend it. It also says why a file cannot be opened or read at all.
 --
 --     sqlite3 notes.db ".load libfafcas" ".read sql/harden.sql" ".read sql/queries/health.sql"
 --
--- It reads the whole file. Nothing in it changes but for one row, written and taken back by the last rule; on a read-only
--- connection that one fails, and so does making the stand-ins below, which does no harm unless tables are missing.
--- Without the library the second SELECT is an error, and all other rules are still answered.
+-- It reads the whole file. It changes nothing, except that the last rule writes one row and removes it again. On a read-only
+-- connection that rule fails. The empty tables below cannot be made there either, which matters only if tables are missing.
+-- Without the library the second SELECT is an error; all other rules are still checked.
 
--- A table that is missing would be an error of the whole statement. Names that main has not are looked for here.
+-- A missing table would make the whole statement fail. SQLite finds these empty ones if main has no table of the name.
 ATTACH ':memory:' AS absent;
 CREATE TABLE absent.kit (key, value);
 CREATE TABLE absent.models (seq, name, fingerprint, dimensions);
@@ -17,7 +17,7 @@ CREATE TABLE absent.documents (id);
 CREATE TABLE absent.nodes_text_docsize (id);
 CREATE TABLE absent.nodes_fuzzy_docsize (id);
 
--- In a damaged file the other rules are not looked at, as reading could fail half-way.
+-- If the file is damaged, the other rules are not checked, because reading could fail half-way.
 CREATE TEMP TABLE integrity (said);
 INSERT INTO integrity
 SELECT replace(group_concat(quick_check, '; '), char(10), ' ') AS said
@@ -28,7 +28,7 @@ WITH wanted (name) AS (
            ('nodes_text'), ('stale')
 ),
 sound (yes) AS (SELECT said = 'ok' FROM temp.integrity),
--- What is wrong with each, counted.
+-- For each rule, how many things break it.
 faults (rule, expected, faults, remedy) AS (
     SELECT 'edges', 'none without a node at both ends',
            CASE WHEN yes THEN (SELECT count(*) FROM edges AS e WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE id = e.source)
@@ -37,7 +37,7 @@ faults (rule, expected, faults, remedy) AS (
     UNION ALL
     SELECT 'documents', 'none without its node',
            CASE WHEN yes THEN (SELECT count(*) FROM documents AS d WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE id = d.id)) END,
-           'DELETE FROM documents WHERE id NOT IN (SELECT id FROM nodes); then make ingest' FROM sound
+           'DELETE FROM documents WHERE id NOT IN (SELECT id FROM nodes); then ingest again' FROM sound
     UNION ALL
     SELECT 'hollow nodes', 'none without a source',
            CASE WHEN yes THEN (SELECT count(*) FROM nodes WHERE content IS NULL AND source IS NULL) END,
@@ -68,7 +68,7 @@ SELECT 'tables' AS rule, 'none missing' AS expected, coalesce(group_concat(name,
 FROM   wanted WHERE name NOT IN (SELECT name FROM main.sqlite_schema)
 UNION ALL
 SELECT 'schema version', '3', coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 'unknown'),
-       coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 0) = 3, 'make migrate DB=...'
+       coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 0) = 3, 'fafcas migrate DB, or make migrate DB=...'
 FROM   sound
 UNION ALL
 SELECT 'integrity', 'ok', said, said = 'ok', 'restore a backup, or save what can be read: sqlite3 notes.db .recover'
@@ -78,10 +78,10 @@ SELECT rule, expected, coalesce(CASE faults WHEN 0 THEN 'as expected' ELSE fault
        coalesce(faults, 1) = 0, remedy
 FROM   faults;
 
--- Settings, and the rules of FAFCAS: unit length, one dimension, no NaN, an index that is merged.
+-- The settings, and the rules for vectors: length 1, the same number of dimensions, no NaN, an index that is merged.
 SELECT rule, expected, actual, ok, NULL AS remedy FROM fafcas_health('nodes', 'embedding');
 
--- Does a row that is written come back?
+-- Whether a row that is written can be read again.
 SAVEPOINT probe;
 INSERT INTO kit (key, value) VALUES ('probe', 'written');
 SELECT 'write and read' AS rule, 'written' AS expected, coalesce(max(value), 'not written') AS actual, count(*) = 1 AS ok,

@@ -1,4 +1,4 @@
--- Nodes by meaning and by words at once: the two lists are merged by reciprocal rank.
+-- Nodes by meaning and by words at once. The two lists are combined by reciprocal rank fusion.
 --
 --     .parameter set :query "embed('how do readers and writers coexist')"
 --     .parameter set :words "'how do readers and writers coexist'"
@@ -8,7 +8,7 @@
 -- :words  any text, usually the same; '' for vectors alone
 -- :k      how many
 --
--- by_vector and by_words are the places in the two lists, NULL where a node is not among the first 10 * k of one.
+-- by_vector and by_words are the places of a node in the two lists. They are NULL if it is not among the first 10 * k of a list.
 WITH expression (text) AS (
     SELECT '"' || replace(replace(replace(coalesce(:words, ''), '"', ' '), char(10), ' '), ' ', '" OR "') || '"'
 ),
@@ -20,7 +20,7 @@ words (seq, place) AS MATERIALIZED (
 vectors (seq, place) AS MATERIALIZED (
     SELECT rowid, rank FROM vec_topk('nodes', 'embedding', :query, 10 * :k)
 ),
--- Not a FULL JOIN, which SQLite has from 3.39 on.
+-- A FULL JOIN would do the same, but SQLite has it only from 3.39 on.
 merged (seq, by_vector, by_words) AS (
     SELECT seq, max(by_vector), max(by_words)
     FROM   (SELECT seq, place AS by_vector, NULL AS by_words FROM vectors UNION ALL SELECT seq, NULL, place FROM words)

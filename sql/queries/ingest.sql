@@ -1,4 +1,4 @@
--- Writes nodes and edges from two JSON arrays of objects, in one transaction; in another transaction it is a part of that.
+-- Writes nodes and edges from two JSON arrays of objects, in one transaction. Inside a transaction it becomes a part of that.
 --
 --     .parameter set :nodes "'[{\"id\": \"tides\", \"title\": \"Tides\"}, {\"id\": \"moon\", \"title\": \"The Moon\"}]'"
 --     .parameter set :edges "'[{\"source\": \"tides\", \"target\": \"moon\", \"type\": \"requires\"}]'"
@@ -6,8 +6,8 @@
 -- :nodes  id, title; optional type, domain, layer, date, hash, summary, meta (an object), source, content
 -- :edges  source, target; optional type, confidence, veracity, context_source
 --
--- What exists is updated, and only where it differs. A field that is left out becomes empty. Vectors come later, by
--- reembed.sql. From a program, batches of a few hundred rows are fastest; when it fails, roll back.
+-- A node or an edge that exists is updated, but only if it differs. A field that is left out becomes empty. reembed.sql makes
+-- the vectors later. From a program, batches of a few hundred rows are fastest. If it fails, roll back.
 SAVEPOINT ingest;
 
 INSERT INTO nodes (id, type, title, domain, layer, date, hash, summary, meta, source, content)

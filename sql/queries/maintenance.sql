@@ -1,15 +1,15 @@
--- Puts the house in order, and says what is wrong. Now and then, outside a transaction, when nobody is waiting: the last step
--- writes the whole file anew. Each result row is a finding, except that integrity_check says `ok`.
+-- Maintenance: cleans up, and says what is wrong. Run it now and then, outside a transaction, when nobody is waiting, because
+-- the last step writes the whole file again. Each row of the results is a problem, except that integrity_check says `ok`.
 --
--- An index folds in what changed by INSERT INTO nodes_vec (nodes_vec) VALUES ('merge').
--- History grows for ever; DELETE FROM history WHERE at < date('now', '-1 year') is up to you.
+-- INSERT INTO nodes_vec (nodes_vec) VALUES ('merge') puts changed rows into an index.
+-- History grows without end. To shorten it: DELETE FROM history WHERE at < date('now', '-1 year').
 
--- What the planner knows of the data; a sample will do.
+-- What the query planner knows about the data. A sample is enough.
 PRAGMA analysis_limit = 400;
 ANALYZE;
 
--- Full text in one piece, and in agreement with the nodes, or an error says so. INSERT INTO nodes_text (nodes_text)
--- VALUES ('rebuild') mends it.
+-- Joins the pieces of the full text, and checks that it agrees with the nodes: if not, it is an error. To mend it:
+-- INSERT INTO nodes_text (nodes_text) VALUES ('rebuild').
 INSERT INTO nodes_text (nodes_text) VALUES ('optimize');
 INSERT INTO nodes_text (nodes_text, rank) VALUES ('integrity-check', 1);
 INSERT INTO nodes_fuzzy (nodes_fuzzy) VALUES ('optimize');
@@ -20,5 +20,5 @@ PRAGMA foreign_key_check;
 
 VACUUM;
 
--- Everything into the database file, and the log emptied. The first number is 1 if somebody was reading.
+-- Moves everything into the database file and empties the log. The first number is 1 if somebody was reading.
 PRAGMA wal_checkpoint (TRUNCATE);

@@ -1,13 +1,13 @@
--- A picture of the knowledge base: an SVG with a dot for each node, where its vector lies in the plane that tells most of
--- all vectors apart, and a line for each edge. Dots of one domain, or of one
--- type where there is none, have one colour; a browser shows titles under the pointer.
+-- A picture of the knowledge base, as SVG: a dot for each node with a vector, and a line for each edge. The dots lie on the plane
+-- on which the vectors differ most. All dots of a domain have the same colour; without a domain, all dots of a type. A browser
+-- shows the title of the dot under the pointer.
 --
 --     .mode list
 --     .output map.svg
 --     .read sql/queries/map.sql
 --     .output stdout
 --
--- The same nodes give the same picture. Beyond some ten thousand nodes it is large, and so is what it takes to draw it.
+-- The same nodes give the same picture. With more than about ten thousand nodes it is large, and takes long to draw.
 WITH colours (list) AS (
     VALUES ('["#4269d0","#efb118","#ff725c","#6cc5b0","#3ca951","#ff8ab7","#a463f2","#97bbf5","#9c6b4e","#9498a0"]')
 ),
@@ -19,7 +19,7 @@ kinds (kind, place, nodes, colour) AS MATERIALIZED (
 ),
 points (seq, x, y) AS MATERIALIZED (SELECT rowid, x, y FROM vec_map('nodes', 'embedding')),
 extent (x, width, y, height) AS (
-    -- A single point, or points on a line, are drawn in the middle.
+    -- A single point is drawn in the middle, and so are points on one line.
     SELECT (min(x) + max(x)) / 2, max(max(x) - min(x), 1e-9), (min(y) + max(y)) / 2, max(max(y) - min(y), 1e-9) FROM points
 ),
 dots (seq, id, title, kind, x, y) AS MATERIALIZED (

@@ -1,9 +1,10 @@
--- What this process measured, in the text format that Prometheus reads: a row for each line.
+-- What this process has measured, in the text format that Prometheus reads: a row for each line.
 --
--- For programs that stay: statistics are of the process that runs this. Answer a scrape with the rows, each with a newline
--- behind it, as `text/plain; version=0.0.4`. Counters start anew with the process, and with `DELETE FROM vec_stats`, which
--- Prometheus takes for the same; what is in memory then stays, and is told. Texts embedded are under the source "embed",
--- with the model for the column. All columns share the memory of `cache_bytes`: the sum is what the process holds.
+-- It is meant for programs that run for a long time, as the numbers are those of the process that runs it. Answer a scrape with
+-- the rows, a newline after each, as `text/plain; version=0.0.4`. The counters begin at zero with the process, and again after
+-- `DELETE FROM vec_stats`, which Prometheus takes for a new process. The bytes in memory stay and are still shown. Embedded texts
+-- have the source "embed", and the name of the model as their column. All columns share the memory of `cache_bytes`; the sum
+-- over them is what the process holds.
 WITH stats AS (
     SELECT *, 'source="' || replace(replace(replace(source, '\', '\\'), '"', '\"'), char(10), '\n')
            || '",column="' || replace(replace(replace(column_name, '\', '\\'), '"', '\"'), char(10), '\n') || '"' AS labels

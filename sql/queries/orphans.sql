@@ -1,8 +1,8 @@
--- Nodes that no edge touches, the newest first.
+-- Nodes without any edge, the newest first.
 --
 --     .parameter set :limit 20
 --
--- :limit  how many; -1 for all
+-- :limit  how many nodes; -1 for all
 SELECT n.id, n.type, n.title, n.date
 FROM   nodes AS n
 WHERE  NOT EXISTS (SELECT 1 FROM edges WHERE source = n.id)

@@ -1,15 +1,15 @@
--- What a node is connected with, over a few edges in either direction, the likest first.
+-- The nodes that a node is connected with, over a few edges in either direction, the most similar first.
 --
 --     .parameter set :id "'write-ahead-log'"
 --     .parameter set :steps 2
 --     .parameter set :k 10
 --
--- :id     where to begin
+-- :id     the node to begin with
 -- :steps  how many edges to follow at most
--- :query  a vector to rank by; NULL, or not set, for that of the node itself
--- :k      how many
+-- :query  a vector to compare with; NULL, or not set, for the vector of the node itself
+-- :k      how many nodes
 --
--- UNION drops what was reached before in as many steps, so that circles end.
+-- UNION drops a node that was already reached in the same number of steps, so circles come to an end.
 WITH RECURSIVE walk (id, steps) AS (
     SELECT id, 0 FROM nodes WHERE id = :id
     UNION

@@ -6,7 +6,7 @@
 -- :query  a vector
 -- :k      how many; exactly the nearest. To filter, see filtered.sql
 --
--- The search reads vectors alone; everything else is looked up for the winners.
+-- The search reads only vectors. The other columns are read only for the nodes that it finds.
 SELECT t.rank, round(t.score, 4) AS score, n.id, n.type, n.title, coalesce(n.content, n.summary) AS text
 FROM   vec_topk('nodes', 'embedding', :query, :k) AS t
 JOIN   nodes AS n ON n.seq = t.rowid

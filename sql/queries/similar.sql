@@ -1,12 +1,12 @@
--- Edges of type `similar` between each node and those nearest to it; those of an earlier run that no longer hold go.
+-- Makes edges of type `similar` between each node and those nearest to it. Edges of an earlier run that no longer fit are removed.
 --
 --     .parameter set :k 5
 --     .parameter set :threshold 0.6
 --
 -- :k          how many neighbours of each node at most
--- :threshold  the least score that counts
+-- :threshold  the lowest score that counts
 --
--- A pair is linked once, from the older node to the newer, with the score as confidence. Only what differs is written.
+-- A pair gets one edge, from the older node to the newer, with the score as confidence. Only edges that change are written.
 SAVEPOINT similar;
 
 CREATE TEMP TABLE pairs AS

@@ -1,4 +1,4 @@
--- What is in the knowledge base, counted. bytes.sql tells where its bytes are.
+-- Counts what is in the knowledge base. bytes.sql shows how many bytes each table takes.
 SELECT 'file' AS part, 'bytes' AS name, page_count * page_size AS value FROM pragma_page_count, pragma_page_size
 UNION ALL SELECT 'file', 'page size', page_size FROM pragma_page_size
 UNION ALL SELECT 'file', 'pages', page_count FROM pragma_page_count

@@ -1,6 +1,6 @@
--- Reads once what searches read, so that the first question does not wait for the disk.
+-- Reads once what searches read, so that the first search does not wait for the disk.
 --
--- A search by the first vector fills the index's cache, or passes over all vectors where there is no index.
+-- A search with the first vector fills the cache of the index. Without an index it reads all vectors.
 SELECT (SELECT count(*) FROM vec_topk('nodes', 'embedding', (SELECT embedding FROM nodes WHERE embedding IS NOT NULL LIMIT 1), 1)) AS searches,
        (SELECT count(*) FROM edges) AS edges,
        (SELECT sum(length(block)) FROM nodes_text_data) AS full_text_bytes,

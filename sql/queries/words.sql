@@ -1,13 +1,13 @@
--- Nodes by the words in them, best first, with the place that matched in [brackets].
+-- Nodes by the words in them, best first, with the text around the match and the match in [brackets].
 --
 --     .parameter set :words "'readers and writers'"
 --     .parameter set :k 10
 --
--- :words  any text; nodes with more and rarer ones of its words come first
+-- :words  any text; nodes with more of its words, and with rarer ones, come first
 -- :k      how many
 --
--- Accents and endings do not count. Each word is quoted, so that no sign in the text is taken for FTS5's query language;
--- who wants that language puts :words itself behind MATCH.
+-- Accents and word endings do not matter. Each word is quoted, so that no character of the text is taken for FTS5's query
+-- language. To use that language, write MATCH :words instead.
 WITH expression (text) AS (
     SELECT '"' || replace(replace(replace(coalesce(:words, ''), '"', ' '), char(10), ' '), ' ', '" OR "') || '"'
 ),

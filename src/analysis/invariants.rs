@@ -1,4 +1,5 @@
-//! What FAFCAS asks of a column of vectors, checked row by row: finite numbers, one number of dimensions, unit length.
+//! What FAFCAS requires of a column of vectors, checked row by row: finite numbers, the same number of dimensions,
+//! length 1.
 
 use crate::error::Result;
 use crate::kernels;
@@ -6,8 +7,8 @@ use crate::vector::{Vector, check_finite};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How far from 1 a length may be. What a vector loses when it is rounded to f32, or summed in f32 by who normalised it, is
-/// a hundred times less; a cosine is wrong by at most as much.
+/// How far from 1 a length may be. Rounding a vector to f32, or summing its norm in f32, changes the length a hundred
+/// times less. A cosine is wrong by at most as much.
 pub const UNIT_TOLERANCE: f64 = 1e-4;
 
 /// What was found in the rows so far.
@@ -15,22 +16,22 @@ pub const UNIT_TOLERANCE: f64 = 1e-4;
 pub struct Invariants {
     /// Rows with a value in the column.
     pub values: u64,
-    /// Rows without one.
+    /// Rows with NULL.
     pub nulls: u64,
     /// Values that are no vectors.
     pub not_vectors: Exceptions,
     /// Vectors with NaN or infinities.
     pub not_finite: Exceptions,
-    /// Vectors that have not as many dimensions as the first.
+    /// Vectors whose number of dimensions is not that of the first vector.
     pub other_dimensions: Exceptions,
-    /// Vectors that are not of unit length.
+    /// Vectors whose length is not 1.
     pub not_unit: Exceptions,
-    /// How many vectors there are of each number of dimensions.
+    /// How many vectors there are with each number of dimensions.
     pub dimensions: BTreeMap<usize, u64>,
     first: Option<usize>,
 }
 
-/// Rows that break a rule: how many, and which is the first.
+/// The rows that break a rule: how many there are, and which is the first.
 #[derive(Debug, Default)]
 pub struct Exceptions {
     /// How many.
@@ -58,7 +59,7 @@ impl fmt::Display for Exceptions {
 }
 
 impl Invariants {
-    /// Looks at the value of a row, or at the reason why it is no vector. `describe` names the row.
+    /// Takes in the value of a row, or the reason why it is no vector. `describe` names the row.
     pub fn add(&mut self, value: Result<Option<Vector<'_>>>, describe: impl Fn() -> String) {
         match value {
             Ok(None) => self.nulls += 1,

@@ -1,4 +1,5 @@
-//! What is computed from vectors and ranks beside a search: a map, fused ranks, and what must hold. Pure code.
+//! What is computed from vectors and ranks outside of a search: a map, fused ranks, and rules that must hold. Pure
+//! code.
 
 pub mod invariants;
 pub mod projection;

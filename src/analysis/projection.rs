@@ -1,41 +1,46 @@
-//! Vectors on a plane: principal component analysis to two dimensions, by block Lanczos over rows that are only streamed.
+//! Places vectors on a plane: principal component analysis with two dimensions, by block Lanczos. The rows are only
+//! read one after the other.
 //!
-//! The covariance matrix is never formed. One pass over the rows multiplies it with a block of a few vectors; the space
-//! that these products span (Golub and Van Loan, "Matrix Computations", on block Krylov methods) comes to hold the two axes
-//! of greatest spread. Memory is that of some 170 vectors of f64 at most, whatever the number of rows.
+//! The covariance matrix is never built. One pass over the rows multiplies it with a block of a few vectors. After some
+//! passes, the space of all these products contains the two axes along which the rows spread most (Golub and Van Loan,
+//! "Matrix Computations", on block Krylov methods). It needs memory for at most about 170 vectors of f64, however many
+//! rows there are.
 //!
-//! All sums are of f64 in a fixed order, without fused operations, so that the same rows in the same order give the same
-//! bits on every machine. The block has as many vectors as `BLOCK` says, so that axes with equal spread are found together.
+//! All sums are computed in f64, in a fixed order and without fused operations. So the same rows in the same order give
+//! the same bits on every machine. A block has `BLOCK` vectors, so that axes with equal spread are found together.
 
 use crate::error::Result;
 use crate::kernels::F32Le;
 
-/// Vectors multiplied in one pass: enough for axes of equal spread, and few enough to compute side by side.
+/// How many vectors are multiplied in one pass: enough for axes with equal spread, and few enough to compute them side
+/// by side.
 const BLOCK: usize = 4;
-/// Passes at most. What has not settled by then are directions in which the rows spread almost alike.
+/// How many passes there are at most. If an axis is not settled by then, the rows spread almost equally along several
+/// directions.
 const PASSES: usize = 40;
-/// An axis has settled when what the matrix makes of it differs by so little of the greatest spread.
+/// An axis is settled if the matrix turns it into a multiple of itself, with an error of at most this share of the
+/// greatest spread.
 const SETTLED: f64 = 1e-9;
-/// A spread below so much of the greatest is what rounding left of none.
+/// A spread below this share of the greatest spread is only rounding.
 const NOTHING: f64 = 1e-12;
 
-/// Rows that can be read as often as wanted.
-pub trait Rows {
-    /// Shows every row, always in the same order.
+/// Rows that can be read any number of times.
+pub trait RowStream {
+    /// Gives every row to `look`, always in the same order.
     fn each(&mut self, look: &mut dyn FnMut(&[F32Le])) -> Result<()>;
 }
 
-/// A plane through the middle of the rows, along their two axes of greatest spread.
+/// A plane through the mean of the rows, along the two axes on which they spread most.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plane {
     mean: Vec<f64>,
-    /// Of unit length, or zero where the rows have no spread left; the largest element is positive.
+    /// Each has length 1, or is zero if the rows have no spread left. Its largest element is positive.
     axes: [Vec<f64>; 2],
 }
 
 impl Plane {
-    /// The plane of the rows, which all have as many dimensions.
-    pub fn fit(rows: &mut impl Rows) -> Result<Self> {
+    /// The plane of these rows. All of them must have the same number of dimensions.
+    pub fn fit(rows: &mut impl RowStream) -> Result<Self> {
         let mean = mean(rows)?;
         let mut spread = Spread { mean, rows };
         let axes = spread.axes()?;
@@ -52,7 +57,7 @@ impl Plane {
     }
 }
 
-fn mean(rows: &mut impl Rows) -> Result<Vec<f64>> {
+fn mean(rows: &mut impl RowStream) -> Result<Vec<f64>> {
     let (mut sum, mut count) = (Vec::new(), 0.0);
     rows.each(&mut |row| {
         count += 1.0;
@@ -66,18 +71,18 @@ fn mean(rows: &mut impl Rows) -> Result<Vec<f64>> {
 /// One element of each vector of a block.
 type Lanes = [f64; BLOCK];
 
-/// The scatter matrix of the rows around their mean, known by what it makes of vectors.
+/// The scatter matrix of the rows around their mean. It is not stored; it can only be multiplied with vectors.
 struct Spread<'a, R> {
     mean: Vec<f64>,
     rows: &'a mut R,
 }
 
-impl<R: Rows> Spread<'_, R> {
+impl<R: RowStream> Spread<'_, R> {
     fn axes(&mut self) -> Result<[Vec<f64>; 2]> {
         let dimensions = self.mean.len();
         let mut basis: Vec<Vec<f64>> = Vec::new();
         let mut block = start(dimensions);
-        // What the matrix is within the basis: its columns, each as long as the basis was when it was made.
+        // The matrix, seen from the basis: each column is as long as the basis was when the column was computed.
         let mut columns: Vec<Vec<f64>> = Vec::new();
         for pass in 1.. {
             orthonormalise(&mut block, &basis);
@@ -96,7 +101,7 @@ impl<R: Rows> Spread<'_, R> {
         Ok([0, 1].map(|at| leading.axis(at, &basis, dimensions)))
     }
 
-    /// The products of the matrix with the vectors of a block, by one pass over the rows.
+    /// The products of the matrix with the vectors of a block, in one pass over the rows.
     fn times(&mut self, block: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
         let dimensions = self.mean.len();
         let lanes: Vec<Lanes> = (0..dimensions)
@@ -120,7 +125,7 @@ impl<R: Rows> Spread<'_, R> {
     }
 }
 
-/// The lengths of what vectors have outside of the space of a basis.
+/// For each vector, the length of the part that lies outside of the space of the basis.
 fn outside(block: &[Vec<f64>], basis: &[Vec<f64>]) -> Vec<f64> {
     let length = |vector: &Vec<f64>| {
         let mut rest = vector.clone();
@@ -130,8 +135,8 @@ fn outside(block: &[Vec<f64>], basis: &[Vec<f64>]) -> Vec<f64> {
     block.iter().map(length).collect()
 }
 
-/// Whether the two leading axes within the basis are those of the whole. `outside` belongs to the last products, those of the
-/// basis from `from` on.
+/// Whether the two leading axes within the basis are also the leading axes of the whole matrix. `outside` belongs to
+/// the last products, those of the basis vectors from `from` on.
 fn has_settled(columns: &[Vec<f64>], from: usize, outside: &[f64]) -> bool {
     let leading = Eigen::of(square(columns));
     leading.pairs.iter().take(2).all(|(_, vector)| {
@@ -140,7 +145,8 @@ fn has_settled(columns: &[Vec<f64>], from: usize, outside: &[f64]) -> bool {
     })
 }
 
-/// The dot products of a row with each vector of a block. Four sums side by side, as one alone would wait for itself.
+/// The dot products of a row with each vector of a block. There are four sums side by side, so that an addition need
+/// not wait for the one before.
 fn along(row: &[f64], block: &[Lanes]) -> Lanes {
     let mut sums = [[0.0; BLOCK]; 4];
     let (rows, row_rest) = row.as_chunks::<4>();
@@ -160,7 +166,7 @@ fn along(row: &[f64], block: &[Lanes]) -> Lanes {
     std::array::from_fn(|lane| (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]))
 }
 
-/// Vectors that stand in no relation to any data, always the same (SplitMix64).
+/// Vectors that have nothing to do with any data, and are always the same (SplitMix64).
 fn start(dimensions: usize) -> Vec<Vec<f64>> {
     let mut state = 0u64;
     let mut number = || {
@@ -176,7 +182,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Takes from a vector what it has in common with an orthonormal basis; twice, as once leaves what rounding made.
+/// Removes from a vector its part within the space of an orthonormal basis. This is done twice, because rounding leaves
+/// a little of it the first time.
 fn remove(vector: &mut [f64], basis: &[Vec<f64>]) {
     for _ in 0..2 {
         for other in basis {
@@ -186,7 +193,7 @@ fn remove(vector: &mut [f64], basis: &[Vec<f64>]) {
     }
 }
 
-/// Makes the vectors of a block unit length and at right angles to each other and to the basis; those that depend on the
+/// Gives the vectors of a block length 1, at right angles to each other and to the basis. Vectors that depend on the
 /// others are dropped.
 fn orthonormalise(block: &mut Vec<Vec<f64>>, basis: &[Vec<f64>]) {
     let mut kept: Vec<Vec<f64>> = Vec::new();
@@ -203,22 +210,22 @@ fn orthonormalise(block: &mut Vec<Vec<f64>>, basis: &[Vec<f64>]) {
     *block = kept;
 }
 
-/// The symmetric matrix whose columns are known from the top down to the diagonal at least.
+/// The symmetric matrix. Each column must be known at least from the top down to the diagonal.
 fn square(columns: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let size = columns.len();
     let entry =
         |row: usize, column: usize| columns.get(column).and_then(|column| column.get(row)).copied().unwrap_or(0.0);
-    // Rounding makes two of what is one, so only one of them is looked at.
+    // Of two symmetric entries, which differ by rounding, always the same one is used.
     (0..size).map(|row| (0..size).map(|column| entry(row.min(column), row.max(column))).collect()).collect()
 }
 
-/// Eigenvalues and eigenvectors of a small symmetric matrix, the greatest value first.
+/// The eigenvalues and eigenvectors of a small symmetric matrix, the greatest value first.
 struct Eigen {
     pairs: Vec<(f64, Vec<f64>)>,
 }
 
 impl Eigen {
-    /// By Jacobi's rotations, sweep after sweep in one order.
+    /// By Jacobi's rotations, in sweeps that always have the same order.
     fn of(mut matrix: Vec<Vec<f64>>) -> Self {
         const SWEEPS: usize = 60;
         let size = matrix.len();
@@ -248,7 +255,7 @@ impl Eigen {
         self.pairs.get(at).map_or(0.0, |(value, _)| *value)
     }
 
-    /// An eigenvector in the space of the rows; zero where there is no spread along it.
+    /// An eigenvector in the space of the rows. It is zero if there is no spread along it.
     fn axis(&self, at: usize, basis: &[Vec<f64>], dimensions: usize) -> Vec<f64> {
         let mut axis = vec![0.0; dimensions];
         let spreads = |(value, _): &&(f64, _)| *value > NOTHING * self.value(0);
@@ -263,7 +270,8 @@ impl Eigen {
     }
 }
 
-/// Turns the plane of `p` and `q`, of which `p` is the less, so that the two have nothing in common. `vectors` are rows.
+/// Rotates in the plane of `p` and `q`, with `p` less than `q`, so that their common entry becomes zero. `vectors` has
+/// the vectors as rows.
 fn rotate(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize) {
     let theta = (matrix[q][q] - matrix[p][p]) / (2.0 * matrix[p][q]);
     let tangent = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
@@ -286,7 +294,7 @@ mod tests {
 
     struct Given(Vec<Vec<F32Le>>);
 
-    impl Rows for Given {
+    impl RowStream for Given {
         fn each(&mut self, look: &mut dyn FnMut(&[F32Le])) -> Result<()> {
             self.0.iter().for_each(|row| look(row));
             Ok(())

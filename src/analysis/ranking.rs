@@ -1,35 +1,38 @@
-//! Ranks made from ranks: several orders of the same rows fused into one, and one order thinned of what says the same.
+//! Ranks made from ranks: several rankings of the same rows are combined into one; and rows that repeat others are left
+//! out of a ranking.
 //!
 //! Reciprocal rank fusion is after Cormack, Clarke and Buettcher, "Reciprocal rank fusion outperforms Condorcet and
-//! individual rank learning methods", SIGIR 2009; maximal marginal relevance after Carbonell and Goldstein, "The use of MMR,
-//! diversity-based reranking for reordering documents and producing summaries", SIGIR 1998.
+//! individual rank learning methods", SIGIR 2009. Maximal marginal relevance is after Carbonell and Goldstein, "The use
+//! of MMR, diversity-based reranking for reordering documents and producing summaries", SIGIR 1998.
 
 use crate::error::Result;
 
-/// Damps the lead of the first places: with 60, the paper's choice, two tenth places beat one first.
+/// This makes the first places count less. With 60, as in the paper, two tenth places are better than one first place.
 const DAMPING: f64 = 60.0;
 
-/// The sum of `1 / (60 + rank)` over the lists a row is in; 0 for a row that is in none.
+/// The sum of `1 / (60 + rank)` over the lists that contain the row; 0 if no list does.
 ///
-/// Added from the least part to the greatest, so that the order of the lists never decides between two rows.
+/// The terms are added from the smallest to the greatest, so that the order of the lists never decides between two
+/// rows.
 pub fn rrf(mut ranks: Vec<u64>) -> f64 {
     ranks.sort_unstable_by(|a, b| b.cmp(a));
     ranks.iter().map(|&rank| 1.0 / (DAMPING + rank as f64)).sum::<f64>() + 0.0
 }
 
-/// How many of the nearest rows are looked at to choose `k` that differ: ten times as many, but no more than 10,000, unless
-/// that is less than `k`.
+/// How many of the nearest rows are looked at to choose `k` different ones: ten times as many, but at most 10,000, or
+/// `k` if that is more.
 pub fn candidates(k: usize) -> usize {
     const FACTOR: usize = 10;
     const MOST: usize = 10_000;
     k.saturating_mul(FACTOR).min(MOST).max(k)
 }
 
-/// Chooses up to `k` of the candidates one by one, each time that with the greatest
-/// `lambda * score - (1 - lambda) * (its greatest similarity to one chosen before)`, and the first of several such.
+/// Chooses up to `k` of the candidates, one after the other. Each time it takes the one with the greatest
+/// `lambda * score - (1 - lambda) * (its greatest similarity to one chosen before)`. If several are equal, it takes the
+/// first.
 ///
-/// `scores` come best first, and the first is always chosen first: nothing was chosen before it. `similarities` gives those of
-/// one candidate to others.
+/// `scores` must be sorted, best first. The first candidate is always chosen first, because nothing was chosen before
+/// it. `similarities` gives the similarities of one candidate to some others.
 pub fn mmr(
     scores: &[f64],
     k: usize,
@@ -89,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_is_like_the_chosen_waits() {
-        // 1 says the same as 0, 2 is a little worse and different.
+        // Row 1 says the same as row 0. Row 2 scores a little worse and is different.
         let similar = [[1.0, 0.99, 0.1], [0.99, 1.0, 0.1], [0.1, 0.1, 1.0]];
         let choose = |k, lambda| {
             mmr(&[0.9, 0.89, 0.7], k, lambda, |from, to| Ok(to.iter().map(|&at| similar[from][at]).collect())).unwrap()

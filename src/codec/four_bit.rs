@@ -1,38 +1,39 @@
-//! Four bits per coordinate: a second look at the vectors that the 1-bit codes could not rule out.
+//! Four bits for each coordinate: for a second look at the vectors that the 1-bit codes could not rule out.
 //!
-//! A coordinate becomes one of sixteen steps, `u - 7.5` for `u` from 0 to 15. As with one bit, the vector of steps `v` is
-//! scaled by `|r|²/(v·r)` and is then the residual plus an error at a right angle to it, here about a tenth of its length.
+//! A coordinate becomes one of sixteen steps, `u - 7.5` with `u` from 0 to 15. The vector of steps is called `v`. As
+//! with one bit, it is scaled, here by `|r|²/(v·r)`. The result is the residual `r` plus an error at a right angle to
+//! `r`, about a tenth as long as `r`.
 
 use super::space::{Residual, dot};
 
-/// The step that loses least of a Gaussian coordinate, in deviations.
+/// The step, in standard deviations, that loses least of a Gaussian coordinate.
 const STEP: f64 = 0.3352;
-/// Steps to either side of 0.
+/// How many steps there are on each side of 0.
 const HALF: f32 = 8.0;
 
 /// A 4-bit code with its factors.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Code {
-    /// Two coordinates a byte, the even one in the lower half.
+pub struct FourBitCode {
+    /// Two coordinates in each byte, the even one in the lower half.
     pub nibbles: Vec<u8>,
-    /// What `v` is scaled with.
+    /// The factor that `v` is scaled by.
     pub scale: f32,
     /// The length of the error.
     pub error: f32,
 }
 
-/// Bytes of a code.
+/// How many bytes a code has.
 pub const fn bytes(dimensions: usize) -> usize {
     dimensions.div_ceil(2)
 }
 
-impl Code {
-    /// `values` is memory for the vector of steps.
+impl FourBitCode {
+    /// `values` is a buffer for the vector of steps.
     pub(super) fn take(&mut self, residual: &Residual, values: &mut Vec<f32>) {
         let step = step(residual);
         let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
         values.clear();
-        // Clamped before it is cut off, which rounds down as the number is not negative.
+        // Clamped before the cast. As the number is not negative, the cast rounds down.
         let level = |x: &f32| ((x * inverse + HALF).clamp(0.0, 2.0 * HALF - 1.0) as u8) as f32;
         values.extend(residual.vector.iter().map(level));
         self.nibbles.clear();
@@ -49,7 +50,7 @@ impl Code {
     }
 }
 
-/// The best step for a Gaussian residual, or a smaller one that still reaches every coordinate.
+/// The best step for a Gaussian residual, or a smaller step if that still reaches every coordinate.
 fn step(residual: &Residual) -> f32 {
     let largest = residual.vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
     let deviation = (residual.square / residual.vector.len().max(1) as f64).sqrt();

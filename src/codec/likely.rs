@@ -1,60 +1,60 @@
-//! Many queries at once by 1-bit codes, with bounds that hold but for the chance that [`super::SIGMAS`] leaves.
+//! Many queries at once by 1-bit codes. The bounds hold except with the small chance that [`super::SIGMAS`] leaves.
 //!
-//! Errors count in full, which takes neither roots nor quotients, and lets a few more rows through than the narrower
-//! interval of one query. What depends on the vector alone is worked out once for all queries: its terms, in which
-//! rounding is that of the query that loses most by it.
+//! Errors count in full, so no roots and no divisions are needed. This lets through a few more rows than the narrower
+//! interval for one query does. What depends only on the vector is computed once for all queries: its terms. They allow
+//! for the rounding of the query that loses most by it.
 
-use super::query::{Doubts, Query as Closer, Steps};
+use super::query::{Doubts, Query, Steps};
 use super::space::{Space, dot};
 use crate::kernels::codes::{Factors, GROUP, TELLABLE, Terms, Weights};
 use crate::kernels::{self, F32Le};
-use crate::metric::Metric;
+use crate::metric::{Metric, Shape};
 
-/// What is common to some queries of one metric in a space.
+/// What some queries of one metric have in common in a space.
 #[derive(Debug, Clone, Copy)]
 pub struct Common {
-    metric: Metric,
+    shape: Option<Shape>,
     root_of_dimensions: f32,
     /// The length of the centre.
     centre: f32,
     doubts: Doubts,
 }
 
-/// What is known of a group of vectors by their 1-bit codes.
+/// What is known about a group of vectors from their 1-bit codes.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct GroupTerms {
     terms: Terms,
-    /// How far rounding in f32 can be off; it is in the terms' rest, too.
+    /// How far rounding in f32 may be off. It is contained in `terms.rest` too.
     slack: [f32; GROUP],
 }
 
-impl Default for Known {
+impl Default for GroupTerms {
     fn default() -> Self {
         Self { terms: Terms::default(), slack: [0.0; GROUP] }
     }
 }
 
 impl Common {
-    /// For queries by one metric; none so far.
+    /// For queries of one metric. At first there is none.
     pub fn new(space: &Space, metric: Metric) -> Self {
         let centre = dot(space.centre(), space.centre()).sqrt() as f32;
         let root_of_dimensions = (space.dimensions() as f32).sqrt();
-        Self { metric, root_of_dimensions, centre, doubts: Doubts::default() }
+        Self { shape: metric.shape(), root_of_dimensions, centre, doubts: Doubts::default() }
     }
 
-    /// A query ready for sweeps; `None` where codes cannot bound it. `query` has the dimensions of the space.
-    pub fn query(&self, space: &Space, query: &[F32Le]) -> Option<Query> {
-        let closer = Closer::rounded(space, self.metric, query, Steps::Few)?;
-        Some(Query { weights: closer.weights(), closer })
+    /// A query, prepared for sweeps. `None` if codes cannot bound it. `query` must have the dimensions of the space.
+    pub fn query(&self, space: &Space, query: &[F32Le]) -> Option<LikelyQuery> {
+        let closer = Query::rounded(space, self.shape?, query, Steps::Few)?;
+        Some(LikelyQuery { weights: closer.weights(), closer })
     }
 
-    /// Takes a query in.
-    pub fn add(&mut self, query: &Query) {
+    /// Counts a query in.
+    pub fn add(&mut self, query: &LikelyQuery) {
         self.doubts = self.doubts.max(query.closer.doubts(self.centre));
     }
 
-    /// Notes what is known of a group for the queries that were taken in.
-    pub fn know(&self, known: &mut Known, factors: &Factors) {
+    /// Writes to `known` what is known about a group, for the queries that were counted in.
+    pub fn know(&self, known: &mut GroupTerms, factors: &Factors) {
         for at in 0..GROUP {
             let [scale, error, offset] = [&factors.scale, &factors.error, &factors.offset].map(|array| array[at].get());
             let (terms, slack) = (&mut known.terms, &mut known.slack[at]);
@@ -68,56 +68,58 @@ impl Common {
             terms.offset[at] = unit * offset;
             terms.scale[at] = unit * scale;
             terms.error[at] = unit * (error * error + lost * lost).sqrt();
-            terms.rest[at] = *slack - if self.metric == Metric::L2 { square } else { 0.0 };
+            terms.rest[at] = *slack - if self.shape == Some(Shape::SquaredDistance) { square } else { 0.0 };
             if offset == f32::NEG_INFINITY {
                 (terms.offset[at], terms.rest[at]) = (0.0, f32::NEG_INFINITY);
             }
         }
     }
 
-    /// What a key is multiplied with, and how much of it may be off: one over the vector's length, for the cosine.
+    /// The factor of a key, and how far the result may be off. For cosine, the factor is one over the length of the
+    /// vector.
     fn unit(&self, offset: f32, square: f32) -> [f32; 2] {
         let centre = self.centre * self.centre;
         let whole = centre + 2.0 * offset + square;
-        match self.metric {
-            Metric::Cosine if whole > TELLABLE * (centre + square) => [1.0 / whole.sqrt(), TELLABLE / 4.0],
-            Metric::Cosine => [1.0, f32::INFINITY],
+        match self.shape {
+            Some(Shape::Cosine) if whole > TELLABLE * (centre + square) => [1.0 / whole.sqrt(), TELLABLE / 4.0],
+            Some(Shape::Cosine) => [1.0, f32::INFINITY],
             _ => [1.0, 0.0],
         }
     }
 }
 
-/// A query, ready for sweeps together with others.
+/// A query, prepared for sweeps together with others.
 #[derive(Debug, Clone)]
-pub struct Query {
-    closer: Closer,
+pub struct LikelyQuery {
+    closer: Query,
     weights: Weights,
 }
 
-impl Query {
-    /// The key of a score, rounded down: a vector whose key is certainly less has a lesser score.
+impl LikelyQuery {
+    /// The key of a score, rounded down. A vector whose key is certainly less than this has a lower score.
     pub fn key(&self, score: f64) -> f32 {
         self.closer.key(score)
     }
 
-    /// What the kernel for sums wants.
+    /// The query in the form that the kernel for sums takes.
     pub fn tables(&self) -> &[[u8; 16]] {
         self.closer.tables()
     }
 
-    /// A bit for each vector of a group whose key could reach `threshold`. Places without a vector may be among them if
-    /// everything reaches it.
+    /// A bit for each vector of a group whose key could reach `threshold`. If everything reaches it, empty slots may be
+    /// among them.
     #[inline]
-    pub fn reach(&self, sums: &[u32; GROUP], known: &Known, threshold: f32) -> u64 {
+    pub fn reach(&self, sums: &[u32; GROUP], known: &GroupTerms, threshold: f32) -> u64 {
         (kernels::table().codes.reach)(&self.weights, sums, &known.terms, threshold)
     }
 
-    /// An estimate by a vector's 4-bit code, whose own two factors are given, and its error; `None` where there is no vector.
+    /// An estimate by the 4-bit code of a vector, and its error. `fine` are the scale and error of that code. `None` if
+    /// the slot is empty.
     #[inline]
     pub fn look(
         &self,
         common: &Common,
-        known: &Known,
+        known: &GroupTerms,
         at: usize,
         nibbles: &[u8],
         fine: [f32; 2],
@@ -126,8 +128,8 @@ impl Query {
         let unit = terms.unit[at];
         let offset = self.weights.unit * unit + self.weights.offset * terms.offset[at] + (terms.rest[at] - slack);
         let estimate = offset + unit * scale * self.closer.product(nibbles) as f32;
-        // A scaled code is no longer than its vector and its error. Where nothing is known of the 1-bit code, nothing is of
-        // the other.
+        // A scaled code is no longer than its vector and its error together. If nothing is known from the 1-bit code,
+        // nothing is known from the 4-bit code either.
         let length = common.root_of_dimensions * terms.scale[at];
         let error = unit * error + (length + unit * error) * common.doubts.fine;
         let error = if terms.error[at].is_finite() { error } else { f32::INFINITY };
@@ -141,7 +143,7 @@ mod tests {
     use crate::codec::Encoder;
     use crate::kernels::codes::Bounds;
 
-    /// Whatever the narrower interval of one query lets through passes here too, and so it is by 4-bit codes.
+    /// What passes by the narrower interval of one query must pass here too, also by 4-bit codes.
     #[test]
     fn bounds_are_not_below_those_of_one_query() {
         let mut state = 7u64;
@@ -168,7 +170,7 @@ mod tests {
                     fine.push((encoder.fine.clone(), coarse));
                 }
                 let mut common = Common::new(&space, metric);
-                let (mut known, mut bounds) = (Known::default(), Bounds::default());
+                let (mut known, mut bounds) = (GroupTerms::default(), Bounds::default());
                 let query = common.query(&space, &vector(1.0)).unwrap();
                 common.add(&query);
                 common.add(&common.query(&space, &vector(1.0)).unwrap());

@@ -1,11 +1,13 @@
-//! f32 vectors to stored codes, and bounds on scores from codes.
+//! From f32 vectors to stored codes, and from codes to bounds on scores.
 //!
-//! The method is RaBitQ without clusters (Gao and Long, SIGMOD 2024). A vector is moved by a common centre and rotated by
-//! a fixed random rotation. Of the result, the *residual*, one bit per coordinate is kept for the scan over everything
-//! (`one_bit`) and four for a second look at those that passed (`four_bit`). Either code estimates a product with a
-//! query without bias, and tells how far it may be off. `README.md` has the algebra, and what was measured.
+//! The method is RaBitQ without clusters (Gao and Long, SIGMOD 2024). The common centre is subtracted from a vector,
+//! and the result is rotated by a fixed random rotation; this is the *residual*. One bit of each of its coordinates is
+//! kept for the scan over all vectors (`one_bit`), and four bits for a second look at the vectors that passed
+//! (`four_bit`). Both codes give an estimate of the product with a query that is right on average, and say how far it
+//! may be off. `README.md` has the algebra, and what was measured.
 
-pub mod certain;
+mod encoder;
+pub mod exact;
 pub mod four_bit;
 pub mod likely;
 pub mod one_bit;
@@ -13,5 +15,6 @@ mod query;
 mod rotation;
 mod space;
 
+pub use encoder::{Encoder, fingerprint};
 pub use query::{Group, Interval, Query, SIGMAS};
-pub use space::{Encoder, Space, fingerprint};
+pub use space::Space;

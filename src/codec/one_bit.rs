@@ -1,37 +1,37 @@
-//! One bit per coordinate: on which side of the centre it is.
+//! One bit for each coordinate: on which side of the centre it is.
 //!
-//! Let `r` be a residual of `d` coordinates and `b` its signs, each 1 or -1. Scaled by `|r|²/(b·r)`, `b` is `r` plus an
-//! error at a right angle to `r`, so for a query `q`
+//! Let `r` be a residual of `d` coordinates and `b` its signs, each 1 or -1. Scaled by `|r|²/(b·r)`, `b` becomes `r`
+//! plus an error `e` at a right angle to `r`. So for a query `q`
 //!
 //! ```text
 //! scale · (b·q) = r·q + e·q      scale = |r|²/(b·r)     |e|² = d·scale² - |r|²
 //! ```
-//! and as the rotation is random, `e·q` is close to Gaussian around 0 with a deviation of `|e||q|/√(d-1)`.
+//! As the rotation is random, `e·q` is nearly Gaussian around 0, with a deviation of `|e||q|/√(d-1)`.
 
 use super::space::Residual;
 
-/// Residuals shorter than this, but not nil, have squares that f32 cannot hold.
+/// Residuals that are shorter than this, but not zero, have squares that f32 cannot hold.
 const SHORTEST: f64 = 1e-12;
 
 /// A 1-bit code with its factors.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Code {
-    /// Eight coordinates a byte, the first in the lowest bit; 1 for a coordinate of 0 or more.
+pub struct OneBitCode {
+    /// Eight coordinates in each byte, the first in the lowest bit. 1 means a coordinate of 0 or more.
     pub bits: Vec<u8>,
-    /// What `b` is scaled with.
+    /// The factor that `b` is scaled by.
     pub scale: f32,
-    /// `|e|`. Infinite where the numbers are out of f32's range: nothing is known of such a vector.
+    /// `|e|`. Infinite if a number leaves the range of f32: then nothing is known about the vector.
     pub error: f32,
-    /// The centre's product with the vector as seen from the centre.
+    /// The product of the centre with the difference between the vector and the centre.
     pub offset: f32,
 }
 
-/// Bytes of a code.
+/// How many bytes a code has.
 pub const fn bytes(dimensions: usize) -> usize {
     dimensions.div_ceil(8)
 }
 
-impl Code {
+impl OneBitCode {
     pub(super) fn take(&mut self, residual: &Residual) {
         self.bits.clear();
         self.bits.extend(residual.vector.chunks(8).map(pack));

@@ -1,71 +1,74 @@
-//! A query made ready for the codes of one space: look-up tables, and the formula from sums to scores with their errors.
+//! A query, prepared for the codes of one space: look-up tables, and the formula from sums to scores with their errors.
 
 use super::one_bit;
 use super::space::{Space, dot};
-use crate::kernels::codes::{Bounds, Codes, Factors, Formula, GROUP, TELLABLE, Weights};
+use crate::kernels::codes::{Bounds, CodeKernels, Factors, Formula, GROUP, TELLABLE, Weights};
 use crate::kernels::{self, F32Le};
-use crate::metric::Metric;
+use crate::metric::{Metric, Shape};
 
-/// How many deviations an estimate may be off before a row is missed: one in 30,000 is, on one side of a Gaussian.
+/// How many standard deviations an estimate may be off before a row is missed. Four: on one side of a Gaussian, one
+/// estimate in 30,000 is off by more.
 pub const SIGMAS: f64 = 4.0;
 
-/// How finely a query is rounded against 1-bit codes: the greatest magnitude of a coordinate, in steps.
+/// How finely a query is rounded for 1-bit codes: the greatest coordinate becomes so many steps.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Steps {
-    /// Four of them fit in a table's entry, and the rounding adds a thousandth to the error.
+    /// Four coordinates fit into a table's entry, and the rounding adds a thousandth to the error.
     Many = 31,
-    /// Four of them fit in a small entry, and the rounding adds a fiftieth to the error.
+    /// Four coordinates fit into a small entry, and the rounding adds a fiftieth to the error.
     Few = 7,
 }
 
 pub(super) const FOUR_BIT_STEPS: f32 = 127.0;
 
-/// What rounding in f32 does to a score, relative to the largest of its terms: here, in the rotation, and in the true
-/// score, whose sum over up to 65,536 products is the worst of them.
+/// What rounding in f32 can change in a score, relative to its largest term: here, in the rotation, and in the true
+/// score. The sum of up to 65,536 products in the true score counts most.
 const SLACK: f64 = 1.0 / (1 << 18) as f64;
 
-/// A query, ready for codes.
+/// A query, prepared for codes.
 ///
-/// *Keys* stand for scores here: numbers that are larger where scores are, but cheaper to estimate. A key is the product
-/// over the query's length for dot, the cosine itself, and the squared distance with a minus for l2.
+/// *Keys* stand for scores here. A larger score has a larger key, but keys are cheaper to estimate. For dot a key is
+/// the product divided by the length of the query, for cosine it is the cosine itself, and for l2 the negative squared
+/// distance.
 #[derive(Debug, Clone)]
 pub struct Query {
-    metric: Metric,
-    /// Length of the query as given.
+    shape: Shape,
+    /// The length of the query as it was given.
     length: f64,
     formula: Formula,
     tables: Vec<[u8; 16]>,
-    fine: Fine,
-    codes: &'static Codes,
+    fine: FourBitQuery,
+    codes: &'static CodeKernels,
 }
 
 #[derive(Debug, Clone)]
-struct Fine {
-    /// The rotated query's coordinates at even and at odd positions, in steps.
+struct FourBitQuery {
+    /// The coordinates of the rotated query at even and at odd positions, in steps.
     even: Vec<i8>,
     odd: Vec<i8>,
     step: f64,
-    /// What the middle of the code's range, 7.5 in every coordinate, contributes.
+    /// What the middle of the code's range, 7.5 in every coordinate, adds to the product.
     middle: f64,
-    /// Like the formula's, for this rounding of the query.
+    /// As `rounding` in the formula, for this rounding of the query.
     rounding: f64,
 }
 
 /// What a query loses by rounding.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Doubts {
-    /// By its few steps against 1-bit codes, of the length of a scaled code, in errors of a vector.
+    /// By its few steps for 1-bit codes: a share of the length of a scaled code, in units of a vector's error.
     pub coarse: f32,
-    /// The same against 4-bit codes.
+    /// The same for 4-bit codes.
     pub fine: f32,
-    /// In f32, always, of the length of a vector's scaled code, and of its square.
+    /// In f32: a constant, a share of the length of the scaled code of a vector, and a share of the square of that
+    /// length.
     pub constant: f32,
     pub length: f32,
     pub square: f32,
 }
 
 impl Doubts {
-    /// The greater of each.
+    /// The greater of both, for each number.
     pub fn max(self, other: Self) -> Self {
         Self {
             coarse: self.coarse.max(other.coarse),
@@ -77,12 +80,12 @@ impl Doubts {
     }
 }
 
-/// Where a key lies: not below `lower` nor above `upper`, but for the chance that [`SIGMAS`] leaves.
+/// Where a key lies: not below `lower` and not above `upper`, except with the small chance that [`SIGMAS`] leaves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// The estimate less its error.
+    /// The estimate minus its error.
     pub lower: f32,
-    /// The estimate and its error.
+    /// The estimate plus its error.
     pub upper: f32,
 }
 
@@ -90,46 +93,46 @@ impl Interval {
     /// Nothing is known.
     pub const UNKNOWN: Self = Self { lower: f32::NEG_INFINITY, upper: f32::INFINITY };
 
-    /// Around an estimate; unknown where it is not a number.
+    /// Around an estimate. If an end is not finite, nothing is known.
     pub fn around(estimate: f32, error: f32) -> Self {
         let (lower, upper) = (estimate - error, estimate + error);
         if lower.is_finite() && upper.is_finite() { Self { lower, upper } } else { Self::UNKNOWN }
     }
 }
 
-/// The key of a score of a query of this length, rounded down.
-pub(super) fn key(metric: Metric, length: f64, score: f64) -> f32 {
-    let key = match metric {
-        Metric::Dot => score / length,
+/// The key of a score, for a query of this length, rounded down.
+pub(super) fn key(shape: Shape, length: f64, score: f64) -> f32 {
+    let key = match shape {
+        Shape::Dot => score / length,
         // No distance is below 0.
-        Metric::L2 => -score.min(0.0).powi(2),
-        Metric::Cosine | Metric::L1 => score,
+        Shape::SquaredDistance => -score.min(0.0).powi(2),
+        Shape::Cosine => score,
     };
     let rounded = key as f32;
     if f64::from(rounded) > key { rounded.next_down() } else { rounded }
 }
 
-/// A query seen from the centre: `product(query, vector) = constant + weight · offset + residual · vector's residual`.
-pub(super) struct Seen {
+/// A query, seen from the centre:
+/// `product(query, vector) = constant + weight · offset + residual · residual of the vector`.
+pub(super) struct CentredQuery {
     pub residual: Vec<f32>,
     pub constant: f64,
     pub constant_size: f64,
     pub offset_weight: f64,
 }
 
-impl Seen {
-    /// The query by its metric, and its length as given. `None` for one that codes cannot bound.
-    pub fn new(space: &Space, metric: Metric, query: &[F32Le]) -> Option<(Self, f64)> {
+impl CentredQuery {
+    /// The query as its shape needs it, and its length as given. `None` if codes cannot bound it.
+    pub fn new(space: &Space, shape: Shape, query: &[F32Le]) -> Option<(Self, f64)> {
         let query: Vec<f32> = query.iter().map(|x| x.get()).collect();
         let length = dot(&query, &query).sqrt();
-        let mut seen = match metric {
-            Metric::Dot | Metric::Cosine => from_centre_line(space, &query, length),
-            Metric::L2 => from_centre(space, &query),
-            Metric::L1 => return None,
+        let mut seen = match shape {
+            Shape::Dot | Shape::Cosine => from_centre_line(space, &query, length),
+            Shape::SquaredDistance => from_centre(space, &query),
         };
         space.rotate(&mut seen.residual);
         let told = (seen.reach() as f32).is_finite() && (seen.constant_size as f32).is_finite();
-        (told && (length > 0.0 || metric == Metric::L2)).then_some((seen, length))
+        (told && (length > 0.0 || shape == Shape::SquaredDistance)).then_some((seen, length))
     }
 
     /// The length of the residual.
@@ -139,22 +142,23 @@ impl Seen {
 }
 
 impl Query {
-    /// `None` for a query that codes cannot bound: of the metric l1, zero, or with sums beyond f32's range.
+    /// `None` if codes cannot bound the query: with the metric l1, for a query of zeros, or if a sum leaves the range
+    /// of f32.
     ///
-    /// `query` has the dimensions of the space.
+    /// `query` must have the dimensions of the space.
     pub fn new(space: &Space, metric: Metric, query: &[F32Le]) -> Option<Self> {
-        Self::rounded(space, metric, query, Steps::Many)
+        Self::rounded(space, metric.shape()?, query, Steps::Many)
     }
 
-    pub(super) fn rounded(space: &Space, metric: Metric, query: &[F32Le], steps: Steps) -> Option<Self> {
-        let (seen, length) = Seen::new(space, metric, query)?;
+    pub(super) fn rounded(space: &Space, shape: Shape, query: &[F32Le], steps: Steps) -> Option<Self> {
+        let (seen, length) = CentredQuery::new(space, shape, query)?;
         let coarse = Rounded::new(&seen.residual, steps as i8 as f32);
-        Some(Self::ready(space, metric, length, &seen, &coarse))
+        Some(Self::ready(space, shape, length, &seen, &coarse))
     }
 
-    fn ready(space: &Space, metric: Metric, length: f64, seen: &Seen, coarse: &Rounded) -> Self {
+    fn ready(space: &Space, shape: Shape, length: f64, seen: &CentredQuery, coarse: &Rounded) -> Self {
         let (dimensions, reach) = (seen.residual.len() as f64, seen.reach());
-        let weight = if metric == Metric::L2 { 2.0 } else { 1.0 };
+        let weight = if shape == Shape::SquaredDistance { 2.0 } else { 1.0 };
         let fine = Rounded::new(&seen.residual, FOUR_BIT_STEPS);
         let chance = Chance::new(dimensions);
         let magnitudes: f64 = coarse.steps.iter().map(|step| f64::from(step.abs())).sum();
@@ -164,39 +168,39 @@ impl Query {
             constant: seen.constant as f32,
             constant_size: seen.constant_size as f32,
             offset_weight: seen.offset_weight as f32,
-            square_weight: if metric == Metric::L2 { 1.0 } else { 0.0 },
+            square_weight: if shape == Shape::SquaredDistance { 1.0 } else { 0.0 },
             step: (weight * 2.0 * coarse.step) as f32,
             base: (weight * -coarse.step * magnitudes) as f32,
-            // A little more, as the formula goes on to take the root of a difference of nearly equal numbers.
+            // A little more, because the formula then takes the root of a difference of nearly equal numbers.
             spread: (weight * reach * chance.error * (1.0 + SLACK)) as f32,
             chance: chance.narrowing as f32,
             rounding: (weight * coarse.error * dimensions.sqrt() * chance.error) as f32,
             reach: (weight * reach * dimensions.sqrt()) as f32,
             slack: SLACK as f32,
-            centre: (metric == Metric::Cosine).then_some(centre as f32),
+            centre: (shape == Shape::Cosine).then_some(centre as f32),
         };
         let tables = tables(&coarse.steps);
-        let fine = Fine::new(&fine, weight, chance.error);
-        Self { metric, length, formula, tables, fine, codes: &kernels::table().codes }
+        let fine = FourBitQuery::new(&fine, weight, chance.error);
+        Self { shape, length, formula, tables, fine, codes: &kernels::table().codes }
     }
 
-    /// The key of a score, rounded down: a vector whose key is certainly less has a lesser score.
+    /// The key of a score, rounded down. A vector whose key is certainly less than this has a lower score.
     pub fn key(&self, score: f64) -> f32 {
-        key(self.metric, self.length, score)
+        key(self.shape, self.length, score)
     }
 
-    /// The look-up tables: the contribution of four coordinates each.
+    /// The look-up tables. Each has what four coordinates add to the sum.
     pub(super) fn tables(&self) -> &[[u8; 16]] {
         &self.tables
     }
 
-    /// How much each term of a vector counts in an estimate by its 1-bit code, and in its error. A key is bounded by both.
+    /// How much each term of a vector counts in an estimate by its 1-bit code, and in the error of that estimate.
     pub(super) fn weights(&self) -> Weights {
         let f = &self.formula;
         Weights { unit: f.constant, offset: f.offset_weight, step: f.step, base: f.base, error: f.spread }
     }
 
-    /// What else makes an estimate doubtful; `centre` is the centre's length.
+    /// What else an estimate may be off by. `centre` is the length of the centre.
     pub(super) fn doubts(&self, centre: f32) -> Doubts {
         let f = &self.formula;
         let lost = |rounding: f32| if f.spread > 0.0 { rounding / f.spread } else { 0.0 };
@@ -204,20 +208,21 @@ impl Query {
             coarse: lost(f.rounding / f.dimensions.sqrt()),
             fine: lost(self.fine.rounding as f32),
             constant: f.slack * f.constant_size,
-            // The offset is no longer than the centre and the residual, and that no longer than its scaled code.
+            // The offset is no longer than the lengths of centre and residual multiplied, and the residual is no longer
+            // than its scaled code.
             length: f.slack * (f.reach / f.dimensions.sqrt() + f.offset_weight.abs() * centre),
             square: f.slack * f.square_weight,
         }
     }
 
-    /// The product with a vector of 4-bit steps, to be scaled by the vector's own factor.
+    /// The product with a vector of 4-bit steps. It is still to be multiplied by the scale of that vector.
     #[inline]
     pub(super) fn product(&self, nibbles: &[u8]) -> f64 {
         let sum = (self.codes.dot_u4)(nibbles, &self.fine.even, &self.fine.odd);
         self.fine.step * f64::from(sum) - self.fine.middle
     }
 
-    /// Estimates the keys of a group. Gives a bit for each vector whose key could reach `threshold`.
+    /// Estimates the keys of a group. Returns a bit for each vector whose key could reach `threshold`.
     #[inline]
     pub fn estimate(&self, group: Group<'_>, threshold: f32, bounds: &mut Bounds) -> u64 {
         let mut sums = [0; GROUP];
@@ -225,7 +230,8 @@ impl Query {
         (self.codes.estimate)(&self.formula, &sums, group.factors, threshold, bounds)
     }
 
-    /// Where a key lies by the vector's 4-bit code, whose own two factors are given, and its 1-bit code's.
+    /// Where a key lies, by the 4-bit code of a vector. `fine` are the scale and error of that code; `coarse` are the
+    /// scale, error and offset of the 1-bit code.
     pub fn look(&self, nibbles: &[u8], fine: [f32; 2], coarse: [f32; 3]) -> Interval {
         let [scale, error] = fine.map(f64::from);
         let [coarse_scale, coarse_error, offset] = coarse.map(f64::from);
@@ -240,7 +246,9 @@ impl Query {
         let size =
             f64::from(f.constant_size) + offset.abs() + square_weight * largest + coarse_scale * f64::from(f.reach);
         let estimate = f64::from(f.constant) + offset - square_weight * square + product / (1.0 + doubt);
-        let error = (variance.max(0.0) + rounding * rounding).sqrt() / (1.0 + doubt) + SLACK * size;
+        // Not `max`, which takes what is no number for 0.
+        let variance = if variance < 0.0 { 0.0 } else { variance };
+        let error = (variance + rounding * rounding).sqrt() / (1.0 + doubt) + SLACK * size;
         match f.centre {
             None => Interval::around(estimate as f32, error as f32),
             Some(centre) => over_length(estimate, error, f64::from(centre), f64::from(coarse[2]), square),
@@ -248,7 +256,8 @@ impl Query {
     }
 }
 
-/// For the cosine: both over the vector's length, where that can be told from numbers so much larger.
+/// For cosine: both divided by the length of the vector, unless rounding hides that length because the other numbers
+/// are so much larger.
 fn over_length(estimate: f64, error: f64, centre: f64, offset: f64, square: f64) -> Interval {
     let length = centre + 2.0 * offset + square;
     if length > f64::from(TELLABLE) * (centre + square) {
@@ -259,37 +268,37 @@ fn over_length(estimate: f64, error: f64, centre: f64, offset: f64, square: f64)
     }
 }
 
-/// A group of 1-bit codes as it lies in a block.
+/// A group of 1-bit codes, as it lies in a block.
 #[derive(Debug, Clone, Copy)]
 pub struct Group<'a> {
-    /// Transposed: byte 0 of each of the vectors, byte 1 of each, and so on.
+    /// Transposed: byte 0 of each of the vectors, then byte 1 of each, and so on.
     pub codes: &'a [[u8; GROUP]],
-    /// What goes with the codes.
+    /// The factors of these codes.
     pub factors: &'a Factors,
 }
 
-/// For products: the query at unit length, less its part along the centre, which the offset knows exactly.
-fn from_centre_line(space: &Space, query: &[f32], length: f64) -> Seen {
+/// For products: the query with length 1, without its part along the centre. For that part the offset is exact.
+fn from_centre_line(space: &Space, query: &[f32], length: f64) -> CentredQuery {
     let centre = space.centre();
     let square = dot(centre, centre);
     let along = dot(query, centre) / length;
     let share = if square > 0.0 { along / square } else { 0.0 };
     let residual =
         query.iter().zip(centre).map(|(x, centre)| (f64::from(*x) / length - share * f64::from(*centre)) as f32);
-    Seen { residual: residual.collect(), constant: along, constant_size: square.sqrt(), offset_weight: share }
+    CentredQuery { residual: residual.collect(), constant: along, constant_size: square.sqrt(), offset_weight: share }
 }
 
-/// For distances: the query as a vector is seen.
-fn from_centre(space: &Space, query: &[f32]) -> Seen {
+/// For distances: the centre is subtracted from the query, as from a vector.
+fn from_centre(space: &Space, query: &[f32]) -> CentredQuery {
     let residual: Vec<f32> = query.iter().zip(space.centre()).map(|(x, centre)| x - centre).collect();
     let square = dot(&residual, &residual);
-    Seen { residual, constant: -square, constant_size: square, offset_weight: 0.0 }
+    CentredQuery { residual, constant: -square, constant_size: square, offset_weight: 0.0 }
 }
 
-/// How much of an error's length counts, by the number of dimensions.
+/// Which share of the length of an error counts, depending on the number of dimensions.
 struct Chance {
     error: f64,
-    /// Errors are at a right angle to the vector, so the nearer it is to the query, the less of them can show.
+    /// An error is at a right angle to its vector. So the nearer the vector is to the query, the less the error adds.
     narrowing: f64,
 }
 
@@ -299,17 +308,18 @@ impl Chance {
         if error < 1.0 {
             return Self { error, narrowing: error * error };
         }
-        // With few dimensions a deviation says nothing, but an error is never longer than itself. There are two, the
-        // code's and that of rounding the query, and the root of the sum of squares is theirs for certain times √2.
+        // With few dimensions, four deviations would be more than the whole error, so its full length counts. There are
+        // two errors: of the code, and of rounding the query. Their sum is at most √2 times the root of the sum of
+        // their squares.
         Self { error: std::f64::consts::SQRT_2, narrowing: 0.0 }
     }
 }
 
-/// Coordinates in whole steps.
+/// Coordinates as whole numbers of steps.
 pub(super) struct Rounded {
     pub steps: Vec<i8>,
     pub step: f64,
-    /// The length of what rounding changed.
+    /// The length of the change by rounding.
     pub error: f64,
 }
 
@@ -325,7 +335,7 @@ impl Rounded {
     }
 }
 
-impl Fine {
+impl FourBitQuery {
     fn new(query: &Rounded, weight: f64, chance: f64) -> Self {
         let half =
             |odd: usize| -> Vec<i8> { query.steps.chunks(2).map(|pair| pair.get(odd).copied().unwrap_or(0)).collect() };
@@ -340,8 +350,8 @@ impl Fine {
     }
 }
 
-/// For four coordinates each, what a code contributes where its signs agree with the query's: the magnitudes. A product
-/// of signs is twice that, less all magnitudes.
+/// For each four coordinates, the sum of the magnitudes where the signs of the code agree with those of the query. The
+/// product is twice this sum minus all magnitudes.
 fn tables(steps: &[i8]) -> Vec<[u8; 16]> {
     let mut tables = vec![[0; 16]; 2 * one_bit::bytes(steps.len())];
     for (table, steps) in tables.iter_mut().zip(steps.chunks(4)) {

@@ -1,26 +1,28 @@
-//! A random rotation that costs a few additions per coordinate: sign flips and Walsh-Hadamard transforms, in rounds.
+//! A random rotation that needs only a few additions for each coordinate: sign flips and Walsh-Hadamard transforms, in
+//! rounds.
 //!
-//! The transform needs a power of two. For other dimensions it takes turns on the first and on the last so many
-//! coordinates, and each round ends with the two halves of the vector mixed, pair by pair: `d` coordinates in, `d` out,
-//! and lengths are kept. Everything is plain f32 arithmetic in a fixed order, so every machine gets the same bits.
+//! The transform needs a power of two. For other dimensions, it is applied to the first and to the last coordinates by
+//! turns, as many as the largest power of two that fits. At the end of each round, the two halves of the vector are
+//! mixed, pair by pair. The result has the same number of coordinates and the same length. All of it is plain f32
+//! arithmetic in a fixed order, so every machine gets the same bits.
 
-/// Enough that one coordinate spreads over all of them, and that no direction stays special.
+/// With four rounds, one coordinate spreads over all others, and no direction stays special.
 const ROUNDS: usize = 4;
 
-/// What rounding to f32 changes at most, relative to a number that is not subnormal.
+/// The most that rounding to f32 changes, relative to a number that is not subnormal.
 pub(super) const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
 
-/// A rotation of vectors of one length.
+/// A rotation for vectors of one length.
 #[derive(Debug, Clone)]
 pub struct Rotation {
-    /// For each round, 1 or -1 for each coordinate.
+    /// For each round: 1 or -1 for each coordinate.
     signs: Vec<Vec<f32>>,
-    /// The largest power of two that fits.
+    /// The largest power of two that is not above the dimensions.
     width: usize,
 }
 
 impl Rotation {
-    /// The same seed gives the same rotation everywhere, for ever: stored codes depend on it.
+    /// The same seed gives the same rotation everywhere and for ever, because stored codes depend on it.
     pub fn new(dimensions: usize, seed: u64) -> Self {
         let mut bits = Bits { state: seed, word: 0, left: 0 };
         let mut signs = || if bits.next() { -1.0 } else { 1.0 };
@@ -30,17 +32,18 @@ impl Rotation {
         }
     }
 
-    /// How far a rotated vector may be from where it would be without rounding, relative to its length.
+    /// How far a rotated vector may be from its place without rounding, relative to its length.
     ///
-    /// A round adds once a coordinate for each doubling of the transform's width, and once more where halves are mixed; it
-    /// multiplies twice, by numbers that are themselves rounded, one of them twice. None of it makes vectors longer.
+    /// In a round, each coordinate takes part in one addition for each doubling of the transform's width, and in one
+    /// more when the halves are mixed. It is multiplied twice, by numbers that are rounded themselves, one of them
+    /// twice. No step makes a vector longer.
     pub fn rounding(&self) -> f64 {
         let each = f64::from(self.width.max(1).ilog2()) + 6.0;
         // A little more, for the products of these errors.
         1.01 * (ROUNDS as f64) * each * ROUNDING
     }
 
-    /// Rotates in place. The slice is as long as the rotation's dimensions.
+    /// Rotates in place. The slice must have the dimensions of the rotation.
     pub fn apply(&self, vector: &mut [f32]) {
         for (round, signs) in self.signs.iter().enumerate() {
             for (x, sign) in vector.iter_mut().zip(signs) {
@@ -58,13 +61,14 @@ impl Rotation {
     }
 }
 
-/// Each coordinate of the first half meets its partner in the second: sum and difference, over √2.
+/// Replaces each coordinate of the first half and its partner in the second half by their sum and their difference,
+/// divided by √2.
 fn mix_halves(vector: &mut [f32]) {
     let (first, second) = vector.split_at_mut(vector.len().div_ceil(2));
     cross(first, second, std::f32::consts::FRAC_1_SQRT_2);
 }
 
-/// The transform of a power of two of coordinates, scaled to keep lengths.
+/// The transform of coordinates whose number is a power of two, scaled so that lengths stay the same.
 fn walsh_hadamard(vector: &mut [f32]) {
     let (eights, rest) = vector.as_chunks_mut::<8>();
     eights.iter_mut().for_each(walsh_hadamard_8);
@@ -90,7 +94,7 @@ fn walsh_hadamard_8(v: &mut [f32; 8]) {
     *v = [a + b, a - b, c + d, c - d, e + f, e - f, g + h, g - h];
 }
 
-/// Of less than eight coordinates.
+/// For fewer than eight coordinates.
 fn walsh_hadamard_small(vector: &mut [f32]) {
     let mut width = 1;
     while width < vector.len() {
@@ -108,7 +112,7 @@ fn cross(first: &mut [f32], second: &mut [f32], scale: f32) {
     }
 }
 
-/// Random bits: SplitMix64, which is part of the format.
+/// Random bits from SplitMix64, which is part of the format.
 struct Bits {
     state: u64,
     word: u64,
@@ -154,7 +158,7 @@ mod tests {
             rotation.apply(&mut a);
             rotation.apply(&mut b);
             for (before, after) in before.into_iter().zip([square(&a), square(&b), product(&a, &b)]) {
-                // About 80 roundings a coordinate at most, which do not all go the same way.
+                // There are at most about 80 roundings for a coordinate, and not all of them go the same way.
                 assert!((before - after).abs() < 2e-6 * size.max(before), "{dimensions}: {before} became {after}");
             }
         }
@@ -169,13 +173,13 @@ mod tests {
                 vector[at] = 1.0;
                 rotation.apply(&mut vector);
                 let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-                // Of so many Gaussian coordinates hardly one is beyond six times their mean.
+                // Hardly one of so many Gaussian coordinates is more than six times their mean.
                 assert!(largest * (dimensions as f32).sqrt() < 6.0, "{dimensions}, {at}: {largest}");
             }
         }
     }
 
-    /// Stored codes rest on these bits.
+    /// Stored codes depend on these bits.
     #[test]
     fn a_seed_gives_the_same_rotation_for_ever() {
         let mut vector: Vec<f32> = (0..5).map(|i| i as f32).collect();

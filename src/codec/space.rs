@@ -1,23 +1,22 @@
-//! Where codes live: the centre of a collection and a rotation, and how a vector is brought there.
+//! What codes refer to: the centre of a collection and a rotation, and how a vector becomes a residual.
 
 use super::rotation::Rotation;
-use super::{four_bit, one_bit};
-use crate::kernels::{self, F32Le};
+use crate::kernels::F32Le;
 
-/// A centre and a rotation. Codes mean something only in the space they were made in.
+/// A centre and a rotation. A code has a meaning only in the space that it was made in.
 #[derive(Debug, Clone)]
 pub struct Space {
     centre: Vec<f32>,
     rotation: Rotation,
 }
 
-/// A vector seen from the centre, rotated.
+/// A vector after the centre was subtracted and the rotation applied.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Residual {
     pub vector: Vec<f32>,
     /// The squared length of `vector`.
     pub square: f64,
-    /// The product of the centre with what lies between the centre and the vector.
+    /// The product of the centre with the difference between the vector and the centre.
     pub offset: f64,
 }
 
@@ -28,17 +27,17 @@ impl Space {
         Self { centre, rotation }
     }
 
-    /// How many coordinates vectors have here.
+    /// How many coordinates the vectors of this space have.
     pub fn dimensions(&self) -> usize {
         self.centre.len()
     }
 
-    /// The centre's coordinates, before the rotation.
+    /// The coordinates of the centre, before the rotation.
     pub fn centre(&self) -> &[f32] {
         &self.centre
     }
 
-    /// Brings a vector of the right length in.
+    /// Turns a vector of the right length into its residual.
     pub(super) fn enter(&self, vector: &[F32Le], residual: &mut Residual) {
         residual.vector.clear();
         residual.vector.extend(vector.iter().zip(&self.centre).map(|(x, centre)| x.get() - centre));
@@ -47,7 +46,7 @@ impl Space {
         residual.square = dot(&residual.vector, &residual.vector);
     }
 
-    /// What rounding does to a vector that is rotated, relative to its length.
+    /// What rounding can change in a rotated vector, relative to its length.
     pub(super) fn rounding(&self) -> f64 {
         self.rotation.rounding()
     }
@@ -57,7 +56,7 @@ impl Space {
     }
 }
 
-/// In eight sums, whose order is the same on every machine: stored numbers depend on it.
+/// The product, as eight sums in an order that is the same on every machine, because stored numbers depend on it.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();
@@ -69,41 +68,4 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     }
     let rest = a_rest.iter().zip(b_rest).map(|(&a, &b)| f64::from(a) * f64::from(b));
     sums.into_iter().chain(rest).sum()
-}
-
-/// Makes codes; keeps its buffers from one vector to the next.
-#[derive(Debug)]
-pub struct Encoder<'a> {
-    space: &'a Space,
-    residual: Residual,
-    values: Vec<f32>,
-    /// The 1-bit code of the last vector.
-    pub coarse: one_bit::Code,
-    /// The 4-bit code of the last vector.
-    pub fine: four_bit::Code,
-}
-
-impl<'a> Encoder<'a> {
-    /// An encoder into this space.
-    pub fn new(space: &'a Space) -> Self {
-        let (residual, values, coarse, fine) = Default::default();
-        Self { space, residual, values, coarse, fine }
-    }
-
-    /// How many coordinates vectors have.
-    pub fn dimensions(&self) -> usize {
-        self.space.dimensions()
-    }
-
-    /// Encodes a vector of the space's dimensions into `coarse` and `fine`.
-    pub fn encode(&mut self, vector: &[F32Le]) {
-        self.space.enter(vector, &mut self.residual);
-        self.coarse.take(&self.residual);
-        self.fine.take(&self.residual, &mut self.values);
-    }
-}
-
-/// A number for the vector's bits: equal vectors have equal ones, and others hardly ever.
-pub fn fingerprint(vector: &[F32Le]) -> u32 {
-    (kernels::table().codes.crc32c)(0, bytemuck::cast_slice(vector))
 }

@@ -1,30 +1,30 @@
-//! The vectors of recent texts, so that a repeated text costs a hash look-up.
+//! The vectors of recent texts, so that a repeated text costs only a hash look-up.
 //!
-//! Two generations stand in for a list by age: what is found in the old one moves to the young one, and when the young
-//! one is full it becomes the old one, whose place it takes.
+//! There are two generations instead of a list sorted by age. A vector that is found in the old one moves to the young
+//! one. When the young one is full, it becomes the old one, and the old one is dropped.
 
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of vectors in one generation.
+/// How many bytes of vectors a generation may hold.
 const GENERATION: usize = 8 << 20;
 
-/// What the cache of a model holds, and what it has done since that was last told.
+/// What the cache of a model holds now, and what it has done since the counters were last taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Texts whose vector was there.
+    /// Texts whose vector was in the cache.
     pub hits: u64,
     /// Texts that had to be embedded.
     pub misses: u64,
-    /// Vectors that made room for others.
+    /// Vectors that were dropped to make room for others.
     pub evictions: u64,
-    /// Bytes of the vectors and keys that are there.
+    /// Bytes of the vectors and keys in the cache.
     pub bytes: u64,
 }
 
-/// A text by its SHA-256: nobody can make two texts that share a vector.
+/// A text is known by its SHA-256, so nobody can make two texts that share a vector.
 pub type Key = [u8; 32];
 
 /// The key of a text.
@@ -44,29 +44,29 @@ struct Generations {
 /// The cache of one model.
 pub struct Cache {
     generations: Mutex<Generations>,
-    /// Bytes of a vector and its key.
+    /// Bytes of one vector and its key.
     entry: usize,
 }
 
 impl Cache {
-    /// A cache of vectors of so many dimensions.
+    /// A cache for vectors of so many dimensions.
     pub fn new(dimensions: usize) -> Self {
         Self { generations: Mutex::default(), entry: size_of::<Key>() + dimensions * size_of::<f32>() }
     }
 
-    /// Vectors in one generation.
+    /// How many vectors a generation may hold.
     fn capacity(&self) -> usize {
         (GENERATION / self.entry).max(1)
     }
 
-    /// What it holds, and what it has done since this was last asked.
+    /// What it holds now, and what it has done since the last call.
     pub fn take_counters(&self) -> Counters {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let vectors = generations.young.len() + generations.old.len();
         Counters { bytes: (vectors * self.entry) as u64, ..take(&mut generations.counters) }
     }
 
-    /// The vector of this text, if it is here.
+    /// The vector of this text, if it is in the cache.
     pub fn get(&self, key: &Key) -> Option<Arc<[f32]>> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match generations.young.get(key) {
@@ -141,7 +141,7 @@ mod tests {
         (1..=4).for_each(|number| put(&cache, number));
         assert_eq!((get(&cache, 1), get(&cache, 4), get(&cache, 5)), (Some(1.0), Some(4.0), None));
         since(2, 1, 0, 4);
-        // A second generation, and the third, for which the first makes room.
+        // These fill a second generation and begin a third, so the first is dropped.
         (5..=8).for_each(|number| put(&cache, number));
         since(0, 0, 0, 8);
         put(&cache, 9);

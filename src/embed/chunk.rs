@@ -1,8 +1,8 @@
-//! Cuts a text into chunks that a model has room for, where a reader would cut it.
+//! Cuts a text into chunks that a model has room for, at places where a reader would cut it.
 //!
-//! A heading begins a new chunk. Otherwise a chunk holds as many whole paragraphs as fit, else sentences, else lines, else
-//! words, else characters. Every character that is not white space is in a chunk, and the whole takes time in proportion
-//! to the length of the text.
+//! A heading begins a new chunk. Otherwise a chunk holds as many whole paragraphs as fit; if not even one fits, as many
+//! sentences, or else lines, words or characters. Every character that is not white space is in a chunk. The time is
+//! proportional to the length of the text.
 
 use super::tokenize::floor;
 use crate::error::Result;
@@ -10,17 +10,19 @@ use crate::error::Result;
 /// A part of a text, without white space around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'t> {
-    /// The number of the first character as SQL counts them, from 1.
+    /// The number of its first character, counted from 1 as in SQL.
     pub start: usize,
-    /// The number of the character after the last: `substr(text, start, stop - start)` is the chunk.
+    /// The number of the character after its last: `substr(text, start, stop - start)` is the chunk.
     pub stop: usize,
     /// The chunk itself.
     pub text: &'t str,
 }
 
-/// The chunks of `text`, of at most `most` tokens by `count`, each repeating up to `overlap` tokens of the one before.
+/// The chunks of `text`. Each has at most `most` tokens, counted by `count`, and repeats at most `overlap` tokens of
+/// the chunk before.
 ///
-/// `starts` tells where each token begins, in bytes. Caller's promise: `most` is at least 1 and `overlap` less than it.
+/// `starts` are the bytes at which the tokens begin. The caller must ensure that `most` is at least 1 and `overlap` is
+/// less than `most`.
 pub fn chunks<'t>(
     text: &'t str,
     starts: &[usize],
@@ -45,7 +47,7 @@ pub fn chunks<'t>(
     Ok(chunks)
 }
 
-/// Counts characters from one byte to a later one.
+/// Counts characters from one byte to a later byte.
 struct Characters<'t> {
     text: &'t str,
     byte: usize,
@@ -69,15 +71,16 @@ struct Cutter<'t> {
 }
 
 impl Cutter<'_> {
-    /// Begin and end of the chunk from `begin`, which ends after `done`, up to where the text is in chunks already.
+    /// Begin and end of the chunk that begins at `begin`. The text before `done` is already in chunks; this chunk ends
+    /// after it.
     fn fit(&self, begin: usize, done: usize, count: &dyn Fn(&str) -> Result<usize>) -> Result<(usize, usize)> {
         let mut room = self.most;
         loop {
             let Some(stop) = (room > 0).then(|| self.stop(begin, done, room)).flatten() else {
-                // What is repeated leaves no room for what is new; without it there is room for one character at least.
+                // The repeated part leaves no room for new text. Without it there is room for at least one character.
                 return if begin < done { self.fit(done, done, count) } else { Ok((begin, self.next_character(done))) };
             };
-            // Tokens of a part may be others than those it has within the text.
+            // A part on its own may be tokenized differently than within the text.
             let excess = count(self.text[begin..stop].trim())?.saturating_sub(self.most);
             if excess == 0 {
                 return Ok((begin, stop));
@@ -96,11 +99,11 @@ impl Cutter<'_> {
         heading.or_else(whole).or_else(cut).or_else(word).or((reach > done).then_some(reach))
     }
 
-    /// How far `room` tokens from `begin` go.
+    /// How far `room` tokens from `begin` reach.
     fn reach(&self, begin: usize, room: usize) -> usize {
         let beyond = self.starts.partition_point(|&start| start < begin) + room;
         match self.starts.get(beyond) {
-            // Some tokenizers count the space before a word to it, and some divide a character.
+            // Some tokenizers count the space before a word as part of it, and some divide a character.
             Some(&start) => {
                 let start = floor(self.text, start);
                 let word = self.text[start..].find(|character: char| !character.is_whitespace());
@@ -110,7 +113,8 @@ impl Cutter<'_> {
         }
     }
 
-    /// Where the next chunk begins: `stop`, or before it by what is to be repeated, cut like a chunk.
+    /// Where the next chunk begins: at `stop`, or earlier if something is to be repeated. The repeated part is cut like
+    /// a chunk.
     fn step_back(&self, begin: usize, stop: usize) -> usize {
         if self.overlap == 0 || stop == self.text.len() || self.cuts.headings.binary_search(&stop).is_ok() {
             return stop;
@@ -127,13 +131,13 @@ impl Cutter<'_> {
     }
 }
 
-/// The last of these cuts after `after` and no further than `reach`.
+/// The last of these cuts that is after `after` and not after `reach`.
 fn last(cuts: &[usize], after: usize, reach: usize) -> Option<usize> {
     let within = cuts.partition_point(|&cut| cut <= reach);
     cuts[..within].last().copied().filter(|&cut| cut > after)
 }
 
-/// The first of these cuts from `from` on and no further than `reach`.
+/// The first of these cuts that is not before `from` and not after `reach`.
 fn first(cuts: &[usize], from: usize, reach: usize) -> Option<usize> {
     let before = cuts.partition_point(|&cut| cut < from);
     cuts.get(before).copied().filter(|&cut| cut <= reach)
@@ -157,7 +161,7 @@ fn first_word(text: &str, from: usize, stop: usize) -> Option<usize> {
     Some(from + space + word)
 }
 
-/// Where a text may well be cut: the bytes at which something begins, in order.
+/// Good places to cut a text: the bytes at which something begins, in order.
 #[derive(Default)]
 struct Cuts {
     headings: Vec<usize>,
@@ -167,7 +171,8 @@ struct Cuts {
 }
 
 impl Cuts {
-    /// Those that a reader would rather cut at first. Headings are not among them: they are cut at always.
+    /// The kinds of cuts, those that a reader prefers first. Headings are not among them, because every heading is a
+    /// cut.
     fn by_strength(&self) -> [&[usize]; 3] {
         [&self.paragraphs, &self.sentences, &self.lines]
     }
@@ -188,7 +193,7 @@ impl Cuts {
                 _ => Line::Text,
             };
             in_code ^= fence;
-            // A heading stays with what it heads, be it text or another heading.
+            // A heading stays together with what follows it, be it text or another heading.
             match kind {
                 Line::Heading if !after_heading => cuts.headings.push(at),
                 Line::Text if !after_heading && before == Line::Blank => cuts.paragraphs.push(at),
@@ -229,9 +234,9 @@ fn is_underline(line: &str) -> bool {
     line.len() >= 3 && (line.bytes().all(|byte| byte == b'=') || line.bytes().all(|byte| byte == b'-'))
 }
 
-/// Where sentences begin. A full stop ends one if a word of two letters or more stands before it and white space and no
-/// small letter follow, which spares `e.g. this` and `J. Smith` but not `Dr. Smith`. Full stops of scripts without spaces
-/// need none.
+/// Where sentences begin. A full stop ends a sentence if the word before it has at least two letters, and if white
+/// space follows and then no small letter. So `e.g. this` and `J. Smith` are not cut, but `Dr. Smith` is. Full stops of
+/// scripts without spaces need no white space after them.
 fn sentences(text: &str) -> Vec<usize> {
     let mut starts = Vec::new();
     let mut word = 0;
@@ -259,7 +264,7 @@ fn sentences(text: &str) -> Vec<usize> {
     starts
 }
 
-/// What stands between white space and a full stop, if a sentence may end with it.
+/// The text between white space and a full stop is a word that may end a sentence.
 fn is_word(text: &str) -> bool {
     let text = text.trim_start_matches(|character: char| !character.is_alphanumeric());
     text.chars().nth(1).is_some() && !text.contains('.')
@@ -277,7 +282,7 @@ fn is_closing(character: char) -> bool {
 mod tests {
     use super::*;
 
-    /// Words are tokens; a word of more than eight letters is several.
+    /// Words are tokens. A word of more than eight letters is several tokens.
     fn starts(text: &str) -> Vec<usize> {
         let mut starts = Vec::new();
         let mut letters = 0;
@@ -375,7 +380,7 @@ mod tests {
         assert_eq!(numbers, [(2, 8, "é🙂 中文."), (9, 18, "Next one.")]);
     }
 
-    /// A tokenizer that finds more tokens in a part than it found there in the whole.
+    /// With a tokenizer that finds more tokens in a part than it found there in the whole text.
     #[test]
     fn a_part_with_more_tokens_than_expected_is_made_smaller() {
         let text = "a b c d e f g h";
@@ -385,7 +390,7 @@ mod tests {
             assert!(chunks.iter().all(|chunk| starts(chunk.text).len() == 2), "{chunks:?}");
             assert!(chunks.last().unwrap().text.ends_with('h'));
         }
-        // Where not even one character has room, it is a chunk all the same.
+        // A single character becomes a chunk even if there is no room for it.
         let chunks = chunks("abc", &[0], 1, 0, &|_| Ok(2)).unwrap();
         assert_eq!(chunks.iter().map(|chunk| chunk.text).collect::<Vec<_>>(), ["a", "b", "c"]);
     }

@@ -1,4 +1,4 @@
-//! The folder of one model: its files, and the fingerprint of what they hold.
+//! The folder of one model: its files, and their fingerprint.
 
 use super::settings::Settings;
 use crate::error::{Error, Result};
@@ -11,16 +11,16 @@ use std::time::SystemTime;
 
 /// Where exporters put the model in its folder.
 const MODELS: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
-/// What the name of the model's file goes on with where the weights of a large model lie beside it.
+/// The weights of a large model lie in a second file. Its name is that of the model with one of these endings added.
 const WEIGHTS: [&str; 2] = ["_data", ".data"];
 
-/// A model's files and settings, as they were found.
+/// The files and settings of a model, as they were found.
 pub struct Folder {
     /// What its JSON files say.
     pub settings: Settings,
     model: PathBuf,
     tokenizer: PathBuf,
-    /// The files that decide the model's vectors, in the order of the fingerprint.
+    /// The files that decide the vectors of the model, in the order of the fingerprint.
     files: Vec<Seen>,
 }
 
@@ -41,22 +41,22 @@ impl Folder {
         Ok(Self { settings: Settings::read(folder)?, model, tokenizer, files })
     }
 
-    /// The model's file.
+    /// The file of the model.
     pub fn model(&self) -> &Path {
         &self.model
     }
 
-    /// The tokenizer's file.
+    /// The file of the tokenizer.
     pub fn tokenizer(&self) -> &Path {
         &self.tokenizer
     }
 
-    /// An error if a file is not the one that was found first: nobody may take another model for this one.
+    /// An error if a file is no longer the one that was found first, so that no model is taken for another.
     pub fn expect_same(&self) -> Result<()> {
         self.files.iter().try_for_each(Seen::expect_same)
     }
 
-    /// SHA-256, in hexadecimal, of all that decides the model's vectors: its files and its settings.
+    /// SHA-256, in hexadecimal, of everything that decides the vectors of the model: its files and its settings.
     pub fn fingerprint(&self) -> Result<String> {
         let mut hasher = Sha256::new();
         self.files.iter().try_for_each(|file| hash(&mut hasher, &file.path))?;
@@ -72,7 +72,7 @@ impl Folder {
     }
 }
 
-/// A file by what tells it from another in its place.
+/// A file, with what distinguishes it from another file in its place.
 #[derive(PartialEq, Eq)]
 struct Seen {
     path: PathBuf,
@@ -108,7 +108,7 @@ fn hash(hasher: &mut Sha256, path: &Path) -> Result<()> {
     }
 }
 
-/// Those of these files that are there.
+/// Those of these files that exist.
 fn present<const N: usize>(files: [PathBuf; N]) -> Result<Vec<PathBuf>> {
     let exists = |file: PathBuf| match file.try_exists() {
         Ok(exists) => Ok(exists.then_some(file)),

@@ -1,6 +1,8 @@
-//! Text to vector: a sentence-transformers model in ONNX form, run in this process. README.md beside this file explains.
+//! From text to vector: a sentence-transformers model in ONNX form, run in this process. README.md beside this file
+//! explains it.
 //!
-//! Knows nothing of SQLite. Nothing is loaded before the first [`model`] call, and nothing is ever printed.
+//! This folder knows nothing about SQLite. It loads nothing before the first call of [`model`], and never prints
+//! anything.
 
 mod cache;
 mod chunk;

@@ -1,4 +1,4 @@
-//! A model: its folder read and checked, its sessions, and the vectors of recent texts.
+//! A model: its folder, read and checked, its sessions, and the vectors of recent texts.
 
 use super::cache::{self, Cache, Counters};
 use super::chunk::{self, Chunk};
@@ -13,19 +13,21 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// Texts in one batch. More gain nothing on a CPU, and cost padding and cache misses.
+/// How many texts a batch has at most. More gain nothing on a CPU, and cost padding and cache misses.
 const BATCH: usize = 8;
-/// Tokens in one batch. 4,096 made long texts a tenth slower and the process two thirds larger (260 MB, not 160 MB).
+/// How many tokens a batch has at most. 4,096 made long texts a tenth slower and the process two thirds larger (260 MB
+/// instead of 160 MB).
 const BATCH_TOKENS: usize = 256;
-/// Texts tokenized in one go.
+/// How many texts are tokenized as one job.
 const TOKENIZED: usize = 64;
-/// Vectors of a text alone and beside another that differ by more than rounding show a model quantised per batch.
+/// A text is embedded alone and beside another. If the vectors differ by more than this, it is not rounding: the model
+/// computes its quantisation for each batch.
 const ROUNDING: f32 = 1e-5;
-/// Texts that every tokenizer makes different tokens of.
+/// Every tokenizer makes different tokens from these two texts.
 const PROBES: [&str; 2] =
     ["A text to try the model with: 1, 2, 3.", "Another one, somewhat longer, so that the first is padded!"];
 
-/// A loaded model. Free to use from any number of threads.
+/// A loaded model. Any number of threads may use it at once.
 pub struct Model {
     name: String,
     tokenizer: Tokenizer,
@@ -38,7 +40,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads the model in this folder and tries it out.
+    /// Loads the model in this folder and tests it.
     pub(super) fn load(name: &str, folder: &Path) -> Result<Self> {
         Self::read(name, folder).map_err(|error| error.within(format_args!("model {name}")))
     }
@@ -65,7 +67,7 @@ impl Model {
         })
     }
 
-    /// The name it was found by.
+    /// The name that it was found by.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -75,18 +77,18 @@ impl Model {
         self.dimensions
     }
 
-    /// The most tokens it sees of a text, special ones included.
+    /// The most tokens of a text that it reads, special ones included.
     pub fn max_tokens(&self) -> usize {
         self.folder.settings.max_tokens
     }
 
-    /// What its cache of recent texts holds, and what it has done since this was last asked.
+    /// What its cache of recent texts holds now, and what it has done since the last call.
     pub fn take_counters(&self) -> Counters {
         self.cache.take_counters()
     }
 
-    /// SHA-256, in hexadecimal, of all that decides its vectors: model, tokenizer and settings. The first call reads the
-    /// files again, and fails if they are no longer those that were loaded.
+    /// SHA-256, in hexadecimal, of everything that decides its vectors: model, tokenizer and settings. The first call
+    /// reads the files again, and fails if they are not those that were loaded.
     pub fn fingerprint(&self) -> Result<&str> {
         match self.fingerprint.get() {
             Some(fingerprint) => Ok(fingerprint),
@@ -97,7 +99,8 @@ impl Model {
         }
     }
 
-    /// The unit vector of a text. What the model has no room for is cut off. `threads` is the most sessions to hold.
+    /// The vector of a text, with length 1. Text beyond the limit of the model is ignored. There will be at most
+    /// `threads` sessions.
     pub fn embed(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
         let key = cache::key(text);
         if let Some(vector) = self.cache.get(&key) {
@@ -109,9 +112,10 @@ impl Model {
         Ok(vector)
     }
 
-    /// The unit vectors of many texts, on this thread and up to `threads - 1` others.
+    /// The vectors of many texts, with length 1, computed by this thread and at most `threads - 1` others.
     ///
-    /// `proceed` is called on this thread between batches with the number of texts done, and may stop it all by an error.
+    /// Between batches, `proceed` is called on this thread with the number of texts that are done. If it returns an
+    /// error, the work stops.
     pub fn embed_batch(
         &self,
         texts: &[&str],
@@ -120,8 +124,8 @@ impl Model {
     ) -> Result<Vec<Arc<[f32]>>> {
         let keys = texts.iter().map(|text| cache::key(text)).collect::<Vec<_>>();
         let mut vectors = keys.iter().map(|key| self.cache.get(key)).collect::<Vec<_>>();
-        // The first of each text that has no vector yet, in order: where company moves the last bit of a vector, it moves the
-        // same one in every run.
+        // The first of each text that has no vector yet, in order. Other texts in a batch can change the last bit of a
+        // vector; with a fixed order they change the same bit in every run.
         let mut met = HashSet::new();
         let missing = (0..texts.len()).filter(|&at| vectors[at].is_none() && met.insert(keys[at])).collect::<Vec<_>>();
         let known = texts.len() - missing.len();
@@ -147,13 +151,13 @@ impl Model {
         vectors.into_iter().map(|vector| vector.ok_or_else(|| Error::Bug("a text without its vector".into()))).collect()
     }
 
-    /// How many tokens the model sees of a text: no more than it has room for, special ones included.
+    /// How many tokens of a text the model reads: never more than its limit, special ones included.
     pub fn count_tokens(&self, text: &str) -> Result<usize> {
         Ok(self.tokenizer.encode(text)?.len())
     }
 
-    /// The text cut into chunks of at most `max_tokens` tokens, or as many as the model has room for, special ones not
-    /// counted. Each chunk repeats up to `overlap` tokens of the one before.
+    /// The text in chunks of at most `max_tokens` tokens, or of as many as the model has room for. Special tokens are
+    /// not counted. Each chunk repeats at most `overlap` tokens of the one before.
     pub fn chunks<'t>(&self, text: &'t str, max_tokens: Option<usize>, overlap: usize) -> Result<Vec<Chunk<'t>>> {
         let room = self.tokenizer.room();
         let most = max_tokens.unwrap_or(room);
@@ -180,7 +184,7 @@ impl Model {
         Ok(share(groups.len(), threads, encode, proceed)?.into_iter().flatten().collect())
     }
 
-    /// Texts of like length together, the longest first, so that no thread is left with a long one at the end.
+    /// Texts of similar length come together. The longest come first, so that no thread begins a long one at the end.
     fn batches(&self, ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
         let mut order = (0..ids.len()).collect::<Vec<_>>();
         order.sort_by_key(|&at| Reverse(ids[at].len()));
@@ -195,7 +199,7 @@ impl Model {
     }
 }
 
-/// What only running the model tells.
+/// What can only be learned by running the model.
 struct Probe {
     dimensions: usize,
     batch: usize,
@@ -213,7 +217,7 @@ impl Probe {
         let alone = session.run(&[&short])?.swap_remove(0);
         let beside = session.run(&[&short, &long])?.swap_remove(0);
         let difference = alone.iter().zip(&*beside).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // Such a model would give a text another vector in other company.
+        // Such a model would give a text a different vector when other texts are beside it.
         let batch = if difference > ROUNDING { 1 } else { BATCH };
         Ok(Self { dimensions: alone.len(), batch })
     }

@@ -1,7 +1,8 @@
-//! Where ONNX Runtime and the models lie: as the host program says, else the environment, else the install prefix or the
-//! user's cache.
+//! Where ONNX Runtime and the models lie. The host program decides; if it says nothing, the environment; otherwise the
+//! install prefix and the user's cache are searched.
 //!
-//! Never as SQL says, and never the working directory: who may write SQL or a file must not choose what code is loaded.
+//! SQL cannot decide it, and the working directory does not count: someone who may write SQL or a file must not choose
+//! which code is loaded.
 
 use super::prefix;
 use crate::error::{Error, Result};
@@ -9,9 +10,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-/// The folder of models, when the host program names none.
+/// The folder of models, if the host program names none.
 const MODELS_VARIABLE: &str = "FAFCAS_MODEL_DIR";
-/// ONNX Runtime's library, when the host program names none.
+/// The library of ONNX Runtime, if the host program names none.
 const RUNTIME_VARIABLE: &str = "FAFCAS_ONNXRUNTIME";
 
 #[cfg(target_os = "windows")]
@@ -21,7 +22,7 @@ const LIBRARY: &str = "libonnxruntime.dylib";
 #[cfg(not(any(target_os = "windows", target_os = "macos")))]
 const LIBRARY: &str = "libonnxruntime.so";
 
-/// The names under which the system's loader may know ONNX Runtime.
+/// The names by which the system's loader may know ONNX Runtime.
 #[cfg(target_os = "windows")]
 const SYSTEM_NAMES: [&str; 1] = [LIBRARY];
 #[cfg(target_os = "macos")]
@@ -29,18 +30,18 @@ const SYSTEM_NAMES: [&str; 2] = [LIBRARY, "libonnxruntime.1.dylib"];
 #[cfg(not(any(target_os = "windows", target_os = "macos")))]
 const SYSTEM_NAMES: [&str; 2] = ["libonnxruntime.so.1", LIBRARY];
 
-/// What a host program may say in place of the environment. What is `None` stays with the environment.
+/// What a host program may set in place of the environment. For what is `None`, the environment decides.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    /// The folder that holds one folder for each model.
+    /// The folder that contains a folder for each model.
     pub models: Option<PathBuf>,
-    /// ONNX Runtime's library, a file.
+    /// The library of ONNX Runtime, a file.
     pub runtime: Option<PathBuf>,
 }
 
 static CONFIGURED: RwLock<Places> = RwLock::new(Places { models: None, runtime: None });
 
-/// Sets where to look from now on. What is loaded already stays as it is.
+/// Sets where to look from now on. What has been loaded stays as it is.
 pub fn configure(places: Places) {
     *CONFIGURED.write().unwrap_or_else(PoisonError::into_inner) = places;
 }
@@ -53,8 +54,8 @@ fn variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The folders of models, best first: the one that was named and no other, or else under the prefix of this library's own file,
-/// in the user's cache, and under the prefix that it was built for.
+/// The folders of models, best first. If one was named, it is the only one. Otherwise: the prefix of this library's own
+/// file, the user's cache, and the prefix that the library was built for.
 pub fn models() -> Vec<PathBuf> {
     if let Some(named) = configured().models.or_else(|| variable(MODELS_VARIABLE)) {
         return vec![named];
@@ -68,7 +69,7 @@ pub fn models() -> Vec<PathBuf> {
     folders
 }
 
-/// Where the Python package puts the models that it fetches; `python/fafcas/models/fetch.py` has the same rule.
+/// Where the Python package puts the models that it fetches. `python/fafcas/models/fetch.py` has the same rule.
 fn user_models() -> Option<PathBuf> {
     let absolute = |name| variable(name).filter(|folder| folder.is_absolute());
     let in_home = |folder| absolute("HOME").map(|home| home.join(folder));
@@ -82,8 +83,8 @@ fn user_models() -> Option<PathBuf> {
     Some(cache?.join("fafcas").join("models"))
 }
 
-/// The places to load ONNX Runtime from, in order. A place that was named leaves no other: a wrong name must not go
-/// unnoticed.
+/// The files to load ONNX Runtime from, in order. If one was named, it is the only one, so that a wrong name does not
+/// go unnoticed.
 pub fn runtime() -> Result<Vec<PathBuf>> {
     if let Some(file) = configured().runtime.or_else(|| variable(RUNTIME_VARIABLE)) {
         return if file.is_file() { Ok(vec![file]) } else { Err(missing(&file.display())) };
@@ -94,7 +95,7 @@ pub fn runtime() -> Result<Vec<PathBuf>> {
     Ok(files.chain(SYSTEM_NAMES.map(PathBuf::from)).collect())
 }
 
-/// The error when ONNX Runtime is in none of its places.
+/// The error if ONNX Runtime is in none of its places.
 pub fn runtime_missing() -> Error {
     missing(&format_args!("{}, under the install prefix or in the system's library path", listed(&models())))
 }
@@ -109,7 +110,7 @@ fn missing(places: &dyn std::fmt::Display) -> Error {
     )
 }
 
-/// The error when there is no such model.
+/// The error if there is no such model.
 pub fn model_missing(name: &str) -> Error {
     Error::expected(
         format_args!("a model {name} in {}", listed(&models())),
@@ -124,7 +125,7 @@ fn listed(folders: &[PathBuf]) -> String {
     folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(" or ")
 }
 
-/// The library in this folder, under its plain name or with a version after it.
+/// The library in this folder, under its plain name or with a version after the name.
 fn library_in(folder: &Path) -> Option<PathBuf> {
     let plain = folder.join(LIBRARY);
     if plain.is_file() {

@@ -1,4 +1,4 @@
-//! The models of this process: found by name, loaded at first use, shared by all.
+//! The models of this process. They are found by name, loaded at first use, and shared by all.
 
 use super::folder::{Folder, unreadable};
 use super::model::Model;
@@ -9,33 +9,33 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The model where none is named.
+/// The model that is used if none is named.
 pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
 
-/// The longest name of a model.
+/// How long the name of a model may be.
 const LONGEST_NAME: usize = 100;
 
-/// A model, once it is loaded; the lock is held while it loads, so that it loads once.
+/// A model, once it is loaded. The lock is held while it loads, so that it is loaded only once.
 type Slot = Arc<Mutex<Option<Arc<Model>>>>;
 
 static SLOTS: Mutex<Option<HashMap<PathBuf, Slot>>> = Mutex::new(None);
 
-/// What there is to know of a model without loading it.
+/// What can be said about a model without loading it.
 #[derive(Debug, Clone)]
 pub struct Listing {
     /// Its name.
     pub name: String,
     /// The length of its vectors, if its settings say so or it is loaded.
     pub dimensions: Option<u64>,
-    /// The most tokens it sees of a text, special ones included.
+    /// The most tokens of a text that it reads, special ones included.
     pub max_tokens: Option<usize>,
-    /// See [`Model::fingerprint`]. None if its files cannot be read.
+    /// See [`Model::fingerprint`]. `None` if its files cannot be read.
     pub fingerprint: Option<String>,
-    /// Whether this process has it in memory.
+    /// Whether this process has loaded it.
     pub loaded: bool,
 }
 
-/// The model of this name, loading it if this is the first use.
+/// The model of this name. It is loaded if this is the first use.
 pub fn model(name: &str) -> Result<Arc<Model>> {
     let folder = folder(name)?;
     let slot = slot(&folder);
@@ -49,13 +49,13 @@ pub fn model(name: &str) -> Result<Arc<Model>> {
     Ok(Arc::clone(slot.insert(Arc::new(Model::load(name, &folder)?))))
 }
 
-/// All models there are, by name.
+/// All models that can be found, sorted by name.
 pub fn models() -> Result<Vec<Listing>> {
     names()?.iter().map(|name| Ok(listing(name, &folder(name)?))).collect()
 }
 
-/// The folder of a model: the first that is there, or the first that might be. A name is never a path: SQL must not choose
-/// what is read.
+/// The folder of a model: the first that exists, or else the first place where it could be. A name is never a path,
+/// because SQL must not choose what is read.
 fn folder(name: &str) -> Result<PathBuf> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let plain = name.bytes().all(allowed) && (1..=LONGEST_NAME).contains(&name.len());
@@ -65,7 +65,7 @@ fn folder(name: &str) -> Result<PathBuf> {
     }
     let mut folders = places::models().into_iter().map(|folder| folder.join(name));
     let first = folders.next().ok_or_else(|| Error::Bug("no place for models".into()))?;
-    // One that may not be looked into counts as there, so that it is named and not passed over.
+    // A folder that may not be examined counts as existing. So the error names it, and it is not silently left out.
     let there = |folder: &PathBuf| folder.try_exists().unwrap_or(true);
     let rest: Vec<_> = folders.collect();
     if rest.is_empty() || there(&first) {
@@ -79,7 +79,7 @@ fn slot(folder: &Path) -> Slot {
     Arc::clone(slots.get_or_insert_default().entry(folder.to_owned()).or_default())
 }
 
-/// The names of the folders that hold a model.
+/// The names of all folders that hold a model.
 fn names() -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for root in places::models() {
@@ -97,7 +97,7 @@ fn names() -> Result<BTreeSet<String>> {
 
 fn listing(name: &str, folder: &Path) -> Listing {
     let slot = slot(folder);
-    // A model that is just being loaded counts as not loaded.
+    // A model that is being loaded at this moment counts as not loaded.
     if let Some(model) = slot.try_lock().ok().and_then(|slot| slot.clone()) {
         return Listing {
             name: name.to_owned(),

@@ -1,31 +1,32 @@
-//! One session of ONNX Runtime: rows of token ids in, unit vectors out.
+//! One session of ONNX Runtime: from rows of token ids to vectors of length 1.
 
 use super::runtime;
 use super::settings::Pooling;
 use crate::error::{Error, Result};
+use crate::native::process::release_memory;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{SessionInputValue, SessionOutputs};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The inputs there may be. The third is left out by models without sentence pairs.
+/// The inputs that a model may have. Models without pairs of sentences do not have the third.
 const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
 const REQUIRED: usize = 2;
-/// One vector for each text.
+/// The output with one vector for each text.
 const POOLED: &str = "sentence_embedding";
-/// One vector for each token, by the names that exporters give it.
+/// The outputs with one vector for each token, under the names that exporters use.
 const TOKENS: [&str; 2] = ["last_hidden_state", "token_embeddings"];
 
-/// Where a text's vector is found.
+/// Where the vector of a text comes from.
 enum Output {
     /// The model pools by itself.
     Ready,
-    /// The vectors of the tokens, under this name, are pooled here.
+    /// The output of this name has the vectors of the tokens. They are pooled here.
     Tokens(&'static str, Pooling),
 }
 
-/// A loaded model. It runs on the calling thread and starts none of its own.
+/// A loaded model. It runs on the calling thread and starts no threads.
 pub struct Session {
     inner: ort::session::Session,
     output: Output,
@@ -34,7 +35,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Loads the model. `pooling` matters, error or not, only if the model does not pool by itself.
+    /// Loads the model. `pooling`, also if it is an error, matters only if the model does not pool by itself.
     pub fn open(path: &Path, pooling: &Result<Pooling>) -> Result<Self> {
         let inner = load(path)?;
         let inputs = inputs(inner.inputs())?;
@@ -42,7 +43,7 @@ impl Session {
         Ok(Self { inner, output, inputs })
     }
 
-    /// The vectors of these rows of ids, shorter rows padded.
+    /// The vectors of these rows of ids. Shorter rows are padded.
     pub fn run(&mut self, rows: &[&[u32]]) -> Result<Vec<Arc<[f32]>>> {
         let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let padded = |of: fn(u32) -> i64| {
@@ -68,11 +69,12 @@ fn load(path: &Path) -> Result<ort::session::Session> {
     let builder = ort::session::Session::builder(environment).map_err(runtime::failed)?;
     let builder = builder.with_intra_threads(1).map_err(runtime::failed)?;
     let builder = builder.with_inter_threads(1).map_err(runtime::failed)?;
-    // Its plan for each length of text is a block of its own beside what the first run took: 12 MB, and no faster.
+    // For each length of text, the pattern is a block of memory of its own, besides what the first run took: 12 MB, and
+    // no faster.
     let builder = builder.with_memory_pattern(false).map_err(runtime::failed)?;
     let mut builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(runtime::failed)?;
     let session = builder.commit_from_file(path).map_err(runtime::failed)?;
-    runtime::release_memory();
+    release_memory();
     Ok(session)
 }
 
@@ -140,7 +142,7 @@ fn pooled(
         .collect()
 }
 
-/// The vector of a text from those of its tokens, not yet of unit length, so that a mean is as good as a sum.
+/// The vector of a text from those of its tokens. It need not have length 1 yet, so a sum is as good as a mean.
 fn pool(pooling: Pooling, tokens: &[f32], dimensions: usize) -> Vec<f32> {
     let mut tokens = tokens.chunks_exact(dimensions);
     let mut vector = tokens.next().unwrap_or_default().to_vec();
@@ -152,7 +154,7 @@ fn pool(pooling: Pooling, tokens: &[f32], dimensions: usize) -> Vec<f32> {
     vector
 }
 
-/// The vector with unit length, by a sequential norm in f64, which is the same on every CPU.
+/// The vector with length 1. The norm is added up in order in f64, which gives the same result on every CPU.
 fn unit(mut vector: Vec<f32>) -> Result<Arc<[f32]>> {
     let norm = vector.iter().fold(0.0, |sum, &value| sum + f64::from(value) * f64::from(value)).sqrt();
     if !norm.is_normal() {

@@ -1,7 +1,8 @@
-//! The sessions of one model, lent out one at a time to whoever runs a batch.
+//! The sessions of one model. Each is lent to one batch at a time.
 //!
-//! They are made when they are first needed, and lent first come first served, so that a single text waits for no more
-//! than the batches under way. No lock is held while one runs, and a process that was forked meanwhile makes its own.
+//! A session is made when it is first needed. Those who wait get one in the order in which they came, so a single text
+//! waits only for the batches that are running. No lock is held during a run, and a forked process makes sessions of
+//! its own.
 
 use crate::error::Result;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,9 +12,9 @@ type Open<S> = Box<dyn Fn() -> Result<S> + Send + Sync>;
 
 struct State<S> {
     idle: Vec<S>,
-    /// Sessions that exist, are lent out or are being made.
+    /// Sessions that exist, are lent out, or are being made.
     made: usize,
-    /// The turn that the next one to come will have, and the one whose turn it is.
+    /// `next` is the turn of the next one to come; `turn` is whose turn it is now.
     next: u64,
     turn: u64,
     process: u32,
@@ -32,19 +33,19 @@ pub struct Sessions<S> {
     changed: Condvar,
 }
 
-/// The right to one session. Gives it back, or makes room for another when it failed.
+/// The right to one session. At its end it gives the session back. If the session failed, another may be made.
 struct Place<'a, S> {
     sessions: &'a Sessions<S>,
     session: Option<S>,
 }
 
 impl<S> Sessions<S> {
-    /// The first session, and how to make more.
+    /// `first` is the first session, `open` makes more.
     pub fn new(first: S, open: Open<S>) -> Self {
         Self { open, state: Mutex::new(State::new(vec![first])), changed: Condvar::new() }
     }
 
-    /// Runs `work` with an idle session, or with a new one while there are fewer than `most`.
+    /// Runs `work` with an idle session, or with a new one if there are fewer than `most`.
     pub fn with<T>(&self, most: usize, work: impl FnOnce(&mut S) -> Result<T>) -> Result<T> {
         let idle = self.wait(most.max(1));
         let mut place = Place { sessions: self, session: None };
@@ -54,7 +55,7 @@ impl<S> Sessions<S> {
         result
     }
 
-    /// Waits for an idle session or, if that is `None`, for the right to make one.
+    /// Waits for an idle session. `None` is the right to make one.
     fn wait(&self, most: usize) -> Option<S> {
         let mut state = self.lock();
         let mine = state.next;
@@ -72,7 +73,7 @@ impl<S> Sessions<S> {
     fn lock(&self) -> MutexGuard<'_, State<S>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.process != std::process::id() {
-            // A forked child has no copy of what its parent's other threads held, and nobody else waits.
+            // A forked child does not have what other threads of its parent held, and nobody else waits.
             *state = State::new(std::mem::take(&mut state.idle));
         }
         state
@@ -99,7 +100,7 @@ mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Sessions that are numbers, in the order in which they were made.
+    /// Here sessions are numbers, in the order in which they were made.
     fn numbered() -> Sessions<usize> {
         let next = AtomicUsize::new(1);
         Sessions::new(0, Box::new(move || Ok(next.fetch_add(1, Ordering::Relaxed))))
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn two_sessions_are_in_use_at_once() {
         let (sessions, both) = (numbered(), Barrier::new(2));
-        // Each waits for the other with its session in hand.
+        // Each waits for the other while it has a session.
         let work = || sessions.with(2, |&mut session| Ok((both.wait(), session).1)).unwrap();
         let mut used = std::thread::scope(|scope| {
             let other = scope.spawn(work);

@@ -1,4 +1,4 @@
-//! What the JSON files of a sentence-transformers folder say about their model.
+//! What the JSON files of a sentence-transformers folder say about the model.
 
 use super::folder::unreadable;
 use crate::error::{Error, Result};
@@ -7,15 +7,15 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Tokenizers without a limit of their own carry a number as large as this or larger.
+/// A tokenizer without a limit of its own has a number as large as this or larger.
 const NO_LIMIT: u64 = 1_000_000;
 
 /// How the vectors of the tokens become the vector of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
-    /// Their mean, padding left out.
+    /// Their mean, without padding.
     Mean,
-    /// The first one.
+    /// The vector of the first token.
     Cls,
 }
 
@@ -28,18 +28,18 @@ impl fmt::Display for Pooling {
     }
 }
 
-/// The settings of one model. Whether it normalises is not among them: a FAFCAS vector is always of unit length.
+/// The settings of one model. Whether it normalises is not among them: a FAFCAS vector always has length 1.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Why there is none is an error only for a model that does not pool by itself.
+    /// If this is an error, it matters only for a model that does not pool by itself.
     pub pooling: Result<Pooling>,
-    /// The most tokens the model sees, special ones included.
+    /// The most tokens that the model reads, special ones included.
     pub max_tokens: usize,
-    /// Text is made lower case before the tokenizer sees it.
+    /// Whether the text is made lower case before it is tokenized.
     pub lower_case: bool,
-    /// Rows of the model's table of tokens.
+    /// How many rows the model's table of tokens has.
     pub vocabulary: Option<u64>,
-    /// Length of the vectors.
+    /// The length of the vectors.
     pub dimensions: Option<u64>,
 }
 
@@ -65,7 +65,7 @@ impl Settings {
     }
 }
 
-/// The file's content; null if there is no such file.
+/// The content of the file; null if there is no such file.
 fn json(path: &Path) -> Result<Value> {
     let text = match std::fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Value::Null),
@@ -74,8 +74,8 @@ fn json(path: &Path) -> Result<Value> {
     serde_json::from_slice(&text).map_err(|error| Error::expected("JSON", error).within(path.display()))
 }
 
-/// What sentence-transformers itself goes by: its own limit, else the tokenizer's, but never more than the model's
-/// table of positions holds.
+/// The same rule as in sentence-transformers: its own limit, or else that of the tokenizer, but never more than the
+/// positions in the model's table.
 fn max_tokens(config: &Value, sentence: &Value, tokenizer: &Value) -> Result<usize> {
     let limit = |value: &Value| value.as_u64().filter(|&limit| limit < NO_LIMIT);
     let named = limit(&sentence["max_seq_length"]).or_else(|| limit(&tokenizer["model_max_length"]));
@@ -103,7 +103,7 @@ fn pooling(folder: &Path) -> Result<Pooling> {
     }
 }
 
-/// The pooling modes that are on, in the newer spelling (`pooling_mode`) or the older (`pooling_mode_...`).
+/// The pooling modes that are on, in the newer form (`pooling_mode`) or the older one (`pooling_mode_...`).
 fn modes(config: &Value) -> Vec<&str> {
     match &config["pooling_mode"] {
         Value::String(mode) => vec![mode],
@@ -116,7 +116,7 @@ fn modes(config: &Value) -> Vec<&str> {
     }
 }
 
-/// The folder of the pooling module, if every step after the model is one that is done here.
+/// The folder of the pooling module. An error if there is a step after the model that is not known here.
 fn pooling_folder(modules: &Value) -> Result<&str> {
     let mut folder = "1_Pooling";
     for module in modules.as_array().into_iter().flatten() {

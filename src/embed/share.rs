@@ -1,14 +1,14 @@
-//! Shares numbered jobs out among threads.
+//! Distributes numbered jobs among threads.
 
 use crate::error::Result;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// The results of `jobs` jobs, in order, done by this thread and up to `threads - 1` others.
+/// The results of so many jobs, in order, done by this thread and at most `threads - 1` others.
 ///
-/// After each of its own jobs this thread calls `proceed` with the number of jobs done so far. The first error, of a job
-/// or of `proceed`, stops everything once the jobs under way are done.
+/// After each of its own jobs, this thread calls `proceed` with the number of jobs that are done. The first error, of a
+/// job or of `proceed`, stops the work: running jobs are finished, and no others begin.
 pub fn share<T: Send>(
     jobs: usize,
     threads: usize,
@@ -42,7 +42,7 @@ pub fn share<T: Send>(
     };
     thread::scope(|scope| {
         let helpers = threads.min(jobs).saturating_sub(1);
-        // A thread that cannot be had leaves more work for the others.
+        // If a thread cannot be started, the others do its work.
         let helper = |_| thread::Builder::new().spawn_scoped(scope, || all(&mut || Ok(()))).ok();
         let helpers = (0..helpers).filter_map(helper).collect::<Vec<_>>();
         let own = all(&mut || proceed(done.load(Ordering::Relaxed)));

@@ -1,4 +1,4 @@
-//! Text to token ids, by the tokenizer of the model.
+//! From text to token ids, by the tokenizer of the model.
 
 use super::folder::unreadable;
 use super::settings::Settings;
@@ -8,21 +8,21 @@ use std::path::Path;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::{Encoding, TruncationDirection};
 
-/// Bytes looked at first for each token of a long text; English has four to six to a token.
+/// A long text is first read so many bytes for each token of the limit. An English token has four to six bytes.
 const BYTES_A_TOKEN: usize = 16;
-/// Bytes tokenized at a time where all tokens of a text are wanted.
+/// How many bytes are tokenized at a time if all tokens of a text are wanted.
 const PIECE: usize = 64 << 10;
 
 /// The tokenizer of one model.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// Tokens that a text may have beside the special ones.
+    /// How many tokens a text may have, special ones not counted.
     room: usize,
     greatest_id: u32,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`. Its own truncation and padding are for other uses of the model and are dropped.
+    /// Reads `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
     pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|error| unreadable(path, error))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
@@ -40,14 +40,14 @@ impl Tokenizer {
         if room == 0 {
             return Err(Error::expected(format_args!("a limit of more than {special} tokens"), settings.max_tokens));
         }
-        // Asking copies the vocabulary, so it is asked once.
+        // This call copies the vocabulary, so it is made only once.
         let greatest_id = inner.get_vocab(true).into_values().max().unwrap_or(0);
         let tokenizer = Self { inner, room, greatest_id };
         tokenizer.check_vocabulary(settings).map_err(|error| error.within(path.display()))?;
         Ok(tokenizer)
     }
 
-    /// Tokens that a text may have beside the special ones.
+    /// How many tokens a text may have, special ones not counted.
     pub fn room(&self) -> usize {
         self.room
     }
@@ -57,7 +57,7 @@ impl Tokenizer {
         self.greatest_id
     }
 
-    /// What the model sees of this text: its first tokens, with the special ones.
+    /// What the model reads of this text: its first tokens, and the special ones.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let mut encoding = self.beginning(text)?;
         encoding.truncate(self.room, 0, TruncationDirection::Right);
@@ -69,12 +69,12 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// How many tokens the text makes, special ones not counted.
+    /// How many tokens the text has, special ones not counted.
     pub fn count(&self, text: &str) -> Result<usize> {
         pieces(text).try_fold(0, |sum, piece| Ok(sum + self.plain(&text[piece])?.len()))
     }
 
-    /// Where each token of the text begins, in bytes, special ones left out.
+    /// The byte at which each token of the text begins, special ones left out.
     pub fn starts(&self, text: &str) -> Result<Vec<usize>> {
         let mut starts = Vec::new();
         for piece in pieces(text) {
@@ -84,9 +84,10 @@ impl Tokenizer {
         Ok(starts)
     }
 
-    /// At least as many tokens of the text's beginning as the model sees, or all.
+    /// The tokens of the beginning of the text: at least as many as the model reads, or all.
     ///
-    /// A long text is not read to its end: a token is as it would be in the whole text once a word has begun after it.
+    /// A long text is not read to its end. Once another word has begun after a token, the token is the same as it would
+    /// be in the whole text.
     fn beginning(&self, text: &str) -> Result<Encoding> {
         let mut bytes = self.room * BYTES_A_TOKEN;
         while bytes < text.len() {
@@ -105,8 +106,8 @@ impl Tokenizer {
         self.inner.encode_fast(text, false).map_err(failed)
     }
 
-    /// A tokenizer whose vocabulary is far from the model's belongs to another model. Tables are often padded to a
-    /// round number of rows, so that a few too many are no fault.
+    /// A tokenizer whose vocabulary is far from that of the model belongs to another model. Tables are often padded to
+    /// a round number of rows, so a few rows too many are no error.
     fn check_vocabulary(&self, settings: &Settings) -> Result<()> {
         let tokens = u64::from(self.greatest_id) + 1;
         match settings.vocabulary {
@@ -129,20 +130,20 @@ fn lower_case(tokenizer: &mut tokenizers::Tokenizer) -> Result<()> {
     Ok(())
 }
 
-/// The end of the last word that is followed by the beginning of another.
+/// The end of the last word after which another word has begun.
 fn settled(part: &str) -> usize {
     let last_word = part.trim_end().rfind(char::is_whitespace).unwrap_or(0);
     part[..last_word].trim_end().len()
 }
 
-/// The text in pieces of bounded size, cut before white space where there is any.
+/// The text in pieces of bounded size. A piece ends before white space if it contains any.
 fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let end = floor(text, start + PIECE);
         let piece = &text[start..end];
         let stop = if end == text.len() { end } else { piece.rfind(char::is_whitespace).map_or(end, |at| start + at) };
-        // A piece that is all one word, or begins with its only white space, is cut where it must be.
+        // A piece that is a single word, or begins with its only white space, is cut at its full size.
         let stop = if stop == start { end } else { stop };
         let range = start..stop;
         start = stop;
@@ -150,7 +151,7 @@ fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// The next character boundary at or before `at`.
+/// The last character boundary that is not after `at`.
 pub fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
@@ -178,7 +179,7 @@ mod tests {
         parts
     }
 
-    /// Letters, each with a twin that follows a space, and a merge or two.
+    /// Letters, each with a second form that follows a space, and one or two merges.
     fn byte_level() -> Value {
         let letters = ('a'..='z').map(String::from).chain(["Ġ".into(), "Ċ".into(), "é".into(), "Ã".into(), "©".into()]);
         let merged = ["Ġa", "ab", "Ġab", "ĠĠ", "ĠĠĠĠ"].map(String::from);

@@ -1,7 +1,7 @@
 //! One block: the codes of some rows, and their finer codes, each in the bytes it is stored in.
 
 use super::encode::Encoded;
-use super::format::{Entry, FRAME, Kind, Label, Token, seal, unseal};
+use super::format::{BlobKind, BlockEntry, FRAME, Label, Token, seal, unseal};
 use super::store::Store;
 use crate::codec::{Encoder, Group, four_bit, one_bit};
 use crate::error::Result;
@@ -12,18 +12,18 @@ use bytemuck::{Pod, Zeroable};
 /// Memory in whole cache lines, so that groups of codes begin at one.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([u8; 64]);
+struct CacheLine([u8; 64]);
 
 /// Bytes that begin at a cache line.
 #[derive(Clone)]
-struct Lines {
-    lines: Vec<Line>,
+struct AlignedBytes {
+    lines: Vec<CacheLine>,
     length: usize,
 }
 
-impl Lines {
+impl AlignedBytes {
     fn zeros(length: usize) -> Self {
-        Self { lines: vec![Line([0; 64]); length.div_ceil(64)], length }
+        Self { lines: vec![CacheLine([0; 64]); length.div_ceil(64)], length }
     }
 
     fn copy(bytes: &[u8]) -> Self {
@@ -83,7 +83,7 @@ impl Layout {
 
 /// What a slot says of its row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Slot {
+pub struct CodedRow {
     /// The row.
     pub rowid: i64,
     /// Of the row's vector.
@@ -96,18 +96,18 @@ pub struct Slot {
 #[derive(Clone)]
 pub struct Codes {
     layout: Layout,
-    blob: Lines,
+    blob: AlignedBytes,
 }
 
 /// The 4-bit codes of a block's rows, with their factors.
 #[derive(Clone)]
 pub struct Fine {
     layout: Layout,
-    blob: Lines,
+    blob: AlignedBytes,
 }
 
 /// The label of one of a block's BLOBs.
-pub fn label(kind: Kind, block: u32, token: Token) -> Label {
+pub fn label(kind: BlobKind, block: u32, token: Token) -> Label {
     Label { kind, block, token }
 }
 
@@ -118,32 +118,32 @@ fn copy_parts(from: &[u8], to: &mut [u8], parts: &[(usize, usize, usize)]) {
     }
 }
 
-fn sized(label: Label, blob: &[u8], expected: usize) -> Result<Lines> {
+fn sized(label: Label, blob: &[u8], expected: usize) -> Result<AlignedBytes> {
     unseal(label, blob)?;
     if blob.len() != expected {
         return Err(label.damaged(format_args!("{} bytes are not {expected}", blob.len())));
     }
-    Ok(Lines::copy(blob))
+    Ok(AlignedBytes::copy(blob))
 }
 
 impl Codes {
     /// Reads and checks it from a store.
-    pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &Entry) -> Result<Self> {
-        let label = label(Kind::Codes, block, entry.token);
+    pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &BlockEntry) -> Result<Self> {
+        let label = label(BlobKind::Codes, block, entry.token);
         read(store, label, |blob| Self::decode(dimensions, block, entry, blob))
     }
 
     /// Reads and checks a BLOB of codes.
-    pub fn decode(dimensions: usize, block: u32, entry: &Entry, blob: &[u8]) -> Result<Self> {
+    pub fn decode(dimensions: usize, block: u32, entry: &BlockEntry, blob: &[u8]) -> Result<Self> {
         let layout = Layout::new(dimensions, entry.slots as usize);
-        let blob = sized(label(Kind::Codes, block, entry.token), blob, layout.codes_bytes())?;
+        let blob = sized(label(BlobKind::Codes, block, entry.token), blob, layout.codes_bytes())?;
         Ok(Self { layout, blob })
     }
 
     /// All free.
     pub fn empty(dimensions: usize, slots: usize) -> Self {
         let layout = Layout::new(dimensions, slots);
-        let mut codes = Self { layout, blob: Lines::zeros(layout.codes_bytes()) };
+        let mut codes = Self { layout, blob: AlignedBytes::zeros(layout.codes_bytes()) };
         (0..layout.slots).for_each(|slot| codes.vacate(slot));
         codes
     }
@@ -174,11 +174,11 @@ impl Codes {
     }
 
     /// What a slot says, `None` for a free one.
-    pub fn slot(&self, slot: usize) -> Option<Slot> {
+    pub fn slot(&self, slot: usize) -> Option<CodedRow> {
         let factors = self.factors(slot);
         let get = |array: &[F32Le; GROUP]| array[slot % GROUP].get();
         let factors = [get(&factors.scale), get(&factors.error), get(&factors.offset)];
-        (factors[2] > f32::NEG_INFINITY).then(|| Slot {
+        (factors[2] > f32::NEG_INFINITY).then(|| CodedRow {
             rowid: self.rowid(slot),
             fingerprint: self.fingerprint(slot),
             factors,
@@ -207,7 +207,7 @@ impl Codes {
     }
 
     /// Gives a slot to a row.
-    pub fn put(&mut self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::Code) {
+    pub fn put(&mut self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::OneBitCode) {
         self.set(slot, &code.bits, [code.scale, code.error, code.offset]);
         self.name(slot, rowid, fingerprint);
     }
@@ -241,12 +241,12 @@ impl Codes {
     /// Whether a free slot has nothing left in it.
     pub fn is_clean(&self, slot: usize) -> bool {
         let nothing =
-            one_bit::Code { bits: vec![0; self.layout.code], offset: f32::NEG_INFINITY, ..Default::default() };
+            one_bit::OneBitCode { bits: vec![0; self.layout.code], offset: f32::NEG_INFINITY, ..Default::default() };
         self.is(slot, 0, 0, &nothing)
     }
 
     /// Whether this, to the bit, is in a slot.
-    pub fn is(&self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::Code) -> bool {
+    pub fn is(&self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::OneBitCode) -> bool {
         let in_group = slot % GROUP;
         let same_bits = self
             .groups()
@@ -284,29 +284,29 @@ impl Codes {
 
     /// The bytes to store.
     pub fn seal(&mut self, block: u32, token: Token) -> &[u8] {
-        seal(label(Kind::Codes, block, token), self.blob.bytes_mut());
+        seal(label(BlobKind::Codes, block, token), self.blob.bytes_mut());
         self.blob.bytes()
     }
 }
 
 impl Fine {
     /// Reads and checks it from a store.
-    pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &Entry) -> Result<Self> {
-        let label = label(Kind::Fine, block, entry.token);
+    pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &BlockEntry) -> Result<Self> {
+        let label = label(BlobKind::Fine, block, entry.token);
         read(store, label, |blob| Self::decode(dimensions, block, entry, blob))
     }
 
     /// Reads and checks a BLOB of fine codes.
-    pub fn decode(dimensions: usize, block: u32, entry: &Entry, blob: &[u8]) -> Result<Self> {
+    pub fn decode(dimensions: usize, block: u32, entry: &BlockEntry, blob: &[u8]) -> Result<Self> {
         let layout = Layout::new(dimensions, entry.slots as usize);
-        let blob = sized(label(Kind::Fine, block, entry.token), blob, layout.fine_bytes())?;
+        let blob = sized(label(BlobKind::Fine, block, entry.token), blob, layout.fine_bytes())?;
         Ok(Self { layout, blob })
     }
 
     /// All free.
     pub fn empty(dimensions: usize, slots: usize) -> Self {
         let layout = Layout::new(dimensions, slots);
-        Self { layout, blob: Lines::zeros(layout.fine_bytes()) }
+        Self { layout, blob: AlignedBytes::zeros(layout.fine_bytes()) }
     }
 
     /// Bytes of memory that the fine codes of so many slots take.
@@ -334,7 +334,7 @@ impl Fine {
     }
 
     /// Gives a slot to a row.
-    pub fn put(&mut self, slot: usize, code: &four_bit::Code) {
+    pub fn put(&mut self, slot: usize, code: &four_bit::FourBitCode) {
         self.set(slot, &code.nibbles, [code.scale, code.error]);
     }
 
@@ -344,7 +344,7 @@ impl Fine {
     }
 
     /// Whether this, to the bit, is in a slot.
-    pub fn is(&self, slot: usize, code: &four_bit::Code) -> bool {
+    pub fn is(&self, slot: usize, code: &four_bit::FourBitCode) -> bool {
         let (factors, nibbles) = self.slot(slot);
         factors.map(f32::to_bits) == [code.scale, code.error].map(f32::to_bits) && nibbles == code.nibbles
     }
@@ -367,7 +367,7 @@ impl Fine {
 
     /// The bytes to store.
     pub fn seal(&mut self, block: u32, token: Token) -> &[u8] {
-        seal(label(Kind::Fine, block, token), self.blob.bytes_mut());
+        seal(label(BlobKind::Fine, block, token), self.blob.bytes_mut());
         self.blob.bytes()
     }
 }
@@ -386,7 +386,7 @@ impl Block {
     }
 
     /// Reads both BLOBs from the store itself, not from a cache.
-    pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &Entry) -> Result<Self> {
+    pub fn read<S: Store>(store: &mut S, dimensions: usize, block: u32, entry: &BlockEntry) -> Result<Self> {
         let codes = Codes::read(store, dimensions, block, entry)?;
         let fine = Fine::read(store, dimensions, block, entry)?;
         Ok(Self { dimensions, codes, fine })
@@ -421,13 +421,13 @@ impl Block {
     }
 
     /// Stores both BLOBs under a new token.
-    pub fn write<S: Store>(&mut self, store: &mut S, block: u32) -> Result<Entry> {
+    pub fn write<S: Store>(&mut self, store: &mut S, block: u32) -> Result<BlockEntry> {
         let token = Token::fresh();
-        store.write(label(Kind::Codes, block, token).id(), self.codes.seal(block, token))?;
-        store.write(label(Kind::Fine, block, token).id(), self.fine.seal(block, token))?;
+        store.write(label(BlobKind::Codes, block, token).id(), self.codes.seal(block, token))?;
+        store.write(label(BlobKind::Fine, block, token).id(), self.fine.seal(block, token))?;
         let slots = self.codes.slots();
         let rows = (0..slots).filter(|&slot| self.codes.slot(slot).is_some()).count();
-        Ok(Entry { token, rows: rows as u32, slots: slots as u32 })
+        Ok(BlockEntry { token, rows: rows as u32, slots: slots as u32 })
     }
 }
 

@@ -12,12 +12,12 @@ const PIECE: usize = 64;
 
 /// Rows with their vectors, one after the other.
 #[derive(Debug, Clone, Default)]
-pub struct Batch {
+pub struct VectorBatch {
     rowids: Vec<i64>,
     vectors: Vec<F32Le>,
 }
 
-impl Batch {
+impl VectorBatch {
     /// Adds a row. All vectors of a batch have the same length.
     pub fn push(&mut self, rowid: i64, vector: &[F32Le]) {
         self.rowids.push(rowid);
@@ -45,12 +45,12 @@ impl Batch {
 pub struct Encoded {
     pub rowid: i64,
     pub fingerprint: u32,
-    pub coarse: one_bit::Code,
-    pub fine: four_bit::Code,
+    pub coarse: one_bit::OneBitCode,
+    pub fine: four_bit::FourBitCode,
 }
 
 /// Encodes a batch of vectors of the space's dimensions, in its order.
-pub fn encode(space: &Arc<Space>, batch: Batch, threads: usize) -> Result<Vec<Encoded>> {
+pub fn encode(space: &Arc<Space>, batch: VectorBatch, threads: usize) -> Result<Vec<Encoded>> {
     let pieces = batch.len().div_ceil(PIECE);
     let done = (0..pieces).map(|_| Mutex::default()).collect();
     let job = Arc::new(Encoding { space: space.clone(), batch, next: AtomicUsize::new(0), done });
@@ -61,7 +61,7 @@ pub fn encode(space: &Arc<Space>, batch: Batch, threads: usize) -> Result<Vec<En
 
 struct Encoding {
     space: Arc<Space>,
-    batch: Batch,
+    batch: VectorBatch,
     next: AtomicUsize,
     done: Vec<Mutex<Vec<Encoded>>>,
 }

@@ -60,14 +60,14 @@ pub fn random() -> u64 {
 /// What a BLOB is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Kind {
+pub enum BlobKind {
     Header = 1,
     Directory = 2,
     Codes = 3,
     Fine = 4,
 }
 
-impl Kind {
+impl BlobKind {
     fn name(self) -> &'static str {
         match self {
             Self::Header => "header",
@@ -82,7 +82,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Label {
-    pub kind: Kind,
+    pub kind: BlobKind,
     pub block: u32,
     pub token: Token,
 }
@@ -91,10 +91,10 @@ impl Label {
     /// The number of the BLOB.
     pub fn id(&self) -> i64 {
         match self.kind {
-            Kind::Header => HEADER,
-            Kind::Directory => DIRECTORY,
-            Kind::Codes => 2 * i64::from(self.block),
-            Kind::Fine => 2 * i64::from(self.block) + 1,
+            BlobKind::Header => HEADER,
+            BlobKind::Directory => DIRECTORY,
+            BlobKind::Codes => 2 * i64::from(self.block),
+            BlobKind::Fine => 2 * i64::from(self.block) + 1,
         }
     }
 
@@ -164,7 +164,7 @@ pub fn unseal(label: Label, blob: &[u8]) -> Result<Token> {
     if u32::from_le_bytes(frame.block) != label.block || frame.reserved != [0; 28] {
         return Err(label.damaged("it belongs elsewhere"));
     }
-    if label.kind != Kind::Header && frame.token != label.token {
+    if label.kind != BlobKind::Header && frame.token != label.token {
         return Err(label.damaged("it is not of the directory's time"));
     }
     Ok(frame.token)
@@ -207,7 +207,7 @@ struct HeaderBytes {
 
 impl Header {
     fn label(generation: Token) -> Label {
-        Label { kind: Kind::Header, block: 0, token: generation }
+        Label { kind: BlobKind::Header, block: 0, token: generation }
     }
 
     /// The header's BLOB.
@@ -261,7 +261,7 @@ pub fn block_slots(dimensions: usize) -> usize {
 
 /// What the directory says of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct BlockEntry {
     /// Of both its BLOBs.
     pub token: Token,
     /// Slots taken.
@@ -284,21 +284,21 @@ pub struct Directory {
     /// What codes were taken relative to.
     pub centre: Vec<f32>,
     /// Block 1 first.
-    pub blocks: Vec<Entry>,
+    pub blocks: Vec<BlockEntry>,
     /// Rowids of strays, ascending.
     pub strays: Vec<i64>,
 }
 
 impl Directory {
     fn label(generation: Token) -> Label {
-        Label { kind: Kind::Directory, block: 0, token: generation }
+        Label { kind: BlobKind::Directory, block: 0, token: generation }
     }
 
     /// The directory's BLOB, to go with the header of this generation.
     pub fn encode(&self, generation: Token) -> Vec<u8> {
         let mut blob = vec![0; FRAME];
         blob.extend(self.centre.iter().flat_map(|x| x.to_le_bytes()));
-        for Entry { token, rows, slots } in &self.blocks {
+        for BlockEntry { token, rows, slots } in &self.blocks {
             let entry = EntryBytes { token: *token, rows: rows.to_le_bytes(), slots: slots.to_le_bytes() };
             blob.extend_from_slice(bytemuck::bytes_of(&entry));
         }
@@ -322,7 +322,7 @@ impl Directory {
             centre: bytemuck::try_cast_slice(centre)
                 .map(|centre: &[F32Le]| centre.iter().map(|x| x.get()).collect())
                 .map_err(|_| impossible())?,
-            blocks: entries.iter().map(Entry::decode).collect(),
+            blocks: entries.iter().map(BlockEntry::decode).collect(),
             strays: strays.iter().map(|rowid| i64::from_le_bytes(*rowid)).collect(),
         };
         let sound = rest.is_empty() && directory.is_sound(header);
@@ -330,7 +330,7 @@ impl Directory {
     }
 
     fn is_sound(&self, header: &Header) -> bool {
-        let possible = |entry: &Entry| {
+        let possible = |entry: &BlockEntry| {
             let slots = entry.slots as usize;
             slots.is_multiple_of(GROUP) && slots <= header.block_slots && entry.rows <= entry.slots
         };
@@ -343,7 +343,7 @@ impl Directory {
     }
 }
 
-impl Entry {
+impl BlockEntry {
     fn decode(bytes: &EntryBytes) -> Self {
         let (rows, slots) = (u32::from_le_bytes(bytes.rows), u32::from_le_bytes(bytes.slots));
         Self { token: bytes.token, rows, slots }

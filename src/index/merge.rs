@@ -2,10 +2,10 @@
 
 use super::block::{Block, Codes};
 use super::build::write_top;
-use super::encode::{Batch, Encoded, encode};
-use super::format::{Directory, Entry, Header};
+use super::encode::{Encoded, VectorBatch, encode};
+use super::format::{BlockEntry, Directory, Header};
 use super::open::Index;
-use super::search::{Row, Rows};
+use super::request::{FetchedRow, RowSource};
 use super::store::Store;
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
@@ -20,7 +20,7 @@ const GROWTH: u64 = 4;
 const SPARSE: u64 = 4;
 
 /// Shown how far a merge is, in rows of how many. An error stops it.
-pub type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
+pub type OnProgress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
 
 /// Where one row's change goes.
 enum Edit {
@@ -39,13 +39,13 @@ impl Index {
     }
 
     /// Folds in rows that changed, in any order, as they are now. On an error the caller rolls its transaction back.
-    pub fn merge<S: Store, R: Rows>(
+    pub fn merge<S: Store, R: RowSource>(
         &self,
         store: &mut S,
         changed: &[i64],
         rows: &mut R,
         threads: usize,
-        progress: Progress<'_>,
+        progress: OnProgress<'_>,
     ) -> Result<Self> {
         let mut changed = changed.to_vec();
         changed.sort_unstable();
@@ -76,11 +76,11 @@ struct Merge<'a, S> {
     threads: usize,
     done: u64,
     total: u64,
-    progress: Progress<'a>,
+    progress: OnProgress<'a>,
 }
 
 impl<S: Store> Merge<'_, S> {
-    fn round<R: Rows>(&mut self, changed: &[i64], rows: &mut R) -> Result<()> {
+    fn round<R: RowSource>(&mut self, changed: &[i64], rows: &mut R) -> Result<()> {
         let places = self.places(changed)?;
         self.directory.strays.retain(|rowid| changed.binary_search(rowid).is_err());
         // Everything vacates its slot but what is put there again.
@@ -115,14 +115,16 @@ impl<S: Store> Merge<'_, S> {
     }
 
     /// The codes of those rows that have vectors; strays are noted.
-    fn encoded<R: Rows>(&mut self, changed: &[i64], rows: &mut R) -> Result<Vec<Encoded>> {
+    fn encoded<R: RowSource>(&mut self, changed: &[i64], rows: &mut R) -> Result<Vec<Encoded>> {
         let mut encoded = Vec::new();
-        let mut batch = Batch::default();
+        let mut batch = VectorBatch::default();
         for rowid in changed {
             match rows.fetch(*rowid)? {
-                Row::Vector(vector) if vector.len() == self.index.header.dimensions => batch.push(*rowid, &vector),
-                Row::Vector(_) => self.directory.strays.push(*rowid),
-                Row::Gone | Row::Doubtful => {}
+                FetchedRow::Vector(vector) if vector.len() == self.index.header.dimensions => {
+                    batch.push(*rowid, &vector)
+                }
+                FetchedRow::Vector(_) => self.directory.strays.push(*rowid),
+                FetchedRow::Gone | FetchedRow::Doubtful => {}
             }
             if batch.bytes() >= BATCH_BYTES {
                 encoded.extend(encode(self.index.space(), std::mem::take(&mut batch), self.threads)?);
@@ -154,10 +156,10 @@ impl<S: Store> Merge<'_, S> {
     fn change(
         &mut self,
         number: u32,
-        entry: &Entry,
+        entry: &BlockEntry,
         edits: Vec<(usize, Edit)>,
         new: &mut Vec<Encoded>,
-    ) -> Result<Entry> {
+    ) -> Result<BlockEntry> {
         let Header { dimensions, block_slots, .. } = self.index.header;
         let mut block = Block::read(self.store, dimensions, number, entry)?;
         for (slot, edit) in edits {

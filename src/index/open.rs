@@ -1,14 +1,12 @@
 //! An index as a transaction sees it: header, directory, and the space of its codes.
 
-use super::block::{Codes, Fine, read};
-use super::format::{Directory, Entry, FORMAT, HEADER, Header, Kind, Label, Token, format_of};
+use super::block::{Codes, Fine};
+use super::format::{BlockEntry, Directory, FORMAT, HEADER, Header, format_of};
+use super::memory::{CACHE, CacheKey, Cached, Contents, budget};
 use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
-use crate::resources::cache::{Account, Cache, Counts};
-use crate::resources::config::CACHE_BYTES;
-use crate::resources::per_process::PerProcess;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::resources::cache::Account;
 use std::sync::{Arc, OnceLock};
 
 /// What a store holds.
@@ -32,62 +30,11 @@ pub struct Index {
     contents: Arc<Contents>,
 }
 
-/// What goes with a header.
-struct Contents {
-    directory: Directory,
-    space: Arc<Space>,
-    /// Some of the rowids, ascending, once it has been asked how they are spread.
-    spread: OnceLock<Vec<i64>>,
-}
-
-/// Names a value in the cache. The scope tells databases and indexes apart, though tokens alone should do: a copy of a
-/// database has the same tokens, and the same content unless one of them is damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    scope: u64,
-    token: Token,
-    fine: bool,
-}
-
-#[derive(Clone)]
-enum Cached {
-    Contents(Arc<Contents>),
-    Codes(Arc<Codes>),
-    Fine(Arc<Fine>),
-}
-
-static CACHE: PerProcess<Cache<Key, Cached>> = PerProcess::new(Cache::default);
-
-/// What of the budget is not for blocks.
-static SET_ASIDE: AtomicUsize = AtomicUsize::new(0);
-
-/// Tells how many bytes the codes of changed rows take, which are kept elsewhere, and count.
-pub fn set_aside(bytes: usize) {
-    SET_ASIDE.store(bytes, Ordering::Relaxed);
-}
-
-fn budget() -> usize {
-    let others = SET_ASIDE.load(Ordering::Relaxed) + super::answers::bytes();
-    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX).saturating_sub(others)
-}
-
-/// What the memory of this process holds of all indexes, and how it fared.
-pub fn cache_counts() -> Counts {
-    let counts = CACHE.get().counts();
-    Counts { bytes: counts.bytes + super::answers::bytes() + SET_ASIDE.load(Ordering::Relaxed), ..counts }
-}
-
-/// Gives up what is in memory of an index that is no more.
-pub fn forget(scope: u64) {
-    CACHE.get().remove(|key| key.scope == scope);
-    super::answers::forget(scope);
-}
-
 /// Looks at what the store holds. `scope` is a number for the database file and the index in it; `account` is charged with
 /// what of it is in memory.
 pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Result<Opened> {
     read_index(store, scope, account, |store, header| {
-        let key = Key { scope, token: header.generation, fine: false };
+        let key = CacheKey { scope, token: header.generation, fine: false };
         if let Some(Cached::Contents(contents)) = CACHE.get().get(&key, account) {
             return Ok(contents);
         }
@@ -119,22 +66,6 @@ fn read_index<S: Store>(
             let contents = contents(store, &header)?;
             Ok(Opened::Index(Index { scope, account: account.clone(), header, contents }))
         }
-    }
-}
-
-impl Contents {
-    fn read<S: Store>(store: &mut S, header: &Header) -> Result<Self> {
-        let label = Label { kind: Kind::Directory, block: 0, token: header.generation };
-        let directory = read(store, label, |blob| Directory::decode(header, blob))?;
-        let space = Arc::new(Space::new(directory.centre.clone(), header.seed));
-        Ok(Self { directory, space, spread: OnceLock::new() })
-    }
-
-    fn size(&self) -> usize {
-        // The centre twice, the signs of the rotation's rounds.
-        6 * size_of_val(self.directory.centre.as_slice())
-            + size_of_val(self.directory.blocks.as_slice())
-            + size_of_val(self.directory.strays.as_slice())
     }
 }
 
@@ -171,16 +102,16 @@ impl Index {
     }
 
     /// Its blocks with their numbers.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &Entry)> {
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &BlockEntry)> {
         (1..).zip(&self.directory().blocks)
     }
 
-    fn entry(&self, block: u32) -> Option<&Entry> {
+    fn entry(&self, block: u32) -> Option<&BlockEntry> {
         self.directory().blocks.get((block as usize).checked_sub(1)?)
     }
 
-    fn key(&self, entry: &Entry, fine: bool) -> Key {
-        Key { scope: self.scope, token: entry.token, fine }
+    fn key(&self, entry: &BlockEntry, fine: bool) -> CacheKey {
+        CacheKey { scope: self.scope, token: entry.token, fine }
     }
 
     /// Begins a search: shows the codes of every block to `with`. Those that the cache has come first.
@@ -271,7 +202,7 @@ impl Index {
         Ok(spread)
     }
 
-    fn keep(&self, entry: &Entry, codes: Codes) -> Resident {
+    fn keep(&self, entry: &BlockEntry, codes: Codes) -> Resident {
         let (cache, size) = (CACHE.get(), codes.size());
         if !cache.has_room(size, budget()) {
             return Resident::Passing(codes);
@@ -291,7 +222,7 @@ impl Index {
         &self,
         store: &mut S,
         block: u32,
-        entry: &Entry,
+        entry: &BlockEntry,
     ) -> Result<(Arc<Codes>, Arc<Fine>, bool)> {
         let dimensions = self.header.dimensions;
         let (codes, codes_stay) = match CACHE.get().get(&self.key(entry, false), &self.account) {

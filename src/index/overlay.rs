@@ -1,7 +1,7 @@
 //! Codes of rows that changed since the index was last written, in memory alone.
 
 use super::block::{Block, Codes, Fine};
-use super::encode::{Batch, encode};
+use super::encode::{VectorBatch, encode};
 use crate::codec::Space;
 use crate::error::Result;
 use std::collections::HashMap;
@@ -59,7 +59,7 @@ impl Overlay {
     }
 
     /// Takes rows that changed: those with vectors of the space's dimensions, and those without.
-    pub fn change(&mut self, with: Batch, without: &[i64], threads: usize) -> Result<()> {
+    pub fn change(&mut self, with: VectorBatch, without: &[i64], threads: usize) -> Result<()> {
         let rows = encode(&self.space, with, threads)?;
         without.iter().for_each(|rowid| self.remove(*rowid));
         for row in rows {

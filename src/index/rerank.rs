@@ -1,17 +1,18 @@
-//! From candidates to true scores: whatever could be best next is looked at more closely, until nothing unknown can be.
+//! The candidates of a sweep in the order in which they are proposed: the one with the greatest upper bound first.
 //!
-//! Each candidate is known by its 1-bit code at first, then by its 4-bit code, then by its vector. Taking the one with the
-//! greatest upper bound each time looks at no more rows than have to be looked at.
+//! Each candidate is known by its 1-bit code at first, then by its 4-bit code, then it is proposed, to be known by its
+//! vector. Taking the one with the greatest upper bound each time looks at no more rows than have to be looked at.
 
-use super::block::{Fine, Slot};
+use super::bar::Aim;
+use super::block::{CodedRow, Fine};
 use super::open::Index;
 use super::overlay::Overlay;
-use super::search::{Reason, Request, Row, Rows, Stats};
+use super::proposer::{Proposal, Proposals};
+use super::request::Stats;
 use super::store::Store;
-use super::sweep::{Candidate, Numbered};
-use crate::codec::{Query, fingerprint};
+use super::sweep::{Candidate, NumberedCodes, SweepResult};
+use crate::codec::Query;
 use crate::error::Result;
-use crate::topk::{Hit, Place, TopK};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,23 +27,34 @@ const FEW_PASSING: usize = 4096;
 /// How many looks ahead fine codes are brought in.
 const AHEAD: usize = 4;
 
+/// The fine codes of a block, as far as a search has asked for them.
+#[derive(Clone)]
+enum KnownFine {
+    /// Nobody has asked yet.
+    NotAsked,
+    /// They are not in memory, and too many others were read already.
+    OutOfReach,
+    /// They are in memory.
+    Here(Arc<Fine>),
+}
+
 /// The blocks of a search, for a closer look at some of their slots.
 pub struct Blocks<'a> {
     index: &'a Index,
     overlay: Option<&'a Overlay>,
     /// Those in memory, by number.
-    pub resident: Arc<Vec<Numbered>>,
+    pub resident: Arc<Vec<NumberedCodes>>,
     /// Candidates from blocks that were not kept in memory.
-    pub passing: HashMap<(u32, u32), Slot>,
-    /// By number, once it has been asked for: a block's fine codes, or that they are not to be had.
-    fine: Vec<Option<Option<Arc<Fine>>>>,
+    pub passing: HashMap<(u32, u32), CodedRow>,
+    /// By the number of the block.
+    fine: Vec<KnownFine>,
     reads: usize,
 }
 
 impl<'a> Blocks<'a> {
     pub fn new(index: &'a Index, overlay: Option<&'a Overlay>) -> Self {
         let (resident, passing) = Default::default();
-        let fine = vec![None; index.directory().blocks.len() + 1];
+        let fine = vec![KnownFine::NotAsked; index.directory().blocks.len() + 1];
         Self { index, overlay, resident, passing, fine, reads: 0 }
     }
 
@@ -54,7 +66,7 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    fn slot(&self, candidate: &Candidate) -> Option<Slot> {
+    fn slot(&self, candidate: &Candidate) -> Option<CodedRow> {
         let Candidate { block, slot, .. } = *candidate;
         if let Some((codes, _)) = self.overlay.and_then(|overlay| overlay.block(block)) {
             return codes.slot(slot as usize);
@@ -69,8 +81,10 @@ impl<'a> Blocks<'a> {
         if let Some((_, fine)) = self.overlay.and_then(|overlay| overlay.block(block)) {
             return Ok(Some(fine.clone()));
         }
-        if let Some(Some(known)) = self.fine.get(block as usize) {
-            return Ok(known.clone());
+        match self.fine.get(block as usize) {
+            Some(KnownFine::Here(fine)) => return Ok(Some(fine.clone())),
+            Some(KnownFine::OutOfReach) => return Ok(None),
+            Some(KnownFine::NotAsked) | None => {}
         }
         let mut fine = self.index.cached_fine(block);
         if fine.is_none() && self.reads < FINE_READS {
@@ -78,184 +92,148 @@ impl<'a> Blocks<'a> {
             fine = self.index.load_fine(store, block)?;
         }
         if let Some(place) = self.fine.get_mut(block as usize) {
-            *place = Some(fine.clone());
+            *place = fine.clone().map_or(KnownFine::OutOfReach, KnownFine::Here);
         }
         Ok(fine)
     }
 
     /// Starts to bring in the fine code of a candidate that is soon to be looked at: memory is slower than arithmetic.
     fn fetch_ahead(&self, candidate: &Candidate) {
-        if let Some(Some(Some(fine))) = self.fine.get(candidate.block as usize) {
+        if let Some(KnownFine::Here(fine)) = self.fine.get(candidate.block as usize) {
             fine.fetch_ahead(candidate.slot as usize);
         }
     }
 }
 
 /// Candidates by their upper bounds, the greatest first; put in order a piece at a time, as most are never asked for.
-struct Falling<'a> {
-    rest: &'a mut [Candidate],
-    /// So many of the rest are in order.
+struct DescendingCandidates {
+    candidates: Vec<Candidate>,
+    /// The first that was not taken yet.
+    next: usize,
+    /// Those before this one are in order.
     sorted: usize,
 }
 
-impl Falling<'_> {
+impl DescendingCandidates {
     const PIECE: usize = 512;
 
-    fn first(&mut self) -> Option<Candidate> {
-        if self.sorted == 0 && !self.rest.is_empty() {
-            let by_upper = |a: &Candidate, b: &Candidate| b.upper.total_cmp(&a.upper);
-            self.sorted = self.rest.len().min(Self::PIECE);
-            if self.sorted < self.rest.len() {
-                self.rest.select_nth_unstable_by(self.sorted, by_upper);
-            }
-            let (piece, _) = self.rest.split_at_mut(self.sorted);
-            piece.sort_unstable_by(by_upper);
-        }
-        self.rest.first().copied()
+    fn new(candidates: Vec<Candidate>) -> Self {
+        Self { candidates, next: 0, sorted: 0 }
     }
 
-    fn next(&mut self) {
-        if let [_, rest @ ..] = std::mem::take(&mut self.rest) {
-            self.rest = rest;
-            self.sorted = self.sorted.saturating_sub(1);
+    fn first(&mut self) -> Option<Candidate> {
+        if self.next == self.sorted {
+            self.sort_piece();
         }
+        self.candidates.get(self.next).copied()
+    }
+
+    fn sort_piece(&mut self) {
+        let by_upper = |a: &Candidate, b: &Candidate| b.upper.total_cmp(&a.upper);
+        let rest = self.candidates.get_mut(self.next..).unwrap_or_default();
+        let length = rest.len().min(Self::PIECE);
+        if length < rest.len() {
+            rest.select_nth_unstable_by(length, by_upper);
+        }
+        let (piece, _) = rest.split_at_mut(length);
+        piece.sort_unstable_by(by_upper);
+        self.sorted = self.next + length;
+    }
+
+    /// Takes the first.
+    fn advance(&mut self) {
+        self.next += 1;
     }
 
     /// One that is likely to be asked for soon.
     fn later(&self) -> Option<&Candidate> {
-        self.rest.get(AHEAD)
+        self.candidates.get(self.next + AHEAD)
     }
 }
 
 /// A candidate whose 4-bit code has been looked at.
-struct Ranked {
+struct RankedCandidate {
     upper: f32,
     candidate: Candidate,
 }
 
-impl Ord for Ranked {
+impl Ord for RankedCandidate {
     fn cmp(&self, other: &Self) -> Ordering {
         self.upper.total_cmp(&other.upper)
     }
 }
 
-impl PartialOrd for Ranked {
+impl PartialOrd for RankedCandidate {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Ranked {
+impl PartialEq for RankedCandidate {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Ranked {}
+impl Eq for RankedCandidate {}
 
-/// How the candidates came to an end.
-pub enum Ended {
-    /// Nothing unknown can be among the best.
-    Done,
-    /// The index cannot be trusted.
-    Stale(Reason),
-    /// Too many rows were fetched.
-    GivenUp,
+/// What a sweep proposes.
+pub struct Ranking<'a, S> {
+    query: &'a Query,
+    ceiling: f32,
+    bar: f32,
+    rough: DescendingCandidates,
+    /// Those whose 4-bit codes have been looked at.
+    known: BinaryHeap<RankedCandidate>,
+    blocks: Blocks<'a>,
+    store: &'a mut S,
 }
 
-/// The best of the candidates.
-pub struct Reranker<'a, R> {
-    pub query: &'a Query,
-    pub request: &'a Request<'a>,
-    pub rows: &'a mut R,
-    /// Rows whose keys are certainly above this do not matter.
-    pub ceiling: f32,
-    /// Rows whose keys are certainly below this do not matter.
-    pub floor: f32,
-    pub best: TopK<()>,
-    pub stats: &'a mut Stats,
-}
-
-impl<R: Rows> Reranker<'_, R> {
+impl<'a, S: Store> Ranking<'a, S> {
     /// Takes the candidates in.
-    pub fn run<S: Store>(
-        &mut self,
-        mut candidates: Vec<Candidate>,
-        blocks: &mut Blocks<'_>,
-        store: &mut S,
-    ) -> Result<Ended> {
-        let mut rough = Falling { rest: &mut candidates, sorted: 0 };
-        let mut known: BinaryHeap<Ranked> = BinaryHeap::new();
+    pub fn new(query: &'a Query, aim: &Aim, swept: SweepResult, blocks: Blocks<'a>, store: &'a mut S) -> Self {
+        let (ceiling, bar, rough) = (aim.ceiling, swept.bar, DescendingCandidates::new(swept.candidates));
+        Self { query, ceiling, bar, rough, known: BinaryHeap::new(), blocks, store }
+    }
+
+    fn candidate(&mut self, least: f32, stats: &mut Stats) -> Result<Option<Candidate>> {
         loop {
-            let bar = self.bar();
-            let best_known = known.peek().map_or(f32::NEG_INFINITY, |ranked| ranked.upper);
-            let candidate = match rough.first() {
-                Some(next) if next.upper > best_known && next.upper >= bar => {
-                    rough.next();
-                    rough.later().inspect(|later| blocks.fetch_ahead(later));
-                    if let Some(fine) = blocks.fine(store, next.block)? {
-                        known.extend(self.look(next, &fine));
-                        continue;
-                    }
-                    next
-                }
-                _ => match known.pop() {
-                    Some(next) if next.upper >= bar => next.candidate,
-                    _ => return Ok(Ended::Done),
-                },
+            let best_known = self.known.peek().map_or(f32::NEG_INFINITY, |ranked| ranked.upper);
+            let next = match self.rough.first() {
+                Some(next) if next.upper > best_known && next.upper >= least => next,
+                _ => return Ok(self.known.pop().filter(|next| next.upper >= least).map(|next| next.candidate)),
             };
-            let Some(row) = blocks.slot(&candidate) else { continue };
-            if let Some(reason) = self.verify(&row)? {
-                return Ok(Ended::Stale(reason));
-            }
-            if self.stats.fetched >= self.request.patience() {
-                return Ok(Ended::GivenUp);
-            }
+            self.rough.advance();
+            self.rough.later().inspect(|later| self.blocks.fetch_ahead(later));
+            let Some(fine) = self.blocks.fine(self.store, next.block)? else { return Ok(Some(next)) };
+            stats.looked += 1;
+            self.known.extend(self.look(next, &fine, least));
         }
     }
 
-    /// What is certainly below this is not among the best.
-    pub fn bar(&self) -> f32 {
-        self.best.last().map_or(self.floor, |last| self.query.key(last.score).max(self.floor))
-    }
-
-    fn look(&mut self, candidate: Candidate, fine: &Fine) -> Option<Ranked> {
-        self.stats.looked += 1;
+    fn look(&self, candidate: Candidate, fine: &Fine, least: f32) -> Option<RankedCandidate> {
         let (factors, code) = fine.slot(candidate.slot as usize);
         let interval = self.query.look(code, factors, candidate.factors);
-        let matters = interval.lower <= self.ceiling && interval.upper >= self.bar();
-        matters.then_some(Ranked { upper: interval.upper, candidate })
+        let matters = interval.lower <= self.ceiling && interval.upper >= least;
+        matters.then_some(RankedCandidate { upper: interval.upper, candidate })
+    }
+}
+
+impl<S: Store> Proposals for Ranking<'_, S> {
+    fn key(&self, score: f64) -> f32 {
+        self.query.key(score)
     }
 
-    fn verify(&mut self, row: &Slot) -> Result<Option<Reason>> {
-        self.stats.fetched += 1;
-        let request = self.request;
-        let score = match self.rows.fetch(row.rowid)? {
-            Row::Gone => {
-                self.stats.ghosts += 1;
-                return Ok(None);
+    fn bar(&self) -> f32 {
+        self.bar
+    }
+
+    fn next(&mut self, least: f32, stats: &mut Stats) -> Result<Option<Proposal>> {
+        while let Some(candidate) = self.candidate(least, stats)? {
+            if let Some(CodedRow { rowid, fingerprint, .. }) = self.blocks.slot(&candidate) {
+                return Ok(Some(Proposal { rowid, fingerprint }));
             }
-            Row::Doubtful => return Ok(Some(Reason::Missing(row.rowid))),
-            Row::Vector(vector) if fingerprint(&vector) != row.fingerprint => {
-                return Ok(Some(Reason::Changed(row.rowid)));
-            }
-            Row::Vector(vector) => request.scorer.score(&vector),
-        };
-        match score {
-            Ok(score) => {
-                let place = Place { score, source: request.source, row: row.rowid };
-                let counts = self.best.wants(&place) && request.rules.admit(request.scorer.metric(), &place);
-                if counts && self.rows.takes_part()? {
-                    self.best.offer(Hit { place, note: () });
-                }
-                Ok(None)
-            }
-            Err(_) if !self.rows.takes_part()? => Ok(None),
-            Err(_) if request.rules.skip_bad => {
-                self.stats.bad += 1;
-                Ok(None)
-            }
-            Err(error) => Err(error.within(self.rows.describe(row.rowid))),
         }
+        Ok(None)
     }
 }

@@ -17,12 +17,12 @@ pub trait Store {
 
 /// A store in memory, without transactions.
 #[derive(Debug, Clone, Default)]
-pub struct Memory {
+pub struct MemoryStore {
     /// The BLOBs.
     pub blobs: BTreeMap<i64, Vec<u8>>,
 }
 
-impl Store for Memory {
+impl Store for MemoryStore {
     fn read<T>(&mut self, id: i64, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
         self.blobs.get(&id).map(|blob| with(blob)).transpose()
     }

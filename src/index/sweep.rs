@@ -1,17 +1,14 @@
 //! One pass over all codes: which rows could be among the best.
 
+use super::bar::{Aim, Guesses, SharedBar};
 use super::block::Codes;
+use super::request::Accept;
 use crate::codec::{Interval, Query};
 use crate::error::Result;
 use crate::kernels::codes::{Bounds, Factors, GROUP};
 use crate::resources::pool::{self, Job};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Says whether a row takes part.
-pub type Accept = Arc<dyn Fn(i64) -> bool + Send + Sync>;
 
 /// Blocks that a thread takes at a time.
 const PIECE: usize = 4;
@@ -25,20 +22,7 @@ const FEW: usize = 1024;
 const GUESS: f32 = 0.25;
 
 /// Codes with the number of their block.
-pub type Numbered = (u32, Arc<Codes>);
-
-/// What a sweep looks for, in keys.
-#[derive(Clone)]
-pub struct Aim {
-    /// Rows that certainly lie below this do not matter.
-    pub floor: f32,
-    /// Rows that certainly lie above this do not matter.
-    pub ceiling: f32,
-    /// How many rows are wanted: the bar rises to where that many are guessed to be. `None` keeps it at the floor.
-    pub reach: Option<usize>,
-    /// Which rows take part; all, without it.
-    pub accept: Option<Accept>,
-}
+pub type NumberedCodes = (u32, Arc<Codes>);
 
 /// A row that could be among the best.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,7 +39,7 @@ pub struct Candidate {
 
 /// What a sweep found: every row that takes part and is not among the candidates lies below the bar.
 #[derive(Debug, Default)]
-pub struct Swept {
+pub struct SweepResult {
     pub candidates: Vec<Candidate>,
     pub bar: f32,
     /// Codes that were looked at.
@@ -67,25 +51,28 @@ pub struct Swept {
 /// A sweep by one thread.
 pub struct Sweeper<'a> {
     query: &'a Query,
-    aim: &'a Aim,
-    /// The lowest guesses on top, at most as many as wanted.
-    guesses: BinaryHeap<Reverse<Ordered>>,
+    aim: Aim,
+    /// Which rows take part; all, without it.
+    accept: Option<&'a Accept>,
+    /// `None` where the bar stays at the floor.
+    guesses: Option<Guesses>,
     bounds: Bounds,
     /// Candidates that were left when it was last asked which still matter.
     kept: usize,
-    swept: Swept,
+    swept: SweepResult,
 }
 
 impl<'a> Sweeper<'a> {
     /// Begins a sweep.
-    pub fn new(query: &'a Query, aim: &'a Aim) -> Self {
-        let swept = Swept { bar: aim.floor, ..Swept::default() };
-        Self { query, aim, guesses: BinaryHeap::new(), bounds: Bounds::default(), kept: 0, swept }
+    pub fn new(query: &'a Query, aim: Aim, accept: Option<&'a Accept>) -> Self {
+        let swept = SweepResult { bar: aim.floor, ..SweepResult::default() };
+        let guesses = aim.reach.map(Guesses::new);
+        Self { query, aim, accept, guesses, bounds: Bounds::default(), kept: 0, swept }
     }
 
-    /// Goes on with another aim, on blocks in which other rows take part.
-    pub fn with_aim(self, aim: &'a Aim) -> Self {
-        Self { aim, ..self }
+    /// Goes on with blocks in which other rows take part.
+    pub fn accepting(self, accept: Option<&'a Accept>) -> Self {
+        Self { accept, ..self }
     }
 
     /// Notes that the last block is not kept in memory.
@@ -134,77 +121,41 @@ impl<'a> Sweeper<'a> {
     }
 
     fn accepts(&self, codes: &Codes, slot: usize) -> bool {
-        self.aim.accept.as_ref().is_none_or(|accept| accept(codes.rowid(slot)))
+        self.accept.is_none_or(|accept| accept(codes.rowid(slot)))
     }
 
     /// Raises the bar if enough rows seem to be above it.
     fn guess(&mut self, estimate: f32, error: f32) {
-        let Some(reach) = self.aim.reach else { return };
-        let guess = estimate - GUESS * error;
-        // A row that is above the ceiling as likely as not is none of those wanted.
-        if guess.is_finite() && estimate <= self.aim.ceiling {
-            self.offer(reach, guess);
+        if let Some(guess) = self.aim.guess(estimate, estimate - GUESS * error) {
+            self.offer(guess);
         }
     }
 
-    fn offer(&mut self, reach: usize, guess: f32) {
-        if self.guesses.len() < reach {
-            self.guesses.push(Reverse(Ordered(guess)));
-        } else if let Some(mut lowest) = self.guesses.peek_mut()
-            && guess > lowest.0.0
-        {
-            *lowest = Reverse(Ordered(guess));
-        }
-        if self.guesses.len() == reach
-            && let Some(Reverse(Ordered(lowest))) = self.guesses.peek()
-        {
-            self.swept.bar = self.swept.bar.max(*lowest);
+    fn offer(&mut self, guess: f32) {
+        if let Some(bar) = self.guesses.as_mut().and_then(|guesses| guesses.offer(guess)) {
+            self.swept.bar = self.swept.bar.max(bar);
         }
     }
 
     /// Takes over what another thread found.
-    fn join(&mut self, other: Finding) {
-        if let Some(reach) = self.aim.reach {
-            other.guesses.into_iter().for_each(|Reverse(Ordered(guess))| self.offer(reach, guess));
-        }
+    fn join(&mut self, other: ThreadResult) {
+        other.guesses.into_iter().flat_map(Guesses::into_values).for_each(|guess| self.offer(guess));
         self.swept.bar = self.swept.bar.max(other.swept.bar);
         self.swept.codes += other.swept.codes;
         self.swept.candidates.extend(other.swept.candidates);
     }
 
-    fn into_finding(self) -> Finding {
-        Finding { guesses: self.guesses, swept: self.swept }
-    }
-
     /// What was found.
-    pub fn finish(mut self) -> Swept {
+    pub fn finish(mut self) -> SweepResult {
         self.swept.forget();
         self.swept
     }
 }
 
-impl Swept {
+impl SweepResult {
     fn forget(&mut self) {
         let bar = self.bar;
         self.candidates.retain(|candidate| candidate.upper >= bar);
-    }
-}
-
-/// A finite number with its order.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Ordered(pub f32);
-
-impl Eq for Ordered {}
-
-impl Ord for Ordered {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-impl PartialOrd for Ordered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
     }
 }
 
@@ -212,43 +163,45 @@ impl PartialOrd for Ordered {
 pub fn sweep(
     sweeper: &mut Sweeper<'_>,
     query: &Arc<Query>,
-    aim: &Aim,
-    blocks: Arc<Vec<Numbered>>,
+    blocks: Arc<Vec<NumberedCodes>>,
     threads: usize,
 ) -> Result<()> {
     let threads = threads.min(blocks.len() / BLOCKS_WORTH_A_THREAD).max(1);
-    let job = Arc::new(Sweeping {
+    let aim = Aim { floor: sweeper.swept.bar, ..sweeper.aim };
+    let job = Arc::new(SweepJob {
         query: query.clone(),
-        aim: Aim { floor: sweeper.swept.bar, ..aim.clone() },
+        aim,
+        accept: sweeper.accept.cloned(),
         blocks,
         next: AtomicUsize::new(0),
-        bar: AtomicU32::new(0),
-        found: Mutex::default(),
+        bar: SharedBar::new(aim.floor),
+        results: Mutex::default(),
     });
     pool::run(job.clone(), threads)?;
-    let found = std::mem::take(&mut *job.found.lock().unwrap_or_else(PoisonError::into_inner));
-    found.into_iter().for_each(|finding| sweeper.join(finding));
+    let results = std::mem::take(&mut *job.results.lock().unwrap_or_else(PoisonError::into_inner));
+    results.into_iter().for_each(|result| sweeper.join(result));
     Ok(())
 }
 
-struct Finding {
-    guesses: BinaryHeap<Reverse<Ordered>>,
-    swept: Swept,
+struct ThreadResult {
+    guesses: Option<Guesses>,
+    swept: SweepResult,
 }
 
-struct Sweeping {
+struct SweepJob {
     query: Arc<Query>,
     aim: Aim,
-    blocks: Arc<Vec<Numbered>>,
+    accept: Option<Accept>,
+    blocks: Arc<Vec<NumberedCodes>>,
     next: AtomicUsize,
-    /// The highest bar of all threads, as [`rank`] has it.
-    bar: AtomicU32,
-    found: Mutex<Vec<Finding>>,
+    /// The highest of all threads.
+    bar: SharedBar,
+    results: Mutex<Vec<ThreadResult>>,
 }
 
-impl Job for Sweeping {
+impl Job for SweepJob {
     fn work(&self) {
-        let mut sweeper = Sweeper::new(&self.query, &self.aim);
+        let mut sweeper = Sweeper::new(&self.query, self.aim, self.accept.as_ref());
         loop {
             let start = self.next.fetch_add(PIECE, Ordering::Relaxed);
             let Some(piece) = self.blocks.get(start..) else { break };
@@ -258,23 +211,9 @@ impl Job for Sweeping {
             for (number, codes) in piece.iter().take(PIECE) {
                 sweeper.block(*number, codes);
             }
-            let others = self.bar.fetch_max(rank(sweeper.swept.bar), Ordering::Relaxed);
-            sweeper.swept.bar = sweeper.swept.bar.max(unrank(others));
+            sweeper.swept.bar = self.bar.raise(sweeper.swept.bar);
         }
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).push(sweeper.into_finding());
-    }
-}
-
-/// A whole number with the order of the float; 0 for none.
-pub(super) fn rank(x: f32) -> u32 {
-    let bits = x.to_bits();
-    if x.is_sign_negative() { !bits } else { bits | 0x8000_0000 }
-}
-
-pub(super) fn unrank(rank: u32) -> f32 {
-    match rank {
-        0 => f32::NEG_INFINITY,
-        _ if rank & 0x8000_0000 == 0 => f32::from_bits(!rank),
-        _ => f32::from_bits(rank & 0x7FFF_FFFF),
+        let result = ThreadResult { guesses: sweeper.guesses, swept: sweeper.swept };
+        self.results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
     }
 }

@@ -32,7 +32,8 @@ fn l1_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
     sum(a, b, step, scalar::l1_f32)
 }
 
-/// Adds up the vectors with `step(sum, a, b)`, in four sums so that one need not wait for the other, then the tail.
+/// Adds up the vectors with `step(sum, a, b)`, then the tail. There are four sums, so that an addition need not wait
+/// for the one before.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn sum(

@@ -6,7 +6,7 @@ use super::{F32Le, codes, same_length};
 
 const LANES: usize = 16;
 const CACHE_LINE: usize = 64;
-/// How far to ask for memory beforehand, in bytes.
+/// How far ahead memory is prefetched, in bytes.
 const AHEAD: usize = 2048;
 
 table!(
@@ -37,8 +37,8 @@ fn l1_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
     sum(a, b, |sum, a, b| _mm512_add_ps(sum, _mm512_abs_ps(_mm512_sub_ps(a, b))))
 }
 
-/// Adds up the vectors with `step(sum, a, b)`, in four sums so that one need not wait for the other. The tail is a
-/// vector filled up with zeros, which add nothing to any of the sums above.
+/// Adds up the vectors with `step(sum, a, b)`, then the tail. There are four sums, so that an addition need not wait
+/// for the one before. The tail is a vector filled up with zeros, which add nothing to any of the sums above.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn sum(a: &[F32Le], b: &[F32Le], step: impl Fn(__m512, __m512, __m512) -> __m512) -> f32 {
@@ -71,7 +71,7 @@ fn load(floats: &[F32Le; LANES]) -> __m512 {
     unsafe { _mm512_loadu_ps(floats.as_ptr().cast()) }
 }
 
-/// Fewer floats than a vector holds, and zeros after them.
+/// Loads fewer floats than a vector holds, and zeros after them.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load_tail(floats: &[F32Le]) -> __m512 {
@@ -80,8 +80,8 @@ fn load_tail(floats: &[F32Le]) -> __m512 {
     unsafe { _mm512_maskz_loadu_ps(here, floats.as_ptr().cast()) }
 }
 
-/// Scores rows one by one, with the memory ahead asked for where loads straddle cache lines: only there does the CPU's
-/// own guess fall behind, and elsewhere the asking costs more than it brings.
+/// Scores rows one by one. If loads cross cache lines, it prefetches the memory ahead: only then is the CPU's own
+/// prefetching too slow. For aligned rows a prefetch costs more than it saves.
 #[inline(always)]
 fn each_row(query: &[F32Le], rows: &[F32Le], scores: &mut [f32], kernel: impl Fn(&[F32Le], &[F32Le]) -> f32) {
     super::each_row(query, rows, scores, |query, row| {
@@ -92,7 +92,7 @@ fn each_row(query: &[F32Le], rows: &[F32Le], scores: &mut [f32], kernel: impl Fn
     });
 }
 
-/// Starts to load what lies `AHEAD` of a row.
+/// Starts to load the memory that lies `AHEAD` bytes after a row.
 #[inline]
 fn fetch_ahead(row: &[F32Le]) {
     let ahead = row.as_ptr().cast::<i8>().wrapping_add(AHEAD);

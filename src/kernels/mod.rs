@@ -1,19 +1,20 @@
-//! Arithmetic on vectors: one table of function pointers per instruction set, the best one found at run time.
+//! Arithmetic on vectors: one table of function pointers for each instruction set. The best one is found at run time.
 //!
-//! `scalar` is the meaning; the other files are faster spellings of it under the same names. Nothing here knows about
-//! SQLite, files, errors or metrics. `README.md` beside this file describes the loops and what was measured.
+//! The scalar code defines the results; the other files compute the same faster, under the same names. Nothing here
+//! knows SQLite, files, errors or metrics. `README.md` beside this file describes the loops and what was measured.
 
 #![allow(unsafe_code)]
 
 use std::sync::LazyLock;
 
-/// A table from the kernels of the file it is used in: `dot_f32`, `l2_squared_f32` and `l1_f32` become plain function
-/// pointers, each with a version over rows by the file's `each_row`, and `$codes` beside them. `$detected` must say
-/// whether this CPU has all of `$features`, which are those the kernels enable, and what `$codes` enables.
+/// Makes a table from the kernels of the file that uses it. `dot_f32`, `l2_squared_f32` and `l1_f32` become plain
+/// function pointers. Each also gets a version over rows, which uses `each_row` of that file. `$codes` are the kernels
+/// on codes. `$features` are the features that the kernels enable; `$detected` must say whether this CPU has all of
+/// them, and those of `$codes`.
 #[allow(unused_macros, reason = "other CPUs have the scalar table alone")]
 macro_rules! table {
     ($name:literal, $features:literal, $detected:expr, $codes:expr) => {
-        /// This instruction set's kernels, if the CPU can run them.
+        /// The kernels of this instruction set, if the CPU can run them.
         pub(super) fn table() -> Option<&'static $crate::kernels::Table> {
             $detected.then_some(&TABLE)
         }
@@ -39,7 +40,7 @@ macro_rules! table {
         |$($argument),*| unsafe { $kernel($($argument),*) }
     };
 
-    // A kernel can be inlined only where its own features are enabled, hence a loop per instruction set.
+    // A kernel can be inlined only where its own features are enabled, so each instruction set has its own loop.
     (@rows $features:literal, $rows:ident, $kernel:ident) => {
         #[target_feature(enable = $features)]
         fn $rows(query: &[F32Le], rows: &[F32Le], scores: &mut [f32]) {
@@ -53,21 +54,21 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod codes;
-// The kernel loads whole vectors, which is little-endian only there.
+// The kernel loads whole vectors. They are read as little-endian numbers only on a little-endian CPU.
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 mod scalar;
 
 /// An f32 as it is stored: four little-endian bytes at any address.
 ///
-/// Any byte slice whose length is a multiple of four is a `&[F32Le]` through `bytemuck::try_cast_slice`, without a copy
-/// and whatever its alignment. On little-endian machines a `&[f32]` is one too.
+/// Any byte slice whose length is a multiple of four becomes a `&[F32Le]` by `bytemuck::try_cast_slice`, without a copy
+/// and with any alignment. On little-endian machines a `&[f32]` does as well.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(transparent)]
 pub struct F32Le([u8; 4]);
 
 impl F32Le {
-    /// The number these bytes stand for.
+    /// The number that these bytes mean.
     #[inline]
     #[must_use]
     pub fn get(self) -> f32 {
@@ -81,44 +82,47 @@ impl From<f32> for F32Le {
     }
 }
 
-/// Two vectors to one number. Where one is longer, its end is not looked at.
-pub type Pair = fn(a: &[F32Le], b: &[F32Le]) -> f32;
+/// From two vectors to one number. If one is longer, its end is ignored.
+pub type PairKernel = fn(a: &[F32Le], b: &[F32Le]) -> f32;
 
-/// A query against rows lying one after the other, each as long as the query; the score of row i goes to `scores[i]`.
+/// Compares a query with rows that lie one after the other, each as long as the query. The score of row i goes to
+/// `scores[i]`.
 ///
-/// Rows are scored as far as both `rows` and `scores` reach: scores without a whole row are left as they were. A row's
-/// score has the same bits as the [`Pair`] of its table gives, wherever the row lies.
-pub type Rows = fn(query: &[F32Le], rows: &[F32Le], scores: &mut [f32]);
+/// It ends with the last whole row or the last place in `scores`, whichever comes first. Scores without a whole row
+/// keep their old values. The score of a row has the same bits as the [`PairKernel`] of the same table gives, wherever the
+/// row lies.
+pub type RowsKernel = fn(query: &[F32Le], rows: &[F32Le], scores: &mut [f32]);
 
-/// The kernels of one instruction set. Having a table is the proof that this CPU can run it.
+/// The kernels of one instruction set. Code that has a table may call everything in it: tables are given only for a CPU
+/// that can run them.
 ///
-/// Sums are taken in f32. A sum beyond f32's range is infinite, and NaN where infinities of both signs meet, as in the
-/// scalar code; each table adds in its own order, so when only partial sums leave the range, tables may differ.
-/// Subnormal numbers count. A sum over nothing is 0.
+/// Sums are computed in f32. A sum beyond the range of f32 is infinite; if infinities of both signs meet, it is NaN, as
+/// in the scalar code. Each table adds in its own order, so tables may differ if only partial sums leave the range.
+/// Subnormal numbers are not taken for zero. A sum of no terms is 0.
 #[derive(Debug)]
 pub struct Table {
     /// `scalar`, `avx2`, `avx512` or `neon`.
     pub name: &'static str,
     /// The dot product, sum of a·b.
-    pub dot_f32: Pair,
+    pub dot_f32: PairKernel,
     /// The square of the Euclidean distance, sum of (a-b)².
-    pub l2_squared_f32: Pair,
+    pub l2_squared_f32: PairKernel,
     /// The Manhattan distance, sum of |a-b|.
-    pub l1_f32: Pair,
-    /// `dot_f32` over rows.
-    pub dot_f32_rows: Rows,
-    /// `l2_squared_f32` over rows.
-    pub l2_squared_f32_rows: Rows,
-    /// `l1_f32` over rows.
-    pub l1_f32_rows: Rows,
+    pub l1_f32: PairKernel,
+    /// `dot_f32` with many rows.
+    pub dot_f32_rows: RowsKernel,
+    /// `l2_squared_f32` with many rows.
+    pub l2_squared_f32_rows: RowsKernel,
+    /// `l1_f32` with many rows.
+    pub l1_f32_rows: RowsKernel,
     /// Arithmetic on stored codes.
-    pub codes: codes::Codes,
+    pub codes: codes::CodeKernels,
 }
 
-/// The table to use: the best this CPU can run, found at the first call.
+/// The table to use: the best that this CPU can run, chosen at the first call.
 ///
-/// `FAFCAS_KERNELS` in the environment asks for another by name. One that is unknown, or that this CPU cannot run, is
-/// not given; the name of the table shows which was.
+/// The variable `FAFCAS_KERNELS` in the environment asks for another table by name. If the name is unknown, or this CPU
+/// cannot run that table, the best one is given. The name of the table shows which it is.
 pub fn table() -> &'static Table {
     static CHOSEN: LazyLock<&'static Table> = LazyLock::new(|| {
         let wanted = std::env::var("FAFCAS_KERNELS").unwrap_or_default();
@@ -127,7 +131,7 @@ pub fn table() -> &'static Table {
     *CHOSEN
 }
 
-/// Every table this CPU can run, best first. The last is always `scalar`.
+/// Every table that this CPU can run, the best first. The last one is always `scalar`.
 pub fn tables() -> Vec<&'static Table> {
     let detected = [
         #[cfg(target_arch = "x86_64")]
@@ -154,7 +158,7 @@ fn same_length<'a>(a: &'a [F32Le], b: &'a [F32Le]) -> (&'a [F32Le], &'a [F32Le])
     (&a[..length], &b[..length])
 }
 
-/// Scores rows one by one. Always inlined, so that the kernel is inlined where its features are enabled.
+/// Scores rows one by one. It is always inlined, so that the kernel is inlined where its features are enabled.
 #[inline(always)]
 fn each_row(query: &[F32Le], rows: &[F32Le], scores: &mut [f32], kernel: impl Fn(&[F32Le], &[F32Le]) -> f32) {
     let mut rest = rows;

@@ -30,7 +30,8 @@ fn l1_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
     sum(a, b, |sum, a, b| vaddq_f32(sum, vabdq_f32(a, b)), scalar::l1_f32)
 }
 
-/// Adds up the vectors with `step(sum, a, b)`, in four sums so that one need not wait for the other, then the tail.
+/// Adds up the vectors with `step(sum, a, b)`, then the tail. There are four sums, so that an addition need not wait
+/// for the one before.
 #[inline]
 #[target_feature(enable = "neon")]
 fn sum(

@@ -1,9 +1,9 @@
-//! What the kernels mean, in plain Rust: the oracle of the tests, and the table of a CPU without wide vectors.
+//! The kernels in plain Rust. They define the results that the tests compare with, and serve CPUs without wide vectors.
 
 use super::{F32Le, Table, codes, each_row, same_length};
 
-/// Sums kept side by side. One sum would wait for each addition in turn; with eight of them the compiler uses the
-/// vectors every CPU of the target has (SSE2 on x86-64), about six times as fast.
+/// How many partial sums are kept. With one sum, each addition would wait for the one before. With eight, the compiler
+/// uses vectors that every CPU of the target has (SSE2 on x86-64), which is about six times as fast.
 const LANES: usize = 8;
 
 pub(super) static TABLE: Table = Table {

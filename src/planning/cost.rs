@@ -1,29 +1,30 @@
 //! What each way to the best rows costs, and which is cheapest. A choice here never changes an answer.
 //!
-//! The unit is a row that a scan steps over and scores. Measured with 384 dimensions, pages of 4096 bytes and SQLite's
-//! default cache, all of the file in the system's; other tables move all of it together.
+//! All costs are multiples of one cost: that of a scan for one row, which it reads and scores. They were measured with
+//! 384 dimensions, pages of 4096 bytes and SQLite's default cache, with the whole file in the cache of the system.
+//! Other tables change all of them alike.
 
-/// A row found by its rowid, in the order of rowids: the way down the tree, and a page for few rows.
+/// To find a row by its rowid, in the order of rowids: the way down the tree, and a page that serves only few rows.
 const LOOKUP: f64 = 3.0;
-/// What a search by codes costs before it looks at any.
+/// To begin a search by codes.
 const OPEN: f64 = 500.0;
-/// A code that is looked at.
+/// To look at a code.
 const CODE: f64 = 1.0 / 150.0;
-/// A rowid found by its key, in the key's own index.
+/// To find a rowid by its key, in the index of the key.
 const KEY: f64 = 0.45;
-/// A row that an index proposes in vain, as its key is not in a list.
+/// To fetch a row that an index proposes, only to learn that its key is not in the list.
 const MISS: f64 = 10.0;
 
-/// What a search is about, in rows.
+/// How many rows a search is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
-    /// With vectors.
+    /// Rows with vectors.
     pub rows: u64,
-    /// That meet the conditions; no fewer than there are.
+    /// Rows that meet the conditions: so many or fewer.
     pub matching: u64,
-    /// Wanted.
+    /// Rows that are wanted.
     pub limit: u64,
-    /// Of the vectors.
+    /// Dimensions of the vectors.
     pub dimensions: usize,
 }
 
@@ -32,33 +33,33 @@ pub struct Sizes {
 pub enum Read {
     /// From one end of a range of rowids to the other.
     Range,
-    /// Row by row, from a list.
+    /// Row by row, by a list.
     List,
 }
 
-/// Whether an index is the cheaper way than reading the rows that match.
+/// Whether to ask an index is cheaper than to read all rows that match.
 pub fn prefers_codes(sizes: Sizes, read: Read) -> bool {
     codes(sizes) < table(sizes.rows, sizes.matching, read)
 }
 
 fn codes(sizes: Sizes) -> f64 {
-    // For each row that is wanted the codes leave about one and a half.
+    // For each row that is wanted, about one and a half remain after the codes.
     let fetched = sizes.limit.saturating_add(sizes.limit / 2).saturating_add(8).min(sizes.matching);
     OPEN + sizes.rows as f64 * CODE + fetched as f64 * fetch(sizes.dimensions)
 }
 
-/// The way to the rows whose keys are in a list, where rowids alone do not tell.
+/// How to find rows whose keys are in a list, if rowids cannot be compared with the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByKey {
-    /// Each is read from the table.
+    /// Read each of them from the table.
     Table,
-    /// The rowid of each is looked up, then an index is asked for the best of these.
+    /// Look up the rowid of each key, then ask an index for the best of these rows.
     Rowids,
-    /// An index is asked for the best of all, and each of them for its key.
+    /// Ask an index for the best of all rows, and look at the key of each.
     Keys,
 }
 
-/// The cheapest way to rows by a list of keys; of those of an index where the table is out of the question.
+/// The cheapest way to rows by a list of keys. If `never_table` is set, the cheaper of the two ways with an index.
 pub fn by_key(sizes: Sizes, never_table: bool) -> ByKey {
     let listed = sizes.matching as f64;
     let (rowids, keys) = (listed * KEY, expected(sizes) as f64 * MISS);
@@ -69,18 +70,20 @@ pub fn by_key(sizes: Sizes, never_table: bool) -> ByKey {
     }
 }
 
-/// How many rows it takes to meet as many as are wanted, where all of a list's keys exist and lie as all others do.
+/// How many of the best rows must be met to find as many as are wanted, if all keys of the list exist and their rows
+/// are spread evenly.
 fn expected(sizes: Sizes) -> u64 {
     sizes.limit.saturating_mul(sizes.rows) / sizes.matching.clamp(1, sizes.rows.max(1))
 }
 
-/// How many of the best rows to look for, so that those wanted are mostly among them.
+/// How many of the best rows to look for. Among so many there are nearly always as many as are wanted.
 pub fn reach(sizes: Sizes) -> u64 {
     let expected = expected(sizes);
     expected.saturating_add(expected / 4).saturating_add(16)
 }
 
-/// With so many rows met in vain, their rowids are better looked up after all: then both together cost twice the better.
+/// When to give up: after so many rows in vain, it is better to look up the rowids. At that point both ways together
+/// cost twice the better one.
 pub fn patience(sizes: Sizes) -> u64 {
     let fetched = sizes.limit.saturating_mul(2).saturating_add(64);
     fetched
@@ -88,9 +91,9 @@ pub fn patience(sizes: Sizes) -> u64 {
         .saturating_add(expected(sizes).saturating_mul(2))
 }
 
-/// A row that an index proposes, with the codes that are looked at to find it: the fewer the dimensions, the more of these,
-/// while a scan gets cheaper. Up to 17 dimensions errors count in full. From the sizes at which index and scan took the
-/// same time, `benches/record/index.md`.
+/// To fetch a row that an index proposes, with the 4-bit codes that are looked at to find it. With fewer dimensions
+/// there are more such codes, while a scan is cheaper. Up to 17 dimensions, errors count in full. The values come from
+/// the sizes at which index and scan took the same time; see `benches/record/index.md`.
 fn fetch(dimensions: usize) -> f64 {
     match dimensions {
         ..=4 => 60.0,
@@ -110,13 +113,13 @@ fn table(rows: u64, matching: u64, read: Read) -> f64 {
     }
 }
 
-/// Whether a table is read faster from end to end than by look-ups of so many rows.
+/// Whether it is faster to read a table from end to end than to look up so many rows.
 pub fn prefers_scan(rows: u64, listed: u64) -> bool {
     listed as f64 * LOOKUP > rows as f64
 }
 
-/// So many rows of a condition on the key are worth being turned into rowids for the codes; one that lets more through is
-/// better left to SQLite, which then meets a row that passes among every few.
+/// How many rows a condition on the key may let through, if they are to be turned into rowids for the codes. If more
+/// pass, it is better to let SQLite check the condition: one in every few rows passes.
 pub fn most_keys(rows: u64) -> u64 {
     rows / 8
 }
@@ -144,7 +147,7 @@ mod tests {
             assert_eq!(by_key(sizes(matching, limit), false), way, "{matching}");
         }
         assert_eq!(by_key(sizes(60, 10), true), ByKey::Rowids);
-        // Whoever wants all of them reads them all.
+        // If all of them are wanted, all are read.
         assert_eq!(by_key(sizes(600, 600), false), ByKey::Table);
         assert_eq!(by_key(sizes(30_000, 30_000), false), ByKey::Table);
         // A list may be longer than the table.
@@ -159,7 +162,7 @@ mod tests {
         assert!(!prefers_codes(all(u64::MAX), Read::Range));
     }
 
-    /// Each pair of sizes is from measurements: the scan is faster at the first, the index at the second.
+    /// The sizes come from measurements: with the first number of rows the scan is faster, with the second the index.
     #[test]
     fn the_fewer_the_dimensions_the_more_rows_it_takes() {
         let measured = [

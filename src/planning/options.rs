@@ -1,35 +1,37 @@
-//! The `options` argument of a search: a JSON object of which every key is known.
+//! The `options` argument of a search: a JSON object. Unknown keys are refused.
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::vector::shown;
+use crate::vector::{ElementType, shown};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 
-/// What a search may be told beside its arguments.
+/// The options of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// How vectors are compared.
     pub metric: Metric,
-    /// Whether the rows must equal the scan's.
+    /// What the elements of the stored vectors are.
+    pub element: ElementType,
+    /// Whether the rows must be those of a scan.
     pub exact: bool,
-    /// The column that identifies rows, where the source does not say.
+    /// The column that identifies rows. Needed if the source does not say which one it is.
     pub key: Option<String>,
     /// Which index may answer.
     pub index: IndexChoice,
-    /// Pass over rows that cannot be scored.
+    /// Whether to leave out rows that cannot be scored.
     pub skip_bad: bool,
 }
 
-/// What a search of many queries may be told.
+/// The options of a search with many queries.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ManyOptions {
-    /// What any search may be told.
+    /// The options that every search has.
     pub each: Options,
-    /// Whether a query that is a row of the source leaves that row out.
+    /// Whether a row is left out of its own results. The queries are then rows of the source.
     pub exclude_self: bool,
-    /// The column that identifies the queries, where their source does not say.
+    /// The column that identifies the queries. Needed if their source does not say which one it is.
     pub query_key: Option<String>,
 }
 
@@ -55,7 +57,7 @@ impl ManyOptions {
     }
 }
 
-/// The keys and values of an object, each key once.
+/// The keys and values of an object. No key may occur twice.
 fn object(text: &str) -> Result<Vec<(String, Value)>> {
     let Pairs(pairs) = serde_json::from_str(text)
         .map_err(|reason| Error::expected("options as a JSON object", format_args!("{} ({reason})", shown(text))))?;
@@ -66,7 +68,7 @@ fn object(text: &str) -> Result<Vec<(String, Value)>> {
     }
 }
 
-/// An object as it is written: a map would keep the last of two values without a word.
+/// The pairs of an object as they were written. A map would silently keep only the last of two values.
 struct Pairs(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -94,17 +96,24 @@ impl<'de> Deserialize<'de> for Pairs {
 /// Which index may answer a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IndexChoice {
-    /// Whichever serves.
+    /// Any that can answer.
     Any,
     /// None.
     Never,
-    /// The one of this name.
+    /// Only the one with this name.
     Named(String),
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { metric: Metric::Dot, exact: false, key: None, index: IndexChoice::Any, skip_bad: false }
+        Self {
+            metric: Metric::Dot,
+            element: ElementType::F32,
+            exact: false,
+            key: None,
+            index: IndexChoice::Any,
+            skip_bad: false,
+        }
     }
 }
 
@@ -121,15 +130,16 @@ impl Options {
         Ok(options)
     }
 
-    /// Refuses what contradicts itself: whoever names an index wants its answer, not a scan's.
+    /// Refuses options that contradict each other. If the user names an index, the answer must come from that index,
+    /// not from a scan.
     fn check(&self) -> Result<()> {
-        if matches!(self.index, IndexChoice::Named(_)) && self.metric == Metric::L1 {
+        if matches!(self.index, IndexChoice::Named(_)) && !self.metric.has_codes() {
             return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2' with options.index", "'l1'"));
         }
         Ok(())
     }
 
-    /// False for an option that is not known.
+    /// Returns false if the option is not known.
     fn set(&mut self, key: &str, value: &Value) -> Result<bool> {
         match (key, value) {
             ("metric", Value::String(name)) => {
@@ -137,8 +147,11 @@ impl Options {
                 self.metric = metric.ok_or_else(|| wrong(key, "'dot', 'cosine', 'l2' or 'l1'", value))?;
             }
             ("metric", _) => return Err(wrong(key, "'dot', 'cosine', 'l2' or 'l1'", value)),
-            ("type", Value::String(name)) if name == "f32" => {}
-            ("type", _) => return Err(wrong(key, "'f32'", value)),
+            ("type", Value::String(name)) => {
+                let element = ElementType::from_name(name);
+                self.element = element.ok_or_else(|| wrong(key, &ElementType::names(), value))?;
+            }
+            ("type", _) => return Err(wrong(key, &ElementType::names(), value)),
             ("key", Value::String(name)) => self.key = Some(name.clone()),
             ("key", _) => return Err(wrong(key, "a column's name", value)),
             ("index", Value::Bool(false)) => self.index = IndexChoice::Never,
@@ -165,7 +178,8 @@ mod tests {
     fn every_option_is_read() {
         let text = r#"{"metric":"l2","exact":true,"type":"f32","key":"k","index":"i","skip_bad":true}"#;
         let index = IndexChoice::Named("i".into());
-        let read = Options { metric: Metric::L2, exact: true, key: Some("k".into()), index, skip_bad: true };
+        let element = ElementType::F32;
+        let read = Options { metric: Metric::L2, element, exact: true, key: Some("k".into()), index, skip_bad: true };
         assert_eq!(Options::from_json(text).unwrap(), read);
         assert!(Options::from_json(r#"{"exact":true,"index":false}"#).unwrap().exact);
         assert_eq!(Options::from_json(r#"{"index":false}"#).unwrap().index, IndexChoice::Never);

@@ -1,9 +1,10 @@
-//! The plan of a table function's read, as one number: which values the cursor is given, and in which order.
+//! The plan of a table function, as one number: which values its cursor gets, and in which order.
 //!
-//! SQLite hands the number from the planner to the cursor. Bit n is set when the value of the `Slot` with number n is among
-//! the arguments, which come in the order of their bits: first those of the call, then those of conditions.
+//! SQLite hands this number from the planner to the cursor. Bit n is set if the value of the `Slot` with number n is
+//! among the arguments. They come in the order of their bits: first the arguments of the call, then the values of
+//! conditions.
 
-/// A value that the planner may pass on.
+/// A value that the planner can pass on to the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(missing_docs)]
@@ -39,7 +40,7 @@ pub enum Slot {
 }
 
 impl Slot {
-    /// All slots in the order of their bits, with what EXPLAIN QUERY PLAN shows of them.
+    /// All slots in the order of their bits, with the text that EXPLAIN QUERY PLAN shows for them.
     pub const ALL: [(Self, &'static str); 28] = [
         (Self::First, ""),
         (Self::Second, ""),
@@ -71,7 +72,7 @@ impl Slot {
         (Self::Offset, "OFFSET ?"),
     ];
 
-    /// The slots of a call's arguments, in order.
+    /// The slots for the arguments of a call, in order.
     pub const ARGUMENTS: [Self; 6] = [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth];
 
     fn bit(self) -> i32 {
@@ -79,12 +80,12 @@ impl Slot {
     }
 }
 
-/// The set of slots in use.
+/// The set of slots that are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Plan(i32);
 
 impl Plan {
-    /// The plan behind a number that [`Plan::number`] gave.
+    /// The plan for a number that [`Plan::number`] gave.
     pub fn from_number(number: i32) -> Self {
         Self(number)
     }
@@ -99,23 +100,23 @@ impl Plan {
         self.0 |= slot.bit();
     }
 
-    /// Takes a slot out.
+    /// Removes a slot.
     pub fn remove(&mut self, slot: Slot) {
         self.0 &= !slot.bit();
     }
 
-    /// Whether the slot's value is passed.
+    /// Whether the value of this slot is passed on.
     pub fn has(self, slot: Slot) -> bool {
         self.0 & slot.bit() != 0
     }
 
-    /// The position of the slot's value among the arguments.
+    /// The position of the slot's value among the arguments of the cursor.
     pub fn position(self, slot: Slot) -> Option<usize> {
         let before = self.0 & (slot.bit() - 1);
         self.has(slot).then_some(before.count_ones() as usize)
     }
 
-    /// The conditions, as EXPLAIN QUERY PLAN shows them behind the path's name.
+    /// The conditions, as EXPLAIN QUERY PLAN shows them after the name of the path.
     pub fn describe(self) -> String {
         let used = Slot::ALL.iter().filter(|(slot, text)| self.has(*slot) && !text.is_empty());
         used.map(|(_, text)| format!(" {text}")).collect()

@@ -1,18 +1,19 @@
-//! A set of rows by their rowids: a range, and perhaps a list. Asked of many rows in the innermost loop of a search.
+//! A set of rows by their rowids: a range, and perhaps a list. The innermost loop of a search asks it about many rows.
 
 /// A number that a rowid is compared with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     /// A whole number.
     Integer(i64),
-    /// Any number but NaN.
+    /// Any number except NaN.
     Real(f64),
 }
 
 /// Which rows take part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowSet {
-    /// The least and the greatest rowid, both within. Wider than rowids, so that nothing below or above them overflows.
+    /// The lowest and the highest rowid of the range. The type is wider than a rowid, so that the numbers just outside
+    /// of all rowids fit too.
     low: i128,
     high: i128,
     members: Option<Members>,
@@ -20,13 +21,13 @@ pub struct RowSet {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Members {
-    /// A bit for each rowid from the first on.
+    /// One bit for each rowid, beginning with `first`.
     Bits { first: i64, words: Vec<u64>, count: usize },
-    /// Where they lie far apart: ascending, each once.
+    /// If the rowids lie far apart: in ascending order, each once.
     Sorted(Vec<i64>),
 }
 
-/// A list becomes bits where these take at most so many of them for each rowid: twice a sorted list's memory.
+/// A list becomes bits if there are at most so many bits for each rowid. This is twice the memory of a sorted list.
 const DENSE: i128 = 128;
 
 impl RowSet {
@@ -35,7 +36,7 @@ impl RowSet {
         Self { low: i128::from(i64::MIN), high: i128::from(i64::MAX), members: None }
     }
 
-    /// Leaves those rows whose rowids compare so with a number: `=`, `<`, `<=`, `>`, `>=`.
+    /// Keeps only the rows whose rowid compares with the number as `operator` says: `=`, `<`, `<=`, `>` or `>=`.
     pub fn compare(&mut self, operator: &str, number: Number) {
         let (floor, ceil) = match number {
             Number::Integer(x) => (i128::from(x), i128::from(x)),
@@ -50,7 +51,7 @@ impl RowSet {
         }
     }
 
-    /// Leaves those rows that are in a list; to be called once, after all comparisons.
+    /// Keeps only the rows in this list. Call it once, after all comparisons.
     pub fn list(&mut self, mut rowids: Vec<i64>) {
         let (low, high) = (self.low, self.high);
         rowids.retain(|rowid| (low..=high).contains(&i128::from(*rowid)));
@@ -66,13 +67,13 @@ impl RowSet {
         self.members = Some(Members::new(rowids));
     }
 
-    /// The least and the greatest rowid that may be in it; `None` where none is.
+    /// The lowest and the highest rowid that may be in the set. `None` if the set is empty.
     pub fn range(&self) -> Option<(i64, i64)> {
         let range = (i64::try_from(self.low).ok()?, i64::try_from(self.high).ok()?);
         (range.0 <= range.1).then_some(range)
     }
 
-    /// How many rows there are in the list, if there is one: no more of them can exist.
+    /// How many rows the list has, if there is one. The set cannot have more rows.
     pub fn listed(&self) -> Option<usize> {
         self.members.as_ref().map(|members| match members {
             Members::Bits { count, .. } => *count,
@@ -80,10 +81,10 @@ impl RowSet {
         })
     }
 
-    /// Whether a row takes part.
+    /// Whether a row is in the set.
     #[inline]
     pub fn contains(&self, rowid: i64) -> bool {
-        // A list was narrowed to the range already.
+        // A list has already been cut to the range.
         match &self.members {
             None => (self.low..=self.high).contains(&i128::from(rowid)),
             Some(Members::Sorted(rowids)) => rowids.binary_search(&rowid).is_ok(),
@@ -96,7 +97,7 @@ impl RowSet {
 }
 
 impl Members {
-    /// `rowids` are ascending, each once.
+    /// `rowids` must be in ascending order, each once.
     fn new(rowids: Vec<i64>) -> Self {
         let (Some(first), Some(last)) = (rowids.first().copied(), rowids.last()) else { return Self::Sorted(rowids) };
         let span = i128::from(*last) - i128::from(first) + 1;
@@ -145,7 +146,7 @@ mod tests {
                 assert_eq!(compared(operator, Number::Integer(other)), expected, "{operator} {other}");
             }
             for real in [-1e300, -9.3e18, -1.5, -0.0, 0.5, 2.0, 2.5, 9_223_372_036_854_775_807.0, f64::INFINITY] {
-                // Both as a whole number and what is left of it, which is how SQLite compares them.
+                // First the whole part is compared, then the rest. This is how SQLite compares them.
                 let order = |rowid: i64| {
                     let whole = real.floor() as i128;
                     i128::from(rowid).cmp(&whole).then(if real > real.floor() {

@@ -1,62 +1,64 @@
-//! Values in memory under keys that name their content, within a budget of bytes.
+//! Values in memory, under keys that identify their content, with a limit on their bytes.
 //!
-//! Keys contain random tokens, so an entry never becomes wrong; at worst nobody asks for it again. What does not fit is
-//! not kept: where everything is read over and over, throwing out the oldest would throw out each value just before it
-//! is wanted. A value makes room only by removing those that have not been used for a while.
+//! Keys contain random tokens, so an entry can never become wrong; at worst nobody asks for it again. If a value does
+//! not fit, it is not kept. To drop the oldest value instead would be bad when all values are read again and again:
+//! each would be dropped just before it is needed. So room is made only by dropping values that have not been used for
+//! a while.
 //!
-//! Many share a cache. What each of them has in it, and what that did for it, is in an account of its own.
+//! Many users share a cache. Each has an account, which says how much of the cache is held for it and how often that
+//! was useful.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A value may be removed after so many rounds without use: a few searches in other places do not cost it its seat.
+/// After so many rounds without use, a value may be dropped. So a few searches elsewhere do not push it out.
 const ROUNDS_UNUSED: u64 = 32;
 
-/// A cache; see the module.
+/// A cache; see the module's page.
 #[derive(Debug)]
 pub struct Cache<K, V> {
-    state: Mutex<State<K, V>>,
+    state: Mutex<CacheState<K, V>>,
 }
 
 #[derive(Debug)]
-struct State<K, V> {
-    entries: HashMap<K, Entry<V>>,
-    counts: Counts,
+struct CacheState<K, V> {
+    entries: HashMap<K, CacheEntry<V>>,
+    counts: CacheCounts,
     round: u64,
-    /// The round in which unused values were last removed.
+    /// The round in which unused values were last dropped.
     cleared: u64,
 }
 
 #[derive(Debug)]
-struct Entry<V> {
+struct CacheEntry<V> {
     value: V,
     held: Held,
     used: u64,
 }
 
-/// What a cache holds, and how it fared.
+/// What a cache holds now, and what it has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub struct Counts {
+pub struct CacheCounts {
     pub bytes: usize,
     pub hits: u64,
     pub evictions: u64,
 }
 
-/// The part that one of those has who share the memory of the process.
+/// The share of one user in the memory of the process.
 #[derive(Debug, Default)]
 pub struct Account {
-    /// Bytes held for it.
+    /// Bytes that are held for it.
     pub bytes: AtomicU64,
-    /// Look-ups of it that memory answered.
+    /// Look-ups for it that found a value.
     pub hits: AtomicU64,
-    /// What was held for it, and was removed to make room.
+    /// Values that were held for it and dropped to make room.
     pub evictions: AtomicU64,
 }
 
-/// Bytes in memory that an account is charged with, until this is dropped.
+/// Bytes of memory that are counted in an account until this is dropped.
 #[derive(Debug)]
 pub struct Held {
     account: Arc<Account>,
@@ -64,18 +66,18 @@ pub struct Held {
 }
 
 impl Held {
-    /// Charges an account.
+    /// Adds bytes to an account.
     pub fn new(account: &Arc<Account>, bytes: usize) -> Self {
         account.bytes.fetch_add(bytes as u64, Relaxed);
         Self { account: account.clone(), bytes }
     }
 
-    /// Charges it with so many bytes instead.
+    /// Changes the number of bytes.
     pub fn set(&mut self, bytes: usize) {
         *self = Self::new(&self.account.clone(), bytes);
     }
 
-    /// Charges another account from now on: a table may have been renamed.
+    /// Moves the bytes to another account. This happens if a table was renamed.
     pub fn pass_to(&mut self, account: &Arc<Account>) {
         if !Arc::ptr_eq(&self.account, account) {
             *self = Self::new(account, self.bytes);
@@ -91,18 +93,18 @@ impl Drop for Held {
 
 impl<K, V> Default for Cache<K, V> {
     fn default() -> Self {
-        let state = State { entries: HashMap::new(), counts: Counts::default(), round: 0, cleared: 0 };
+        let state = CacheState { entries: HashMap::new(), counts: CacheCounts::default(), round: 0, cleared: 0 };
         Self { state: Mutex::new(state) }
     }
 }
 
 impl<K: Hash + Eq, V: Clone> Cache<K, V> {
-    /// Begins a round: one search, which may ask for many values.
+    /// Begins a round. A round is one search, which may ask for many values.
     pub fn begin(&self) {
         self.lock().round += 1;
     }
 
-    /// The values under these keys, as far as they are here, looked up for an account.
+    /// The values for these keys, `None` for those that are not here. The hits are counted in the account.
     pub fn get_all(&self, keys: impl IntoIterator<Item = K>, account: &Arc<Account>) -> Vec<Option<V>> {
         let mut state = self.lock();
         let found: Vec<Option<V>> = keys.into_iter().map(|key| state.get(&key, account)).collect();
@@ -110,32 +112,32 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         found
     }
 
-    /// The value under this key, if it is here, looked up for an account.
+    /// The value for this key, if it is here. The hit is counted in the account.
     pub fn get(&self, key: &K, account: &Arc<Account>) -> Option<V> {
         let found = self.lock().get(key, account)?;
         account.hits.fetch_add(1, Relaxed);
         Some(found)
     }
 
-    /// Whether so many more bytes would be kept.
+    /// Whether a value of so many bytes would be kept.
     pub fn has_room(&self, bytes: usize, budget: usize) -> bool {
         self.lock().make_room(bytes, budget)
     }
 
-    /// Keeps a value and charges the account with so many bytes, if there is room for it.
+    /// Keeps a value if there is room for it, and counts its bytes in the account.
     pub fn offer(&self, key: K, value: V, bytes: usize, budget: usize, account: &Arc<Account>) {
         let mut state = self.lock();
         if state.make_room(bytes, budget) {
-            let entry = Entry { value, held: Held::new(account, bytes), used: state.round };
+            let entry = CacheEntry { value, held: Held::new(account, bytes), used: state.round };
             let before = state.entries.insert(key, entry);
             state.counts.bytes += bytes;
             state.counts.bytes -= before.map_or(0, |entry| entry.held.bytes);
         }
     }
 
-    /// Gives up what nobody will ask for again.
+    /// Drops the values that nobody will ask for again.
     pub fn remove(&self, is_over: impl Fn(&K) -> bool) {
-        let State { entries, counts, .. } = &mut *self.lock();
+        let CacheState { entries, counts, .. } = &mut *self.lock();
         entries.retain(|key, entry| {
             let keep = !is_over(key);
             counts.bytes -= if keep { 0 } else { entry.held.bytes };
@@ -143,17 +145,17 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         });
     }
 
-    /// What it holds, and how it fared.
-    pub fn counts(&self) -> Counts {
+    /// What it holds now, and what it has done.
+    pub fn counts(&self) -> CacheCounts {
         self.lock().counts
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<K, V>> {
+    fn lock(&self) -> MutexGuard<'_, CacheState<K, V>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Hash + Eq, V: Clone> State<K, V> {
+impl<K: Hash + Eq, V: Clone> CacheState<K, V> {
     fn get(&mut self, key: &K, account: &Arc<Account>) -> Option<V> {
         let entry = self.entries.get_mut(key)?;
         self.counts.hits += 1;
@@ -164,7 +166,7 @@ impl<K: Hash + Eq, V: Clone> State<K, V> {
 
     fn make_room(&mut self, bytes: usize, budget: usize) -> bool {
         let fits = |state: &Self| state.counts.bytes.saturating_add(bytes) <= budget;
-        // Once a round is enough: what was in use then is in use now.
+        // Once in a round is enough: what was in use then is still in use.
         if !fits(self) && self.cleared < self.round {
             self.cleared = self.round;
             self.clear_unused();
@@ -257,7 +259,7 @@ mod tests {
         assert_eq!((told(&one), told(&other)), ([300, 1, 3], [100, 1, 0]), "it belongs to who asked last");
         cache.remove(|key| *key == 6);
         assert_eq!((told(&one), told(&other)), ([0, 1, 3], [100, 1, 0]));
-        assert_eq!(cache.counts(), Counts { bytes: 100, hits: 2, evictions: 3 });
+        assert_eq!(cache.counts(), CacheCounts { bytes: 100, hits: 2, evictions: 3 });
         drop(cache);
         assert_eq!((told(&one)[0], told(&other)[0]), (0, 0));
     }

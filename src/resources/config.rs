@@ -1,10 +1,10 @@
-//! The settings of this process. SQL reads and sets them by name; nothing here is a path.
+//! The settings of this process. SQL reads and sets them by name. None of them is a path.
 
 use crate::error::{Error, Result};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One setting: its name in SQL, the least and greatest value, and the value.
+/// One setting: its name in SQL, its lowest and highest value, and its present value.
 pub struct Setting {
     /// The name in SQL.
     pub name: &'static str,
@@ -23,7 +23,7 @@ impl Setting {
         self.value.load(Ordering::Relaxed)
     }
 
-    /// Sets the value, unless the process is locked or the value out of range.
+    /// Sets the value. An error if the settings are locked, or if the value is out of range.
     pub fn set(&self, value: u64) -> Result<()> {
         if *LOCKED {
             return Err(Error::Mistake(format!("FAFCAS_LOCK_CONFIG=1 keeps {} as it is", self.name)));
@@ -40,13 +40,13 @@ impl Setting {
 static LOCKED: LazyLock<bool> =
     LazyLock::new(|| std::env::var_os("FAFCAS_LOCK_CONFIG").is_some_and(|value| value == "1"));
 
-/// Threads that search an index; 0 means one for each core.
+/// How many threads search an index; 0 means one for each core.
 pub static THREADS: Setting = Setting::new("threads", 0, 1024, 0);
-/// Sessions that embed in bulk at the same time.
+/// How many sessions embed in bulk at the same time.
 pub static EMBED_THREADS: Setting = Setting::new("embed_threads", 1, 1024, 1);
-/// Bytes of index blocks kept in memory.
+/// How many bytes of index blocks are kept in memory.
 pub static CACHE_BYTES: Setting = Setting::new("cache_bytes", 0, i64::MAX as u64, 256 << 20);
-/// Searches slower than this many milliseconds go to SQLite's error log; 0 means none does.
+/// A search that takes longer than so many milliseconds is written to SQLite's error log; 0 means that none is.
 pub static SLOW_MS: Setting = Setting::new("slow_ms", 0, i64::MAX as u64, 0);
 
 /// All settings.
@@ -67,5 +67,5 @@ pub fn threads() -> usize {
     }
 }
 
-/// Asked once: the system reads files to answer, which takes longer than a tenth of a search.
+/// Read only once: to answer, the system reads files, which takes longer than a tenth of a search.
 static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));

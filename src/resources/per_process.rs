@@ -1,9 +1,10 @@
-//! Things that belong to one process. After a fork the child makes its own: threads are not copied, and a lock that
+//! Values that belong to one process. After a fork, the child makes its own: threads are not copied, and a lock that
 //! another thread held at that moment would never be released.
 
 use std::sync::OnceLock;
 
-/// A value made at first use, and again in each forked child. Values of parents are kept: others may hold on to them.
+/// A value that is made at first use, and again in each forked child. The values of parent processes are kept, because
+/// others may still use them.
 pub struct PerProcess<T: 'static> {
     make: fn() -> T,
     first: Link<T>,
@@ -18,12 +19,12 @@ struct Node<T> {
 }
 
 impl<T> PerProcess<T> {
-    /// Makes values with `make`.
+    /// `make` makes the value.
     pub const fn new(make: fn() -> T) -> Self {
         Self { make, first: OnceLock::new() }
     }
 
-    /// The value of the process that calls.
+    /// The value of the calling process.
     pub fn get(&'static self) -> &'static T {
         let process = std::process::id();
         let mut link = &self.first;
@@ -31,8 +32,8 @@ impl<T> PerProcess<T> {
             match link.get() {
                 Some(node) if node.process == process => return &node.value,
                 Some(node) => link = &node.next,
-                // Where another thread is first, its value is taken in the next round. The value is made beforehand,
-                // so that a fork hardly ever finds the link half set.
+                // If another thread was faster, its value is taken in the next round. The value is made before it is
+                // stored, so that a fork hardly ever finds it half stored.
                 None => drop(link.set(Box::new(Node { process, value: (self.make)(), next: OnceLock::new() }))),
             }
         }

@@ -1,7 +1,7 @@
-//! Worker threads for work over memory. They never call SQLite, and wait between jobs.
+//! Worker threads for work that only needs memory. They never call SQLite. Between jobs they wait.
 //!
-//! The thread that brings a job works on it too, and waits only for workers that have begun: on a busy machine it does
-//! all of it alone. Threads are started when they are first wanted, and stay.
+//! The thread that brings a job works on it too, and at the end waits only for workers that have begun. So on a busy
+//! machine it does all the work alone. Threads are started when they are first needed, and stay.
 
 use super::per_process::PerProcess;
 use crate::error::{Error, Result};
@@ -11,19 +11,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Work that several threads can do together.
 pub trait Job: Send + Sync {
-    /// Takes pieces of the work until none is left. Called by each thread that takes part, at the same time.
+    /// Takes pieces of the work until none is left. Several threads call this at the same time.
     fn work(&self);
 }
 
-/// Does a job with at most so many threads, this one among them. Once this returns, nobody works on it any more.
+/// Does a job with at most so many threads, including this one. When this returns, no thread works on the job any more.
 pub fn run(job: Arc<dyn Job>, threads: usize) -> Result<()> {
     start(job, threads).finish()
 }
 
-/// Has others begin with a job, while this thread has something else to do before it comes to it.
+/// Lets other threads begin with a job, while this thread does something else before it joins them.
 ///
-/// Threads that bring jobs at the same time count: where they are enough to keep the cores busy, a helper would only make
-/// them wait for each other.
+/// If several threads bring jobs at the same time, fewer helpers are used. If these threads alone keep all cores busy,
+/// helpers would only make them wait for each other.
 pub fn start(job: Arc<dyn Job>, threads: usize) -> Started {
     let caller = Caller::enter(POOL.get());
     let helpers = threads.saturating_sub(1 + caller.others);
@@ -31,10 +31,10 @@ pub fn start(job: Arc<dyn Job>, threads: usize) -> Started {
     Started { job, posted, _caller: caller }
 }
 
-/// A thread that brings a job. It counts until it is done, also when the job panics.
+/// A thread that has brought a job. It is counted until the job is done, also if the job panics.
 struct Caller {
     pool: &'static Pool,
-    /// How many others there were when it came.
+    /// How many other such threads there were when it came.
     others: usize,
 }
 
@@ -50,16 +50,16 @@ impl Drop for Caller {
     }
 }
 
-/// A job that others may be working on.
+/// A job that other threads may be working on.
 pub struct Started {
     job: Arc<dyn Job>,
-    /// Also when `work` panics, nobody may be left working on what its owner is about to drop.
+    /// Dropping this waits for the workers, also if `work` panics: none may still use what the owner then drops.
     posted: Option<Posted<'static>>,
     _caller: Caller,
 }
 
 impl Started {
-    /// Works on it, too. Once this returns, nobody does any more.
+    /// Joins the work. When this returns, no thread works on the job any more.
     pub fn finish(self) -> Result<()> {
         self.job.work();
         self.posted.map_or(Ok(()), Posted::finish)
@@ -70,17 +70,17 @@ static POOL: PerProcess<Arc<Pool>> = PerProcess::new(Arc::default);
 
 #[derive(Default)]
 struct Pool {
-    /// Threads that have brought a job which is not done.
+    /// How many threads have brought a job that is not done yet.
     callers: AtomicUsize,
-    state: Mutex<State>,
-    /// A job has come.
+    state: Mutex<PoolState>,
+    /// Signals that a job has come.
     wanted: Condvar,
-    /// A worker has left a job.
+    /// Signals that a worker has left a job.
     left: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     jobs: Vec<Ticket>,
     next_number: u64,
     workers: usize,
@@ -89,7 +89,7 @@ struct State {
 struct Ticket {
     number: u64,
     job: Arc<dyn Job>,
-    /// Workers that may still join.
+    /// How many more workers may join.
     places: usize,
     working: usize,
     panicked: bool,
@@ -109,7 +109,7 @@ impl Pool {
         Posted { pool: self, number }
     }
 
-    /// False where the system has no thread to give, which costs time alone.
+    /// Returns false if the system cannot start a thread. The job then only takes longer.
     fn start_worker(self: &Arc<Self>) -> bool {
         let pool = self.clone();
         std::thread::Builder::new().name("fafcas".into()).spawn(move || pool.serve()).is_ok()
@@ -137,7 +137,7 @@ impl Pool {
         }
     }
 
-    /// Lets no more workers join, waits for those that have, and says whether one panicked.
+    /// Lets no more workers join, waits for those that have joined, and returns whether one of them panicked.
     fn close(&self, number: u64) -> bool {
         let mut state = self.lock();
         loop {
@@ -150,7 +150,7 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -222,7 +222,7 @@ mod tests {
         });
     }
 
-    /// Both threads meet in the job, so the worker is in it when it panics.
+    /// Both threads meet inside the job, so the worker is in it when it panics.
     struct Meet {
         caller: std::thread::ThreadId,
         both: std::sync::Barrier,

@@ -1,20 +1,20 @@
-//! How far a long piece of work is: a bar on standard error, for whoever asked for it with `FAFCAS_PROGRESS=1`.
+//! How far a long piece of work is: a progress bar on standard error, if `FAFCAS_PROGRESS=1` is set.
 //!
-//! Without that variable, or where standard error is no terminal, nothing is drawn and a step costs a branch.
+//! Without that variable, or if standard error is no terminal, nothing is drawn, and a step costs only one branch.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
-/// The shape of the bar: what is done, how much of it, how fast, and how long it will take.
+/// What the bar shows: how much is done, of how much, how fast, and how long the rest will take.
 const SHAPE: &str = "{msg} {bar:30} {human_pos}/{human_len} {per_sec}, {eta} to go";
 
-/// One piece of work under way. Its bar goes away with it.
+/// A piece of work that is going on. Its bar disappears when this is dropped.
 pub struct Progress {
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
-    /// Work called `what`, of `total` steps.
+    /// Begins work with the name `what` and `total` steps.
     pub fn new(what: &str, total: u64) -> Self {
         let wanted = std::env::var_os("FAFCAS_PROGRESS").is_some_and(|value| value == "1");
         let bar = (wanted && std::io::stderr().is_terminal()).then(|| {
@@ -24,7 +24,7 @@ impl Progress {
         Self { bar }
     }
 
-    /// So many steps are done.
+    /// Sets how many steps are done.
     pub fn set(&self, steps: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(steps);

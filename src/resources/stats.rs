@@ -1,4 +1,4 @@
-//! What this process measured, by source and column. Counting costs a few atomic additions a search.
+//! What this process has measured, by source and column. To count costs a few atomic additions for each search.
 
 use super::cache::Account;
 use super::per_process::PerProcess;
@@ -7,46 +7,46 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Everything counted of one column of one source.
+/// Everything that is counted for one column of one source.
 #[derive(Debug, Default)]
 pub struct Entry {
-    /// No other entry ever had this number.
+    /// A number that no other entry has or had.
     pub id: u64,
     is_forgotten: AtomicBool,
-    /// Searches, and how long they took.
+    /// How many searches there were, and how long they took.
     pub times: Histogram,
-    /// The way the last search was answered, by its number in [`Path`].
+    /// The way in which the last search was answered, as a number of [`Path`].
     path: AtomicU64,
     /// Rows whose vectors were scored one by one.
     pub rows: AtomicU64,
     /// Rows that an index proposed.
     pub candidates: AtomicU64,
-    /// Proposed rows that were scored again from the table.
+    /// Proposed rows whose vector was read from the table and scored.
     pub rescored: AtomicU64,
-    /// Searches by an index that memory answered, as the same had been asked before.
+    /// Searches by an index that were answered from memory, because the same search had been answered before.
     pub repeated: AtomicU64,
-    /// Rows skipped because they could not be scored.
+    /// Rows that were left out because they could not be scored.
     pub bad: AtomicU64,
-    /// Rows changed since the index was last merged, as of the last search.
+    /// Rows that had changed since the index was last merged, at the time of the last search.
     pub pending: AtomicU64,
-    /// Changed rows that were encoded for searches, until they are merged.
+    /// Changed rows that were encoded for searches. They are kept until they are merged.
     pub encoded: AtomicU64,
-    /// What memory holds for it: blocks of an index, answers, vectors of texts.
+    /// What memory holds for this column: blocks of an index, answers, vectors of texts.
     pub memory: Arc<Account>,
-    /// How far a running build, merge or embedding is.
+    /// How many steps of a running build, merge or embedding are done.
     pub done: AtomicU64,
-    /// Its end; 0 when none runs.
+    /// How many steps it has; 0 if none is running.
     pub total: AtomicU64,
 }
 
-/// How a search was answered.
+/// The way in which a search was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
     /// Nothing was searched.
     None,
     /// By scoring every row.
     Scan,
-    /// By scoring the rows that a condition named.
+    /// By scoring the rows that a condition names.
     Lookup,
     /// By an index.
     Index,
@@ -65,7 +65,7 @@ impl Path {
 }
 
 impl Entry {
-    /// Whether the column has another entry now, or none.
+    /// Whether the entry was deleted from the list. Then the column has a new entry or none.
     pub fn is_forgotten(&self) -> bool {
         self.is_forgotten.load(Relaxed)
     }
@@ -76,19 +76,19 @@ impl Entry {
         self.total.store(total, Relaxed);
     }
 
-    /// Notes a search that is done.
+    /// Notes a search that has ended.
     pub fn searched(&self, path: Path, took: Duration) {
         self.path.store(path as u64, Relaxed);
         self.times.add(took);
     }
 
-    /// The way the last search was answered.
+    /// The way in which the last search was answered.
     pub fn path(&self) -> &'static str {
         Path::ALL.get(self.path.load(Relaxed) as usize).map_or("", |(_, name)| name)
     }
 }
 
-/// How often something took how long, to within an eighth; and how long in all.
+/// Counts durations in classes, so that each is known to within an eighth, and adds them up exactly.
 #[derive(Debug)]
 pub struct Histogram {
     buckets: [AtomicU64; Self::BUCKETS],
@@ -102,7 +102,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Four buckets to each doubling of a microsecond, up to 2^40 of them.
+    /// Four classes for each doubling, from one microsecond up to 2^40 of them.
     const BUCKETS: usize = 160;
 
     fn bucket(took: Duration) -> usize {
@@ -110,7 +110,7 @@ impl Histogram {
         ((microseconds.max(1.0).log2() * 4.0) as usize).min(Self::BUCKETS - 1)
     }
 
-    /// The middle of a bucket.
+    /// The middle of a class.
     fn milliseconds(bucket: usize) -> f64 {
         ((bucket as f64 + 0.5) / 4.0).exp2() / 1e3
     }
@@ -120,17 +120,17 @@ impl Histogram {
         self.nanoseconds.fetch_add(took.as_nanos() as u64, Relaxed);
     }
 
-    /// All times together, in milliseconds.
+    /// The sum of all durations, in milliseconds.
     pub fn total(&self) -> f64 {
         self.nanoseconds.load(Relaxed) as f64 / 1e6
     }
 
-    /// How many times were noted.
+    /// How many durations were noted.
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
     }
 
-    /// The time in milliseconds that this share of the times stayed within; `None` while there are none.
+    /// The duration in milliseconds that this share of all durations did not exceed. `None` if there are none.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let wanted = (self.count() as f64 * share).ceil().max(1.0) as u64;
         let mut met = 0;
@@ -142,19 +142,20 @@ impl Histogram {
     }
 }
 
-type Key = (String, String);
+type StatsKey = (String, String);
 
 #[derive(Default)]
 struct Registry {
-    entries: BTreeMap<Key, Arc<Entry>>,
-    /// Memory is held whether or not somebody wants to know of the searches.
-    accounts: BTreeMap<Key, Arc<Account>>,
+    entries: BTreeMap<StatsKey, Arc<Entry>>,
+    /// What memory holds is counted here even if the entry was deleted.
+    accounts: BTreeMap<StatsKey, Arc<Account>>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 static REGISTRY: PerProcess<Mutex<Registry>> = PerProcess::new(Mutex::default);
 
-/// Programs that make up table names without end do not fill the memory: beyond this many, all share one entry.
+/// Some programs invent table names without end. Beyond so many names, all others share one entry, so that memory does
+/// not fill up.
 const MOST: usize = 4096;
 
 fn with_registry<T>(body: impl FnOnce(&mut Registry) -> T) -> T {
@@ -162,7 +163,7 @@ fn with_registry<T>(body: impl FnOnce(&mut Registry) -> T) -> T {
 }
 
 impl Registry {
-    fn entry(&mut self, key: Key) -> Arc<Entry> {
+    fn entry(&mut self, key: StatsKey) -> Arc<Entry> {
         let Self { entries, accounts } = self;
         let memory = accounts.entry(key.clone()).or_default();
         let fresh = || Entry { id: NEXT_ID.fetch_add(1, Relaxed), memory: memory.clone(), ..Entry::default() };
@@ -170,7 +171,7 @@ impl Registry {
     }
 }
 
-/// The entry of a column, made when it is new.
+/// The entry of a column. It is made if there is none.
 pub fn entry(source: &str, column: &str) -> Arc<Entry> {
     with_registry(|registry| {
         let key = (source.to_string(), column.to_string());
@@ -180,17 +181,17 @@ pub fn entry(source: &str, column: &str) -> Arc<Entry> {
     })
 }
 
-/// All entries, in the order of their names. What was forgotten is among them as long as memory is held for it.
-pub fn all() -> Vec<(Key, Arc<Entry>)> {
+/// All entries, in the order of their names. A deleted entry is among them again while memory is held for its column.
+pub fn all() -> Vec<(StatsKey, Arc<Entry>)> {
     with_registry(|registry| {
-        let holding = |(_, account): &(&Key, &Arc<Account>)| account.bytes.load(Relaxed) > 0;
-        let holding: Vec<Key> = registry.accounts.iter().filter(holding).map(|(key, _)| key.clone()).collect();
+        let holding = |(_, account): &(&StatsKey, &Arc<Account>)| account.bytes.load(Relaxed) > 0;
+        let holding: Vec<StatsKey> = registry.accounts.iter().filter(holding).map(|(key, _)| key.clone()).collect();
         holding.into_iter().for_each(|key| drop(registry.entry(key)));
         registry.entries.iter().map(|(key, entry)| (key.clone(), entry.clone())).collect()
     })
 }
 
-/// Forgets an entry. Searches that are open go on counting for themselves.
+/// Deletes an entry. Searches that are open go on counting in their own copy.
 pub fn forget(id: u64) {
     with_registry(|registry| {
         registry.entries.retain(|_, entry| {
@@ -202,7 +203,7 @@ pub fn forget(id: u64) {
             }
             keep
         });
-        // Of the accounts go those that are empty and that nobody else knows.
+        // Accounts are dropped if they are empty and nobody else uses them.
         registry.accounts.retain(|_, account| Arc::strong_count(account) > 1 || account.bytes.load(Relaxed) > 0);
     });
 }

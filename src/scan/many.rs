@@ -1,8 +1,9 @@
-//! Many queries in one pass: rows are read once, a block at a time, and every query meets a block while it is in cache.
+//! Many queries in one pass: rows are read once, a block at a time, and compared with every query while the block is in
+//! the CPU's cache.
 //!
-//! Each query scores each row as a search of its own would, so the answers are the same to the bit.
+//! Each query scores a row exactly as its own search would, so the answers are the same, bit for bit.
 
-use super::{Counts, Rules, VectorSource};
+use super::{Rules, ScanCounts, VectorSource};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
@@ -12,44 +13,46 @@ use crate::vector::{Vector, check_finite};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of vectors in a block: with the queries that meet it, it stays in the second cache.
+/// How many bytes of vectors a block has. Together with the queries that are compared with it, it fits into the
+/// second-level cache.
 const BLOCK_BYTES: usize = 512 << 10;
-/// Queries that a thread takes at a time.
+/// How many queries a thread takes at a time.
 const PIECE: usize = 16;
-/// With less work than so many pairs for each, more threads cost more than they save.
+/// A thread needs at least so many pairs of query and row. With less work, it costs more than it saves.
 const PAIRS_WORTH_A_THREAD: usize = 1 << 12;
 
-/// One of the queries, and the best rows it has met.
+/// A query, and the best rows that it has met.
 pub struct Asking<N> {
-    /// The query. All have one length.
+    /// The query. All queries have the same length.
     pub scorer: Scorer,
     /// The best rows so far.
     pub best: TopK<N>,
-    /// A row that does not take part.
+    /// A row that must not be in the result.
     pub without: Option<Without<N>>,
 }
 
-/// How a row is known that does not take part.
+/// How a row that must not be in the result is recognised.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Without<N> {
-    /// By its identity.
+    /// By its row number.
     Row(i64),
-    /// By its note, where sources do not tell rows apart.
+    /// By its note, if the source does not give its rows numbers that stay the same.
     Note(N),
 }
 
-/// Shows every row of `source` that the rules admit to each query. `number` is the source's place among several.
+/// Compares every row of `source` with every query, and keeps the best rows that `rules` admit. `number` is the
+/// position of the source in the user's list.
 pub fn scan_many<S: VectorSource>(
     source: &mut S,
     number: u32,
     asking: Vec<Asking<S::Note>>,
     rules: &Rules,
     threads: usize,
-) -> Result<(Vec<Asking<S::Note>>, Counts)>
+) -> Result<(Vec<Asking<S::Note>>, ScanCounts)>
 where
     S::Note: Clone + PartialEq + Send + Sync + 'static,
 {
-    let mut counts = Counts::default();
+    let mut counts = ScanCounts::default();
     let Some(first) = asking.first() else { return Ok((asking, counts)) };
     let (scorer, dimensions, queries) = (first.scorer.clone(), first.scorer.query().len(), asking.len());
     let rows = (BLOCK_BYTES / (4 * dimensions)).max(1);
@@ -84,22 +87,22 @@ fn into_inner<T>(mutex: Mutex<T>) -> T {
     mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Rows in memory.
-struct Block<N> {
+/// Some rows in memory.
+struct RowBlock<N> {
     rows: Vec<i64>,
     notes: Vec<N>,
     vectors: Vec<F32Le>,
 }
 
-/// Reads the next rows. What cannot be scored is found here, in the order of the scan.
+/// Reads the next rows. A row that cannot be scored is noticed here, in the order of the scan.
 fn read<S: VectorSource>(
     source: &mut S,
     scorer: &Scorer,
     rows: usize,
     rules: &Rules,
-    counts: &mut Counts,
-) -> Result<Block<S::Note>> {
-    let mut block = Block { rows: Vec::new(), notes: Vec::new(), vectors: Vec::new() };
+    counts: &mut ScanCounts,
+) -> Result<RowBlock<S::Note>> {
+    let mut block = RowBlock { rows: Vec::new(), notes: Vec::new(), vectors: Vec::new() };
     while block.rows.len() < rows && source.advance()? {
         let vector = match source.vector().and_then(|vector| vector.map(|row| checked(scorer, row)).transpose()) {
             Ok(Some(vector)) => vector,
@@ -118,7 +121,7 @@ fn read<S: VectorSource>(
     Ok(block)
 }
 
-/// Whatever a scorer would refuse, it would refuse for every query.
+/// A row that the scorer of one query refuses would be refused for every query.
 fn checked<'a>(scorer: &Scorer, row: Vector<'a>) -> Result<Vector<'a>> {
     scorer.check_length(&row)?;
     check_finite(&row)?;
@@ -127,7 +130,7 @@ fn checked<'a>(scorer: &Scorer, row: Vector<'a>) -> Result<Vector<'a>> {
 
 struct Meeting<N> {
     asking: Vec<Mutex<Vec<Asking<N>>>>,
-    block: Block<N>,
+    block: RowBlock<N>,
     number: u32,
     rules: Rules,
     next: AtomicUsize,
@@ -143,10 +146,10 @@ impl<N: Clone + PartialEq + Send + Sync> Job for Meeting<N> {
 
 impl<N: Clone + PartialEq> Meeting<N> {
     fn meet(&self, asking: &mut Asking<N>) {
-        let Block { rows, notes, vectors } = &self.block;
+        let RowBlock { rows, notes, vectors } = &self.block;
         let vectors = vectors.chunks_exact(asking.scorer.query().len());
         for ((row, note), vector) in rows.iter().zip(notes).zip(vectors) {
-            // Rows were looked at when they were read.
+            // The rows were checked when they were read.
             let Ok(score) = asking.scorer.score(vector) else { continue };
             if asking.best.refuses(score) {
                 continue;

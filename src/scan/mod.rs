@@ -1,4 +1,4 @@
-//! Exact search: every row of a source is scored, the best are kept.
+//! Exact search: every row of a source is scored, and the best are kept.
 
 mod many;
 
@@ -9,32 +9,32 @@ use crate::metric::{Metric, Scorer};
 use crate::topk::{Hit, Place, TopK};
 use crate::vector::Vector;
 
-/// Rows with vectors, one after the other.
+/// Gives rows with vectors, one after the other.
 pub trait VectorSource {
-    /// What a hit has to remember beside its row.
+    /// What must be kept with a hit, besides its row number.
     type Note;
-    /// Moves to the next row, the first one to begin with; false when there is none.
+    /// Moves to the next row. The first call moves to the first row. False if there are no more.
     fn advance(&mut self) -> Result<bool>;
-    /// The present row's identity, which settles ties.
+    /// The number of the present row. It decides the order of rows with equal scores.
     fn row(&self) -> Result<i64>;
-    /// The present row's vector, `None` where it has none.
+    /// The vector of the present row; `None` if it has none.
     fn vector(&self) -> Result<Option<Vector<'_>>>;
     /// The note to keep with a hit.
     fn note(&self) -> Result<Self::Note>;
-    /// Names the present row for messages.
+    /// The name of the present row, for messages.
     fn describe(&self) -> String;
 }
 
-/// Which rows count, and what happens to those that cannot be scored.
+/// Which rows count, and what happens to rows that cannot be scored.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
     /// Limits on the score.
     pub score: Range,
     /// Limits on the distance.
     pub distance: Range,
-    /// Only rows that come later than this one in the results.
+    /// If set, only rows that come after this one in the results.
     pub after: Option<Place>,
-    /// Pass over rows that cannot be scored, instead of failing.
+    /// Leave out rows that cannot be scored. Otherwise they are an error.
     pub skip_bad: bool,
 }
 
@@ -47,12 +47,12 @@ impl Rules {
     }
 }
 
-/// Limits on a number, each with whether the limit itself is within.
+/// Limits on a number. Each says whether the limit itself is allowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Range {
-    /// Nothing below this.
+    /// The lower limit.
     pub min: Option<(f64, bool)>,
-    /// Nothing above this.
+    /// The upper limit.
     pub max: Option<(f64, bool)>,
 }
 
@@ -63,24 +63,25 @@ impl Range {
     }
 }
 
-/// What a scan met.
+/// How many rows a scan has met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ScanCounts {
     /// Rows with a vector.
     pub rows: u64,
-    /// Rows that could not be scored and were skipped.
+    /// Rows that could not be scored and were left out.
     pub bad: u64,
 }
 
-/// Shows every row of `source` that the rules admit to `best`. `number` is the source's place among several.
+/// Scores every row of `source`, and gives those that the rules admit to `best`. `number` is the position of the source
+/// in the user's list.
 pub fn scan<S: VectorSource>(
     source: &mut S,
     number: u32,
     scorer: &Scorer,
     rules: &Rules,
     best: &mut TopK<S::Note>,
-) -> Result<Counts> {
-    let mut counts = Counts::default();
+) -> Result<ScanCounts> {
+    let mut counts = ScanCounts::default();
     while source.advance()? {
         let score = match score(source, scorer) {
             Ok(Some(score)) => score,

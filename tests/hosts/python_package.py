@@ -1,6 +1,6 @@
-"""The installed Python package in each host, one host a process. tests/packages.rs calls it.
+"""The installed Python package in each host, one host a process. tests/hosts/packages.rs calls it.
 
-    python_package.py sqlite3|apsw|pysqlite3|sqlalchemy|datasette|sqlite_utils|refusals|command|types
+    python_package.py sqlite3|apsw|pysqlite3|sqlalchemy|datasette|sqlite_utils|collection|refusals|command|types
 
 Arrays are bound in all the ways a program may hold them, and must come out as the 4-byte floats that numpy itself makes.
 """
@@ -150,6 +150,30 @@ def sqlite_utils():
     assert next(Database(memory=True).query("select vec_dot('[1,2]', '[3,4]') as v"))["v"] == 11
 
 
+def collection():
+    """In sqlite3, whose transactions and rows a program may have set in its own way."""
+    import sqlite3
+
+    path = Path(tempfile.mkdtemp(), "notes.db")
+    notes = fafcas.open(path)
+    assert notes.add([text for (text,) in TEXTS], [{"kind": "sea"}, {"kind": "food"}]) == [1, 2]
+    assert [hit.id for hit in notes.search("breakfast", 1)] == [2]
+    frame = notes.to_pandas(vectors=True)
+    assert list(frame.columns) == ["id", "text", "kind", "vector"] and frame.vector[0].shape == (384,), frame
+    for level in ("", "IMMEDIATE", None):
+        connection = sqlite3.connect(path, isolation_level=level)
+        connection.row_factory = sqlite3.Row
+        mine = fafcas.Collection(connection)
+        mine.upsert(["ropes"], ids=["ropes"])
+        mine.delete(["ropes"])
+        assert not connection.in_transaction and [hit.id for hit in mine.search("breakfast", 1)] == [2], level
+        connection.execute("INSERT INTO documents (id, text) VALUES ('mine', 'x')")
+        mine.add(vectors=np.ones((2, 384)))
+        connection.rollback()
+        assert len(mine) == (5 if level is None else 2), level
+    refused(ValueError, "see upsert")(lambda: notes.add(["x"], ids=[1]))
+
+
 def refused(kind, *words):
     def check_refusal(call):
         try:
@@ -199,6 +223,15 @@ def refusals():
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": folder, "XDG_CACHE_HOME": folder}
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, **offline})
 
+    notes = Path(folder, "notes")
+    notes.mkdir()
+    (notes / "a.md").write_text("text")
+    ingest = [beside("fafcas"), "ingest", str(notes), str(notes / "a.db")]
+    told = subprocess.run(ingest, capture_output=True, text=True, env={**os.environ, **offline})
+    assert (told.returncode, told.stdout) == (1, "") and not (notes / "a.db").exists(), told
+    downloading, failed = told.stderr.splitlines()
+    assert downloading.startswith("fafcas: downloading") and "pip could not get" in failed, told
+
     # A Python that really is built so, if there is one.
     found = subprocess.run(["python3", "-c", "import sqlite3; sqlite3.Connection.enable_load_extension"], capture_output=True)
     if found.returncode:
@@ -212,6 +245,12 @@ def command():
     assert command_output(beside("fafcas"), "path").strip() == fafcas.loadable_path()
     folder = command_output(beside("fafcas"), "model").strip()
     assert folder == str(fafcas.fetch_model()) and Path(folder, "all-MiniLM-L6-v2", "model.onnx").is_file(), folder
+    notes = Path(tempfile.mkdtemp())
+    for at, (text,) in enumerate(TEXTS):
+        (notes / f"{at}.md").write_text(text)
+    told = command_output(beside("fafcas"), "ingest", str(notes), str(notes / "notes.db"), "--called", "notes")
+    assert "notes in notes: 2 new" in told and "2 texts embedded" in told, told
+    assert "  NO  " not in command_output(beside("fafcas"), "health", str(notes / "notes.db"))
     failed = subprocess.run([beside("fafcas"), "model", "gpt"], capture_output=True, text=True)
     assert failed.returncode == 1 and failed.stderr.startswith("fafcas: expected a model out of"), failed
 
@@ -225,6 +264,9 @@ fafcas.load(sqlite3.connect(":memory:"))
 path: str = fafcas.loadable_path()
 blob: bytes = fafcas.vector([1.0, 2]) + fafcas.vector(numpy.ones(3))
 folder: str = str(fafcas.fetch_model())
+notes: fafcas.Collection = fafcas.open(":memory:", embed=lambda texts: numpy.ones((len(texts), 3)))
+ids: list[int | str] = notes.add(["a"], [{"b": 1}], vectors=numpy.ones((1, 3)))
+score: float = notes.search("a", where="true", params={"b": 1})[0].score
 """
     file = Path(tempfile.mkdtemp(), "program.py")
     file.write_text(program)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import apsw
 from support import LIBRARY, ROOT, Case
-from kit import database
-from kit.health import health
-from kit.migrate import migrate
+from fafcas.kit import database
+from fafcas.kit.health import health
+from fafcas.kit.migrate import migrate
 
 SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY 1, 2"
 NOBODY = 65534
@@ -127,14 +127,14 @@ class Care(Case):
         database.open_or_make(self.path, LIBRARY)[0].close()
         self.path.chmod(0o444)
         self.folder.chmod(0o755)
-        said = self.as_nobody("from kit import database; database.open_or_make(PATH, LIBRARY)")
+        said = self.as_nobody("database.open_or_make(PATH, LIBRARY)")
         self.assertRegex(said, "expected a file that can be written|readonly database|unable to open")
 
     def as_nobody(self, code):
         """What a Python says that may only read."""
-        setup = f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); PATH, LIBRARY = {str(self.path)!r}, {LIBRARY!r}\n"
+        setup = f"import sys; sys.path.insert(0, {str(ROOT / 'python')!r}); PATH, LIBRARY = {str(self.path)!r}, {LIBRARY!r}\n"
         # Modules first: who may only read might not reach them. The library too is out of reach, so it is left out.
-        setup += "import apsw, os; import kit.health; import kit.database; kit.database.load = lambda *_: None\n"
+        setup += "import apsw, os; from fafcas.kit import database, health; database.load = lambda *_: None\n"
         setup += f"os.getuid() or os.setuid({NOBODY})\n"
         done = subprocess.run([sys.executable, "-c", setup + code], capture_output=True, text=True)
         return done.stdout + done.stderr
@@ -221,7 +221,7 @@ class Care(Case):
         connection.close()
         self.path.chmod(0o444)
         self.folder.chmod(0o555)
-        said = self.as_nobody("print([row[0] for row in kit.health.health(PATH, LIBRARY) if not row[3]])")
+        said = self.as_nobody("print([row[0] for row in health.health(PATH, LIBRARY) if not row[3]])")
         self.folder.chmod(0o755)
         self.assertIn("'tables'", said)
         self.assertIn("'write and read'", said)
@@ -235,7 +235,7 @@ class Care(Case):
             file.unlink()
         self.path.chmod(0o444)
         self.folder.chmod(0o555)
-        said = self.as_nobody("print(kit.health.health(PATH, LIBRARY))")
+        said = self.as_nobody("print(health.health(PATH, LIBRARY))")
         self.folder.chmod(0o755)
         self.assertIn("write-ahead log", said)
         self.assertIn("immutable=1", said)

@@ -6,8 +6,8 @@ import unittest
 
 import apsw
 from support import LIBRARY, MODEL, Case
-from kit import database, note
-from kit.ingest import ingest
+from fafcas.kit import database, note
+from fafcas.kit.ingest import ingest
 
 
 class Notes(Case):
@@ -88,7 +88,7 @@ class Notes(Case):
 
     def test_files_that_are_no_notes_are_named_and_the_rest_goes_on(self):
         self.sea()
-        self.write("latin.txt", b"caf\xe9")
+        self.write("broken.pdf", b"%PDF-1.4 and then nothing")
         self.write("binary.md", b"\x7fELF\0\0")
         self.write("large.txt", b"a" * (50 << 20))
         self.write("front.md", "---\na: [1\n---\nText")
@@ -101,8 +101,9 @@ class Notes(Case):
         os.mkfifo(self.notes / "pipe.md")
         report = self.ingest()
         self.assertEqual(6, report.new)
-        self.assertEqual({"latin.txt", "binary.md", "large.txt", "loop/", "one.md", "two.md", "pipe.md"}, set(report.skipped))
-        self.assertIn("not UTF-8 at byte 3", report.skipped["latin.txt"])
+        self.assertEqual({"broken.pdf", "binary.md", "large.txt", "loop/", "one.md", "two.md", "pipe.md"}, set(report.skipped))
+        self.assertIn("a PDF that pypdf cannot read", report.skipped["broken.pdf"])
+        self.assertEqual({".png": 1}, report.others)
         self.assertIn("50 MB", report.skipped["large.txt"])
         self.assertIn("circle", report.skipped["one.md"])
         self.assertEqual({"front.md", "bomb.md"}, set(report.warnings))
@@ -110,7 +111,7 @@ class Notes(Case):
     def test_a_note_that_can_no_longer_be_read_stays_as_it_was(self):
         self.sea()
         self.ingest()
-        self.write("moon.md", b"\xff")
+        self.write("moon.md", b"\xff\0")
         report = self.ingest()
         self.assertEqual((0, 3), (report.gone, report.same))
         self.assertEqual([(1,)], self.rows("SELECT count(*) FROM documents WHERE id = 'notes/moon.md'"))

@@ -1,4 +1,4 @@
-"""What the tests of the scripts share: a database to write to, and all that is in one."""
+"""What the tests of the kit share: a database to write to, and all that is in one."""
 
 import os
 import sys
@@ -7,10 +7,10 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "python"))
 
 import apsw  # noqa: E402
-from kit import database  # noqa: E402
+from fafcas.kit import database  # noqa: E402
 
 LIBRARY = os.environ["LIBRARY"]
 MODEL = "tiny"

@@ -1,4 +1,4 @@
-//! Codes, 32 bytes at a time.
+//! Kernels on codes, 32 bytes at a time.
 
 use std::arch::x86_64::*;
 
@@ -7,7 +7,7 @@ use super::{
 };
 
 const LANES: usize = 32;
-/// Words whose products fit in 16 bits: 4 times two pairs of at most 15 times 128.
+/// How many words can be added in 16 bits: 4 words, each with two pairs of products of at most 15 times 128.
 pub(super) const WORDS_IN_16_BITS: usize = 4;
 
 codes!("avx2", codes!(@plain crc32c(before, bytes)));
@@ -17,7 +17,8 @@ fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
     *sums = [0; GROUP];
     let (pairs, _) = tables.as_chunks::<2>();
     for (pairs, codes) in pairs.chunks(SUMS_IN_16_BITS).zip(codes.chunks(SUMS_IN_16_BITS)) {
-        // Sums of pairs of vectors, both as one 16-bit number whose carries run over, and of the upper one alone.
+        // Each 16-bit number of `both` is the sum of two vectors, with the upper one in its upper byte and carries
+        // running into it. `upper` is the sum of the upper vector alone.
         let mut both = [_mm256_setzero_si256(); 2];
         let mut upper = [_mm256_setzero_si256(); 2];
         for ([low_table, high_table], codes) in pairs.iter().zip(codes) {
@@ -55,7 +56,7 @@ fn tile_u1(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; 
     }
 }
 
-/// Some queries against a group: with two of them the sums and what they are made of fill the registers.
+/// Some queries against one group. With two queries, the sums and the values that they need fill the registers.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn sum<const Q: usize>(tables: [&[[u8; 16]]; Q], codes: &[[u8; GROUP]], mut sums: [&mut [u32; GROUP]; Q]) {
@@ -63,7 +64,7 @@ fn sum<const Q: usize>(tables: [&[[u8; 16]]; Q], codes: &[[u8; GROUP]], mut sums
     let (tables, codes) = (tables.map(|tables| &tables[..2 * bytes]), &codes[..bytes]);
     sums.iter_mut().for_each(|sums| **sums = [0; GROUP]);
     for start in (0..bytes).step_by(SMALL_SUMS_IN_16_BITS) {
-        // As above, but four bytes at a time.
+        // As in `sum_u1`, but four bytes are added in 8 bits first.
         let mut both = [[_mm256_setzero_si256(); 2]; Q];
         let mut upper = [[_mm256_setzero_si256(); 2]; Q];
         let end = bytes.min(start + SMALL_SUMS_IN_16_BITS);
@@ -100,7 +101,7 @@ fn sum<const Q: usize>(tables: [&[[u8; 16]]; Q], codes: &[[u8; GROUP]], mut sums
     }
 }
 
-/// Adds 16-bit numbers to the sums at even places, and others to those at odd places.
+/// Adds 16-bit numbers to the sums: those of `even` at even places, those of `odd` at odd places.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn add_pairs(even: __m256i, odd: __m256i, sums: &mut [u32; LANES]) {
@@ -140,7 +141,7 @@ fn tile_u4(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mut [[i32; G
     }
 }
 
-/// A few queries against a group, 16 vectors of it at a time.
+/// A few queries against one group, 16 of its vectors at a time.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn tile<const Q: usize>(queries: [&[[[i8; 4]; 2]]; Q], codes: &[[u32; GROUP]], mut sums: [&mut [i32; GROUP]; Q]) {
@@ -192,7 +193,7 @@ fn add_lanes(v: __m256i) -> i32 {
     _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
 }
 
-/// Three streams at once would be faster still; blocks are a few hundred kilobytes and read once.
+/// Three streams at once would be faster still, but a block has only a few hundred kilobytes and is read once.
 #[target_feature(enable = "sse4.2")]
 pub(super) fn crc32c(before: u32, bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<8>();
@@ -200,8 +201,8 @@ pub(super) fn crc32c(before: u32, bytes: &[u8]) -> u32 {
     !rest.iter().fold(crc as u32, |crc, byte| _mm_crc32_u8(crc, *byte))
 }
 
-/// Brings a line no nearer than the second cache: few lines can be on their way to the first at a time, too few to keep
-/// the memory busy.
+/// Prefetches a line into the second-level cache only. The first level can wait for only a few lines at a time, too few
+/// to keep the memory busy.
 #[inline]
 pub(super) fn fetch_far(address: *const u8) {
     // SAFETY: as in `fetch_line`.
@@ -228,7 +229,7 @@ fn load_signed(bytes: &[i8; LANES]) -> __m256i {
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
-/// A table twice over: a shuffle looks up in each half of the vector by itself.
+/// The table twice: a shuffle looks up in each half of the vector separately.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load_table(table: &[u8; 16]) -> __m256i {

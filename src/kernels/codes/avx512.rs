@@ -1,4 +1,4 @@
-//! Codes, 64 bytes at a time, which is one byte of every vector of a group. Byte shuffles need AVX-512BW.
+//! Kernels on codes, 64 bytes at a time, which is one byte of every vector of a group. Byte shuffles need AVX-512BW.
 
 use std::arch::x86_64::*;
 
@@ -9,7 +9,7 @@ use super::{
 
 const LANES: usize = 64;
 
-// The checksum has an instruction of its own, for eight bytes at a time, wherever there is AVX2.
+// The checksum has its own instruction, for eight bytes at a time, on every CPU that has AVX2.
 codes!("avx512f,avx512bw", codes!(@plain crc32c(before, bytes)));
 
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -17,7 +17,8 @@ fn sum_u1(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]) {
     *sums = [0; GROUP];
     let (pairs, _) = tables.as_chunks::<2>();
     for (pairs, codes) in pairs.chunks(SUMS_IN_16_BITS).zip(codes.chunks(SUMS_IN_16_BITS)) {
-        // Sums of pairs of vectors, both as one 16-bit number whose carries run over, and of the upper one alone.
+        // Each 16-bit number of `both` is the sum of two vectors, with the upper one in its upper byte and carries
+        // running into it. `upper` is the sum of the upper vector alone.
         let mut both = _mm512_setzero_si512();
         let mut upper = _mm512_setzero_si512();
         for ([low_table, high_table], code) in pairs.iter().zip(codes) {
@@ -48,7 +49,8 @@ fn tile_u1(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; 
     }
 }
 
-/// Some queries against some groups: with four of them and two, the sums and what they are made of fill the registers.
+/// Some queries against some groups. With four queries and two groups, the sums and the values that they need fill the
+/// registers.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn sum<const Q: usize, const G: usize>(
@@ -60,7 +62,7 @@ fn sum<const Q: usize, const G: usize>(
     let (tables, groups) = (tables.map(|tables| &tables[..2 * bytes]), groups.map(|codes| &codes[..bytes]));
     sums.iter_mut().flatten().for_each(|sums| **sums = [0; GROUP]);
     for start in (0..bytes).step_by(SMALL_SUMS_IN_16_BITS) {
-        // As above, but four bytes at a time.
+        // As in `sum_u1`, but four bytes are added in 8 bits first.
         let mut both = [[_mm512_setzero_si512(); G]; Q];
         let mut upper = [[_mm512_setzero_si512(); G]; Q];
         let end = bytes.min(start + SMALL_SUMS_IN_16_BITS);
@@ -115,13 +117,13 @@ fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
     _mm512_reduce_add_epi32(sum) + scalar::dot_u4(codes_rest, even_rest, odd_rest)
 }
 
-/// The instruction made for this came a little later than the rest; it takes half the time. Asking for it once a tile costs
-/// nothing that can be measured.
+/// The instruction made for this (VNNI) came a little later than the others and takes half the time. To check for it
+/// once for each tile costs nothing that can be measured.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn tile_u4(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mut [[i32; GROUP]]) {
     sums.fill([0; GROUP]);
     if is_x86_feature_detected!("avx512vnni") {
-        // SAFETY: the CPU was asked in the line before.
+        // SAFETY: the line above checked that the CPU has the features.
         unsafe { tiles_vnni(codes, queries, sums) }
     } else {
         tiles(codes, queries, sums);
@@ -174,7 +176,7 @@ fn tiles_vnni(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mut [[i32
     }
 }
 
-/// Some queries against a group: with five of them the sums and what they are made of fill the registers.
+/// Some queries against one group. With five queries, the sums and the values that they need fill the registers.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn tile_vnni<const Q: usize>(queries: [&[[[i8; 4]; 2]]; Q], codes: &[[u32; GROUP]], sums: &mut [[i32; GROUP]; Q]) {
@@ -202,13 +204,13 @@ fn tile_vnni<const Q: usize>(queries: [&[[[i8; 4]; 2]]; Q], codes: &[[u32; GROUP
     }
 }
 
-/// Four vectors of 16 words each.
+/// A word of the group as four vectors of 16 words each.
 #[inline]
 fn quarters(code: &[u32; GROUP]) -> &[[u8; LANES]; 4] {
     bytemuck::cast_ref(code)
 }
 
-/// A query's steps for a word, at even and at odd positions, for each of 16 vectors.
+/// The steps of a query for one word, at even and at odd positions, repeated for 16 vectors.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn four_steps(steps: &[[i8; 4]; 2]) -> [__m512i; 2] {
@@ -248,7 +250,7 @@ fn load_signed(bytes: &[i8; LANES]) -> __m512i {
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
-/// A table four times over: a shuffle looks up in each quarter of the vector by itself.
+/// The table four times: a shuffle looks up in each quarter of the vector separately.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load_table(table: &[u8; 16]) -> __m512i {
@@ -256,11 +258,11 @@ fn load_table(table: &[u8; 16]) -> __m512i {
     _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
 }
 
-/// Adds 16-bit numbers to the sums at even places, and others to those at odd places.
+/// Adds 16-bit numbers to the sums: those of `even` at even places, those of `odd` at odd places.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn add_pairs(even: __m512i, odd: __m512i, sums: &mut [u32; GROUP]) {
-    // Each quarter of the vectors has 16 numbers, the first eight in one and the others in the other.
+    // Each quarter of the vectors has 16 numbers: the first eight go to `near`, the others to `far`.
     let (near, far) = (_mm512_unpacklo_epi16(even, odd), _mm512_unpackhi_epi16(even, odd));
     let first = _mm512_permutex2var_epi64(near, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), far);
     let last = _mm512_permutex2var_epi64(near, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), far);
@@ -279,7 +281,7 @@ fn add_pairs(even: __m512i, odd: __m512i, sums: &mut [u32; GROUP]) {
 mod tests {
     use super::*;
 
-    /// CPUs have the one or the other, so tests of the table see one alone.
+    /// A CPU uses only one of the two ways, so the tests of the table see only that one.
     #[test]
     fn both_ways_to_products_agree() {
         if !is_x86_feature_detected!("avx512bw") || !is_x86_feature_detected!("avx512vnni") {
@@ -293,7 +295,7 @@ mod tests {
                 .map(|q| std::array::from_fn(|odd| std::array::from_fn(|at| byte(8 * q + 4 * odd + at))))
                 .collect();
             let (mut one, mut other) = ([[0; GROUP]; 7], [[0; GROUP]; 7]);
-            // SAFETY: the CPU was asked above.
+            // SAFETY: the CPU was checked above.
             unsafe {
                 tiles(&codes, &queries, &mut one);
                 tiles_vnni(&codes, &queries, &mut other);

@@ -1,21 +1,21 @@
-//! From the sums of a group to estimates of its scores, with their errors.
+//! From the sums of a group to estimates of its scores, and the errors of these estimates.
 
 use super::GROUP;
 use crate::kernels::F32Le;
 
-/// What is stored of each vector of a group beside its code. `codec::one_bit` says what the numbers mean.
+/// The numbers that are stored for each vector of a group beside its code. `codec::one_bit` says what they mean.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct Factors {
-    /// The length of a code's steps.
+    /// The length of one step of the code.
     pub scale: [F32Le; GROUP],
     /// The length of the part of the scaled code that does not belong to the vector.
     pub error: [F32Le; GROUP],
-    /// What the centre adds to the product; minus infinity where there is no vector.
+    /// What the centre adds to the product. Minus infinity if the slot is empty.
     pub offset: [F32Le; GROUP],
 }
 
-/// How sums and factors give a score, the same for all vectors of a search.
+/// How sums and factors give a score. It is the same for all vectors of a search.
 ///
 /// ```text
 /// square   = dimensions · scale² - error²
@@ -25,7 +25,7 @@ pub struct Factors {
 /// error    = √((error · spread)² · (1 + doubt) - doubt · product² + (scale · rounding)²) / (1 + doubt) + slack · size
 /// size     = constant_size + |offset_weight · offset| + square_weight · dimensions · scale² + scale · reach
 /// ```
-/// With `centre`, both are divided by the vector's length, √(centre + 2 · offset + square).
+/// If `centre` is set, estimate and error are divided by the length of the vector, √(centre + 2 · offset + square).
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "the formula above is what they mean")]
 pub struct Formula {
@@ -58,11 +58,11 @@ impl Default for Bounds {
     }
 }
 
-/// A squared length below this share of the numbers it is a sum of cannot be told from their rounding. One above it can,
-/// to within a quarter of this share of a cosine.
+/// A squared length is computed as a sum. If it is below this share of the terms of the sum, rounding may be all that
+/// is left of it, so nothing is known. If it is above, a cosine is off by at most a quarter of this share.
 pub const TELLABLE: f32 = 1.0 / 1024.0;
 
-/// Always inlined: the compiler turns the loops into whatever vectors the calling function has enabled.
+/// Always inlined: the compiler then uses the vectors that the calling function has enabled.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, clippy::neg_cmp_op_on_partial_ord, reason = "five arrays; NaN must pass")]
 pub(super) fn estimate(
@@ -87,7 +87,9 @@ pub(super) fn estimate(
         let variance = spread * spread * (1.0 + doubt) - doubt * product * product;
         let size = f.constant_size + (f.offset_weight * offset).abs() + f.square_weight * largest + scale * f.reach;
         bounds.estimate[i] = f.constant + f.offset_weight * offset - f.square_weight * square + product * share;
-        bounds.error[i] = (variance.max(0.0) + rounding * rounding).sqrt() * share + f.slack * size;
+        // Not `max`, which takes what is no number for 0: squares beyond f32's range say nothing, and must pass.
+        let variance = if variance < 0.0 { 0.0 } else { variance };
+        bounds.error[i] = (variance + rounding * rounding).sqrt() * share + f.slack * size;
     }
     if let Some(centre) = f.centre {
         divide_by_length(f.dimensions, centre, factors, bounds);
@@ -96,7 +98,8 @@ pub(super) fn estimate(
         let upper = bounds.estimate[i] + bounds.error[i];
         (factors.offset[i].get() > f32::NEG_INFINITY) & !(upper < threshold)
     };
-    // Asked first because it is seldom so, and cheaper without the bits.
+    // The quick question comes first: usually no vector reaches the threshold, and to find that out is cheaper without
+    // the bits.
     if (0..GROUP).fold(false, |any, i| any | reaches(i)) {
         (0..GROUP).fold(0, |bits, i| bits | (u64::from(reaches(i)) << i))
     } else {
@@ -104,7 +107,7 @@ pub(super) fn estimate(
     }
 }
 
-/// A bound that is wider, as errors count in full, and takes neither roots nor quotients: it rules out most groups.
+/// A wider bound: it counts errors in full and needs no roots and no divisions. It rules out most groups.
 #[inline(always)]
 #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN must pass")]
 fn any_might_reach(f: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32) -> bool {

@@ -1,39 +1,39 @@
-//! From products with 4-bit codes to limits that keys certainly stay within.
+//! From products with 4-bit codes to limits that keys certainly do not exceed.
 
 use super::GROUP;
 
-/// What is known of each vector of a group beside its 4-bit code. `codec::certain` says what the numbers mean.
+/// What is known about each vector of a group beside its 4-bit code. `codec::exact` says what the numbers mean.
 #[derive(Debug, Clone)]
 #[repr(align(64))]
 #[allow(missing_docs)]
-pub struct Known {
+pub struct LimitTerms {
     pub scale: [f32; GROUP],
     pub error: [f32; GROUP],
-    /// At least the length of the residual; infinite where nothing is known.
+    /// The length of the residual, or more. Infinite if nothing is known.
     pub length: [f32; GROUP],
     pub square: [f32; GROUP],
-    /// Minus infinity where there is no vector.
+    /// Minus infinity if the slot is empty.
     pub offset: [f32; GROUP],
-    /// What the key is divided by, and how much of itself that may be off.
+    /// `inverse` is what the key is multiplied by; `doubt` is how far the result may be off.
     pub inverse: [f32; GROUP],
     pub doubt: [f32; GROUP],
 }
 
-impl Default for Known {
+impl Default for LimitTerms {
     fn default() -> Self {
         let [scale, error, length, square, offset, inverse, doubt] = [[0.0; GROUP]; 7];
         Self { scale, error, length, square, offset, inverse, doubt }
     }
 }
 
-/// How products and what is known give the limit of a key, the same for all vectors of a search.
+/// How products and the known numbers give the limit of a key. It is the same for all vectors of a search.
 ///
 /// ```text
 /// product = scale · step · (2 · sum - middle)
 /// upper   = constant + offset_weight · offset - square_weight · square + product
 ///         + error · reach + length · slack + length² · square_slack
 /// ```
-/// With `is_cosine`, `upper · inverse + doubt`.
+/// If `is_cosine` is set, the limit is `upper · inverse + doubt`.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "the formula above is what they mean")]
 pub struct Limits {
@@ -48,13 +48,13 @@ pub struct Limits {
     pub is_cosine: bool,
 }
 
-/// Always inlined: the compiler turns the loops into whatever vectors the calling function has enabled.
+/// Always inlined: the compiler then uses the vectors that the calling function has enabled.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, clippy::neg_cmp_op_on_partial_ord, reason = "many arrays; NaN must pass")]
 pub(super) fn within(
     limits: &Limits,
     sums: &[i32; GROUP],
-    known: &Known,
+    known: &LimitTerms,
     threshold: f32,
     upper: &mut [f32; GROUP],
 ) -> u64 {
@@ -71,7 +71,8 @@ pub(super) fn within(
         }
     }
     let reaches = |i: usize| (known.offset[i] > f32::NEG_INFINITY) & !(upper[i] < threshold);
-    // Asked first because it is seldom so, and cheaper without the bits.
+    // The quick question comes first: usually no vector reaches the threshold, and to find that out is cheaper without
+    // the bits.
     if (0..GROUP).fold(false, |any, i| any | reaches(i)) {
         (0..GROUP).fold(0, |bits, i| bits | (u64::from(reaches(i)) << i))
     } else {

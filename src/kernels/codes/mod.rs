@@ -1,17 +1,17 @@
-//! Arithmetic on stored codes: sums over 1-bit codes, bounds from them, products with 4-bit codes, and checksums.
+//! Arithmetic on stored codes: sums over 1-bit codes, bounds from these sums, products with 4-bit codes, and checksums.
 //!
-//! 1-bit codes lie in groups of 64 vectors, transposed: first the 64 bytes that hold dimensions 0 to 7 of each vector,
-//! then the 64 bytes of dimensions 8 to 15, and so on. One load brings the same dimensions of many vectors, and each
-//! half of a byte picks from a table of 16 what its four dimensions contribute: the look-up is a byte shuffle, which
-//! every CPU with wide vectors has. `../README.md` has the figures, and what was tried besides.
+//! 1-bit codes lie in groups of 64 vectors, transposed: first the 64 bytes with dimensions 0 to 7 of each vector, then
+//! the 64 bytes with dimensions 8 to 15, and so on. So one load brings the same dimensions of many vectors. Each half
+//! of a byte selects one of 16 table entries: what its four dimensions add to the sum. This look-up is a byte shuffle,
+//! which every CPU with wide vectors has. `../README.md` has the figures, and what else was tried.
 
-/// The kernels of the file it is used in as plain function pointers. All of `$features` are enabled in
-/// them; `$crc32c` is the checksum. The file's `fetch_line` asks for the cache line at an address, and `fetch_far` for one
-/// that is wanted later.
+/// Makes plain function pointers from the kernels of the file that uses it. All of `$features` are enabled in them.
+/// `$crc32c` is the checksum. The file's `fetch_line` prefetches the cache line at an address; its `fetch_far`
+/// prefetches one that is needed later.
 #[allow(unused_macros, reason = "other CPUs have the scalar kernels alone")]
 macro_rules! codes {
     ($features:literal, $crc32c:expr) => {
-        pub(in $crate::kernels) const CODES: $crate::kernels::codes::Codes = $crate::kernels::codes::Codes {
+        pub(in $crate::kernels) const CODES: $crate::kernels::codes::CodeKernels = $crate::kernels::codes::CodeKernels {
             sum_u1: codes!(@plain sum_u1(tables, codes, sums)),
             tile_u1: codes!(@plain tile_u1(tables, groups, sums)),
             estimate: codes!(@plain estimate(formula, sums, factors, threshold, bounds)),
@@ -40,7 +40,7 @@ macro_rules! codes {
         fn within(
             limits: &$crate::kernels::codes::Limits,
             sums: &[i32; $crate::kernels::codes::GROUP],
-            known: &$crate::kernels::codes::Known,
+            known: &$crate::kernels::codes::LimitTerms,
             threshold: f32,
             upper: &mut [f32; $crate::kernels::codes::GROUP],
         ) -> u64 {
@@ -59,7 +59,8 @@ macro_rules! codes {
     };
 
     (@plain $kernel:ident($($argument:ident),*)) => {
-        // SAFETY: only the table of kernels for these features holds this pointer, and it looked for them first.
+        // SAFETY: only the table of kernels for these features has this pointer, and it is given only after the CPU was
+        // checked.
         |$($argument),*| unsafe { $kernel($($argument),*) }
     };
 }
@@ -76,69 +77,74 @@ mod reach;
 pub(super) mod scalar;
 
 pub use bounds::{Bounds, Factors, Formula, TELLABLE};
-pub use limits::{Known, Limits};
+pub use limits::{LimitTerms, Limits};
 pub use reach::{Terms, Weights};
 
-/// Vectors whose codes lie together.
+/// How many vectors have their codes together.
 pub const GROUP: usize = 64;
 
-/// The greatest entry a look-up table may hold: a byte of a code adds two of them, in eight bits.
+/// The greatest entry of a look-up table. A byte of a code selects two entries, and their sum must fit in eight bits.
 pub const MAX_ENTRY: u8 = 127;
 
-/// The same for tables of many queries: four bytes of a code add eight of them.
+/// The same for the tables of many queries: here eight entries, for four bytes of a code, must fit in eight bits
+/// together.
 pub const MAX_SMALL_ENTRY: u8 = 31;
 
-/// For each vector of a group, the sum of what its code picks from the tables.
+/// For each vector of a group, the sum of the table entries that its code selects.
 ///
-/// Byte `i` of a code picks from table `2i` with its lower half, and from table `2i+1` with its upper half. Entries are
-/// at most [`MAX_ENTRY`]. Codes or tables beyond the shorter of the two are not looked at.
-pub type Sums = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]);
+/// The lower half of byte `i` of a code selects from table `2i`, the upper half from table `2i+1`. Entries are at most
+/// [`MAX_ENTRY`]. If there are more codes than tables, or more tables than codes, the rest is ignored.
+pub type SumsKernel = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut [u32; GROUP]);
 
-/// [`Sums`] of some queries for two groups, of entries of at most [`MAX_SMALL_ENTRY`]. The queries' tables lie one after the
-/// other, as many queries as `sums`, and codes have a byte at least.
+/// [`SumsKernel`] of some queries for two groups, with entries of at most [`MAX_SMALL_ENTRY`]. The tables of the queries lie
+/// one after the other, for as many queries as `sums` has. A code has at least one byte.
 pub type TileU1 = fn(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; GROUP]; 2]]);
 
-/// Estimates and errors of a group, and a bit for each of its vectors that could reach `threshold`, the first lowest.
+/// Estimates and errors of a group, and a bit for each of its vectors that could reach `threshold`. The first vector is
+/// the lowest bit.
 ///
-/// A vector whose bound cannot be told (NaN) could; one whose offset is minus infinity, or NaN, could not. Where none could,
-/// estimates and errors may be left as they were.
+/// If a bound is NaN, the vector could reach the threshold. If an offset is minus infinity or NaN, it could not. If no
+/// vector could, `bounds` may be left as it was.
 pub type Estimate =
     fn(formula: &Formula, sums: &[u32; GROUP], factors: &Factors, threshold: f32, bounds: &mut Bounds) -> u64;
 
-/// The product of a vector of 4-bit numbers (0 to 15, two a byte) with one of signed bytes, given as its elements at
-/// even positions, which meet the lower halves, and at odd positions, which meet the upper halves.
+/// The product of a vector of 4-bit numbers (0 to 15, two in a byte) with a vector of signed bytes. The signed bytes
+/// come in two parts: `even` is multiplied with the lower halves, `odd` with the upper halves.
 ///
-/// What is beyond the shortest of the three is not looked at. Exact for up to 2^19 bytes.
+/// If the three differ in length, only the length of the shortest is used. The result is exact for up to 2^19 bytes.
 pub type DotU4 = fn(codes: &[u8], even: &[i8], odd: &[i8]) -> i32;
 
-/// For each of some queries and each vector of a group, the product of [`DotU4`], by other ways to the same numbers.
+/// The product of [`DotU4`], for each query and each vector of a group. It is computed in another way, with the same
+/// results.
 ///
-/// Word `w` of `codes` has bytes `4w` to `4w+3` of each vector's code, the first lowest. A query has for each word its
-/// steps at the four even positions, then those at the odd ones; queries lie one after the other, as many as `sums`.
-/// Whole queries alone are looked at. Exact for up to 2^16 words.
+/// Word `w` of `codes` has bytes `4w` to `4w+3` of the code of each vector, the first byte lowest. For each word, a
+/// query has its steps at the four even positions, then those at the four odd positions. Queries lie one after the
+/// other, as many as `sums` has; a query that is cut off at the end is ignored. The result is exact for up to 2^16
+/// words.
 pub type TileU4 = fn(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mut [[i32; GROUP]]);
 
-/// The greatest keys that the vectors of a group can have, and a bit for each that is not below `threshold`, the first
-/// lowest. A vector whose limit cannot be told (NaN) has its bit set; one whose offset is minus infinity has not.
+/// The greatest keys that the vectors of a group can have, and a bit for each vector whose greatest key is not below
+/// `threshold`, the first vector lowest. If the limit is NaN, the bit is set. If the offset is minus infinity, it is
+/// not set.
 pub type Within =
-    fn(limits: &Limits, sums: &[i32; GROUP], known: &Known, threshold: f32, upper: &mut [f32; GROUP]) -> u64;
+    fn(limits: &Limits, sums: &[i32; GROUP], known: &LimitTerms, threshold: f32, upper: &mut [f32; GROUP]) -> u64;
 
-/// A bit for each vector of a group whose bound is not below `threshold`, the first lowest. One whose bound cannot be told
-/// (NaN) has its bit set.
+/// A bit for each vector of a group whose bound is not below `threshold`, the first vector lowest. If the bound is NaN,
+/// the bit is set.
 pub type Reach = fn(weights: &Weights, sums: &[u32; GROUP], terms: &Terms, threshold: f32) -> u64;
 
-/// CRC-32C of `bytes` going on from `before`, which is 0 at the start.
+/// CRC-32C of `bytes`, continued from `before`, which is 0 at the start.
 pub type Crc32c = fn(before: u32, bytes: &[u8]) -> u32;
 
-/// Starts to bring bytes in from memory, and does not wait for them.
+/// Starts to load bytes from memory, and does not wait for them.
 pub type Fetch = fn(bytes: &[u8]);
 
 /// The kernels on codes of one instruction set.
 #[derive(Debug)]
-pub struct Codes {
+pub struct CodeKernels {
     /// Sums over a group of 1-bit codes.
-    pub sum_u1: Sums,
-    /// The same of many queries.
+    pub sum_u1: SumsKernel,
+    /// The same for many queries.
     pub tile_u1: TileU1,
     /// From sums to estimates with errors.
     pub estimate: Estimate,
@@ -146,9 +152,9 @@ pub struct Codes {
     pub dot_u4: DotU4,
     /// Products of queries with a group of 4-bit codes.
     pub tile_u4: TileU4,
-    /// From products to certain limits.
+    /// From products to limits that are certain.
     pub within: Within,
-    /// From sums of many queries to rows that matter.
+    /// From sums of many queries to the rows that could matter.
     pub reach: Reach,
     /// Checksum.
     pub crc32c: Crc32c,
@@ -156,15 +162,16 @@ pub struct Codes {
     pub fetch: Fetch,
 }
 
-/// How far a sweep asks for memory beforehand, in bytes.
+/// How far ahead a sweep prefetches, in bytes.
 #[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
 const AHEAD: usize = 8192;
 
-/// Code bytes whose sums fit in 16 bits: 256 times two entries of at most 127.
+/// How many bytes of codes can be added in 16 bits: 256, each with two entries of at most 127.
 #[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
 const SUMS_IN_16_BITS: usize = 256;
 
-/// The same of small entries: 1024 times two of at most 31; and 4 times in 8 bits.
+/// The same for small entries: 1024 bytes of codes in 16 bits, each with two entries of at most 31; and 4 bytes in 8
+/// bits.
 #[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
 const SMALL_SUMS_IN_16_BITS: usize = 1024;
 #[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
@@ -177,13 +184,13 @@ fn same_length<'a>(codes: &'a [u8], even: &'a [i8], odd: &'a [i8]) -> (&'a [u8],
     (&codes[..length], &even[..length], &odd[..length])
 }
 
-/// The tables of each query, where groups have so many bytes.
+/// The tables of each query, for groups with so many bytes.
 fn tables_of_each<'a>(tables: &'a [[u8; 16]], groups: [&[[u8; GROUP]]; 2]) -> std::slice::ChunksExact<'a, [u8; 16]> {
     let [first, second] = groups;
     tables.chunks_exact(2 * first.len().max(second.len()).max(1))
 }
 
-/// The bytes of codes that all groups, and the tables of all queries, have.
+/// How many bytes of codes all groups and the tables of all queries have.
 #[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
 #[inline]
 fn shortest<const Q: usize, const G: usize>(tables: [&[[u8; 16]]; Q], groups: [&[[u8; GROUP]]; G]) -> usize {

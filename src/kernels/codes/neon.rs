@@ -1,4 +1,4 @@
-//! Codes, 16 bytes at a time.
+//! Kernels on codes, 16 bytes at a time.
 
 use std::arch::aarch64::*;
 
@@ -6,7 +6,7 @@ use super::{GROUP, SUMS_IN_16_BITS, same_length, scalar, tables_of_each};
 
 const LANES: usize = 16;
 
-// The instruction for the checksum is a feature of its own, which early 64-bit ARM CPUs lack.
+// The instruction for the checksum is a feature of its own. Early 64-bit ARM CPUs do not have it.
 codes!("neon", scalar::crc32c);
 
 #[target_feature(enable = "neon")]
@@ -56,7 +56,7 @@ fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
         let low = vreinterpretq_s8_u8(vandq_u8(codes, vdupq_n_u8(15)));
         let high = vreinterpretq_s8_u8(vshrq_n_u8::<4>(codes));
         let (even, odd) = (load_signed(even), load_signed(odd));
-        // Four products of at most 15 * 128 each, so that 16 bits hold their sum.
+        // Each sum has four products of at most 15 * 128, so it fits in 16 bits.
         let near = vmlal_s8(vmull_s8(vget_low_s8(low), vget_low_s8(even)), vget_low_s8(high), vget_low_s8(odd));
         let far = vmlal_high_s8(vmull_high_s8(low, even), high, odd);
         sum = vpadalq_s16(sum, vaddq_s16(near, far));
@@ -69,7 +69,7 @@ fn tile_u4(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mut [[i32; G
     scalar::tile_u4(codes, queries, sums);
 }
 
-/// Left to the CPU: Rust has no stable name for the instruction.
+/// Does nothing, as Rust has no stable name for this instruction. The CPU prefetches by itself.
 #[inline]
 fn fetch_line(_address: *const u8) {}
 

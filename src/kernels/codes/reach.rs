@@ -2,7 +2,7 @@
 
 use super::GROUP;
 
-/// What each vector of a group has a part in. `codec::likely` says what the numbers mean.
+/// The part of the bound that belongs to each vector of a group. `codec::likely` says what the numbers mean.
 #[derive(Debug, Clone)]
 #[repr(align(64))]
 #[allow(missing_docs)]
@@ -11,7 +11,7 @@ pub struct Terms {
     pub offset: [f32; GROUP],
     pub scale: [f32; GROUP],
     pub error: [f32; GROUP],
-    /// Minus infinity where there is no vector.
+    /// Minus infinity if the slot is empty.
     pub rest: [f32; GROUP],
 }
 
@@ -22,12 +22,12 @@ impl Default for Terms {
     }
 }
 
-/// How much each term counts for a query.
+/// The part of the bound that belongs to a query: how much each term counts.
 ///
 /// ```text
 /// bound = unit · unit + offset · offset + scale · (step · sum + base) + error · error + rest
 /// ```
-/// with the vector's term and the query's weight of the same name in each product.
+/// In each product, one factor is the term of the vector, the other the weight of the query with the same name.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "the formula above is what they mean")]
 pub struct Weights {
@@ -48,7 +48,7 @@ impl Weights {
     }
 }
 
-/// Always inlined: the compiler turns the loop into whatever vectors the calling function has enabled.
+/// Always inlined: the compiler then uses the vectors that the calling function has enabled.
 #[inline(always)]
 #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN must pass")]
 pub(super) fn reach(weights: &Weights, sums: &[u32; GROUP], terms: &Terms, threshold: f32) -> u64 {
@@ -56,7 +56,8 @@ pub(super) fn reach(weights: &Weights, sums: &[u32; GROUP], terms: &Terms, thres
     for at in 0..GROUP {
         bounds[at] = weights.bound(terms, at, sums[at]);
     }
-    // Asked first because it is seldom so, and cheaper without the bits.
+    // The quick question comes first: usually no vector reaches the threshold, and to find that out is cheaper without
+    // the bits.
     if bounds.iter().fold(false, |any, bound| any | !(*bound < threshold)) {
         (0..GROUP).fold(0, |bits, at| bits | (u64::from(!(bounds[at] < threshold)) << at))
     } else {

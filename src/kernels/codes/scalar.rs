@@ -1,8 +1,8 @@
-//! What the kernels on codes mean, in plain Rust.
+//! The kernels on codes in plain Rust. They define the results.
 
-use super::{Bounds, Codes, Factors, Formula, GROUP, bounds, limits, reach, tables_of_each};
+use super::{Bounds, CodeKernels, Factors, Formula, GROUP, bounds, limits, reach, tables_of_each};
 
-pub(in crate::kernels) const CODES: Codes = Codes {
+pub(in crate::kernels) const CODES: CodeKernels = CodeKernels {
     sum_u1,
     tile_u1,
     estimate,
@@ -43,7 +43,7 @@ pub(super) fn dot_u4(codes: &[u8], even: &[i8], odd: &[i8]) -> i32 {
     codes.iter().zip(even).zip(odd).map(term).sum()
 }
 
-/// Always inlined: the compiler turns the loop over a group into whatever vectors the calling function has enabled.
+/// Always inlined: the compiler then uses the vectors that the calling function has enabled.
 #[inline(always)]
 pub(super) fn tile_u4(codes: &[[u32; GROUP]], queries: &[[[i8; 4]; 2]], sums: &mut [[i32; GROUP]]) {
     sums.fill([0; GROUP]);
@@ -73,7 +73,8 @@ pub(super) fn crc32c(before: u32, bytes: &[u8]) -> u32 {
     !crc
 }
 
-/// `SLICES[n][byte]` is the remainder of `byte` followed by `n` bytes of zeros: eight look-ups for eight bytes at once.
+/// `SLICES[n][byte]` is the remainder of `byte` followed by `n` zero bytes. So eight look-ups serve eight bytes at
+/// once.
 static SLICES: [[u32; 256]; 8] = slices();
 
 const fn slices() -> [[u32; 256]; 8] {

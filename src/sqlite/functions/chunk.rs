@@ -3,8 +3,9 @@
 use super::embedding::named;
 use crate::error::Result;
 use crate::planning::plan::Plan;
-use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::planner::{Signature, called, choose};
 

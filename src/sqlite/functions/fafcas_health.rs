@@ -8,14 +8,16 @@ use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::VectorSource;
-use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::planner::{Signature, called, choose};
+use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, one, quoted};
 use crate::sqlite::tables::reentry::Running;
-use crate::sqlite::tables::source::{Conditions, Source};
+use crate::sqlite::tables::source::Source;
 use std::fmt::Display;
 
 /// The table function.
@@ -267,7 +269,7 @@ fn examine_indexes(source: &Source, values: Option<u64>, findings: &mut Vec<Find
 
 /// What an index says of itself.
 #[derive(Default)]
-struct Index {
+struct IndexProperties {
     name: String,
     table: String,
     column: String,
@@ -279,7 +281,7 @@ struct Index {
     pending: u64,
 }
 
-impl Index {
+impl IndexProperties {
     fn check(&self, values: Option<u64>) -> Finding {
         let lacks_codes = values.is_some_and(|values| self.known + self.pending < values);
         let state = match self.state.as_str() {
@@ -298,7 +300,7 @@ impl Index {
 }
 
 /// The indexes of a column, by what they say themselves: one that lost its triggers is among them.
-fn indexes(source: &Source) -> Result<Vec<Index>> {
+fn indexes(source: &Source) -> Result<Vec<IndexProperties>> {
     let connection = source.connection();
     let sql = format!(
         "SELECT name FROM {}.sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%' AND sql LIKE '%vec_index%' ORDER BY name",
@@ -321,10 +323,10 @@ fn indexes(source: &Source) -> Result<Vec<Index>> {
 }
 
 /// `None` for a table of another module that only looks like an index.
-fn properties(source: &Source, name: &str) -> Result<Option<Index>> {
+fn properties(source: &Source, name: &str) -> Result<Option<IndexProperties>> {
     let sql = format!("SELECT property, value FROM {}.{}", quoted(source.schema()), quoted(name));
     let Ok(mut statement) = source.connection().prepare(&sql) else { return Ok(None) };
-    let mut index = Index { name: name.to_string(), ..Index::default() };
+    let mut index = IndexProperties { name: name.to_string(), ..IndexProperties::default() };
     while statement.step()? {
         let whole = u64::try_from(statement.integer(1)).unwrap_or(0);
         match statement.text(0).as_str() {

@@ -2,8 +2,9 @@
 
 use crate::embed;
 use crate::error::Result;
-use crate::sqlite::host::args::{Args, Value};
+use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 
 /// The table.

@@ -7,7 +7,8 @@ use crate::kernels::{self, F32Le};
 use crate::metric::{Metric, Scorer};
 use crate::resources::config;
 use crate::sqlite::host::api;
-use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::vector::{Vector, check_finite, normalize};
 use serde_json::json;
 

@@ -4,20 +4,23 @@
 //! from its triggers, which follow ALTER TABLE; the arguments of CREATE only say where it began.
 
 use crate::error::{Error, Result};
-use crate::index::{self, Builder, Index, Mean, Opened, Part};
+use crate::index::{self, Builder, Index, Mean, Opened, RowidPart};
 use crate::resources::config;
 use crate::resources::progress::Progress;
 use crate::scan::VectorSource;
-use crate::sqlite::host::args::{Args, Value, ValueRef, text};
+use crate::sqlite::host::args::{Args, text};
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use crate::sqlite::storage::shelf::{Anchor, Shelf};
 use crate::sqlite::storage::signs::{Sign, reshaped};
 use crate::sqlite::storage::table_rows::TableRows;
 use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, Watched, of_index};
 use crate::sqlite::storage::trust::is_stale;
+use crate::sqlite::tables::catalogue::schema_of;
+use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, paths, quoted, single};
-use crate::sqlite::tables::source::{Conditions, Source, schema_of};
+use crate::sqlite::tables::source::Source;
 use crate::vector::{check_finite, shown};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
@@ -170,7 +173,7 @@ impl VecIndex {
         let progress = Progress::new("indexing", total);
         stats.begin(total);
         let scope = shelf.scope;
-        let mut builder = Builder::new(shelf, scope, &mean, index::random(), config::threads());
+        let mut builder = Builder::new(shelf, scope, &mean, index::seed(), config::threads());
         let built = source.scan(&everything).and_then(|mut rows| {
             while rows.advance()? {
                 match rows.vector() {
@@ -229,7 +232,7 @@ impl VecIndex {
             }
             _ => (shelf.all_differing(&index, &mut rows, changed + most_differing(&index))?, None),
         };
-        for part in Part::of_rows(changed) {
+        for part in RowidPart::of_rows(changed) {
             let noted = shelf.changed(place, part)?;
             differing.retain(|rowid| !noted.contains(rowid));
         }
@@ -293,7 +296,7 @@ impl VecIndex {
         let progress = Progress::new("merging", count);
         source.stats.begin(count);
         let mut before = 0;
-        for part in Part::of_rows(count) {
+        for part in RowidPart::of_rows(count) {
             let mut changed = shelf.changed(place, part)?;
             changed.extend(more.iter().copied().filter(|rowid| part.has(*rowid)));
             let changed: Vec<i64> = changed.into_iter().collect();
@@ -307,7 +310,27 @@ impl VecIndex {
             }
             before += changed.len() as u64;
         }
-        Ok(index)
+        self.merge_replaced(source, shelf, index, rows)
+    }
+
+    /// Frees the codes of rows that REPLACE deleted, which no trigger sees. They are harmless, so that they are looked for
+    /// only where it costs little to know that there are some: an index to count rows in, and fewer rows than codes. As
+    /// many as there are rows without a vector stay unnoticed.
+    fn merge_replaced(&self, source: &Source, shelf: &mut Shelf, index: Index, rows: &mut TableRows) -> Result<Index> {
+        let known = index.header.rows + index.header.strays;
+        if !source.has_unique_index()? || rows.count()? >= known {
+            return Ok(index);
+        }
+        let mut gone = rows.missing(&index.directory().strays)?;
+        for part in RowidPart::of_rows(index.header.rows) {
+            gone.extend(rows.missing(&index.coded(shelf, part)?)?);
+        }
+        if gone.is_empty() {
+            return Ok(index);
+        }
+        index.merge(shelf, &gone, rows, config::threads(), &mut |done, _| {
+            if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
+        })
     }
 
     /// Writes the index anew, and its triggers where they are not as they were made.
@@ -339,7 +362,7 @@ impl VecIndex {
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
         let mut rows = TableRows::new(&source)?;
         let strays: HashSet<i64> = index.directory().strays.iter().copied().collect();
-        for part in Part::of_rows(index.header.rows.max(shelf.changed_count(place)?)) {
+        for part in RowidPart::of_rows(index.header.rows.max(shelf.changed_count(place)?)) {
             let changed = shelf.changed(place, part)?;
             index.check_rows(&mut shelf, &mut rows, part, &changed, &mut |done, _| {
                 if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }

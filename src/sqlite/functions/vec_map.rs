@@ -3,20 +3,22 @@
 //! The plane is that of [`projection`]: the rows are read at most 42 times, and what is kept of them is their points, in 24
 //! bytes each; where no rowid leads back to a row, its id as well.
 
-use crate::analysis::projection::{Plane, Rows};
+use crate::analysis::projection::{Plane, RowStream};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::plan::{Plan, Slot};
 use crate::scan::VectorSource;
-use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::Slow;
 use crate::sqlite::search::estimates::{ROW_COST, rows};
 use crate::sqlite::search::planner::{Answered, Signature, called, choose};
+use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::reentry::Running;
-use crate::sqlite::tables::source::{Conditions, Source};
+use crate::sqlite::tables::source::Source;
 use crate::vector::check_finite;
 
 /// The table function.
@@ -132,7 +134,7 @@ fn fitting(vector: &[F32Le], dimensions: &mut Option<usize>) -> Result<()> {
     }
 }
 
-impl Rows for Vectors<'_> {
+impl RowStream for Vectors<'_> {
     fn each(&mut self, look: &mut dyn FnMut(&[F32Le])) -> Result<()> {
         self.scan(|vector, _| {
             look(vector);

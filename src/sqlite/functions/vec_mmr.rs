@@ -9,16 +9,17 @@ use crate::kernels::F32Le;
 use crate::metric::Scorer;
 use crate::planning::plan::{Plan, Slot};
 use crate::scan::Rules;
-use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::{Answered, Planner, Signature, called, choose};
 use crate::sqlite::search::waiting::{Kept, Place};
 use crate::sqlite::search::{Hit, Search, Slow};
+use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::reentry::Running;
-use crate::sqlite::tables::source::Conditions;
 
 /// The table function.
 pub struct VecMmr {

@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::resources::stats::{self, Entry};
-use crate::sqlite::host::args::{Args, Value};
+use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

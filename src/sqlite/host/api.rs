@@ -126,6 +126,13 @@ routines! {
         bytes: u64,
         destructor: Destructor,
     ) -> c_int;
+    fn bind_pointer(
+        statement: *mut ffi::sqlite3_stmt,
+        index: c_int,
+        pointer: *mut c_void,
+        kind: *const c_char,
+        destructor: Destructor,
+    ) -> c_int;
     fn column_value(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *mut ffi::sqlite3_value;
     fn column_int64(statement: *mut ffi::sqlite3_stmt, column: c_int) -> i64;
     fn column_text(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *const c_uchar;
@@ -162,6 +169,7 @@ routines! {
     fn extended_errcode(db: *mut ffi::sqlite3) -> c_int;
     fn total_changes64(db: *mut ffi::sqlite3) -> i64;
     fn txn_state(db: *mut ffi::sqlite3, schema: *const c_char) -> c_int;
+    fn get_autocommit(db: *mut ffi::sqlite3) -> c_int;
     fn create_function_v2(
         db: *mut ffi::sqlite3,
         name: *const c_char,

@@ -1,89 +1,14 @@
-//! Values as they come from SQLite, and what the functions of this crate read from them.
+//! The arguments of a call, and what the functions of this crate read from them.
 
 use super::api;
 use super::ffi;
 use super::in_list::List;
+use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::planning::options::Options;
-use crate::vector::{self, Vector, shown};
+use crate::vector::{self, ElementType, Vector};
 use std::borrow::Cow;
-use std::fmt;
 use std::marker::PhantomData;
-
-/// A value that SQLite owns.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ValueRef<'a> {
-    /// NULL.
-    Null,
-    /// INTEGER.
-    Integer(i64),
-    /// REAL.
-    Real(f64),
-    /// TEXT as the bytes it is stored in: SQLite does not promise valid UTF-8.
-    Text(&'a [u8]),
-    /// BLOB.
-    Blob(&'a [u8]),
-}
-
-/// A value of our own.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// NULL.
-    Null,
-    /// INTEGER.
-    Integer(i64),
-    /// REAL.
-    Real(f64),
-    /// TEXT, as bytes.
-    Text(Vec<u8>),
-    /// BLOB.
-    Blob(Vec<u8>),
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.as_bytes().to_vec())
-    }
-}
-
-impl Value {
-    /// This value, lent.
-    pub fn borrow(&self) -> ValueRef<'_> {
-        match self {
-            Self::Null => ValueRef::Null,
-            Self::Integer(x) => ValueRef::Integer(*x),
-            Self::Real(x) => ValueRef::Real(*x),
-            Self::Text(text) => ValueRef::Text(text),
-            Self::Blob(blob) => ValueRef::Blob(blob),
-        }
-    }
-}
-
-impl ValueRef<'_> {
-    /// A copy that outlives SQLite's.
-    pub fn to_owned(self) -> Value {
-        match self {
-            Self::Null => Value::Null,
-            Self::Integer(x) => Value::Integer(x),
-            Self::Real(x) => Value::Real(x),
-            Self::Text(text) => Value::Text(text.to_vec()),
-            Self::Blob(blob) => Value::Blob(blob.to_vec()),
-        }
-    }
-}
-
-/// How a message names a value: its type, and the value itself where it is short to say.
-impl fmt::Display for ValueRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("NULL"),
-            Self::Integer(x) => write!(f, "INTEGER {x}"),
-            Self::Real(x) => write!(f, "REAL {x:?}"),
-            Self::Text(text) => write!(f, "TEXT {}", shown(&String::from_utf8_lossy(text))),
-            Self::Blob(blob) => write!(f, "a BLOB of {} bytes", blob.len()),
-        }
-    }
-}
 
 /// The arguments of one call.
 #[derive(Clone, Copy)]
@@ -182,11 +107,18 @@ pub unsafe fn bytes<'a>(at: *const u8, length: i32) -> &'a [u8] {
     }
 }
 
-/// A vector, or `None` for NULL. Its values are not looked at.
+/// A vector that a call was given, or `None` for NULL. Its values are not looked at.
+#[inline]
 pub fn vector(value: ValueRef<'_>) -> Result<Option<Vector<'_>>> {
+    stored(value, ElementType::F32)
+}
+
+/// A vector that is stored with elements of this type, or `None` for NULL. Its values are not looked at.
+#[inline]
+pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
     match value {
         ValueRef::Null => Ok(None),
-        ValueRef::Blob(blob) => Ok(Some(Cow::Borrowed(vector::from_blob(blob)?))),
+        ValueRef::Blob(blob) => vector::read(blob, element).map(Some),
         ValueRef::Text(_) => Ok(Some(Cow::Owned(vector::from_json(text("a JSON array of numbers", value)?)?))),
         other => Err(Error::expected("a vector (BLOB of 4-byte floats or JSON array of numbers)", other)),
     }

@@ -1,11 +1,18 @@
 //! A connection and its statements, with SQLite's own codes and words for what goes wrong.
+//!
+//! A statement that is used again and again is a [`Reusable`]. It is in no other hands than those of its [`Run`], which
+//! resets it however the run ends: a statement that was left on a row refuses new parameters (SQLITE_MISUSE) for ever.
 
 use super::api;
-use super::args::{Value, ValueRef, bytes, read};
+use super::args::{bytes, read};
 use super::ffi;
+use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
-use std::ffi::{CStr, CString};
-use std::ptr::NonNull;
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_void};
+use std::ops::{Deref, DerefMut};
+use std::ptr::{NonNull, null_mut};
+use std::rc::{Rc, Weak};
 
 /// The connection a callback runs on. Borrowed from SQLite: never closed here, never kept past a module's own objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,15 +35,34 @@ impl Connection {
     /// Compiles the first statement of `sql`.
     pub fn prepare(self, sql: &str) -> Result<Statement> {
         let length = i32::try_from(sql.len()).map_err(|_| Error::expected("a statement under 2 GB", "a longer one"))?;
-        let mut raw = std::ptr::null_mut();
+        let mut raw = null_mut();
         // SAFETY: the text is readable for `length` bytes, and `raw` receives the statement.
-        let code =
-            unsafe { api::prepare_v3(self.raw(), sql.as_ptr().cast(), length, 0, &mut raw, std::ptr::null_mut()) };
-        match NonNull::new(raw) {
-            Some(raw) if code == ffi::SQLITE_OK as i32 => Ok(Statement { raw, connection: self }),
-            _ if code == ffi::SQLITE_OK as i32 => Err(Error::Bug(format!("no statement in {sql:?}"))),
+        let code = unsafe { api::prepare_v3(self.raw(), sql.as_ptr().cast(), length, 0, &mut raw, null_mut()) };
+        match code as u32 {
+            ffi::SQLITE_OK if raw.is_null() => Err(Error::Bug(format!("no statement in {sql:?}"))),
+            ffi::SQLITE_OK => Ok(Statement(Rc::new(Handle { raw: Cell::new(raw), connection: self }))),
             _ => Err(self.error(code)),
         }
+    }
+
+    /// Compiles a SELECT that outlives the callback we are in, and so may be finalised by the host: some do so with
+    /// all that `sqlite3_next_stmt` names before they close a connection.
+    ///
+    /// Nobody tells us, except that SQLite destroys what is bound to a parameter. So there is one more, in an expression
+    /// that is never run, and what is bound to it notices.
+    pub fn prepare_kept(self, sql: &str) -> Result<Statement> {
+        // Parameters are numbered from 1 without gaps, and each stands in the text.
+        let last = sql.matches('?').count() as i32 + 1;
+        let statement = self.prepare(&format!("WITH \"fafcas notices\"(x) AS (SELECT ?{last}) {sql}"))?;
+        let raw = statement.0.raw.get();
+        let handle = Rc::downgrade(&statement.0).into_raw().cast_mut().cast();
+        // SAFETY: the statement is live, the name is static, and `finalised` gets the pointer once, also if this fails.
+        let code = unsafe { api::bind_pointer(raw, last, handle, c"fafcas".as_ptr(), Some(finalised)) };
+        if code == ffi::SQLITE_OK as i32 {
+            return Ok(statement);
+        }
+        statement.0.raw.set(raw);
+        Err(self.error(code))
     }
 
     /// Runs a statement to its end.
@@ -45,6 +71,23 @@ impl Connection {
         statement.bind_all(parameters)?;
         while statement.step()? {}
         Ok(())
+    }
+
+    /// The present moment, to tell later whether rows that were read now may have changed since, by this connection.
+    pub fn moment(self) -> Moment {
+        // SAFETY: the connection is open; no name stands for all its databases.
+        let (changes, may_roll_back) = unsafe {
+            let is_written = api::txn_state(self.raw(), std::ptr::null()) == ffi::SQLITE_TXN_WRITE as i32;
+            (api::total_changes64(self.raw()), is_written && api::get_autocommit(self.raw()) == 0)
+        };
+        Moment { changes, steps: may_roll_back.then(|| self.steps()) }
+    }
+
+    /// A number that is another whenever one of the running statements was stepped: SQLite counts what a step did at its end.
+    fn steps(self) -> i64 {
+        let counter = ffi::SQLITE_STMTSTATUS_VM_STEP as i32;
+        // SAFETY: SQLite just named the statements, and no callback of ours ends one.
+        self.statements().map(|statement| i64::from(unsafe { api::stmt_status(statement, counter, 0) })).sum()
     }
 
     /// How many rows this connection has changed since it was opened.
@@ -97,19 +140,21 @@ impl Connection {
 
     /// Whether a statement that writes is running, perhaps the one that calls us.
     pub fn is_writing(self) -> bool {
-        let mut statement = std::ptr::null_mut();
-        loop {
+        // SAFETY: SQLite just named it.
+        self.statements().any(|statement| unsafe { api::stmt_readonly(statement) } == 0)
+    }
+
+    /// The statements that are running.
+    fn statements(self) -> impl Iterator<Item = *mut ffi::sqlite3_stmt> {
+        let mut last = null_mut();
+        let next = move || {
             // SAFETY: the connection is open, and locked by the callback we are in, so that its list of statements stands
             // still; the pointer is null or the last that was named.
-            statement = unsafe { api::next_stmt(self.raw(), statement) };
-            if statement.is_null() {
-                return false;
-            }
-            // SAFETY: SQLite just named it.
-            if unsafe { api::stmt_busy(statement) != 0 && api::stmt_readonly(statement) == 0 } {
-                return true;
-            }
-        }
+            last = unsafe { api::next_stmt(self.raw(), last) };
+            (!last.is_null()).then_some(last)
+        };
+        // SAFETY: as above.
+        std::iter::from_fn(next).filter(|statement| unsafe { api::stmt_busy(*statement) } != 0)
     }
 
     fn error(self, code: i32) -> Error {
@@ -122,49 +167,99 @@ impl Connection {
     }
 }
 
+/// A point in the work of a connection. While it is the same, rows that the connection reads are the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Moment {
+    /// Rows changed so far.
+    changes: i64,
+    /// Where changes may be undone, which nothing counts: only the step that we are in is the same moment, for ROLLBACK and
+    /// ROLLBACK TO can only come between two.
+    steps: Option<i64>,
+}
+
 /// A prepared statement; finalised when dropped.
 #[derive(Debug)]
-pub struct Statement {
-    raw: NonNull<ffi::sqlite3_stmt>,
+pub struct Statement(Rc<Handle>);
+
+#[derive(Debug)]
+struct Handle {
+    /// Null once the host has finalised the statement.
+    raw: Cell<*mut ffi::sqlite3_stmt>,
     connection: Connection,
 }
 
-impl Drop for Statement {
+impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: the statement is ours alone; an error of its last step was reported then.
-        unsafe { api::finalize(self.raw.as_ptr()) };
+        // SAFETY: the statement is ours alone, or null, which is ignored; an error of its last step was reported then.
+        unsafe { api::finalize(self.raw.get()) };
+    }
+}
+
+/// SQLite destroys what was bound to a statement of [`Connection::prepare_kept`].
+unsafe extern "C" fn finalised(handle: *mut c_void) {
+    // SAFETY: the pointer is of `Weak::into_raw`, and comes back once.
+    let handle = unsafe { Weak::from_raw(handle.cast_const().cast::<Handle>()) };
+    // Where we finalise it ourselves, the handle is gone already.
+    if let Some(handle) = handle.upgrade() {
+        handle.raw.set(null_mut());
     }
 }
 
 impl Statement {
-    /// Moves to the next row, if there is one.
+    /// Null where the host has finalised it.
+    #[inline]
+    fn raw(&self) -> *mut ffi::sqlite3_stmt {
+        self.0.raw.get()
+    }
+
+    #[inline]
+    fn live(&self) -> Result<*mut ffi::sqlite3_stmt> {
+        let gone = || Error::expected("the host to finalise statements of its own alone", "those of fafcas");
+        if self.is_gone() { Err(gone()) } else { Ok(self.raw()) }
+    }
+
+    /// Whether the host has finalised it.
+    #[inline]
+    pub fn is_gone(&self) -> bool {
+        self.raw().is_null()
+    }
+
+    /// Moves to the next row, if there is one. A step that fails ends the run.
     #[inline]
     pub fn step(&mut self) -> Result<bool> {
+        let raw = self.live()?;
         // SAFETY: the statement is live.
-        match unsafe { api::step(self.raw.as_ptr()) } as u32 {
+        match unsafe { api::step(raw) } as u32 {
             ffi::SQLITE_ROW => Ok(true),
             ffi::SQLITE_DONE => Ok(false),
-            code => Err(self.connection.error(code as i32)),
+            code => {
+                let error = self.0.connection.error(code as i32);
+                self.reset();
+                Err(error)
+            }
         }
     }
 
     /// Makes the statement ready to run again and gives up its locks. Bound values stay.
     pub fn reset(&mut self) {
-        // SAFETY: the statement is live; reset repeats the error of the last step, which was reported then.
-        unsafe { api::reset(self.raw.as_ptr()) };
+        // SAFETY: the statement is live, or null, which is ignored; reset repeats the error of the last step, which was
+        // reported then.
+        unsafe { api::reset(self.raw()) };
     }
 
     /// How often SQLite has compiled the statement anew because a schema had changed.
-    pub fn times_recompiled(&self) -> i32 {
+    pub fn times_recompiled(&self) -> Result<i32> {
+        let raw = self.live()?;
         // SAFETY: the statement is live.
-        unsafe { api::stmt_status(self.raw.as_ptr(), ffi::SQLITE_STMTSTATUS_REPREPARE as i32, 0) }
+        Ok(unsafe { api::stmt_status(raw, ffi::SQLITE_STMTSTATUS_REPREPARE as i32, 0) })
     }
 
     /// Whether a result column is a column of a table with a declared type, or a rowid: an expression is not, nor is a
     /// column for which the authorizer has put NULL. Where SQLite cannot tell, it is taken for one.
     pub fn is_declared(&self, at: i32) -> bool {
+        let Ok(raw) = self.live() else { return false };
         // SAFETY: the statement is live; a column out of range has no type.
-        unsafe { api::column_decltype(self.raw.as_ptr(), at).is_none_or(|name| !name.is_null()) }
+        unsafe { api::column_decltype(raw, at).is_none_or(|name| !name.is_null()) }
     }
 
     /// Binds all parameters in order.
@@ -174,7 +269,7 @@ impl Statement {
 
     /// Binds the parameter `at`, counted from 1. Texts and blobs are copied.
     pub fn bind(&mut self, at: i32, value: ValueRef<'_>) -> Result<()> {
-        let raw = self.raw.as_ptr();
+        let raw = self.live()?;
         // SAFETY: the statement is live, and SQLite copies what the pointers name before it returns. A null
         // pointer would bind NULL, but that of an empty slice is not null.
         let code = unsafe {
@@ -191,7 +286,7 @@ impl Statement {
                 }
             }
         };
-        if code == ffi::SQLITE_OK as i32 { Ok(()) } else { Err(self.connection.error(code)) }
+        if code == ffi::SQLITE_OK as i32 { Ok(()) } else { Err(self.0.connection.error(code)) }
     }
 
     /// The value of a column in the present row.
@@ -200,25 +295,93 @@ impl Statement {
     /// row.
     #[inline]
     pub fn column(&self, at: i32) -> ValueRef<'_> {
-        // SAFETY: the statement is live; a column out of range reads as NULL. Only callbacks of SQLite's use this type, which
-        // run with the connection locked, so the value is protected; it lives until the next step, which needs `&mut self`.
-        unsafe { read(api::column_value(self.raw.as_ptr(), at)) }
+        // SAFETY: the statement is live or null, and a null statement and a column out of range read as NULL. Only callbacks of
+        // SQLite's use this type, which run with the connection locked, so the value is protected; it lives until the next
+        // step, which needs `&mut self`.
+        unsafe { read(api::column_value(self.raw(), at)) }
     }
 
     /// A column as an integer, converted as SQLite does.
     #[inline]
     pub fn integer(&self, at: i32) -> i64 {
         // SAFETY: as in `column`.
-        unsafe { api::column_int64(self.raw.as_ptr(), at) }
+        unsafe { api::column_int64(self.raw(), at) }
     }
 
     /// A column as text, converted as SQLite does; invalid UTF-8 is replaced.
     pub fn text(&self, at: i32) -> String {
         // SAFETY: as in `column`.
         let text = unsafe {
-            let text = api::column_text(self.raw.as_ptr(), at);
-            bytes(text, api::column_bytes(self.raw.as_ptr(), at))
+            let text = api::column_text(self.raw(), at);
+            bytes(text, api::column_bytes(self.raw(), at))
         };
         String::from_utf8_lossy(text).into_owned()
+    }
+}
+
+/// A place where one statement waits between its runs.
+#[derive(Default)]
+pub struct Reusable(Rc<Cell<Option<Compiled>>>);
+
+struct Compiled {
+    /// Tells it from another that waits in the same place.
+    name: String,
+    statement: Statement,
+}
+
+impl Reusable {
+    /// A run of the statement of this name: of the one that waits here, or one that is compiled now.
+    pub fn run(&self, connection: Connection, name: &str, sql: impl FnOnce() -> String) -> Result<Run> {
+        let statement = match self.waiting(name) {
+            Some(run) => return Ok(run),
+            None => connection.prepare_kept(&sql())?,
+        };
+        Ok(self.lend(Compiled { name: name.to_string(), statement }))
+    }
+
+    /// The same where it waits already. One of another name is given up.
+    pub fn waiting(&self, name: &str) -> Option<Run> {
+        let compiled = self.0.take()?;
+        (compiled.name == name && !compiled.statement.is_gone()).then(|| self.lend(compiled))
+    }
+
+    /// Gives up the statement that waits.
+    pub fn clear(&self) {
+        self.0.take();
+    }
+
+    fn lend(&self, Compiled { name, statement }: Compiled) -> Run {
+        Run { name, statement, home: self.0.clone() }
+    }
+}
+
+/// One run of a statement, which then waits again.
+pub struct Run {
+    name: String,
+    statement: Statement,
+    home: Rc<Cell<Option<Compiled>>>,
+}
+
+impl Deref for Run {
+    type Target = Statement;
+
+    #[inline]
+    fn deref(&self) -> &Statement {
+        &self.statement
+    }
+}
+
+impl DerefMut for Run {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Statement {
+        &mut self.statement
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.statement.reset();
+        let statement = Statement(self.statement.0.clone());
+        self.home.set(Some(Compiled { name: std::mem::take(&mut self.name), statement }));
     }
 }

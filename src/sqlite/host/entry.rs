@@ -5,9 +5,10 @@
 //! workspace that states it. Without the feature the same table of functions is registered by the few lines at the end.
 
 use super::api;
-use super::args::{Args, Value};
+use super::args::Args;
 use super::connection::Connection;
 use super::ffi;
+use super::value::Value;
 use crate::error::{Error, Result};
 use std::ffi::{CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};

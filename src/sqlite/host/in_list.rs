@@ -1,6 +1,6 @@
 //! The values of an IN list, close together in memory: each on its own would cost more to keep than SQLite takes to give it.
 
-use super::args::ValueRef;
+use super::value::ValueRef;
 use std::cmp::Ordering;
 use std::rc::Rc;
 

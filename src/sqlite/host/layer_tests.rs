@@ -1,8 +1,9 @@
 //! The virtual-table layer on a real SQLite: a scratch table that keeps rows in memory and a diary of its callbacks.
 
-use super::args::{Args, Value};
+use super::args::Args;
 use super::connection::Connection;
 use super::ffi;
+use super::value::Value;
 use super::vtab::{
     Change, Choice, Cursor, Declaration, IndexInfo, Overload, Risk, Table, Transaction, Writable, register_module,
 };

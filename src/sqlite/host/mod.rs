@@ -6,7 +6,9 @@ pub mod api;
 pub mod args;
 pub mod connection;
 pub mod entry;
+pub mod exports;
 pub mod in_list;
+pub mod value;
 // The layer is whole: what no table of ours asks of it so far, its own tests do.
 #[allow(dead_code)]
 pub mod vtab;

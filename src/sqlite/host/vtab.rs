@@ -4,10 +4,11 @@
 //! Every callback runs inside one guard, errors reach the user with SQLite's own codes, and `%` in a message is just `%`.
 
 use super::api;
-use super::args::{Args, Value, ValueRef, bytes, read};
+use super::args::{Args, bytes, read};
 use super::connection::Connection;
 use super::entry::{c_name, code, guard, result};
 use super::ffi;
+use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;

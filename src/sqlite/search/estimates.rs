@@ -3,10 +3,11 @@
 use super::indexes;
 use super::planner::Planner;
 use crate::planning::plan::Slot;
-use crate::sqlite::host::args::{self, Value};
+use crate::sqlite::host::args;
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::Value;
+use crate::sqlite::tables::catalogue::size;
 use crate::sqlite::tables::identifier::paths;
-use crate::sqlite::tables::source::size;
 
 /// How many rows a source is thought to have when its name is not known yet. SQLite's planner thinks the same of tables.
 const ROWS: i64 = 1 << 20;

@@ -1,8 +1,8 @@
 //! A search through an index: whether one can answer, and its answer.
 
 use crate::error::{Error, Result};
-use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, batch};
-use crate::metric::{Metric, Scorer};
+use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, many};
+use crate::metric::Scorer;
 use crate::planning::cost::{self, ByKey, Read, Sizes};
 use crate::planning::options::{IndexChoice, Options};
 use crate::planning::rowset::RowSet;
@@ -15,7 +15,8 @@ use crate::sqlite::storage::shelf::Shelf;
 use crate::sqlite::storage::table_rows::TableRows;
 use crate::sqlite::storage::triggers::{Tracked, Watched, tracked, watched};
 use crate::sqlite::storage::trust::{is_stale, mark_stale};
-use crate::sqlite::tables::source::{Conditions, Source};
+use crate::sqlite::tables::conditions::Conditions;
+use crate::sqlite::tables::source::Source;
 use crate::topk::Place;
 use crate::vector::shown;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ fn choose<T>(
     tracked: fn(&T) -> &Tracked,
 ) -> Result<Option<T>> {
     let Some(rowid) = source.rowid_name() else { return named_but_absent(source, options) };
-    let has_codes = !matches!(options.metric, Metric::L1);
+    let has_codes = options.metric.has_codes();
     if options.index == IndexChoice::Never || !has_codes {
         return Ok(None);
     }
@@ -119,7 +120,7 @@ pub struct Wanted<'a> {
 /// What a search of many queries asks of an index.
 pub struct Many<'a> {
     /// The queries, all of one metric and length.
-    pub queries: &'a [batch::Wanted<'a>],
+    pub queries: &'a [many::BatchQuery<'a>],
     /// How many rows for each.
     pub limit: usize,
     /// Which rows count.
@@ -141,6 +142,12 @@ impl IndexReader {
 
     /// The best rows, or `None` where the table has to answer.
     pub fn search(&mut self, source: &mut Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
+        let found = self.find(source, wanted);
+        self.rows.release();
+        found
+    }
+
+    fn find(&mut self, source: &mut Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
         if self.is_exact {
             return self.search_exactly(source, wanted);
         }
@@ -200,7 +207,6 @@ impl IndexReader {
             }
             None => index.answer(&mut self.shelf, &request, &mut self.rows, &mut stats),
         };
-        self.rows.release();
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             Outcome::Found(places) => {
@@ -221,13 +227,19 @@ impl IndexReader {
         if !conditions.is_empty() {
             return Ok(None);
         }
-        let query = batch::Wanted { scorer, floor, without: None };
+        let query = many::BatchQuery { scorer, floor, without: None };
         let many = Many { queries: &[query], limit, rules, number };
-        Ok(self.search_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
+        Ok(self.find_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
     }
 
     /// The best rows for each query; `None` for all or for one where a scan has to answer.
     pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
+        let found = self.find_many(source, many);
+        self.rows.release();
+        found
+    }
+
+    fn find_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
         let &Many { queries, limit, rules, number } = many;
         let Some(first) = queries.first() else { return Ok(None) };
         let Some(index) = self.opened(source, first.scorer.query().len())? else { return Ok(None) };
@@ -241,18 +253,17 @@ impl IndexReader {
         }
         let overlay = changes.as_ref().map(|changes| &changes.overlay);
         let (is_exact, threads) = (self.is_exact, config::threads());
-        let request = batch::Request { queries, limit, rules, source: number, overlay, is_exact, threads };
+        let request = many::BatchRequest { queries, limit, rules, source: number, overlay, is_exact, threads };
         let mut stats = Stats::default();
         let outcome = index.search_many(&mut self.shelf, &request, &mut self.rows, &mut stats);
-        self.rows.release();
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
-            batch::Answers::Found(answers) => {
+            many::BatchOutcome::Found(answers) => {
                 let passed_over = strays * answers.iter().flatten().count();
                 source.stats.bad.fetch_add(stats.bad + passed_over as u64, Relaxed);
                 Ok(Some(answers))
             }
-            batch::Answers::Stale(_) => {
+            many::BatchOutcome::Stale(_) => {
                 mark_stale(&self.shelf, &index);
                 Ok(None)
             }

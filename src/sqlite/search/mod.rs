@@ -14,11 +14,12 @@ use crate::resources::config::SLOW_MS;
 use crate::resources::stats::Path;
 use crate::scan::{Rules, scan};
 use crate::sqlite::host::api;
-use crate::sqlite::host::args::Value;
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::Value;
+use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::paths;
 use crate::sqlite::tables::reentry::Running;
-use crate::sqlite::tables::source::{Conditions, Source};
+use crate::sqlite::tables::source::Source;
 use crate::topk::{self, TopK};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -51,7 +52,8 @@ pub fn sources(connection: Connection, tables: &str, column: &str, options: &Opt
     let mut sources: Vec<Source> = Vec::new();
     for path in paths(tables)? {
         let source = Source::open(connection, &path, column, options.key.as_deref())
-            .map_err(|error| named(error, &path.name))?;
+            .map_err(|error| named(error, &path.name))?
+            .with_elements(options.element);
         if sources.iter().any(|other| other.identity() == source.identity()) {
             return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
         }

@@ -3,11 +3,12 @@
 use crate::error::{Error, Result};
 use crate::planning::plan::{Plan, Slot};
 use crate::scan::{Range, Rules};
-use crate::sqlite::host::args::{Args, Value, ValueRef};
-use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::args::Args;
+use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::ffi;
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, IndexInfo};
-use crate::sqlite::tables::source::{Conditions, Listed};
+use crate::sqlite::tables::conditions::{Conditions, Listed};
 
 /// The arguments of a table function: hidden columns that the caller makes equal to something.
 #[derive(Debug, Clone, Copy)]
@@ -163,15 +164,14 @@ pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Resu
 #[derive(PartialEq)]
 pub struct Answered {
     arguments: Vec<Value>,
-    /// The connection's count of changes.
-    changes: i64,
+    moment: Moment,
 }
 
 impl Answered {
     /// A question, to be compared and kept.
     pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Self {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Self { arguments, changes: connection.total_changes() }
+        Self { arguments, moment: connection.moment() }
     }
 
     /// An argument, for the hidden column that echoes it.

@@ -7,11 +7,12 @@
 
 use crate::error::Result;
 use crate::kernels::F32Le;
-use crate::sqlite::host::args::{self, Value};
+use crate::sqlite::host::args;
 use crate::sqlite::host::connection::{Connection, Statement};
+use crate::sqlite::host::value::Value;
 use crate::sqlite::search::Search;
+use crate::sqlite::tables::catalogue::schemas_up_to;
 use crate::sqlite::tables::identifier::{Path, paths, quoted};
-use crate::sqlite::tables::source::schemas_up_to;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -78,7 +79,7 @@ impl Watch {
         schemas.sort_unstable();
         schemas.dedup();
         let tables: Vec<String> = schemas.iter().map(|schema| format!("{}.sqlite_schema", quoted(schema))).collect();
-        let mut statement = connection.prepare(&format!("SELECT 1 FROM {} LIMIT 0", tables.join(", ")))?;
+        let mut statement = connection.prepare_kept(&format!("SELECT 1 FROM {} LIMIT 0", tables.join(", ")))?;
         statement.step()?;
         statement.reset();
         Ok(Self(statement))
@@ -87,6 +88,6 @@ impl Watch {
     fn is_quiet(&mut self) -> bool {
         let stepped = self.0.step();
         self.0.reset();
-        stepped.is_ok() && self.0.times_recompiled() == 0
+        stepped.is_ok() && self.0.times_recompiled().is_ok_and(|times| times == 0)
     }
 }

@@ -5,11 +5,12 @@ use super::signs::Sign;
 use super::table_rows::{self, TableRows, first_unknown};
 use super::trust::{self, Base};
 use crate::error::Result;
-use crate::index::{self, Batch, Index, Overlay, Row, Rows, Token};
+use crate::index::{self, FetchedRow, Index, Overlay, RowSource, Token, VectorBatch};
 use crate::resources::cache::Held;
 use crate::resources::config::CACHE_BYTES;
 use crate::resources::per_process::PerProcess;
-use crate::sqlite::host::args::Value;
+use crate::sqlite::host::connection::Reusable;
+use crate::sqlite::host::value::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -110,7 +111,7 @@ fn budget() -> usize {
 impl Shelf {
     /// Gives up what is in memory of the index.
     pub fn forget(&mut self) {
-        (self.read, self.tail, self.token) = (None, None, None);
+        [&self.read, &self.tail, &self.token].into_iter().for_each(Reusable::clear);
         index::forget(self.scope);
         trust::forget(self.scope);
         let mut kept = kept();
@@ -298,18 +299,18 @@ impl Changes {
         rows: &mut TableRows,
         threads: usize,
     ) -> Result<bool> {
-        let (mut batch, mut without) = (Batch::default(), Vec::new());
+        let (mut batch, mut without) = (VectorBatch::default(), Vec::new());
         let mut values = 0;
         let mut strays = HashSet::clone(&self.strays);
         for rowid in changed {
             strays.remove(&rowid);
             match rows.fetch(rowid)? {
-                Row::Vector(vector) if vector.len() == dimensions => {
+                FetchedRow::Vector(vector) if vector.len() == dimensions => {
                     values += 1;
                     batch.push(rowid, &vector);
                 }
                 other => {
-                    if matches!(other, Row::Vector(_)) {
+                    if matches!(other, FetchedRow::Vector(_)) {
                         values += 1;
                         strays.insert(rowid);
                     }

@@ -2,9 +2,9 @@
 
 use super::signs::reshaped;
 use crate::error::{Error, Result};
-use crate::index::{Part, Store, Token};
-use crate::sqlite::host::args::{Value, ValueRef};
-use crate::sqlite::host::connection::{Connection, Statement};
+use crate::index::{RowidPart, Store, Token};
+use crate::sqlite::host::connection::{Connection, Reusable, Statement};
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -65,9 +65,9 @@ pub struct Shelf {
     pending: String,
     /// Tells this index from others in the caches of the process.
     pub scope: u64,
-    pub(super) read: Option<Statement>,
-    pub(super) tail: Option<Statement>,
-    pub(super) token: Option<Statement>,
+    pub(super) read: Reusable,
+    pub(super) tail: Reusable,
+    pub(super) token: Reusable,
 }
 
 impl Shelf {
@@ -87,9 +87,9 @@ impl Shelf {
             blocks: table("blocks"),
             pending: table("pending"),
             scope: scope.finish(),
-            read: None,
-            tail: None,
-            token: None,
+            read: Reusable::default(),
+            tail: Reusable::default(),
+            token: Reusable::default(),
         }
     }
 
@@ -155,7 +155,7 @@ impl Shelf {
     }
 
     /// The rows of a part that are noted behind a place in the list, each once.
-    pub fn changed(&self, after: i64, part: Part) -> Result<BTreeSet<i64>> {
+    pub fn changed(&self, after: i64, part: RowidPart) -> Result<BTreeSet<i64>> {
         let mut rows = BTreeSet::new();
         self.each_change(after, |_, rowid| {
             rows.extend(rowid.filter(|rowid| part.has(*rowid)));
@@ -254,46 +254,34 @@ impl Shelf {
 
     /// The last entry of the list, and the value of an expression beside it. An empty list gives neither.
     pub(super) fn tail(&mut self, beside: &str) -> Result<Option<(Tail, Value)>> {
-        let sql = format!("SELECT rowid, token, {beside} FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
-        one(&mut self.tail, self.connection, &sql, None, |row| {
-            (Tail { place: row.integer(0), token: row.column(1).to_owned() }, row.column(2).to_owned())
-        })
+        let sql = || format!("SELECT rowid, token, {beside} FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
+        let mut run = self.tail.run(self.connection, "tail", sql)?;
+        let read = |run: &Statement| {
+            (Tail { place: run.integer(0), token: run.column(1).to_owned() }, run.column(2).to_owned())
+        };
+        Ok(run.step()?.then(|| read(&run)))
     }
 
     pub(super) fn token(&mut self, place: i64) -> Result<Option<Value>> {
-        let sql = format!("SELECT token FROM {} WHERE rowid = ?1", self.pending);
-        one(&mut self.token, self.connection, &sql, Some(place), |row| row.column(0).to_owned())
+        let sql = || format!("SELECT token FROM {} WHERE rowid = ?1", self.pending);
+        let mut run = self.token.run(self.connection, "token", sql)?;
+        run.bind(1, ValueRef::Integer(place))?;
+        Ok(run.step()?.then(|| run.column(0).to_owned()))
     }
-}
-
-/// The first row of a statement that is kept for the next time.
-fn one<T>(
-    kept: &mut Option<Statement>,
-    connection: Connection,
-    sql: &str,
-    parameter: Option<i64>,
-    read: impl FnOnce(&Statement) -> T,
-) -> Result<Option<T>> {
-    let statement = match kept {
-        Some(statement) => statement,
-        None => kept.insert(connection.prepare(sql)?),
-    };
-    if let Some(parameter) = parameter {
-        statement.bind(1, ValueRef::Integer(parameter))?;
-    }
-    let found = statement.step()?.then(|| read(statement));
-    statement.reset();
-    Ok(found)
 }
 
 impl Store for Shelf {
     fn read<T>(&mut self, id: i64, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
-        let sql = format!("SELECT data FROM {} WHERE id = ?1", self.blocks);
-        let shown = one(&mut self.read, self.connection, &sql, Some(id), |row| match row.column(0) {
-            ValueRef::Blob(blob) => with(blob),
+        let sql = || format!("SELECT data FROM {} WHERE id = ?1", self.blocks);
+        let mut run = self.read.run(self.connection, "read", sql)?;
+        run.bind(1, ValueRef::Integer(id))?;
+        if !run.step()? {
+            return Ok(None);
+        }
+        match run.column(0) {
+            ValueRef::Blob(blob) => with(blob).map(Some),
             other => Err(Error::Damaged(format!("entry {id} is {other}, not a block; 'rebuild' mends the index"))),
-        })?;
-        shown.transpose()
+        }
     }
 
     fn write(&mut self, id: i64, blob: &[u8]) -> Result<()> {

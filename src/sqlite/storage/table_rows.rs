@@ -3,10 +3,11 @@
 use super::signs::reshaped;
 use crate::codec::fingerprint;
 use crate::error::{Error, Result};
-use crate::index::{Row, Rows, Stretch};
-use crate::sqlite::host::args::{Value, ValueRef, vector};
-use crate::sqlite::host::connection::{Connection, Statement};
+use crate::index::{FetchedRow, RowSource, Stretch};
+use crate::sqlite::host::args::vector;
+use crate::sqlite::host::connection::{Connection, Reusable, Run, Statement};
 use crate::sqlite::host::in_list::Members;
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
 use crate::sqlite::tables::source::Source;
 use crate::vector::check_finite;
@@ -15,9 +16,13 @@ use std::borrow::Cow;
 /// The rows an index is of.
 pub struct TableRows {
     pub(super) connection: Connection,
-    fetch: Statement,
-    /// The same with the id, once it has been asked for.
-    fetch_keyed: Option<Statement>,
+    /// The statement for a row.
+    one: String,
+    fetch: Reusable,
+    /// Stands on the row that was fetched last.
+    running: Option<Run>,
+    /// The same with the id.
+    fetch_keyed: Reusable,
     title: String,
     /// Rows with a value that were fetched.
     pub values: u64,
@@ -33,10 +38,14 @@ pub struct TableRows {
     /// The statement for so many rows from one on, in order.
     onwards: String,
     /// The statement that tells what can be read, once it has been asked, and its text.
-    probe: Option<Statement>,
+    probe: Reusable,
     sight: String,
     /// The statement for all rows from one to another, in order.
     between: String,
+    /// The statement that counts all rows.
+    count: String,
+    /// The statement for the rowids of all rows, in any order.
+    rowids: String,
     /// Nothing renumbers the rows: one that is not there was deleted.
     pub(super) is_stable: bool,
 }
@@ -47,13 +56,12 @@ impl TableRows {
         let Some(rowid) = source.rowid_name() else {
             return Err(Error::expected("a table with rowids", &source.title));
         };
-        let sql = format!(
+        let one = format!(
             "SELECT t.{} FROM {}.{} AS t WHERE t.{rowid} = ?1",
             quoted(source.column()),
             quoted(source.schema()),
             quoted(source.name())
         );
-        let fetch = source.connection().prepare(&sql)?;
         let behind = format!(
             "SELECT t.{rowid} AS rowid FROM {}.{} AS t WHERE t.{rowid} > ?1",
             quoted(source.schema()),
@@ -78,11 +86,18 @@ impl TableRows {
             quoted(source.name())
         );
         let top = format!("(SELECT max(t.{rowid}) FROM {}.{} AS t)", quoted(source.schema()), quoted(source.name()));
+        let of_all =
+            |what: &str| format!("SELECT {what} FROM {}.{} AS t", quoted(source.schema()), quoted(source.name()));
+        let (count, rowids) = (of_all("count(*)"), of_all(&format!("t.{rowid}")));
         let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
+        let connection = source.connection();
+        let (fetch, running, fetch_keyed, probe) = Default::default();
         Ok(Self {
-            connection: source.connection(),
+            connection,
+            one,
             fetch,
-            fetch_keyed: None,
+            running,
+            fetch_keyed,
             title,
             values: 0,
             schema: source.schema().to_string(),
@@ -92,11 +107,36 @@ impl TableRows {
             top,
             behind,
             onwards,
-            probe: None,
+            probe,
             sight,
             between,
+            count,
+            rowids,
             is_stable,
         })
+    }
+
+    /// How many rows there are, with a vector or without. SQLite counts them in the smallest of the table's indexes.
+    pub fn count(&self) -> Result<u64> {
+        let mut count = self.connection.prepare(&self.count)?;
+        Ok(if count.step()? { u64::try_from(count.integer(0)).unwrap_or(0) } else { 0 })
+    }
+
+    /// Those of these rowids, which ascend, that no row has, in a table that never renumbers its rows.
+    pub fn missing(&self, rowids: &[i64]) -> Result<Vec<i64>> {
+        if !self.is_stable {
+            return Ok(Vec::new());
+        }
+        let mut is_there = vec![false; rowids.len()];
+        let mut all = self.connection.prepare(&self.rowids)?;
+        while all.step()? {
+            if let Ok(at) = rowids.binary_search(&all.integer(0))
+                && let Some(is_there) = is_there.get_mut(at)
+            {
+                *is_there = true;
+            }
+        }
+        Ok(rowids.iter().zip(is_there).filter(|(_, is_there)| !is_there).map(|(rowid, _)| *rowid).collect())
     }
 
     /// The greatest rowid; [`NO_ROW`] for an empty table.
@@ -115,11 +155,11 @@ impl TableRows {
         while statement.step()? {
             (met, at) = (met + 1, statement.integer(0));
             match row(statement.column(1), true) {
-                Row::Vector(vector) if vector.len() == dimensions => {
+                FetchedRow::Vector(vector) if vector.len() == dimensions => {
                     stretch.rows.push((at, Some(fingerprint(&vector))))
                 }
-                Row::Vector(_) => stretch.rows.push((at, None)),
-                Row::Gone | Row::Doubtful => {}
+                FetchedRow::Vector(_) => stretch.rows.push((at, None)),
+                FetchedRow::Gone | FetchedRow::Doubtful => {}
             }
         }
         if met == most {
@@ -146,12 +186,8 @@ impl TableRows {
     /// An authorizer that answers SQLITE_IGNORE lets a statement read NULL for a column. SQLite then knows no declared type
     /// for it any more; where the column never had one, nothing tells.
     fn sees(&mut self) -> Result<Sight> {
-        let probe = match &mut self.probe {
-            Some(probe) => probe,
-            none => none.insert(self.connection.prepare(&self.sight)?),
-        };
+        let mut probe = self.probe.run(self.connection, "probe", || self.sight.clone())?;
         probe.step()?;
-        probe.reset();
         Ok(match (probe.is_declared(0), self.is_typed, probe.is_declared(1)) {
             (false, ..) | (true, true, false) => Sight::Concealed,
             (true, true, true) => Sight::Clear,
@@ -166,16 +202,12 @@ impl TableRows {
 
     /// Gives up its locks until the next row.
     pub fn release(&mut self) {
-        self.fetch.reset();
-        self.fetch_keyed.iter_mut().for_each(Statement::reset);
+        self.running = None;
     }
 
     /// The rows that have one of these ids; the others do not take part.
-    pub fn keyed(&mut self, source: &Source, members: Members) -> Result<KeyedRows<'_>> {
-        let fetch = match &mut self.fetch_keyed {
-            Some(fetch) => fetch,
-            none => none.insert(source.prepare_keyed()?),
-        };
+    pub fn keyed(&self, source: &Source, members: Members) -> Result<KeyedRows<'_>> {
+        let fetch = self.fetch_keyed.run(self.connection, "keyed", || source.keyed_sql())?;
         Ok(KeyedRows { fetch, members, title: &self.title, is_stable: self.is_stable })
     }
 }
@@ -198,15 +230,15 @@ pub(super) fn top(value: ValueRef<'_>) -> i64 {
 
 /// Rows of a table of which only those with certain ids take part.
 pub struct KeyedRows<'a> {
-    fetch: &'a mut Statement,
+    fetch: Run,
     members: Members,
     title: &'a str,
     is_stable: bool,
 }
 
-impl Rows for KeyedRows<'_> {
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        fetched(self.fetch, rowid, self.is_stable)
+impl RowSource for KeyedRows<'_> {
+    fn fetch(&mut self, rowid: i64) -> Result<FetchedRow<'_>> {
+        fetched(&mut self.fetch, rowid, self.is_stable)
     }
 
     fn describe(&self, rowid: i64) -> String {
@@ -219,17 +251,21 @@ impl Rows for KeyedRows<'_> {
 }
 
 /// The row that a statement finds, which stays on it.
-fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<Row<'_>> {
+fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<FetchedRow<'_>> {
     statement.reset();
     statement.bind(1, ValueRef::Integer(rowid))?;
     let value = if statement.step()? { statement.column(0) } else { ValueRef::Null };
     Ok(row(value, is_stable))
 }
 
-impl Rows for TableRows {
-    fn fetch(&mut self, rowid: i64) -> Result<Row<'_>> {
-        let row = fetched(&mut self.fetch, rowid, self.is_stable)?;
-        self.values += u64::from(matches!(row, Row::Vector(_)));
+impl RowSource for TableRows {
+    fn fetch(&mut self, rowid: i64) -> Result<FetchedRow<'_>> {
+        let run = match &mut self.running {
+            Some(run) => run,
+            none => none.insert(self.fetch.run(self.connection, "fetch", || self.one.clone())?),
+        };
+        let row = fetched(run, rowid, self.is_stable)?;
+        self.values += u64::from(matches!(row, FetchedRow::Vector(_)));
         Ok(row)
     }
 
@@ -242,7 +278,7 @@ impl Rows for TableRows {
         &mut self,
         rowids: &[i64],
         rows: u64,
-        with: &mut dyn FnMut(usize, Row<'_>) -> Result<bool>,
+        with: &mut dyn FnMut(usize, FetchedRow<'_>) -> Result<bool>,
     ) -> Result<()> {
         const DENSE: u64 = 3;
         let is_dense = rowids.len() as u64 > rows / DENSE;
@@ -272,12 +308,12 @@ impl Rows for TableRows {
 }
 
 /// What is no vector comes back as one of no dimensions, which fits no index.
-fn row(value: ValueRef<'_>, is_stable: bool) -> Row<'_> {
+fn row(value: ValueRef<'_>, is_stable: bool) -> FetchedRow<'_> {
     match vector(value) {
-        Ok(Some(vector)) if check_finite(&vector).is_ok() => Row::Vector(vector),
-        Ok(Some(_)) | Err(_) => Row::Vector(Cow::Owned(Vec::new())),
-        Ok(None) if is_stable => Row::Gone,
-        Ok(None) => Row::Doubtful,
+        Ok(Some(vector)) if check_finite(&vector).is_ok() => FetchedRow::Vector(vector),
+        Ok(Some(_)) | Err(_) => FetchedRow::Vector(Cow::Owned(Vec::new())),
+        Ok(None) if is_stable => FetchedRow::Gone,
+        Ok(None) => FetchedRow::Doubtful,
     }
 }
 

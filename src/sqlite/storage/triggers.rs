@@ -9,8 +9,8 @@
 
 use super::signs::Sign;
 use crate::error::Result;
-use crate::sqlite::host::args::ValueRef;
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::ValueRef;
 use crate::sqlite::tables::identifier::quoted;
 
 /// An index's name and what it is of.

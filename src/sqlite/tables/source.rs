@@ -1,16 +1,23 @@
 //! A table or view of the user's, read row by row: what it is called, how its rows are known, and the statements over it.
 
-use super::identifier::{Path, quoted, single};
+use super::catalogue::{
+    IdColumn, ROWIDS, RowKey, TableColumn, TableEntry, TableKind, columns, existing, find, has_column, has_key_index,
+    plain_or_quoted, table_id, table_rows, view_id, view_rows,
+};
+use super::conditions::{Affinity, Conditions, Listed, integer, number};
+use super::identifier::{Path, quoted};
+use super::scan::Scan;
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::cost;
-use crate::planning::rowset::{Number, RowSet};
-use crate::resources::stats::{self, Entry, Path as Way};
+use crate::planning::rowset::RowSet;
+use crate::resources::stats::{self, Entry};
 use crate::scan::VectorSource;
-use crate::sqlite::host::args::{Value, ValueRef, vector};
-use crate::sqlite::host::connection::{Connection, Statement};
+use crate::sqlite::host::args::stored;
+use crate::sqlite::host::connection::{Connection, Reusable, Statement};
 use crate::sqlite::host::in_list::{LARGEST, List, Members};
-use crate::vector::{Vector, shown};
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::vector::{ElementType, Vector};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -23,18 +30,20 @@ pub struct Source {
     /// What the `source` column says: the name, with the schema if the user gave one, quoted where SQL would want it.
     pub title: String,
     /// The columns of the table, for what an index must know.
-    columns: Vec<Column>,
-    kind: Kind,
+    columns: Vec<TableColumn>,
+    kind: TableKind,
     /// What is counted of this column.
     pub stats: Arc<Entry>,
-    rows: Rows,
-    id: Id,
+    rows: RowKey,
+    id: IdColumn,
     id_affinity: Affinity,
-    /// The last statement of each kind, with what it was made of: a join asks for the same one row after row.
-    scan: Option<(String, Statement)>,
-    lookup: Option<(String, Statement)>,
-    /// The same for keys; without a statement where the key has no index.
-    keys: Option<(String, Option<Statement>)>,
+    element: ElementType,
+    /// The last statement of each kind: a join asks for the same one row after row.
+    scan: Reusable,
+    lookup: Reusable,
+    keys: Reusable,
+    /// What the last statement for keys would have been that has no index.
+    unsearched: String,
 }
 
 /// Values of a list that are looked up by one run of a statement.
@@ -42,100 +51,6 @@ const KEYS: usize = 64;
 
 /// The connection, schema and name of a source.
 pub type Identity = (Connection, String, String);
-
-/// How rows are told apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Rows {
-    /// By the rowid, under a name that no column hides.
-    Rowid(&'static str),
-    /// By a view's own column.
-    Column(String),
-    /// Not at all: by their position in the scan.
-    None,
-}
-
-/// Where the `id` column comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Id {
-    /// It is the rowid.
-    Rowid,
-    /// A column's value.
-    Column(String),
-    /// The primary key has several columns and the user chose none.
-    Composite,
-}
-
-struct Column {
-    name: String,
-    /// As it was declared.
-    kind: String,
-    in_key: bool,
-    is_generated: bool,
-}
-
-/// What SQLite makes of values stored in a column: the part of its rules that comparisons of `id` depend on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Affinity {
-    /// INTEGER, REAL or NUMERIC: no text that reads as a number is stored as text.
-    Numeric,
-    /// TEXT, BLOB or none: it may be.
-    Other,
-}
-
-impl Affinity {
-    /// By SQLite's rules for declared types, in their order.
-    fn of(kind: &str) -> Self {
-        let kind = kind.to_ascii_uppercase();
-        let names = |words: &[&str]| words.iter().any(|word| kind.contains(word));
-        match () {
-            () if names(&["INT"]) => Self::Numeric,
-            () if names(&["CHAR", "CLOB", "TEXT", "BLOB"]) || kind.is_empty() => Self::Other,
-            () => Self::Numeric,
-        }
-    }
-}
-
-/// Conditions on a source's own columns, to be met by the statement that reads it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Conditions {
-    /// Comparisons of the rowid with numbers.
-    pub rowid: Vec<(&'static str, Value)>,
-    /// Comparisons of the id.
-    pub id: Vec<(&'static str, Value)>,
-    /// A list of which one must be equal.
-    pub list: Option<(Listed, List)>,
-}
-
-/// What a list is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listed {
-    /// The rowid.
-    Rowid,
-    /// The id.
-    Id,
-}
-
-impl Conditions {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.rowid.is_empty() && self.id.is_empty() && self.list.is_none()
-    }
-
-    /// Whether they say what the rowid or id is, which hardly more than one row can meet.
-    pub fn names_one(&self) -> bool {
-        self.rowid.iter().chain(&self.id).any(|(operator, _)| *operator == "=")
-    }
-
-    /// Whether there is a list and nothing else.
-    pub fn is_list_alone(&self) -> bool {
-        self.rowid.is_empty() && self.id.is_empty() && self.list.is_some()
-    }
-
-    /// Whether they are on the rowid alone.
-    fn are_on_rowid(&self) -> bool {
-        self.id.is_empty() && !matches!(self.list, Some((Listed::Id, _)))
-    }
-}
 
 impl Source {
     /// Finds the table and the column. `key` is `options.key`.
@@ -147,8 +62,8 @@ impl Source {
 
     /// The same for readers who can do without knowing the rows.
     pub fn open_any(connection: Connection, path: &Path, column: &str, key: Option<&str>) -> Result<Self> {
-        let Found { schema, name, kind } = find(connection, path)?;
-        let is_view = kind == Kind::View;
+        let TableEntry { schema, name, kind } = find(connection, path)?;
+        let is_view = kind == TableKind::View;
         let title = match &path.schema {
             Some(schema) => format!("{}.{}", plain_or_quoted(schema), plain_or_quoted(&path.name)),
             None => plain_or_quoted(&path.name),
@@ -158,19 +73,19 @@ impl Source {
         let key = key.map(|key| existing(&columns, key, &title)).transpose()?;
         let rows = if is_view { view_rows(&columns) } else { table_rows(connection, &schema, &name, &columns) };
         let id = match key {
-            Some(key) => Id::Column(key),
+            Some(key) => IdColumn::Column(key),
             None if is_view => view_id(&columns),
             None => table_id(connection, &schema, &name, &columns, &rows)?,
         };
         let stats = stats::entry(&format!("{schema}.{name}"), &column);
         let id_affinity = match &id {
-            Id::Column(name) => {
+            IdColumn::Column(name) => {
                 columns.iter().find(|column| column.name == *name).map(|column| Affinity::of(&column.kind))
             }
-            Id::Rowid | Id::Composite => Some(Affinity::Numeric),
+            IdColumn::Rowid | IdColumn::Composite => Some(Affinity::Numeric),
         };
         let id_affinity = id_affinity.unwrap_or(Affinity::Other);
-        let (scan, lookup, keys) = (None, None, None);
+        let (scan, lookup, keys, unsearched) = Default::default();
         Ok(Self {
             connection,
             schema,
@@ -183,30 +98,37 @@ impl Source {
             rows,
             id,
             id_affinity,
+            element: ElementType::default(),
             scan,
             lookup,
             keys,
+            unsearched,
         })
     }
 
+    /// The same source, whose vectors have elements of this type.
+    pub fn with_elements(self, element: ElementType) -> Self {
+        Self { element, ..self }
+    }
+
     fn check_identity(&self) -> Result<()> {
-        if self.rows != Rows::None || matches!(self.id, Id::Column(_)) {
+        if self.rows != RowKey::None || matches!(self.id, IdColumn::Column(_)) {
             return Ok(());
         }
         Err(Error::Mistake(format!(
             "expected options.key to name a column that identifies the rows of {} {}, which has no {}",
-            if self.kind == Kind::View { "view" } else { "table" },
+            if self.kind == TableKind::View { "view" } else { "table" },
             self.title,
-            if self.kind == Kind::View { "column rowid or id" } else { "single-column primary key and no rowid" },
+            if self.kind == TableKind::View { "column rowid or id" } else { "single-column primary key and no rowid" },
         )))
     }
 
     /// Whether rows have an id to show.
     pub fn has_id(&self) -> bool {
         match self.id {
-            Id::Column(_) => true,
-            Id::Rowid => self.has_rowid(),
-            Id::Composite => false,
+            IdColumn::Column(_) => true,
+            IdColumn::Rowid => self.has_rowid(),
+            IdColumn::Composite => false,
         }
     }
 
@@ -219,7 +141,7 @@ impl Source {
 
     /// Refuses to give the id of a table with a composite key, unless the user said which column to take.
     pub fn check_id(&self) -> Result<()> {
-        if self.id != Id::Composite {
+        if self.id != IdColumn::Composite {
             return Ok(());
         }
         Err(Error::Mistake(format!(
@@ -251,26 +173,26 @@ impl Source {
     /// What the rowid of an ordinary table is called; nothing for other sources.
     pub fn rowid_name(&self) -> Option<&'static str> {
         match self.rows {
-            Rows::Rowid(name) if self.kind == Kind::Table => Some(name),
+            RowKey::Rowid(name) if self.kind == TableKind::Table => Some(name),
             _ => None,
         }
     }
 
     /// Whether it is a table of SQLite's own.
     pub fn is_table(&self) -> bool {
-        self.kind == Kind::Table
+        self.kind == TableKind::Table
     }
 
     /// What it is, for whoever wanted an ordinary table with rowids.
     pub fn kind(&self) -> &'static str {
         match self.kind {
-            Kind::View => "a view",
-            Kind::Virtual => "a virtual table",
-            Kind::Table if self.rows != Rows::None => "a table with rowids",
-            Kind::Table if ROWIDS.iter().all(|name| has_column(&self.columns, name)) => {
+            TableKind::View => "a view",
+            TableKind::Virtual => "a virtual table",
+            TableKind::Table if self.rows != RowKey::None => "a table with rowids",
+            TableKind::Table if ROWIDS.iter().all(|name| has_column(&self.columns, name)) => {
                 "a table whose columns hide the rowid"
             }
-            Kind::Table => "a WITHOUT ROWID table",
+            TableKind::Table => "a WITHOUT ROWID table",
         }
     }
 
@@ -279,7 +201,19 @@ impl Source {
         let mut key = self.columns.iter().filter(|column| column.in_key);
         let (first, second) = (key.next(), key.next());
         let is_integer = second.is_none() && first.is_some_and(|only| only.kind.eq_ignore_ascii_case("INTEGER"));
-        Ok(self.kind == Kind::Table && is_integer && !has_key_index(self.connection, &self.schema, &self.name)?)
+        Ok(self.kind == TableKind::Table && is_integer && !has_key_index(self.connection, &self.schema, &self.name)?)
+    }
+
+    /// Whether writing one row with REPLACE may delete others: where something beside the rowid is unique.
+    pub fn has_unique_index(&self) -> Result<bool> {
+        let sql = format!("PRAGMA {}.index_list({})", quoted(&self.schema), quoted(&self.name));
+        let mut statement = self.connection.prepare(&sql)?;
+        while statement.step()? {
+            if statement.integer(2) != 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the column is computed, so that no trigger sees it change.
@@ -299,7 +233,7 @@ impl Source {
 
     /// Whether rows have a rowid to show.
     pub fn has_rowid(&self) -> bool {
-        self.rows != Rows::None
+        self.rows != RowKey::None
     }
 
     /// The `id` of a row that a scan found with this note.
@@ -307,7 +241,7 @@ impl Source {
         if let Some(id) = note {
             return Ok(id.clone());
         }
-        if self.id == Id::Rowid {
+        if self.id == IdColumn::Rowid {
             return Ok(Value::Integer(rowid));
         }
         self.check_id()?;
@@ -332,17 +266,18 @@ impl Source {
     }
 
     /// A statement for the value and the id of a row.
-    pub fn prepare_keyed(&self) -> Result<Statement> {
+    pub fn keyed_sql(&self) -> String {
         let (row, id, column) = (self.row_expression(), self.id_expression(), quoted(&self.column));
-        self.connection.prepare(&format!("SELECT t.{column}, {id} FROM {} WHERE {row} = ?1", self.from()))
+        format!("SELECT t.{column}, {id} FROM {} WHERE {row} = ?1", self.from())
     }
 
     /// The vectors of these rows, in their order; `None` for a row that is gone.
     ///
     /// Where rows cannot be looked up one by one, or only by reading a view from its beginning, all are read once.
     pub fn vectors(&mut self, rows: &[i64]) -> Result<Vec<Option<Vec<F32Le>>>> {
-        if matches!(self.rows, Rows::Rowid(_)) {
-            let owned = |value: Value| vector(value.borrow()).map(|vector| vector.map(Vector::into_owned));
+        if matches!(self.rows, RowKey::Rowid(_)) {
+            let element = self.element;
+            let owned = |value: Value| stored(value.borrow(), element).map(|vector| vector.map(Vector::into_owned));
             return rows.iter().map(|&row| owned(self.value(row)?)).collect();
         }
         let wanted: HashSet<i64> = rows.iter().copied().collect();
@@ -376,16 +311,10 @@ impl Source {
     }
 
     fn looked_up(&mut self, expression: &str, rowid: i64) -> Result<Value> {
-        if self.lookup.as_ref().is_none_or(|(kept, _)| kept != expression) {
-            let sql = format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
-            self.lookup = Some((expression.to_string(), self.connection.prepare(&sql)?));
-        }
-        let Some((_, statement)) = &mut self.lookup else { return Ok(Value::Null) };
-        statement.bind(1, ValueRef::Integer(rowid))?;
-        let found = statement.step()?;
-        let value = if found { statement.column(0).to_owned() } else { Value::Null };
-        statement.reset();
-        Ok(value)
+        let sql = || format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
+        let mut run = self.lookup.run(self.connection, expression, sql)?;
+        run.bind(1, ValueRef::Integer(rowid))?;
+        Ok(if run.step()? { run.column(0).to_owned() } else { Value::Null })
     }
 
     /// Starts reading the rows that meet the conditions.
@@ -417,24 +346,26 @@ impl Source {
     fn read(&mut self, mut conditions: Conditions, members: Option<RowSet>, value: &str) -> Result<Scan<'_>> {
         let mut sql = self.scan_sql(&conditions, value);
         // One statement is kept, so that a search per outer row of a join compiles it once.
-        if self.scan.as_ref().is_none_or(|(kept, _)| *kept != sql) {
-            self.scan = None;
-            if matches!(conditions.list, Some((Listed::Id, _))) && !self.is_searched(&sql)? {
-                // Without an index each value would be a scan. SQLite holds the rows against the list in any case.
-                conditions.list = None;
-                sql = self.scan_sql(&conditions, value);
+        let statement = match self.scan.waiting(&sql) {
+            Some(run) => run,
+            None => {
+                if matches!(conditions.list, Some((Listed::Id, _))) && !self.is_searched(&sql)? {
+                    // Without an index each value would be a scan. SQLite holds the rows against the list in any case.
+                    conditions.list = None;
+                    sql = self.scan_sql(&conditions, value);
+                }
+                self.scan.run(self.connection, &sql, || sql.clone())?
             }
-            self.scan = Some((sql.clone(), self.connection.prepare(&sql)?));
-        }
+        };
         let keeps_id = self.keeps_id();
         let title = &self.title;
-        let Some((_, statement)) = &mut self.scan else { return Err(Error::Bug("no statement to scan with".into())) };
         let names_one = conditions.names_one();
         let mut scan = Scan {
             statement,
             title,
             column: &self.column,
             rows: &self.rows,
+            element: self.element,
             keeps_id,
             listed: if matches!(conditions.list, Some((Listed::Id, _))) { 2 } else { 0 },
             position: 0,
@@ -455,7 +386,7 @@ impl Source {
 
     /// The rows that may meet the conditions, where rowids alone can tell; `None` where a condition is on something else.
     pub fn row_set(&self, conditions: &Conditions) -> Option<RowSet> {
-        if self.rowid_name().is_none() || self.id != Id::Rowid && !conditions.are_on_rowid() {
+        if self.rowid_name().is_none() || self.id != IdColumn::Rowid && !conditions.are_on_rowid() {
             return None;
         }
         let mut set = RowSet::all();
@@ -481,15 +412,20 @@ impl Source {
             return Ok(None);
         }
         let sql = self.keys_sql(&conditions);
-        if self.keys.as_ref().is_none_or(|(kept, _)| *kept != sql) {
-            let is_searched = self.is_searched(&self.scan_sql(&conditions, "NULL"))?;
-            let statement = if is_searched { Some(self.connection.prepare(&sql)?) } else { None };
-            self.keys = Some((sql, statement));
+        if sql == self.unsearched {
+            return Ok(None);
         }
-        let Some((_, Some(statement))) = &mut self.keys else { return Ok(None) };
-        let rowids = rowids_of_keys(statement, &conditions, most);
-        statement.reset();
-        rowids
+        let mut run = match self.keys.waiting(&sql) {
+            Some(run) => run,
+            None if self.is_searched(&self.scan_sql(&conditions, "NULL"))? => {
+                self.keys.run(self.connection, &sql, || sql.clone())?
+            }
+            None => {
+                self.unsearched = sql;
+                return Ok(None);
+            }
+        };
+        rowids_of_keys(&mut run, &conditions, most)
     }
 
     /// For telling whether a row's id is in the list; `None` where that takes more than to look at it.
@@ -573,9 +509,9 @@ impl Source {
         safe
     }
 
-    /// Rows that cannot be asked for again carry their id along.
+    /// RowKey that cannot be asked for again carry their id along.
     fn keeps_id(&self) -> bool {
-        !matches!(self.rows, Rows::Rowid(_)) && matches!(self.id, Id::Column(_))
+        !matches!(self.rows, RowKey::Rowid(_)) && matches!(self.id, IdColumn::Column(_))
     }
 
     fn from(&self) -> String {
@@ -584,16 +520,16 @@ impl Source {
 
     fn row_expression(&self) -> String {
         match &self.rows {
-            Rows::Rowid(name) => format!("t.{name}"),
-            Rows::Column(name) => format!("t.{}", quoted(name)),
-            Rows::None => "NULL".into(),
+            RowKey::Rowid(name) => format!("t.{name}"),
+            RowKey::Column(name) => format!("t.{}", quoted(name)),
+            RowKey::None => "NULL".into(),
         }
     }
 
     fn id_expression(&self) -> String {
         match &self.id {
-            Id::Column(name) => format!("t.{}", quoted(name)),
-            Id::Rowid | Id::Composite => self.row_expression(),
+            IdColumn::Column(name) => format!("t.{}", quoted(name)),
+            IdColumn::Rowid | IdColumn::Composite => self.row_expression(),
         }
     }
 }
@@ -624,327 +560,4 @@ fn rowids_of_keys(statement: &mut Statement, conditions: &Conditions, most: u64)
             return Ok(Some(rowids));
         }
     }
-}
-
-/// One pass over a source.
-pub struct Scan<'a> {
-    statement: &'a mut Statement,
-    title: &'a str,
-    column: &'a str,
-    rows: &'a Rows,
-    keeps_id: bool,
-    /// The result column that a list is compared with.
-    listed: i32,
-    /// Rows met so far.
-    position: i64,
-    names_one: bool,
-    /// The list's values still to look up, if there is a list.
-    pending: Option<Pending>,
-    /// Which rows to stop at, where that is told by their rowids.
-    members: Option<RowSet>,
-    /// What was found through the list: two of its values may be the same to the column (5 and '5').
-    seen: HashSet<Vec<u8>>,
-}
-
-struct Pending {
-    parameter: i32,
-    values: List,
-    next: usize,
-    running: bool,
-}
-
-impl Drop for Scan<'_> {
-    fn drop(&mut self) {
-        self.statement.reset();
-    }
-}
-
-impl Scan<'_> {
-    fn bind(&mut self, conditions: Conditions) -> Result<()> {
-        let mut parameter = 0;
-        for (_, value) in conditions.rowid.iter().chain(&conditions.id) {
-            parameter += 1;
-            self.statement.bind(parameter, value.borrow())?;
-        }
-        let parameter = parameter + 1;
-        self.pending = conditions.list.map(|(_, values)| Pending { parameter, values, next: 0, running: false });
-        Ok(())
-    }
-
-    /// How rows are found.
-    pub fn way(&self) -> Way {
-        if self.names_one || self.pending.is_some() { Way::Lookup } else { Way::Scan }
-    }
-
-    fn step_to_member(&mut self) -> Result<bool> {
-        while self.statement.step()? {
-            if self.members.as_ref().is_none_or(|members| members.contains(self.statement.integer(0))) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn step(&mut self) -> Result<bool> {
-        let Some(pending) = &mut self.pending else { return self.step_to_member() };
-        loop {
-            if pending.running && self.statement.step()? {
-                return Ok(true);
-            }
-            self.statement.reset();
-            let Some(value) = pending.values.get(pending.next) else { return Ok(false) };
-            pending.next += 1;
-            self.statement.bind(pending.parameter, value)?;
-            // All rows of one value are equal in that column, so the first tells whether an earlier value had them all.
-            pending.running = self.statement.step()?;
-            if pending.running {
-                if self.seen.insert(canonical(self.statement.column(self.listed))) {
-                    return Ok(true);
-                }
-                pending.running = false;
-            }
-        }
-    }
-}
-
-impl VectorSource for Scan<'_> {
-    type Note = Option<Value>;
-
-    #[inline]
-    fn advance(&mut self) -> Result<bool> {
-        self.position += 1;
-        if self.pending.is_none() && self.members.is_none() { self.statement.step() } else { self.step() }
-    }
-
-    #[inline]
-    fn row(&self) -> Result<i64> {
-        match self.rows {
-            Rows::Rowid(_) => Ok(self.statement.integer(0)),
-            Rows::None => Ok(self.position),
-            Rows::Column(name) => match self.statement.column(0) {
-                ValueRef::Integer(rowid) => Ok(rowid),
-                other => {
-                    let view = format!("view {}, column {name}", self.title);
-                    Err(Error::expected("an INTEGER to serve as rowid", other).within(view))
-                }
-            },
-        }
-    }
-
-    #[inline]
-    fn vector(&self) -> Result<Option<Vector<'_>>> {
-        vector(self.statement.column(1))
-    }
-
-    fn note(&self) -> Result<Self::Note> {
-        Ok(self.keeps_id.then(|| self.statement.column(2).to_owned()))
-    }
-
-    fn describe(&self) -> String {
-        let row = match (self.rows, self.keeps_id) {
-            (Rows::None, true) => format!("id {}", self.statement.column(2)),
-            (Rows::None, false) => format!("row {}", self.position),
-            _ => format!("rowid {}", self.statement.integer(0)),
-        };
-        format!("table {}, column {}, {row}", self.title, plain_or_quoted(self.column))
-    }
-}
-
-fn number(value: &Value) -> Option<Number> {
-    match value {
-        Value::Integer(x) => Some(Number::Integer(*x)),
-        Value::Real(x) => Some(Number::Real(*x)),
-        _ => None,
-    }
-}
-
-/// The rowid that equals a value of a list, if one does; `None` where that is not for numbers to tell.
-fn integer(value: ValueRef<'_>) -> Option<Option<i64>> {
-    match value {
-        ValueRef::Integer(x) => Some(Some(x)),
-        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => Some(Some(x as i64)),
-        ValueRef::Real(_) | ValueRef::Null => Some(None),
-        ValueRef::Text(_) | ValueRef::Blob(_) => None,
-    }
-}
-
-/// Bytes that are equal when SQLite would call the values of a column equal.
-pub fn canonical(value: ValueRef<'_>) -> Vec<u8> {
-    let tagged = |tag: u8, bytes: &[u8]| [&[tag], bytes].concat();
-    match value {
-        ValueRef::Null => tagged(0, &[]),
-        ValueRef::Integer(x) => tagged(1, &x.to_le_bytes()),
-        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => tagged(1, &(x as i64).to_le_bytes()),
-        ValueRef::Real(x) => tagged(2, &x.to_le_bytes()),
-        ValueRef::Text(text) => tagged(3, text),
-        ValueRef::Blob(blob) => tagged(4, blob),
-    }
-}
-
-/// What SQLite calls the rowid, unless a column has the name.
-const ROWIDS: [&str; 3] = ["rowid", "_rowid_", "oid"];
-
-/// What a name stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Table,
-    View,
-    Virtual,
-}
-
-/// About how many rows a list of tables has, where that costs nothing to learn: the highest rowids, which are never read
-/// from views.
-pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
-    let highest = |path: &Path| {
-        let Found { schema, name, .. } = find(connection, path).ok().filter(|found| found.kind == Kind::Table)?;
-        let sql = format!("SELECT max(t.rowid) FROM {}.{} AS t", quoted(&schema), quoted(&name));
-        let mut statement = connection.prepare(&sql).ok()?;
-        statement.step().ok().filter(|&found| found)?;
-        Some(statement.integer(0).max(0))
-    };
-    paths.iter().try_fold(0i64, |sum, path| Some(sum.saturating_add(highest(path)?)))
-}
-
-/// The schema that has a table or view of this name, if one has.
-pub fn schema_of(connection: Connection, path: &Path) -> Option<String> {
-    find(connection, path).ok().map(|found| found.schema)
-}
-
-/// The schemas that decide what a name stands for: the one it is found in, and those that are looked into before.
-pub fn schemas_up_to(connection: Connection, path: &Path) -> Result<Vec<String>> {
-    let found = find(connection, path)?.schema;
-    let mut names = schemas(connection, path.schema.as_deref())?;
-    if path.schema.is_none() && !names.iter().any(|name| name == "temp") {
-        names.insert(0, "temp".into());
-    }
-    let last = names.iter().position(|name| *name == found).unwrap_or(names.len());
-    names.truncate(last + 1);
-    Ok(names)
-}
-
-/// What a path names.
-struct Found {
-    schema: String,
-    /// As it was written when it was created: SQLite takes small letters for capitals.
-    name: String,
-    kind: Kind,
-}
-
-/// Finds a table or view as SQLite looks for it: in TEMP, main, then attached databases in order.
-fn find(connection: Connection, path: &Path) -> Result<Found> {
-    for schema in schemas(connection, path.schema.as_deref())? {
-        let sql = format!(
-            "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%', name FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
-            quoted(&schema)
-        );
-        let mut statement = connection.prepare(&sql)?;
-        statement.bind(1, ValueRef::Text(path.name.as_bytes()))?;
-        if statement.step()? {
-            let kind = match (statement.integer(0), statement.integer(1)) {
-                (0, 0) => Kind::Table,
-                (0, _) => Kind::Virtual,
-                _ => Kind::View,
-            };
-            let name = statement.text(2);
-            drop(statement);
-            return Ok(Found { schema, name, kind });
-        }
-    }
-    let place = path.schema.as_ref().map(|schema| format!(" in {schema}")).unwrap_or_default();
-    Err(Error::expected(format_args!("a table or view{place}"), format_args!("{} (no such table)", shown(&path.name))))
-}
-
-fn schemas(connection: Connection, only: Option<&str>) -> Result<Vec<String>> {
-    let mut statement = connection.prepare("PRAGMA database_list")?;
-    let mut names = Vec::new();
-    while statement.step()? {
-        names.push(statement.text(1));
-    }
-    // The list leaves TEMP out as long as nothing is in it.
-    if let Some(wanted) = only {
-        let temp = Some("temp".to_string()).filter(|temp| wanted.eq_ignore_ascii_case(temp));
-        let known = names.into_iter().chain(temp).find(|name| name.eq_ignore_ascii_case(wanted));
-        return known.map(|name| vec![name]).ok_or_else(|| Error::expected("an attached database", shown(wanted)));
-    }
-    names.sort_by_key(|name| name != "temp");
-    Ok(names)
-}
-
-fn columns(connection: Connection, schema: &str, name: &str) -> Result<Vec<Column>> {
-    let mut statement = connection.prepare(&format!("PRAGMA {}.table_xinfo({})", quoted(schema), quoted(name)))?;
-    let mut columns = Vec::new();
-    while statement.step()? {
-        columns.push(Column {
-            name: statement.text(1),
-            kind: statement.text(2),
-            in_key: statement.integer(5) != 0,
-            is_generated: statement.integer(6) >= 2,
-        });
-    }
-    Ok(columns)
-}
-
-/// The column of this name, given plain or quoted as in SQL.
-fn existing(columns: &[Column], wanted: &str, title: &str) -> Result<String> {
-    let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-    let found = find(wanted).or_else(|| find(&single(wanted)?));
-    found.map(|column| column.name.clone()).ok_or_else(|| {
-        Error::expected(format_args!("a column of {title}"), format_args!("{} (no such column)", shown(wanted)))
-    })
-}
-
-fn has_column(columns: &[Column], name: &str) -> bool {
-    columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
-}
-
-fn table_rows(connection: Connection, schema: &str, name: &str, columns: &[Column]) -> Rows {
-    let Some(rowid) = ROWIDS.into_iter().find(|rowid| !has_column(columns, rowid)) else { return Rows::None };
-    let sql = format!("SELECT t.{rowid} FROM {}.{} AS t", quoted(schema), quoted(name));
-    match connection.prepare(&sql) {
-        Ok(_) => Rows::Rowid(rowid),
-        Err(_) => Rows::None,
-    }
-}
-
-fn table_id(connection: Connection, schema: &str, name: &str, columns: &[Column], rows: &Rows) -> Result<Id> {
-    let key: Vec<&Column> = columns.iter().filter(|column| column.in_key).collect();
-    Ok(match key.as_slice() {
-        [] => Id::Rowid,
-        [only]
-            if only.kind.eq_ignore_ascii_case("INTEGER")
-                && *rows != Rows::None
-                && !has_key_index(connection, schema, name)? =>
-        {
-            Id::Rowid
-        }
-        [only] => Id::Column(only.name.clone()),
-        _ => Id::Composite,
-    })
-}
-
-/// An INTEGER PRIMARY KEY is the rowid unless SQLite keeps an index for it, as it does for `INTEGER PRIMARY KEY DESC`.
-fn has_key_index(connection: Connection, schema: &str, name: &str) -> Result<bool> {
-    let mut statement = connection.prepare(&format!("PRAGMA {}.index_list({})", quoted(schema), quoted(name)))?;
-    while statement.step()? {
-        if statement.text(3) == "pk" {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn view_rows(columns: &[Column]) -> Rows {
-    let rowid = columns.iter().find(|column| column.name.eq_ignore_ascii_case("rowid"));
-    rowid.map_or(Rows::None, |column| Rows::Column(column.name.clone()))
-}
-
-fn view_id(columns: &[Column]) -> Id {
-    let id = columns.iter().find(|column| column.name.eq_ignore_ascii_case("id"));
-    id.map_or(Id::Rowid, |column| Id::Column(column.name.clone()))
-}
-
-fn plain_or_quoted(name: &str) -> String {
-    let plain =
-        name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
-    if plain && !name.is_empty() { name.to_string() } else { quoted(name) }
 }

@@ -1,4 +1,4 @@
-// The installed package with better-sqlite3. tests/packages.rs calls it in a folder that has both.
+// The installed package with better-sqlite3. tests/hosts/packages.rs calls it in a folder that has both.
 'use strict';
 const assert = require('node:assert');
 const Database = require('better-sqlite3');

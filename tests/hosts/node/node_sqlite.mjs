@@ -1,4 +1,4 @@
-// The installed package with Node's own node:sqlite, imported as modules are. tests/packages.rs calls it.
+// The installed package with Node's own node:sqlite, imported as modules are. tests/hosts/packages.rs calls it.
 import assert from 'node:assert';
 import { DatabaseSync } from 'node:sqlite';
 import { getLoadablePath, load, vector } from 'fafcas';

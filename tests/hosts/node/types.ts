@@ -1,4 +1,4 @@
-// The package's types as a program uses them. tests/packages.rs has tsc check it; it is never run.
+// The package's types as a program uses them. tests/hosts/packages.rs has tsc check it; it is never run.
 import { DatabaseSync } from 'node:sqlite';
 import { getLoadablePath, load, vector } from 'fafcas';
 

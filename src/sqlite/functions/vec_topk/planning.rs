@@ -2,9 +2,9 @@
 
 use super::Column;
 use crate::planning::plan::Slot;
-use crate::sqlite::host::args::Value;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
+use crate::sqlite::host::value::Value;
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::Planner;
 

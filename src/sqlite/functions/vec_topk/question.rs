@@ -4,11 +4,12 @@ use super::SIGNATURE;
 use crate::error::Result;
 use crate::planning::plan::{Plan, Slot};
 use crate::scan::Rules;
-use crate::sqlite::host::args::{self, Args, Value, ValueRef};
+use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::search::planner::{called, conditions, rules};
 use crate::sqlite::search::waiting::{Kept, Place};
-use crate::sqlite::tables::source::Conditions;
+use crate::sqlite::tables::conditions::Conditions;
 
 /// Everything a search is asked.
 #[derive(Debug, Clone, PartialEq)]

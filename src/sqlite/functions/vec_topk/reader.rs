@@ -5,12 +5,13 @@ use super::{Column, VecTopk};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::Rules;
-use crate::sqlite::host::args::{Args, Value};
-use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::args::Args;
+use crate::sqlite::host::connection::{Connection, Moment};
+use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Cursor, Table};
 use crate::sqlite::search::waiting::{Kept, Place};
 use crate::sqlite::search::{Hit, Slow, hash};
-use crate::sqlite::tables::source::canonical;
+use crate::sqlite::tables::conditions::canonical;
 
 /// One running search.
 pub struct Reader {
@@ -19,8 +20,8 @@ pub struct Reader {
     waiting: Place,
     /// What the present hits answer.
     asked: Option<Asked>,
-    /// The connection's count of changes when they were found.
-    changes: i64,
+    /// When they were found.
+    moment: Moment,
     search: Option<Kept>,
     hits: Vec<Hit>,
     /// The present row among the hits.
@@ -34,8 +35,8 @@ pub struct Reader {
 impl Reader {
     /// One that has been asked nothing.
     pub fn new(connection: Connection, waiting: Place) -> Self {
-        let (asked, search, batch, hits) = Default::default();
-        Self { connection, waiting, asked, changes: 0, search, hits, at: 0, passed: 0, batch }
+        let (asked, moment, search, batch, hits) = Default::default();
+        Self { connection, waiting, asked, moment, search, hits, at: 0, passed: 0, batch }
     }
 
     /// Rows of the first batch when the reader's wish is not known. An index takes longer for more of them, a scan not.
@@ -50,7 +51,7 @@ impl Reader {
 
     /// Whether the hits at hand answer the same question: an inner loop of a join asks it again for each outer row.
     fn is_answered(&self, asked: &Asked) -> bool {
-        self.asked.as_ref() == Some(asked) && self.passed == 0 && self.changes == self.connection.total_changes()
+        self.asked.as_ref() == Some(asked) && self.passed == 0 && self.moment == self.connection.moment()
     }
 
     fn start(&mut self, asked: Asked) -> Result<()> {
@@ -59,7 +60,7 @@ impl Reader {
             self.rest();
             self.search = asked.open(self.connection, &self.waiting)?;
         }
-        self.changes = self.connection.total_changes();
+        self.moment = self.connection.moment();
         self.passed = 0;
         let size = asked.k.or(asked.hint).unwrap_or_else(|| self.first());
         self.find(&asked, size, None)?;

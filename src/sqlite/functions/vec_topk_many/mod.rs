@@ -5,24 +5,27 @@
 //! first row is given: a statement that writes what it reads sees the rows as they were.
 
 use crate::error::{Error, Result};
-use crate::index::batch;
+use crate::index::many;
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::ManyOptions;
 use crate::planning::plan::{Plan, Slot};
 use crate::resources::config;
 use crate::resources::stats::Path;
 use crate::scan::{Asking, Rules, VectorSource, Without, scan_many};
-use crate::sqlite::host::args::{self, Args, Value, ValueRef};
-use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::ffi;
+use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::estimates::rows;
 use crate::sqlite::search::index_reader::{IndexReader, Many};
 use crate::sqlite::search::planner::{Planner, Signature, called, choose, conditions, rules};
 use crate::sqlite::search::{Hit, Slow, hash, named, sources};
+use crate::sqlite::tables::conditions::{Conditions, canonical};
 use crate::sqlite::tables::identifier::paths;
 use crate::sqlite::tables::reentry::Running;
-use crate::sqlite::tables::source::{Conditions, Scan, Source, canonical};
+use crate::sqlite::tables::scan::Scan;
+use crate::sqlite::tables::source::Source;
 use crate::topk::TopK;
 use crate::vector::shown;
 use std::sync::atomic::Ordering::Relaxed;
@@ -87,8 +90,8 @@ impl Table for VecTopkMany {
     }
 
     fn open(&self) -> Result<Reader> {
-        let (asked, batch, pairs) = Default::default();
-        Ok(Reader { connection: self.connection, asked, changes: 0, batch, pairs, at: 0 })
+        let (asked, moment, batch, pairs) = Default::default();
+        Ok(Reader { connection: self.connection, asked, moment, batch, pairs, at: 0 })
     }
 }
 
@@ -127,8 +130,8 @@ pub struct Reader {
     connection: Connection,
     /// What the present pairs answer.
     asked: Option<Asked>,
-    /// The connection's count of changes when they were found.
-    changes: i64,
+    /// When they were found.
+    moment: Moment,
     batch: Option<Batch>,
     pairs: Vec<Pair>,
     at: usize,
@@ -162,7 +165,7 @@ struct Pair {
 impl Reader {
     fn find(&mut self, asked: Asked) -> Result<()> {
         (self.asked, self.batch) = (None, None);
-        self.changes = self.connection.total_changes();
+        self.moment = self.connection.moment();
         let mut batch = Batch::open(self.connection, &asked)?;
         let slow = Slow::watch();
         self.pairs = batch.run(&asked.conditions)?;
@@ -182,7 +185,7 @@ impl Cursor for Reader {
         let asked = Asked::read(Plan::from_number(plan), arguments)?;
         self.at = 0;
         // An inner loop of a join asks the same again for each outer row.
-        if self.asked.as_ref() == Some(&asked) && self.changes == self.connection.total_changes() {
+        if self.asked.as_ref() == Some(&asked) && self.moment == self.connection.moment() {
             return Ok(());
         }
         self.pairs.clear();
@@ -455,7 +458,7 @@ impl Pass<'_> {
     fn by_index(&mut self, asking: &mut [Asker]) -> Result<Vec<bool>> {
         let Some(index) = self.index.as_mut() else { return Ok(Vec::new()) };
         let excludes = self.excludes;
-        let wanted = asking.iter().map(|asking| batch::Wanted {
+        let wanted = asking.iter().map(|asking| many::BatchQuery {
             scorer: &asking.scorer,
             floor: asking.best.last(),
             without: match asking.without {

@@ -1,0 +1,119 @@
+"""A tour of a knowledge base: of the sample, or of your own notes. Both are kept."""
+
+import re
+import sys
+from pathlib import Path
+
+import apsw
+
+from .database import open_or_make, script
+from .health import health
+from .ingest import Report, bring_index_up, embed, ingest
+from .show import count, report, show_health, table
+
+MODEL = "all-MiniLM-L6-v2"
+SAMPLE_QUESTIONS = (
+    "How do readers and writers of one database coexist?",
+    "What gives the sky its colour?",
+    "Something nibbles my salad at night",
+)
+
+
+def sample(library, database):
+    """The second time it is shown as it is."""
+    Path(database).parent.mkdir(parents=True, exist_ok=True)
+    connection = opened(database, library)
+    head("A knowledge base", "sql/schema.sql, sql/examples/knowledge.sql, sql/queries/reembed.sql")
+    if connection.execute("SELECT count(*) FROM nodes").get == 0:
+        connection.execute(script("examples/knowledge.sql"))
+    embed(connection, MODEL, Report("sample"))
+    bring_index_up(connection)
+    nodes, edges = connection.execute("SELECT (SELECT count(*) FROM nodes), (SELECT count(*) FROM edges)").get
+    print(f"  {count(nodes, 'node')}, {count(edges, 'edge')}, all embedded with {MODEL}")
+    tour(connection, database, library, SAMPLE_QUESTIONS)
+
+
+def own_notes(library, folder, database, question=None):
+    Path(database).parent.mkdir(parents=True, exist_ok=True)
+    connection = opened(database, library)
+    head("Your notes", f"make ingest DIR={folder} DB={database}")
+    report(ingest(connection, folder, MODEL), sys.stdout)
+    questions = [question] if question else titles(connection)
+    tour(connection, database, library, questions)
+
+
+def titles(connection):
+    """Something to ask when nobody has: what the notes that hold the rest together are about."""
+    rows = run_query(connection, "central", k=2)
+    return [row[-1] for row in rows] or ["What is this about?"]
+
+
+def opened(database, library):
+    connection, advice = open_or_make(database, library)
+    print(f"{connection.execute('SELECT vec_version()').get} in SQLite {apsw.sqlite_lib_version()}")
+    if advice:
+        print(f"note: {advice}")
+    return connection
+
+
+def tour(connection, database, library, questions):
+    head("Its health", "sql/queries/health.sql")
+    show_health(health(database, library), sys.stdout)
+    for question in questions:
+        answer(connection, question)
+    walk(connection, questions[0])
+    statistics(connection)
+
+
+def answer(connection, question):
+    """One question, asked by vector, by words and by both."""
+    query = connection.execute("SELECT embed(?)", (question,)).get
+    head(question, "search.sql, words.sql, hybrid.sql")
+    rows = run_query(connection, "search", query=query, k=3)
+    show("by vector", [(row[1], row[4], sentence(connection, row[5], query)) for row in rows])
+    rows = run_query(connection, "words", words=question, k=3)
+    show("by words", [(row[1], row[4], row[5]) for row in rows])
+    rows = run_query(connection, "hybrid", query=query, words=question, k=3)
+    show("by both", [(row[1], row[4], sentence(connection, row[5], query)) for row in rows])
+
+
+def sentence(connection, text, query):
+    """The sentence of a text that is nearest to the question."""
+    parts = re.split(r"(?<=[.!?])\s+|\n+", text or "")
+    sentences = [part for part in parts if part.strip() and not part.startswith("#")][:20]
+    return max(sentences, key=lambda part: connection.execute("SELECT vec_dot(embed(?), ?)", (part, query)).get, default="")
+
+
+def walk(connection, question):
+    """What is around the best answer."""
+    query = connection.execute("SELECT embed(?)", (question,)).get
+    found = run_query(connection, "search", query=query, k=1)
+    if not found:
+        return
+    (_, _, id, _, title, _) = found[0]
+    head(f"Around {title}", "related.sql")
+    rows = run_query(connection, "related", id=id, steps=2, query=query, k=5)
+    table([(row[0], row[1], row[4], row[5]) for row in rows], ("steps", "score", "title", "text"), sys.stdout, right=(0, 1))
+
+
+def statistics(connection):
+    head("In numbers", "central.sql, statistics.sql, bytes.sql")
+    rows = run_query(connection, "central", k=3)
+    table([(row[0], row[1], row[6]) for row in rows], ("linked", "in two steps", "most central"), sys.stdout, right=(0, 1))
+    print()
+    rows = [(part, f"{value:,}", name) for part, name, value in run_query(connection, "statistics")]
+    rows += [("bytes", f"{size:,}", name) for name, size, _ in run_query(connection, "bytes")[:5]]
+    table(rows, ("part", "value", "of"), sys.stdout, right=(1,))
+
+
+def run_query(connection, name, **values):
+    return connection.execute(script(f"queries/{name}.sql"), values).fetchall()
+
+
+def show(how, rows):
+    print(f" {how}")
+    table(rows or [("", "nothing", "")], ("score", "title", "text"), sys.stdout, right=(0,))
+
+
+def head(title, source):
+    print(f"\n== {title}  ({source})")

@@ -1,0 +1,97 @@
+"""Finds the notes under a folder and their bytes, passing over what is none. Nothing here stops for one bad file."""
+
+import errno
+import os
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .formats import READERS, Unreadable
+
+ENDINGS = tuple(READERS)
+LARGEST = 16 << 20
+LARGEST_PDF = 128 << 20  # most of which are pictures
+
+
+@dataclass
+class Found:
+    """The notes of a folder, by their path from it, and what was passed over and why."""
+
+    paths: list = field(default_factory=list)
+    skipped: dict = field(default_factory=dict)  # path: why; a folder's path ends in a slash
+    again: set = field(default_factory=set)  # those of them that were read under another path
+    others: Counter = field(default_factory=Counter)  # how many files there are of each ending that is not read
+
+    def keeps(self, path):
+        """Whether a note that is not among the paths may still be there, where it could not be seen."""
+        unseen = self.skipped.keys() - self.again
+        return any(path == place or (place.endswith("/") and path.startswith(place)) for place in unseen)
+
+
+def scan(root):
+    """Hidden files and folders are left out. Linked folders are followed, each only once."""
+    found, seen = Found(), {}
+    root = Path(root)
+    walk(root, "", seen, found)
+    found.paths.sort()
+    return found
+
+
+def walk(root, inside, seen, found):
+    folders = [inside]
+    while folders:
+        inside = folders.pop()
+        try:
+            here = os.stat(root / inside)
+            identity = (here.st_dev, here.st_ino)
+            if identity in seen:
+                found.again.add(inside)
+                found.skipped[inside] = f"a link to {seen[identity] or 'the whole folder'}, which is read already"
+                continue
+            seen[identity] = inside
+            entries = sorted(os.scandir(root / inside), key=lambda entry: entry.name)
+        except OSError as error:
+            found.skipped[inside] = error.strerror.lower()
+            continue
+        # Folders themselves before links to them, so that a note has the path that does not lead through a link.
+        links = []
+        for entry in entries:
+            place(entry, inside + entry.name, links, folders, found)
+        folders[:0] = links
+
+
+def place(entry, path, links, folders, found):
+    if entry.name.startswith("."):
+        return
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        found.skipped[path.encode("utf-8", "backslashreplace").decode()] = "its name is not UTF-8"
+        return
+    try:
+        mode = entry.stat().st_mode
+    except OSError as error:
+        if entry.is_symlink() or entry.name.lower().endswith(ENDINGS):
+            found.skipped[path] = "a link in a circle" if error.errno == errno.ELOOP else error.strerror.lower()
+        return
+    if stat.S_ISDIR(mode):
+        (links if entry.is_symlink() else folders).append(path + "/")
+    elif entry.name.lower().endswith(ENDINGS):
+        if stat.S_ISREG(mode):
+            found.paths.append(path)
+        else:
+            found.skipped[path] = "not an ordinary file"
+    else:
+        found.others[Path(path).suffix.lower() or "no ending"] += 1
+
+
+def read(path):
+    """The bytes of a note."""
+    try:
+        size, most = os.stat(path).st_size, LARGEST_PDF if Path(path).suffix.lower() == ".pdf" else LARGEST
+        if size > most:
+            raise Unreadable(f"{size / (1 << 20):.0f} MB; the most is {most >> 20} MB")
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Unreadable(error.strerror.lower()) from error

@@ -1,0 +1,141 @@
+"""The answers of sql/queries/health.sql as rows, whatever state the file is in: what fails is a row too.
+
+A database that is no knowledge base is asked fafcas_health of each column of vectors instead, and left as it is.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import apsw
+
+from . import source as sources
+from .database import Refused, harden, load, roll_back, script, statements
+
+MAGIC = b"SQLite format 3\0"
+
+# Of these most are there as long as anything of a knowledge base is.
+NAMES = ("kit", "models", "nodes", "edges", "nodes_text", "nodes_fuzzy", "history", "folders", "documents", "links", "stale")
+
+
+def health(path, library, table=None, column=None):
+    """(rule, expected, actual, ok, remedy) for each rule, of a whole knowledge base or of a column of vectors."""
+    path = Path(path)
+    if not path.is_file():
+        return [("file", "a database", "none there", 0, "fafcas ingest DIR DB, or make ingest DIR=... DB=...")]
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except apsw.Error as error:
+        return [cannot_read(path, error)]
+    if table is None and was_kit(connection):
+        return [*prepare(connection, library), *answers(connection)]
+    load(connection, library)
+    return [*integrity(connection), *of_vectors(connection, table, column)]
+
+
+def was_kit(connection):
+    """Whether this is a knowledge base, or what is left of one."""
+    try:
+        names = "SELECT count(*) FROM sqlite_schema WHERE name IN (SELECT value FROM json_each(?))"
+        return sources.is_kit(connection) or connection.execute(names, (json.dumps(NAMES),)).get > len(NAMES) // 2
+    except apsw.Error:
+        return True
+
+
+def integrity(connection):
+    said = "; ".join(row for (row,) in connection.execute("SELECT quick_check FROM pragma_quick_check LIMIT 3"))
+    yield "integrity", "ok", said, int(said == "ok"), "restore a backup, or save what can be read: sqlite3 DB .recover"
+
+
+def of_vectors(connection, table, column):
+    found = with_vectors(connection, table, column)
+    if not found:
+        yield "vectors", "a column of them", "none found", 0, "say TABLE and COLUMN, or fafcas embed DB TABLE COLUMN"
+    # Settings are those of this connection here, and say nothing of the program that the database is of.
+    settings = re.findall(r"^PRAGMA (\w+)", script("harden.sql"), re.MULTILINE)
+    for source in found:
+        place = f"{source.table}.{source.vectors}: " if len(found) > 1 else ""
+        for rule, expected, actual, ok in connection.execute(question(source)).fetchall():
+            if rule not in settings:
+                yield place + rule, expected, actual, ok, None
+
+
+def with_vectors(connection, table, column):
+    """The columns of vectors that are meant: one that is named, else all."""
+    found = [sources.find(connection, table, column)] if table or column else sources.sources(connection)
+    return [source for source in found if source.vectors]
+
+
+def question(source):
+    arguments = f"{sources.literal(sources.path_of(source.table))}, {sources.literal(source.vectors)}"
+    return f"SELECT rule, expected, actual, ok FROM fafcas_health({arguments})"
+
+
+def written(connection, table=None, column=None):
+    """The statements that answer."""
+    if table is None and was_kit(connection):
+        return script("queries/health.sql").strip()
+    asked = [question(source) for source in with_vectors(connection, table, column)]
+    return "\n".join(f"{sql};" for sql in ["PRAGMA quick_check", *asked])
+
+
+def prepare(connection, library):
+    """Loads and hardens; what cannot be done is a row."""
+    try:
+        load(connection, library)
+    except Refused as error:
+        yield "library", "loaded", str(error), 0, "make build"
+    try:
+        advice = harden(connection)
+        if advice:
+            yield "journal", "wal", advice, 0, "a local disk, with a service in front of it for other computers"
+    except apsw.Error as error:
+        yield "settings", "those of sql/harden.sql", str(error), 0, "leave to write the file and its folder"
+
+
+def answers(connection):
+    for statement in statements("queries/health.sql"):
+        try:
+            yield from (five(row) for row in connection.execute(statement).fetchall())
+        except apsw.Error as error:
+            yield subject(statement), "an answer", str(error), 0, "the rules above say more"
+    roll_back(connection)
+
+
+def five(row):
+    return row if len(row) == 5 else (*row, None)
+
+
+def subject(statement):
+    for word, rule in (("fafcas_health", "vectors and settings"), ("probe", "write and read")):
+        if word in statement:
+            return rule
+    return "tables"
+
+
+def cannot_read(path, error):
+    """Why a file cannot even be looked at."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(20)
+    except OSError as failure:
+        return "file", "one that can be read", failure.strerror.lower(), 0, "leave to read the file"
+    if head[:16] != MAGIC[: len(head)]:
+        return "file", "an SQLite database", str(error), 0, "another file, or a backup"
+    if head[18:20] == b"\x02\x02" and isinstance(error, (apsw.CantOpenError, apsw.ReadOnlyError)):
+        return (
+            "write-ahead log",
+            "shared memory that a reader can make or join",
+            f"{error}: the file is in WAL mode, and {path.name}-shm can neither be made nor written here",
+            0,
+            wal_remedy(path),
+        )
+    return "file", "one that can be read", str(error), 0, "restore a backup"
+
+
+def wal_remedy(path):
+    if Path(f"{path}-wal").exists() and os.path.getsize(f"{path}-wal"):
+        return "let a process that may write open the file, as the log holds what is not in it yet; or give leave to write the folder"
+    return f"open it as file:{path.name}?immutable=1 while nobody writes; or let its owner set PRAGMA journal_mode = DELETE"

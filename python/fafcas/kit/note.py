@@ -1,0 +1,160 @@
+"""Reads one note: front matter, title, headings and links. It knows neither files nor the database."""
+
+import math
+import posixpath
+import re
+from dataclasses import dataclass, field
+from typing import Optional
+from urllib.parse import unquote
+
+import yaml
+
+# Front matter that has a column of its own; everything else goes into meta.
+COLUMNS = ("title", "type", "domain", "layer", "date", "summary")
+SUMMARY = 300
+
+FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
+HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
+CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+WIKI = re.compile(r"\[\[([^\[\]|#^\n]+)(?:[#^][^\[\]|\n]*)?(?:\|[^\[\]\n]*)?\]\]")
+LINK = re.compile(r"\[[^\[\]\n]*\]\(\s*(?:<([^<>\n]+)>|([^\s()<>]+(?:\([^\s()]*\)[^\s()<>]*)*))(?:\s+[\"'(][^\n]*?[\"')])?\s*\)")
+SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+@dataclass
+class Note:
+    title: str
+    body: str
+    columns: dict = field(default_factory=dict)
+    meta: dict = field(default_factory=dict)
+    headings: list = field(default_factory=list)  # (offset in body, level, text)
+    links: list = field(default_factory=list)  # (offset in body, target); a target that begins with / is a path from the root
+    warning: Optional[str] = None
+
+
+def parse(text, path):
+    """The note of this text. `path` is its path from the root of the folder, with slashes."""
+    front, body, warning = split(text)
+    columns = {name: column(front.pop(name)) for name in COLUMNS if front.get(name) is not None and column(front[name])}
+    if "summary" not in columns and isinstance(front.get("description"), str):
+        columns["summary"] = front.pop("description")
+    prose = without_code(body)
+    headings = [(at, level, text) for at, level, text in find_headings(prose, body) if text]
+    title = columns.pop("title", None) or first_title(headings) or posixpath.splitext(posixpath.basename(path))[0]
+    return Note(title, body, columns, front, headings, find_links(prose, path), warning)
+
+
+def first_title(headings):
+    return headings[0][2] if headings and headings[0][1] == 1 else None
+
+
+def split(text):
+    """Front matter as a dictionary, the body, and what is wrong with the front matter."""
+    if not text.startswith("---\n"):
+        return {}, text, None
+    end = re.search(r"^(---|\.\.\.)[ \t]*$", text[4:], re.MULTILINE)
+    if end is None:
+        return {}, text, None
+    try:
+        front = yaml.load(text[4 : 4 + end.start()], Loader=Front)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return {}, text, f"front matter is not read: {' '.join(str(error).split())[:120]}"
+    if not isinstance(front, dict):
+        return {}, text, None
+    return plain(front), text[4 + end.end() :].lstrip("\n"), None
+
+
+class Front(yaml.SafeLoader):
+    """YAML without aliases, a few of which could stand for gigabytes."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has aliases")
+        return super().compose_node(parent, index)
+
+
+def plain(value):
+    """What JSON can hold."""
+    if isinstance(value, dict):
+        return {str(plain(key)): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, bool) or value is None or isinstance(value, int) and abs(value) < 1 << 63:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return str(value).encode("utf-8", "replace").decode().replace("\0", " ")
+
+
+def column(value):
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value).strip()
+
+
+def without_code(body):
+    """The body with code blanked out, every character still in its place."""
+    lines, fence = [], None
+    for line in body.split("\n"):
+        mark = FENCE.match(line)
+        if fence is None and mark:
+            fence = mark[1]
+        elif fence is not None:
+            if mark and mark[1].startswith(fence) and not line.strip(" `~\t"):
+                fence = None
+        else:
+            lines.append(line)
+            continue
+        lines.append(" " * len(line))
+    return CODE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), "\n".join(lines))
+
+
+def find_headings(prose, body):
+    at = 0
+    for line in prose.split("\n"):
+        heading = HEADING.match(line)
+        if heading:
+            # The words as they stand, code among them.
+            words = HEADING.match(body[at : at + len(line)])
+            yield at, len(heading[1]), words[2] if words else heading[2]
+        at += len(line) + 1
+
+
+def find_links(prose, path):
+    """Links to other notes, each target once, in order."""
+    found = [(match.start(), match[1].strip()) for match in WIKI.finditer(prose)]
+    for match in LINK.finditer(prose):
+        target = unquote(match[1] or match[2]).partition("#")[0].partition("?")[0]
+        if not target or SCHEME.match(target) or target.startswith("//"):
+            continue
+        if target.startswith("/"):
+            inside = posixpath.normpath(target).lstrip("/")
+        else:
+            inside = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+        if inside.startswith(".."):
+            continue
+        found.append((match.start(), "/" + inside))
+    targets = {}
+    for at, target in sorted(found):
+        clean = target.encode("utf-8", "replace").decode().replace("\0", " ")
+        targets.setdefault(clean, at)
+    return [(at, target) for target, at in targets.items()]
+
+
+def summary(body):
+    """The first paragraph that is no heading, shortened at a word."""
+    for paragraph in re.split(r"\n\s*\n", body):
+        words = " ".join(line for line in paragraph.split("\n") if not HEADING.match(line)).split()
+        if words:
+            whole = " ".join(words)
+            return whole if len(whole) <= SUMMARY else whole[:SUMMARY].rsplit(" ", 1)[0] + " ..."
+    return None
+
+
+def section(note, at):
+    """The title of the part that begins at a place in the body: the note's, and the headings it stands under."""
+    above = {}
+    for place, level, text in note.headings:
+        if place > at:
+            break
+        above = {other: name for other, name in above.items() if other < level} | {level: text}
+    names = [name for _, name in sorted(above.items()) if name != note.title]
+    return " › ".join([note.title, *names])

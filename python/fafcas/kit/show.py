@@ -1,0 +1,97 @@
+"""Prints what people read: reports and aligned tables."""
+
+import contextlib
+import os
+import shutil
+import sys
+import unicodedata
+
+
+def count(number, noun):
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def report(found, out):
+    """What an ingest did, and every note it could not read."""
+    done = f"{found.new:,} new, {found.changed:,} changed, {found.same:,} as before, {found.gone:,} gone"
+    print(f"notes in {found.name}: {done}; {count(found.links, 'link')} between them", file=out)
+    if found.open_links:
+        print(f"  {count(found.open_links, 'link')} to notes that are not there (yet)", file=out)
+    if found.embedded:
+        print(f"  {count(found.embedded, 'text')} embedded", file=out)
+    for title, places in (("passed over", found.skipped), ("taken with a fault", found.warnings)):
+        for path, why in sorted(places.items()):
+            print(f"  {title}: {path or '.'}: {why}", file=out)
+    if found.others:
+        others = ", ".join(f"{count} of {ending}" for ending, count in found.others.most_common(8))
+        print(f"  passed over, as of another kind: {others}", file=out)
+
+
+@contextlib.contextmanager
+def bar(length, what):
+    """How far something is, on standard error where that is a terminal. Gives what to call with the size of each step."""
+    if not length or not sys.stderr.isatty():
+        yield lambda _size: None
+        return
+    import click
+
+    with click.progressbar(length=length, label=what, width=0, show_pos=True, file=sys.stderr) as shown:
+        yield shown.update
+
+
+def watched(items, what):
+    """The items, with a bar that tells how many of them are done."""
+    with bar(len(items), what) as step:
+        for item in items:
+            yield item
+            step(1)
+
+
+def table(rows, heads, out, right=()):
+    """Aligned columns; the last takes what room there is."""
+    rows = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(map(width, column)) for column in zip(heads, *rows)]
+    room = (shutil.get_terminal_size() if sys.stdout.isatty() else os.terminal_size((140, 24))).columns
+    room -= 2 + 2 * (len(widths) - 1)
+    widths[-1] = max(20, min(widths[-1], room - sum(widths[:-1])))
+    while sum(widths) > room and max(widths) > 8:
+        widths[widths.index(max(widths))] -= 1
+    for row in [list(heads), *rows]:
+        cells = [
+            padded(shortened(cell, size), size, at in right) for at, (cell, size) in enumerate(zip(row, widths))
+        ]
+        print(("  " + "  ".join(cells)).rstrip(), file=out)
+
+
+def clean(cell):
+    if cell is None:
+        return ""
+    return f"{cell:.3f}" if isinstance(cell, float) else " ".join(str(cell).split())
+
+
+def width(text):
+    """Columns of a terminal that a text takes."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
+
+
+def shortened(text, size):
+    while width(text) > size:
+        text = text[: max(0, len(text) - 4 - (width(text) - size) // 2)].rstrip() + "..."
+    return text
+
+
+def padded(text, size, right):
+    gap = " " * (size - width(text))
+    return gap + text if right else text + gap
+
+
+def show_health(rows, out):
+    """Prints the rules, what is broken with its remedy, and gives the number of those as an exit status."""
+    table([("ok" if ok else "NO", rule, expected, actual) for rule, expected, actual, ok, _ in rows],
+          ("", "rule", "expected", "actual"), out)
+    broken = [(rule, remedy) for rule, _, _, ok, remedy in rows if not ok]
+    for rule, remedy in broken:
+        if remedy:
+            print(f"{rule}: {remedy}", file=out)
+    return 1 if broken else 0

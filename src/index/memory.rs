@@ -1,0 +1,94 @@
+//! What is kept in memory of all indexes: contents and codes, under the tokens of their BLOBs, within one budget.
+
+use super::block::{Codes, Fine, read};
+use super::format::{BlobKind, Directory, Header, Label, Token};
+use super::store::Store;
+use crate::codec::Space;
+use crate::error::Result;
+use crate::resources::cache::{Cache, CacheCounts};
+use crate::resources::config::CACHE_BYTES;
+use crate::resources::per_process::PerProcess;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// What goes with a header.
+pub struct Contents {
+    pub directory: Directory,
+    pub space: Arc<Space>,
+    /// Some of the rowids, ascending, once it has been asked how they are spread.
+    pub spread: OnceLock<Vec<i64>>,
+}
+
+/// Names a value in the cache. The scope tells databases and indexes apart, though tokens alone should do: a copy of a
+/// database has the same tokens, and the same content unless one of them is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CacheKey {
+    pub scope: u64,
+    pub token: Token,
+    pub fine: bool,
+}
+
+/// A value in the cache.
+#[derive(Clone)]
+pub enum Cached {
+    Contents(Arc<Contents>),
+    Codes(Arc<Codes>),
+    Fine(Arc<Fine>),
+}
+
+/// The memory of all indexes.
+pub static CACHE: PerProcess<Cache<CacheKey, Cached>> = PerProcess::new(Cache::default);
+
+/// Bytes of the budget that are not for blocks, because they are kept elsewhere.
+#[derive(Default)]
+struct Elsewhere {
+    changed_rows: AtomicUsize,
+    answers: AtomicUsize,
+}
+
+static ELSEWHERE: PerProcess<Elsewhere> = PerProcess::new(Elsewhere::default);
+
+impl Elsewhere {
+    fn bytes(&self) -> usize {
+        self.changed_rows.load(Ordering::Relaxed) + self.answers.load(Ordering::Relaxed)
+    }
+}
+
+/// Tells how many bytes the codes of changed rows take, which are kept elsewhere, and count.
+pub fn set_aside(bytes: usize) {
+    ELSEWHERE.get().changed_rows.store(bytes, Ordering::Relaxed);
+}
+
+/// The same for answers.
+pub fn set_aside_for_answers(bytes: usize) {
+    ELSEWHERE.get().answers.store(bytes, Ordering::Relaxed);
+}
+
+/// Bytes that values in the cache may take.
+pub fn budget() -> usize {
+    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX).saturating_sub(ELSEWHERE.get().bytes())
+}
+
+/// What the memory of this process holds, and how it fared.
+pub fn counts() -> CacheCounts {
+    let counts = CACHE.get().counts();
+    CacheCounts { bytes: counts.bytes + ELSEWHERE.get().bytes(), ..counts }
+}
+
+impl Contents {
+    /// Reads and checks it from a store.
+    pub fn read<S: Store>(store: &mut S, header: &Header) -> Result<Self> {
+        let label = Label { kind: BlobKind::Directory, block: 0, token: header.generation };
+        let directory = read(store, label, |blob| Directory::decode(header, blob))?;
+        let space = Arc::new(Space::new(directory.centre.clone(), header.seed));
+        Ok(Self { directory, space, spread: OnceLock::new() })
+    }
+
+    /// Bytes of memory, about.
+    pub fn size(&self) -> usize {
+        // The centre twice, the signs of the rotation's rounds.
+        6 * size_of_val(self.directory.centre.as_slice())
+            + size_of_val(self.directory.blocks.as_slice())
+            + size_of_val(self.directory.strays.as_slice())
+    }
+}

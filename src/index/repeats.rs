@@ -1,0 +1,179 @@
+//! Searches that were asked before, answered from memory.
+//!
+//! A search depends on four things: the codes in blocks, the codes of rows that changed since, what is asked, and the rows
+//! it fetched. Tokens name the first two, the third is compared, and the rows are fetched again: where each of them scores
+//! as it did, the search would go the same way to the same answer. So this is right also after changes that no trigger saw,
+//! as far as a search would be; the sweep over all codes is what it saves. Searches with a filter are not kept: whoever
+//! filters seldom asks twice, and the filter would have to be kept with them.
+
+use super::format::Token;
+use super::memory;
+use super::open::Index;
+use super::request::{FetchedRow, Outcome, Request, RowSource, Stats};
+use super::store::Store;
+use super::verify::{FetchedScores, ScoreBits};
+use crate::codec::fingerprint;
+use crate::error::Result;
+use crate::metric::{Metric, Scorer};
+use crate::resources::cache::{Account, Held};
+use crate::resources::config::CACHE_BYTES;
+use crate::resources::per_process::PerProcess;
+use crate::scan::Rules;
+use crate::topk::Place;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes of all answers: a few hundred of ten rows, so that looking through them takes no time. Where the cache is small,
+/// only its share of it; and no answer may take more than its share of that.
+const BUDGET: usize = 1 << 20;
+const SHARE: usize = 16;
+
+fn budget() -> usize {
+    BUDGET.min(usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX) / SHARE)
+}
+
+/// Everything but the rows that decides an answer.
+#[derive(PartialEq)]
+struct Question {
+    scope: u64,
+    generation: Token,
+    tail: Option<(i64, i64)>,
+    /// Of the query, so that hardly two are compared that differ.
+    fingerprint: u32,
+    /// The bits of its numbers.
+    query: Vec<u32>,
+    metric: Metric,
+    limit: usize,
+    rules: Rules,
+    source: u32,
+    floor: Option<Place>,
+}
+
+struct Answer {
+    question: Question,
+    places: Vec<Place>,
+    fetched: Vec<ScoreBits>,
+    held: Held,
+}
+
+#[derive(Default)]
+struct Answers {
+    /// The one that was last asked for comes last.
+    kept: VecDeque<Answer>,
+    bytes: usize,
+}
+
+static ANSWERS: PerProcess<Mutex<Answers>> = PerProcess::new(Mutex::default);
+
+fn answers() -> MutexGuard<'static, Answers> {
+    ANSWERS.get().lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives up the answers of an index.
+pub fn forget(scope: u64) {
+    let mut answers = answers();
+    answers.kept.retain(|answer| answer.question.scope != scope);
+    answers.bytes = answers.kept.iter().map(Answer::bytes).sum();
+    memory::set_aside_for_answers(answers.bytes);
+}
+
+impl Index {
+    /// What [`Index::search`] gives, from memory if the same was asked before.
+    pub fn answer<S: Store, R: RowSource>(
+        &self,
+        store: &mut S,
+        request: &Request<'_>,
+        rows: &mut R,
+        stats: &mut Stats,
+    ) -> Result<Outcome> {
+        let is_named = request.overlay.is_none_or(|overlay| overlay.is_empty()) || request.tail.is_some();
+        if request.accept.is_some() || request.trial.is_some() || !is_named {
+            return self.search(store, request, rows, stats);
+        }
+        let question = self.question(request);
+        if let Some((places, fetched)) = answers().find(&question, self.account()) {
+            stats.fetched += fetched.len() as u64;
+            if are_as_before(&fetched, rows, request.scorer)? {
+                stats.repeated = true;
+                return Ok(Outcome::Found(places));
+            }
+        }
+        let mut fetches = FetchedScores::default();
+        let outcome = self.search_noting(store, request, rows, stats, Some(&mut fetches))?;
+        if let (Outcome::Found(places), false) = (&outcome, fetches.has_bad) {
+            let held = Held::new(self.account(), 0);
+            answers().keep(Answer { question, places: places.clone(), fetched: fetches.scores, held });
+        }
+        Ok(outcome)
+    }
+
+    fn question(&self, request: &Request<'_>) -> Question {
+        let query = request.scorer.query();
+        Question {
+            scope: self.scope(),
+            generation: self.header.generation,
+            tail: request.tail,
+            fingerprint: fingerprint(query),
+            query: query.iter().map(|x| x.get().to_bits()).collect(),
+            metric: request.scorer.metric(),
+            limit: request.limit,
+            rules: request.rules.clone(),
+            source: request.source,
+            floor: request.floor,
+        }
+    }
+}
+
+fn are_as_before<R: RowSource>(fetched: &[ScoreBits], rows: &mut R, scorer: &Scorer) -> Result<bool> {
+    for (rowid, before) in fetched {
+        let now = match rows.fetch(*rowid)? {
+            FetchedRow::Vector(vector) => scorer.score(&vector).ok().map(f64::to_bits),
+            FetchedRow::Gone if before.is_none() => continue,
+            FetchedRow::Gone | FetchedRow::Doubtful => return Ok(false),
+        };
+        if now.is_none() || now != *before {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+impl Answer {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + size_of_val(self.question.query.as_slice())
+            + size_of_val(self.places.as_slice())
+            + size_of_val(self.fetched.as_slice())
+    }
+}
+
+impl Answers {
+    fn find(&mut self, question: &Question, account: &Arc<Account>) -> Option<(Vec<Place>, Vec<ScoreBits>)> {
+        let is_it =
+            |answer: &Answer| answer.question.fingerprint == question.fingerprint && answer.question == *question;
+        let at = self.kept.iter().position(is_it)?;
+        let mut answer = self.kept.remove(at)?;
+        answer.held.pass_to(account);
+        let found = (answer.places.clone(), answer.fetched.clone());
+        self.kept.push_back(answer);
+        Some(found)
+    }
+
+    fn keep(&mut self, mut answer: Answer) {
+        let bytes = answer.bytes();
+        if bytes > budget() / SHARE {
+            return;
+        }
+        if let Some(at) = self.kept.iter().position(|other| other.question == answer.question) {
+            self.bytes -= self.kept.remove(at).map_or(0, |old| old.bytes());
+        }
+        answer.held.set(bytes);
+        self.bytes += bytes;
+        self.kept.push_back(answer);
+        while self.bytes > budget() {
+            let Some(oldest) = self.kept.pop_front() else { break };
+            self.bytes -= oldest.bytes();
+        }
+        memory::set_aside_for_answers(self.bytes);
+    }
+}

@@ -1,0 +1,10 @@
+//! What needs the interface of the operating system: opening a library, finding one's own file, the memory of the
+//! process.
+//!
+//! Raw pointers of systems other than SQLite stay in this folder.
+
+#![allow(unsafe_code)]
+
+pub mod onnx;
+pub mod own_file;
+pub mod process;

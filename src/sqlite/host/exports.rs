@@ -1,0 +1,85 @@
+//! The entry points that this library exports. They register what `lib.rs` lists.
+
+use super::entry::enter;
+use super::ffi;
+use crate::error::{Error, Result};
+use crate::register;
+use std::ffi::{c_char, c_int};
+
+/// The entry point of the loadable library. It stays loaded for good: threads and caches outlive the connection.
+///
+/// # Safety
+/// For SQLite alone to call.
+#[cfg(feature = "loadable")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_fafcas_init(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite calls this as it documents for entry points.
+    unsafe { enter(db, message, host, ffi::SQLITE_OK_LOAD_PERMANENTLY as c_int, register) }
+}
+
+/// The same under the name that SQLite tries first, for a library file under any name.
+///
+/// # Safety
+/// For SQLite alone to call.
+#[cfg(feature = "loadable")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_extension_init(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite calls this as it documents for entry points.
+    unsafe { sqlite3_fafcas_init(db, message, host) }
+}
+
+/// The entry point for programs that link SQLite and this crate, to be passed to `sqlite3_auto_extension`.
+///
+/// # Safety
+/// For SQLite alone to call.
+pub unsafe extern "C" fn linked_init(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite calls this as it documents for entry points.
+    unsafe { enter(db, message, host, ffi::SQLITE_OK as c_int, register) }
+}
+
+/// [`linked_init`] under the name that `include/fafcas.h` declares, for programs that link the static library. There is no
+/// `sqlite3_extension_init` beside it: two extensions in one program would both have it.
+///
+/// # Safety
+/// For SQLite alone to call.
+#[cfg(all(feature = "static", not(feature = "loadable")))]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_fafcas_init(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite calls this as it documents for entry points.
+    unsafe { linked_init(db, message, host) }
+}
+
+/// Gives every connection that this process opens from now on the functions of this crate.
+///
+/// For programs that link SQLite, such as those that use rusqlite with its feature `bundled`. It is inlined so that only
+/// they refer to SQLite's symbol: the loadable library must not, as it has no SQLite to link with.
+#[inline]
+pub fn register_auto_extension() -> Result<()> {
+    type EntryPoint = unsafe extern "C" fn();
+    unsafe extern "C" {
+        fn sqlite3_auto_extension(entry: Option<EntryPoint>) -> c_int;
+    }
+    let entry = linked_init as *const ();
+    // SAFETY: SQLite declares entry points without their arguments and calls them with the three that ours has.
+    let code = unsafe { sqlite3_auto_extension(Some(std::mem::transmute::<*const (), EntryPoint>(entry))) };
+    match code as u32 {
+        ffi::SQLITE_OK => Ok(()),
+        _ => Err(Error::Sqlite { code, message: "SQLite did not take the extension".into() }),
+    }
+}

@@ -1,0 +1,212 @@
+//! What SQLite knows of the user's tables and views: their schemas, kinds, columns and keys.
+
+use super::identifier::{Path, quoted, single};
+use crate::error::{Error, Result};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::value::ValueRef;
+use crate::vector::shown;
+
+/// How rows are told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RowKey {
+    /// By the rowid, under a name that no column hides.
+    Rowid(&'static str),
+    /// By a view's own column.
+    Column(String),
+    /// Not at all: by their position in the scan.
+    None,
+}
+
+/// Where the `id` column comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum IdColumn {
+    /// It is the rowid.
+    Rowid,
+    /// A column's value.
+    Column(String),
+    /// The primary key has several columns and the user chose none.
+    Composite,
+}
+
+pub(super) struct TableColumn {
+    pub name: String,
+    /// As it was declared.
+    pub kind: String,
+    pub in_key: bool,
+    pub is_generated: bool,
+}
+
+/// What SQLite calls the rowid, unless a column has the name.
+pub(super) const ROWIDS: [&str; 3] = ["rowid", "_rowid_", "oid"];
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TableKind {
+    Table,
+    View,
+    Virtual,
+}
+
+/// About how many rows a list of tables has, where that costs nothing to learn: the highest rowids, which are never read
+/// from views.
+pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
+    let highest = |path: &Path| {
+        let TableEntry { schema, name, .. } =
+            find(connection, path).ok().filter(|found| found.kind == TableKind::Table)?;
+        let sql = format!("SELECT max(t.rowid) FROM {}.{} AS t", quoted(&schema), quoted(&name));
+        let mut statement = connection.prepare(&sql).ok()?;
+        statement.step().ok().filter(|&found| found)?;
+        Some(statement.integer(0).max(0))
+    };
+    paths.iter().try_fold(0i64, |sum, path| Some(sum.saturating_add(highest(path)?)))
+}
+
+/// The schema that has a table or view of this name, if one has.
+pub fn schema_of(connection: Connection, path: &Path) -> Option<String> {
+    find(connection, path).ok().map(|found| found.schema)
+}
+
+/// The schemas that decide what a name stands for: the one it is found in, and those that are looked into before.
+pub fn schemas_up_to(connection: Connection, path: &Path) -> Result<Vec<String>> {
+    let found = find(connection, path)?.schema;
+    let mut names = schemas(connection, path.schema.as_deref())?;
+    if path.schema.is_none() && !names.iter().any(|name| name == "temp") {
+        names.insert(0, "temp".into());
+    }
+    let last = names.iter().position(|name| *name == found).unwrap_or(names.len());
+    names.truncate(last + 1);
+    Ok(names)
+}
+
+/// What a path names.
+pub(super) struct TableEntry {
+    pub schema: String,
+    /// As it was written when it was created: SQLite takes small letters for capitals.
+    pub name: String,
+    pub kind: TableKind,
+}
+
+/// Finds a table or view as SQLite looks for it: in TEMP, main, then attached databases in order.
+pub(super) fn find(connection: Connection, path: &Path) -> Result<TableEntry> {
+    for schema in schemas(connection, path.schema.as_deref())? {
+        let sql = format!(
+            "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%', name FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
+            quoted(&schema)
+        );
+        let mut statement = connection.prepare(&sql)?;
+        statement.bind(1, ValueRef::Text(path.name.as_bytes()))?;
+        if statement.step()? {
+            let kind = match (statement.integer(0), statement.integer(1)) {
+                (0, 0) => TableKind::Table,
+                (0, _) => TableKind::Virtual,
+                _ => TableKind::View,
+            };
+            let name = statement.text(2);
+            drop(statement);
+            return Ok(TableEntry { schema, name, kind });
+        }
+    }
+    let place = path.schema.as_ref().map(|schema| format!(" in {schema}")).unwrap_or_default();
+    Err(Error::expected(format_args!("a table or view{place}"), format_args!("{} (no such table)", shown(&path.name))))
+}
+
+fn schemas(connection: Connection, only: Option<&str>) -> Result<Vec<String>> {
+    let mut statement = connection.prepare("PRAGMA database_list")?;
+    let mut names = Vec::new();
+    while statement.step()? {
+        names.push(statement.text(1));
+    }
+    // The list leaves TEMP out as long as nothing is in it.
+    if let Some(wanted) = only {
+        let temp = Some("temp".to_string()).filter(|temp| wanted.eq_ignore_ascii_case(temp));
+        let known = names.into_iter().chain(temp).find(|name| name.eq_ignore_ascii_case(wanted));
+        return known.map(|name| vec![name]).ok_or_else(|| Error::expected("an attached database", shown(wanted)));
+    }
+    names.sort_by_key(|name| name != "temp");
+    Ok(names)
+}
+
+pub(super) fn columns(connection: Connection, schema: &str, name: &str) -> Result<Vec<TableColumn>> {
+    let mut statement = connection.prepare(&format!("PRAGMA {}.table_xinfo({})", quoted(schema), quoted(name)))?;
+    let mut columns = Vec::new();
+    while statement.step()? {
+        columns.push(TableColumn {
+            name: statement.text(1),
+            kind: statement.text(2),
+            in_key: statement.integer(5) != 0,
+            is_generated: statement.integer(6) >= 2,
+        });
+    }
+    Ok(columns)
+}
+
+/// The column of this name, given plain or quoted as in SQL.
+pub(super) fn existing(columns: &[TableColumn], wanted: &str, title: &str) -> Result<String> {
+    let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+    let found = find(wanted).or_else(|| find(&single(wanted)?));
+    found.map(|column| column.name.clone()).ok_or_else(|| {
+        Error::expected(format_args!("a column of {title}"), format_args!("{} (no such column)", shown(wanted)))
+    })
+}
+
+pub(super) fn has_column(columns: &[TableColumn], name: &str) -> bool {
+    columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
+}
+
+pub(super) fn table_rows(connection: Connection, schema: &str, name: &str, columns: &[TableColumn]) -> RowKey {
+    let Some(rowid) = ROWIDS.into_iter().find(|rowid| !has_column(columns, rowid)) else { return RowKey::None };
+    let sql = format!("SELECT t.{rowid} FROM {}.{} AS t", quoted(schema), quoted(name));
+    match connection.prepare(&sql) {
+        Ok(_) => RowKey::Rowid(rowid),
+        Err(_) => RowKey::None,
+    }
+}
+
+pub(super) fn table_id(
+    connection: Connection,
+    schema: &str,
+    name: &str,
+    columns: &[TableColumn],
+    rows: &RowKey,
+) -> Result<IdColumn> {
+    let key: Vec<&TableColumn> = columns.iter().filter(|column| column.in_key).collect();
+    Ok(match key.as_slice() {
+        [] => IdColumn::Rowid,
+        [only]
+            if only.kind.eq_ignore_ascii_case("INTEGER")
+                && *rows != RowKey::None
+                && !has_key_index(connection, schema, name)? =>
+        {
+            IdColumn::Rowid
+        }
+        [only] => IdColumn::Column(only.name.clone()),
+        _ => IdColumn::Composite,
+    })
+}
+
+/// An INTEGER PRIMARY KEY is the rowid unless SQLite keeps an index for it, as it does for `INTEGER PRIMARY KEY DESC`.
+pub(super) fn has_key_index(connection: Connection, schema: &str, name: &str) -> Result<bool> {
+    let mut statement = connection.prepare(&format!("PRAGMA {}.index_list({})", quoted(schema), quoted(name)))?;
+    while statement.step()? {
+        if statement.text(3) == "pk" {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+pub(super) fn view_rows(columns: &[TableColumn]) -> RowKey {
+    let rowid = columns.iter().find(|column| column.name.eq_ignore_ascii_case("rowid"));
+    rowid.map_or(RowKey::None, |column| RowKey::Column(column.name.clone()))
+}
+
+pub(super) fn view_id(columns: &[TableColumn]) -> IdColumn {
+    let id = columns.iter().find(|column| column.name.eq_ignore_ascii_case("id"));
+    id.map_or(IdColumn::Rowid, |column| IdColumn::Column(column.name.clone()))
+}
+
+pub(super) fn plain_or_quoted(name: &str) -> String {
+    let plain =
+        name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    if plain && !name.is_empty() { name.to_string() } else { quoted(name) }
+}

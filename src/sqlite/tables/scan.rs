@@ -1,0 +1,133 @@
+//! One pass over the rows of a source.
+
+use super::catalogue::{RowKey, plain_or_quoted};
+use super::conditions::{Conditions, canonical};
+use crate::error::{Error, Result};
+use crate::planning::rowset::RowSet;
+use crate::resources::stats::Path as Way;
+use crate::scan::VectorSource;
+use crate::sqlite::host::args::stored;
+use crate::sqlite::host::connection::Run;
+use crate::sqlite::host::in_list::List;
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::vector::{ElementType, Vector};
+use std::collections::HashSet;
+
+/// One pass over a source.
+pub struct Scan<'a> {
+    pub(super) statement: Run,
+    pub(super) title: &'a str,
+    pub(super) column: &'a str,
+    pub(super) rows: &'a RowKey,
+    pub(super) element: ElementType,
+    pub(super) keeps_id: bool,
+    /// The result column that a list is compared with.
+    pub(super) listed: i32,
+    /// RowKey met so far.
+    pub(super) position: i64,
+    pub(super) names_one: bool,
+    /// The list's values still to look up, if there is a list.
+    pub(super) pending: Option<Pending>,
+    /// Which rows to stop at, where that is told by their rowids.
+    pub(super) members: Option<RowSet>,
+    /// What was found through the list: two of its values may be the same to the column (5 and '5').
+    pub(super) seen: HashSet<Vec<u8>>,
+}
+
+pub(super) struct Pending {
+    parameter: i32,
+    values: List,
+    next: usize,
+    running: bool,
+}
+
+impl Scan<'_> {
+    pub(super) fn bind(&mut self, conditions: Conditions) -> Result<()> {
+        let mut parameter = 0;
+        for (_, value) in conditions.rowid.iter().chain(&conditions.id) {
+            parameter += 1;
+            self.statement.bind(parameter, value.borrow())?;
+        }
+        let parameter = parameter + 1;
+        self.pending = conditions.list.map(|(_, values)| Pending { parameter, values, next: 0, running: false });
+        Ok(())
+    }
+
+    /// How rows are found.
+    pub fn way(&self) -> Way {
+        if self.names_one || self.pending.is_some() { Way::Lookup } else { Way::Scan }
+    }
+
+    fn step_to_member(&mut self) -> Result<bool> {
+        while self.statement.step()? {
+            if self.members.as_ref().is_none_or(|members| members.contains(self.statement.integer(0))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn step(&mut self) -> Result<bool> {
+        let Some(pending) = &mut self.pending else { return self.step_to_member() };
+        loop {
+            if pending.running && self.statement.step()? {
+                return Ok(true);
+            }
+            self.statement.reset();
+            let Some(value) = pending.values.get(pending.next) else { return Ok(false) };
+            pending.next += 1;
+            self.statement.bind(pending.parameter, value)?;
+            // All rows of one value are equal in that column, so the first tells whether an earlier value had them all.
+            pending.running = self.statement.step()?;
+            if pending.running {
+                if self.seen.insert(canonical(self.statement.column(self.listed))) {
+                    return Ok(true);
+                }
+                pending.running = false;
+            }
+        }
+    }
+}
+
+impl VectorSource for Scan<'_> {
+    type Note = Option<Value>;
+
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        self.position += 1;
+        if self.pending.is_none() && self.members.is_none() { self.statement.step() } else { self.step() }
+    }
+
+    #[inline]
+    fn row(&self) -> Result<i64> {
+        match self.rows {
+            RowKey::Rowid(_) => Ok(self.statement.integer(0)),
+            RowKey::None => Ok(self.position),
+            RowKey::Column(name) => match self.statement.column(0) {
+                ValueRef::Integer(rowid) => Ok(rowid),
+                other => {
+                    let view = format!("view {}, column {name}", self.title);
+                    Err(Error::expected("an INTEGER to serve as rowid", other).within(view))
+                }
+            },
+        }
+    }
+
+    #[inline]
+    fn vector(&self) -> Result<Option<Vector<'_>>> {
+        stored(self.statement.column(1), self.element)
+    }
+
+    fn note(&self) -> Result<Self::Note> {
+        Ok(self.keeps_id.then(|| self.statement.column(2).to_owned()))
+    }
+
+    fn describe(&self) -> String {
+        let row = match (self.rows, self.keeps_id) {
+            (RowKey::None, true) => format!("id {}", self.statement.column(2)),
+            (RowKey::None, false) => format!("row {}", self.position),
+            _ => format!("rowid {}", self.statement.integer(0)),
+        };
+        format!("table {}, column {}, {row}", self.title, plain_or_quoted(self.column))
+    }
+}

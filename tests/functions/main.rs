@@ -1,0 +1,15 @@
+//! The SQL functions against naive loops and scans, as the library linked into this program answers them.
+//!
+//! What vec_stats counts is counted for the whole process, by the name of the table: a test that reads it has a table whose
+//! name no other test here uses.
+
+mod exact;
+mod filters;
+mod fresh;
+mod health;
+mod many;
+mod map;
+mod mmr;
+mod result_codes;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,193 @@
+//! The built library in the programs that people load it into.
+//!
+//! Each host runs the golden SQL files, trusting and not. A host that is absent is skipped with a message, unless
+//! `FAFCAS_REQUIRE_HOSTS=1`. `FAFCAS_PYTHON` names the Python that has `scripts/requirements.txt`; without it that
+//! of `.venv` is taken.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use crate::runner;
+use crate::support::{
+    absent, can_be_built, environment, library, load, python_with, run_package, runs, scratch, succeed,
+};
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use std::path::Path;
+use std::process::Command;
+
+/// Settings of a connection that change what the library may do and what it finds.
+const MODES: [&[&str]; 3] = [&[], &["--defensive", "--untrusted"], &["--defensive", "--untrusted", "--late"]];
+
+#[test]
+fn bundled_sqlite() {
+    let library = library();
+    for late in [false, true] {
+        for trusted in [false, true] {
+            let open = |path: &Path| {
+                let connection = Connection::open(path).unwrap();
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, trusted).unwrap();
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, !trusted).unwrap();
+                if late {
+                    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).unwrap();
+                }
+                load(&connection, &library).unwrap();
+                connection
+            };
+            let host = runner::Host { open: &open, trusted };
+            let failures = runner::run_folder(Path::new("tests/slt"), &scratch("hosts"), &host);
+            assert!(failures.is_empty(), "late {late}, trusted {trusted}\n{}", failures.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn the_sqlite3_shell() {
+    if !runs("sqlite3", "--version") {
+        return absent("the sqlite3 shell");
+    }
+    for mode in MODES {
+        golden_files(Path::new("python3"), "shell", mode);
+    }
+}
+
+/// It cannot be made defensive from Python.
+#[test]
+fn debian_python() {
+    let Some(python) = python_with("/usr/bin/python3", "sqlite3") else { return };
+    for mode in [&[][..], &["--untrusted"], &["--late"]] {
+        golden_files(&python, "sqlite3", mode);
+    }
+}
+
+#[test]
+fn apsw() {
+    let Some(python) = python_with(&environment(), "apsw") else { return };
+    for mode in MODES {
+        golden_files(&python, "apsw", mode);
+    }
+}
+
+#[test]
+fn pysqlite3() {
+    let Some(python) = python_with(&environment(), "pysqlite3") else { return };
+    golden_files(&python, "pysqlite3", &[]);
+}
+
+#[test]
+fn the_oldest_sqlite_that_is_taken() {
+    host_package("tests/hosts/sqlite-3.38", &[]);
+}
+
+/// Nor does it need the library: it writes to an indexed table, and the index is right.
+#[test]
+fn an_older_sqlite_is_refused_and_writes_without() {
+    let path = scratch("older-sqlite").join("test.db");
+    let connection = Connection::open(&path).unwrap();
+    load(&connection, &library()).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE nodes(id INTEGER PRIMARY KEY, v TEXT);
+             INSERT INTO nodes(v) WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1500)
+             SELECT json_array(x % 37, x % 11, x % 7, x / 100) FROM n;
+             CREATE VIRTUAL TABLE nodes_vec USING vec_index(nodes, v)",
+        )
+        .unwrap();
+    host_package("tests/hosts/sqlite-3.37", &[("FAFCAS_INDEXED", &path)]);
+    let ask = |options: &str| -> Vec<(i64, f64)> {
+        let sql = "SELECT rowid, score FROM vec_topk('nodes', 'v', '[1, 3, 5, -2]', 20, ?1)";
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([options], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(ask(r#"{"index": "nodes_vec"}"#), ask(r#"{"index": false}"#));
+    let merge = "INSERT INTO nodes_vec(nodes_vec) VALUES ('check'), ('merge'), ('check')";
+    connection.execute_batch(merge).unwrap();
+    assert_eq!(ask(r#"{"index": "nodes_vec"}"#), ask(r#"{"index": false}"#));
+}
+
+#[test]
+fn a_second_sqlite_library_in_the_process_is_refused() {
+    let Some(python) = python_with(&environment(), "apsw, pysqlite3") else { return };
+    let library = library();
+    println!("{}", succeed(Command::new(python).arg("tests/hosts/two_libraries.py").arg(library)).0);
+}
+
+#[test]
+fn sessions_and_databases_from_bytes() {
+    let Some(python) = python_with(&environment(), "apsw; apsw.Session") else { return };
+    succeed(Command::new(python).arg("tests/hosts/sessions.py").arg(library()));
+}
+
+/// Issue 12: what gets round the triggers of an index is noticed, or found by merges, as the script says of each.
+#[test]
+fn what_gets_round_triggers() {
+    let Some(python) = python_with(&environment(), "apsw; apsw.Session") else { return };
+    println!("{}", succeed(Command::new(python).arg("tests/hosts/freshness.py").arg(library())).0);
+}
+
+/// Issue 12: commands of an index are refused where the authorizer lets statements read NULL, or do nothing.
+#[test]
+fn an_authorizer_that_ignores_takes_nothing_from_an_index() {
+    let Some(python) = python_with(&environment(), "apsw") else { return };
+    println!("{}", succeed(Command::new(python).arg("tests/hosts/authorizers.py").arg(library())).0);
+}
+
+#[test]
+fn it_loads_twice_into_a_connection_and_into_a_hundred() {
+    let library = library();
+    let connections: Vec<Connection> = (0..100).map(|_| Connection::open_in_memory().unwrap()).collect();
+    for connection in connections.iter().chain(&connections[..3]) {
+        load(connection, &library).unwrap();
+    }
+    let sql = "SELECT rowid FROM vec_topk('t', 'v', '[1,0]', 1)";
+    for connection in &connections {
+        connection.execute_batch("CREATE TABLE t(v); INSERT INTO t VALUES ('[0,1]'), ('[1,0]')").unwrap();
+        assert_eq!(connection.query_row(sql, [], |row| row.get::<_, i64>(0)), Ok(2));
+    }
+    for connection in connections {
+        connection.close().unwrap();
+    }
+    // Gone from every connection, it is still there for the next.
+    load(&Connection::open_in_memory().unwrap(), &library).unwrap();
+}
+
+/// Some servers copy a library into a folder of their own, under a name of their own.
+#[test]
+fn it_loads_under_any_file_name() {
+    let copy = scratch("any-name").join("renamed 1.so");
+    std::fs::copy(library(), &copy).unwrap();
+    let connection = Connection::open_in_memory().unwrap();
+    load(&connection, &copy).unwrap();
+    assert_eq!(connection.query_row("SELECT vec_dot('[1,2]', '[3,4]')", [], |row| row.get(0)), Ok(11.0));
+}
+
+#[test]
+fn a_locked_process_keeps_its_settings() {
+    if !runs("sqlite3", "--version") {
+        return absent("the sqlite3 shell");
+    }
+    let load = format!(".load {}", library().display());
+    let mut shell = Command::new("sqlite3");
+    shell.env("FAFCAS_LOCK_CONFIG", "1").args(["-cmd", &load, ":memory:"]);
+    let output =
+        shell.arg("SELECT fafcas_config('cache_bytes'); SELECT fafcas_config('cache_bytes', 5);").output().unwrap();
+    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.trim(), "268435456");
+    assert!(failed.contains("fafcas_config: ") && failed.contains("FAFCAS_LOCK_CONFIG"), "{failed}");
+}
+
+/// A program of its own with an SQLite of its own. Once what it is made of is there, it must build and succeed.
+fn host_package(folder: &str, files: &[(&str, &Path)]) {
+    if !can_be_built(folder) {
+        return absent(&format!("what {folder} depends on"));
+    }
+    let library = library();
+    run_package(folder, &[&[("FAFCAS_LIBRARY", library.as_path())], files].concat());
+}
+
+/// The golden files by way of `run.py`.
+fn golden_files(python: &Path, host: &str, mode: &[&str]) {
+    let mut command = Command::new(python);
+    command.args(["tests/slt/run.py", "--host", host, "--library"]).arg(library()).args(mode);
+    println!("{}", succeed(&mut command).0);
+}

@@ -1,0 +1,11 @@
+//! The library in the programs that people load it into, as packages, servers and commands: nearly all of this runs in
+//! processes of their own, which the tests start.
+
+mod distributed;
+mod doors;
+mod hosts;
+mod packages;
+#[path = "../slt/runner.rs"]
+mod runner;
+#[path = "../support/mod.rs"]
+mod support;

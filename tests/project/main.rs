@@ -1,0 +1,9 @@
+//! What needs no library: the sample data and the scripts that make the project.
+//!
+//! Nothing here registers the linked library, so that the sample is read as plain SQL.
+
+mod fetch_model;
+mod names;
+mod sample;
+#[path = "../support/mod.rs"]
+mod support;
