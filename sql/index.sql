@@ -5,8 +5,10 @@
 -- Every change of the format takes a new format number. If a reader finds a greater number than it knows, it scans the table.
 
 -- The index itself. Written only when it is built or merged, never by a search.
+-- No PRIMARY KEY, so that the session extension does not carry it into databases with other rows. Indexes made before have
+-- one, and are used as they are.
 CREATE TABLE "NAME_blocks" (
-    id   INTEGER PRIMARY KEY,   -- 0 header, 1 directory, 2n codes of block n, 2n+1 fine codes of block n; n from 1
+    id   INTEGER NOT NULL UNIQUE,   -- 0 header, 1 directory, 2n codes of block n, 2n+1 fine codes of block n; n from 1
     data BLOB NOT NULL
 );
 
@@ -17,6 +19,19 @@ CREATE TABLE "NAME_pending" (
     rid,                        -- rowid of a row that was inserted, deleted or changed
     token                       -- random()
 );
+
+-- Its first two entries are the anchor, written after each build and merge, when the table has just been emptied:
+--   rowid 2: rid is the greatest rowid of the indexed table, token the first 8 bytes of the header's token, as a number
+--   rowid 3: rid is where the next comparison of rows begins, token is PRAGMA schema_version
+-- rid is the least of all integers for none and for the beginning. A version that does not know the anchor takes both for rows
+-- that changed, and is right. Rowid 1 stays free: what gives new rowids to tables without a key moves the anchor there. Behind
+-- the anchor there is no gap, and every rid is an integer. An anchor that is missing, has moved (where the indexed table has no
+-- INTEGER PRIMARY KEY), or has the token of another header is a sign that something went past the triggers; so is a
+-- greatest rowid that is neither the anchor's nor noted.
+
+-- The seal. Nobody updates NAME_pending, so that it never runs. What counts is when it was made: after the four triggers, so
+-- that in sqlite_schema its rowid is greater than theirs. A trigger that was dropped and made again is younger than the seal.
+CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IGNORE); END;
 
 -- FRAME: the first 64 bytes of every BLOB in NAME_blocks
 --    0   8  magic 'fafcasix'

@@ -41,6 +41,11 @@ impl Token {
     pub fn fresh() -> Self {
         Self(bytemuck::cast([random(), random()]))
     }
+
+    /// Its first eight bytes, little-endian.
+    pub fn number(self) -> i64 {
+        i64::from_le_bytes(self.0.first_chunk().copied().unwrap_or_default())
+    }
 }
 
 /// 64 random bits. The keys of the standard library's hashes are random, and after a fork the hashed values differ.

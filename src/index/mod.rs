@@ -12,6 +12,7 @@ mod bar;
 mod block;
 mod build;
 mod check;
+mod compare;
 mod encode;
 mod format;
 pub mod many;
@@ -31,6 +32,7 @@ mod verify;
 
 pub use build::{Builder, Mean, fix_seed, seed};
 pub use check::check_blocks;
+pub use compare::{Difference, Stretch};
 pub use encode::VectorBatch;
 pub use format::{Directory, FORMAT, Header, Token};
 pub use memory::set_aside;

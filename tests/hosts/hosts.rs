@@ -118,6 +118,20 @@ fn sessions_and_databases_from_bytes() {
     succeed(Command::new(python).arg("tests/hosts/sessions.py").arg(library()));
 }
 
+/// Issue 12: what gets round the triggers of an index is noticed, or found by merges, as the script says of each.
+#[test]
+fn what_gets_round_triggers() {
+    let Some(python) = python_with(&environment(), "apsw; apsw.Session") else { return };
+    println!("{}", succeed(Command::new(python).arg("tests/hosts/freshness.py").arg(library())).0);
+}
+
+/// Issue 12: commands of an index are refused where the authorizer lets statements read NULL, or do nothing.
+#[test]
+fn an_authorizer_that_ignores_takes_nothing_from_an_index() {
+    let Some(python) = python_with(&environment(), "apsw") else { return };
+    println!("{}", succeed(Command::new(python).arg("tests/hosts/authorizers.py").arg(library())).0);
+}
+
 #[test]
 fn it_loads_twice_into_a_connection_and_into_a_hundred() {
     let library = library();

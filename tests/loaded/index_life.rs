@@ -459,6 +459,65 @@ fn rows_that_were_renumbered_are_not_lost() {
     }
 }
 
+/// Issue 12. The file is what an earlier version wrote.
+#[test]
+fn an_index_of_an_earlier_version_is_compared_once() {
+    let path = file("unsealed");
+    Connection::open(&path).unwrap().execute_batch(include_str!("../data/index-unsealed.sql")).unwrap();
+    let connection = open(&path);
+    let query: Vec<u8> = connection.query_row("SELECT v FROM nodes WHERE id = 60", [], |row| row.get(0)).unwrap();
+    let ask = |options: &str| -> Vec<(i64, f64)> {
+        let sql = "SELECT rowid, score FROM vec_topk('nodes', 'v', ?1, 9, ?2)";
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map(params![query, options], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!((property(&connection, "state"), property(&connection, "pending")), ("unverified".into(), "3".into()));
+    let sign = property(&connection, "sign");
+    assert_eq!(ask(r#"{"index": "nodes_vec"}"#), ask(r#"{"index": false}"#));
+    assert_eq!((property(&connection, "state"), property(&connection, "sign")), ("ready".into(), sign));
+    for command in ["merge", "check", "rebuild", "check"] {
+        tell(&connection, command).unwrap();
+        assert_eq!((property(&connection, "sign"), property(&connection, "pending")), ("NULL".into(), "0".into()));
+        assert_eq!(ask(r#"{"index": "nodes_vec"}"#), ask(r#"{"index": false}"#));
+    }
+    connection.execute_batch("DROP TABLE nodes_vec").unwrap();
+    assert_eq!(schema(&connection).len(), 1);
+}
+
+/// Where the next comparison begins, and the number of the schema at the last; `sql/index.sql` has the anchor.
+fn anchor(connection: &Connection, index: &str) -> (i64, i64) {
+    let sql = format!("SELECT rid, token FROM {index}_pending WHERE rowid = 3");
+    connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+/// Issue 12: a merge without a sign compares the next rows alone, and changes nothing in the schema.
+#[test]
+fn merges_compare_all_rows_in_turn() {
+    let connection = open(&indexed("turns"));
+    connection.execute_batch("CREATE VIRTUAL TABLE second USING vec_index(nodes, v)").unwrap();
+    connection.execute_batch("CREATE TRIGGER users AFTER UPDATE ON nodes BEGIN SELECT 1; END").unwrap();
+    for index in ["nodes_vec", "second", "nodes_vec"] {
+        connection.execute_batch(&format!("INSERT INTO {index}({index}) VALUES ('merge')")).unwrap();
+    }
+    let version: i64 = connection.query_row("PRAGMA schema_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(anchor(&connection, "nodes_vec"), (i64::MIN, version), "all were compared");
+    for turn in [1001, i64::MIN, 1001] {
+        tell(&connection, "merge").unwrap();
+        assert_eq!(anchor(&connection, "nodes_vec"), (turn, version));
+    }
+    // No trigger sees this one, and its turn is the next but one.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+    connection.execute("UPDATE nodes SET v = ?1 WHERE id = 5", [vector(77_777)]).unwrap();
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).unwrap();
+    for is_found in [false, true] {
+        assert!(tell(&connection, "check").is_err());
+        tell(&connection, "merge").unwrap();
+        assert_eq!(tell(&connection, "check").is_ok(), is_found);
+    }
+    same(&connection, "nodes");
+}
+
 type Answer = Result<Vec<(i64, f64)>, String>;
 
 /// Name and text.
@@ -518,9 +577,8 @@ fn tell(connection: &Connection, command: &str) -> rusqlite::Result<usize> {
 }
 
 fn property(connection: &Connection, name: &str) -> String {
-    connection
-        .query_row("SELECT CAST(value AS TEXT) FROM nodes_vec WHERE property = ?1", [name], |row| row.get(0))
-        .unwrap()
+    let sql = "SELECT CAST(coalesce(value, 'NULL') AS TEXT) FROM nodes_vec WHERE property = ?1";
+    connection.query_row(sql, [name], |row| row.get(0)).unwrap()
 }
 
 struct Question {

@@ -274,6 +274,8 @@ struct IndexProperties {
     table: String,
     column: String,
     state: String,
+    /// Why it may not be as its table is.
+    sign: Option<String>,
     /// Rows with codes, rows known to have none, and noted changes.
     known: u64,
     pending: u64,
@@ -287,11 +289,12 @@ impl IndexProperties {
             state => state,
         };
         let advice = match state {
-            "merge due" => format!(": INSERT INTO {0}({0}) VALUES ('merge')", quoted(&self.name)),
+            "merge due" | "unverified" => format!(": INSERT INTO {0}({0}) VALUES ('merge')", quoted(&self.name)),
             "rebuild" | "damaged" => format!(": INSERT INTO {0}({0}) VALUES ('rebuild')", quoted(&self.name)),
             _ => String::new(),
         };
-        let actual = format!("{}: {state}, {} pending{advice}", self.name, self.pending);
+        let why = self.sign.as_ref().map(|sign| format!(" ({sign})")).unwrap_or_default();
+        let actual = format!("{}: {state}, {} pending{why}{advice}", self.name, self.pending);
         Finding::new("index", "ready", actual, state == "ready")
     }
 }
@@ -330,6 +333,7 @@ fn properties(source: &Source, name: &str) -> Result<Option<IndexProperties>> {
             "table" => index.table = statement.text(1),
             "column" => index.column = statement.text(1),
             "state" => index.state = statement.text(1),
+            "sign" if statement.column(1) != ValueRef::Null => index.sign = Some(statement.text(1)),
             "rows" | "strays" => index.known += whole,
             "pending" => index.pending = whole,
             _ => {}

@@ -12,16 +12,17 @@ use crate::sqlite::host::args::{Args, text};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
-use crate::sqlite::storage::changes::is_stale;
-use crate::sqlite::storage::shelf::Shelf;
+use crate::sqlite::storage::shelf::{Anchor, Shelf};
+use crate::sqlite::storage::signs::{Sign, reshaped};
 use crate::sqlite::storage::table_rows::TableRows;
-use crate::sqlite::storage::triggers::{EVENTS, Tracked, of_index};
+use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, Watched, of_index};
+use crate::sqlite::storage::trust::is_stale;
 use crate::sqlite::tables::catalogue::schema_of;
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, paths, quoted, single};
 use crate::sqlite::tables::source::Source;
 use crate::vector::{check_finite, shown};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// One index.
@@ -75,11 +76,11 @@ impl VecIndex {
     }
 
     /// What the index is of, while its triggers are as they were made.
-    fn tracked(&self) -> Result<Option<Tracked>> {
+    fn tracked(&self) -> Result<Option<Watched>> {
         of_index(self.connection, &self.schema, &self.name)
     }
 
-    fn must_be_tracked(&self) -> Result<Tracked> {
+    fn must_be_tracked(&self) -> Result<Watched> {
         self.tracked()?.ok_or_else(|| {
             Error::Mistake(format!(
                 "expected the triggers of {} as they were made; 'rebuild' makes them anew",
@@ -145,7 +146,7 @@ impl VecIndex {
             shelf.forget();
             return shelf.drop();
         }
-        for suffix in ["blocks", "pending"].into_iter().chain(EVENTS) {
+        for suffix in ["blocks", "pending", SEAL].into_iter().chain(EVENTS) {
             if is_there(suffix)? {
                 return Err(Error::expected(format_args!("no {0}_{suffix} beside an index {0}", self.name), "one"));
             }
@@ -163,7 +164,11 @@ impl VecIndex {
     /// Writes the index anew from all rows.
     fn build(&self, source: &mut Source, shelf: &mut Shelf, stray: Stray) -> Result<()> {
         let everything = Conditions::default();
-        let mean = mean(source, &everything, stray)?;
+        let mut table = TableRows::new(source)?;
+        if table.conceals([])? {
+            return Err(table.concealed());
+        }
+        let mean = mean(source, &mut table, &everything, stray)?;
         let (total, stats) = (mean.rows(), source.stats.clone());
         let progress = Progress::new("indexing", total);
         stats.begin(total);
@@ -183,8 +188,17 @@ impl VecIndex {
         });
         stats.total.store(0, Relaxed);
         built?;
-        builder.finish()?;
-        shelf.forget_changes()
+        let index = builder.finish()?;
+        self.begin_anew(shelf, &table, &index, i64::MIN).map(drop)
+    }
+
+    /// Begins the list of changes anew, as all are in the blocks now. Gives how many entries it had.
+    fn begin_anew(&self, shelf: &mut Shelf, rows: &TableRows, index: &Index, cursor: i64) -> Result<i64> {
+        // What was written may be what an authorizer made of it.
+        if self.index(shelf)?.header != index.header {
+            return Err(reshaped(format_args!("{}_blocks", self.name)));
+        }
+        shelf.restart(index.header.generation, rows.top()?, cursor)
     }
 
     fn command(&self, command: &str) -> Result<()> {
@@ -196,73 +210,141 @@ impl VecIndex {
         }
     }
 
-    /// Folds the changes in.
+    /// Folds in the changes, and of the rows that are compared those that differ from their codes: of all rows where
+    /// anything speaks against the index, else of the next few.
     fn merge(&self) -> Result<()> {
-        let tracked = self.must_be_tracked()?;
-        let mut source = self.source(&tracked.table, &tracked.column)?;
+        let watched = self.must_be_tracked()?;
+        let mut source = self.source(&watched.tracked.table, &watched.tracked.column)?;
         let mut shelf = self.shelf();
         let index = self.index(&mut shelf)?;
-        let count = shelf.changed_count()?;
-        if index.wants_rebuild(count) || is_stale(&shelf, &index) {
+        let mut rows = TableRows::new(&source)?;
+        let sign = self.renew(&watched)?;
+        let anchor = shelf.anchor(index.header.generation)?;
+        let place = anchor.map_or(0, |anchor| anchor.end());
+        let (entries, changed) = (shelf.noted(place)?.entries, shelf.changed_count(place)?);
+        if index.wants_rebuild(changed) {
             return self.build(&mut source, &mut shelf, Stray::Noted);
         }
-        if count == 0 {
-            return Ok(());
+        let is_stale = is_stale(&shelf, &index);
+        let (mut differing, cursor) = match anchor {
+            Some(anchor) if !is_stale && self.is_trusted(&shelf, &index, &rows, sign.as_ref(), anchor)? => {
+                shelf.differing(&index, &mut rows, anchor.cursor, compared(changed))?
+            }
+            _ => (shelf.all_differing(&index, &mut rows, changed + most_differing(&index))?, None),
+        };
+        for part in RowidPart::of_rows(changed) {
+            let noted = shelf.changed(place, part)?;
+            differing.retain(|rowid| !noted.contains(rowid));
         }
-        let merged = self.merge_changes(&source, &mut shelf, index, count);
-        source.stats.total.store(0, Relaxed);
-        merged?;
-        shelf.forget_changes()
+        let count = changed + differing.len() as u64;
+        if index.wants_rebuild(count) || differing.len() as u64 > most_differing(&index) {
+            return self.build(&mut source, &mut shelf, Stray::Noted);
+        }
+        let merged = if count > 0 || is_stale {
+            let merged = self.merge_changes(&source, &mut shelf, &mut rows, index, (place, &differing));
+            source.stats.total.store(0, Relaxed);
+            merged?
+        } else {
+            index
+        };
+        let gone = self.begin_anew(&mut shelf, &rows, &merged, cursor.unwrap_or(i64::MIN))?;
+        let anchors = if anchor.is_some() { 2 } else { 0 };
+        if gone == entries + anchors { Ok(()) } else { Err(reshaped(format_args!("{}_pending", self.name))) }
     }
 
-    fn merge_changes(&self, source: &Source, shelf: &mut Shelf, mut index: Index, count: u64) -> Result<()> {
-        let mut rows = TableRows::new(source)?;
+    /// Nothing speaks against the index, and the schema is as at the last merge.
+    fn is_trusted(
+        &self,
+        shelf: &Shelf,
+        index: &Index,
+        rows: &TableRows,
+        sign: Option<&Sign>,
+        anchor: Anchor,
+    ) -> Result<bool> {
+        Ok(shelf.cookie()? == anchor.cookie && shelf.sign(index, rows, sign)?.is_none())
+    }
+
+    /// Makes the triggers anew where others run before them or may have been made anew themselves. Gives the sign that
+    /// they had, so that all rows are compared.
+    fn renew(&self, watched: &Watched) -> Result<Option<Sign>> {
+        if let Some(sign @ Sign::Intercepted(_)) = &watched.sign {
+            return Err(Error::Mistake(format!(
+                "expected no trigger of others on {0}_pending, as changes might not be noted: {sign}; drop it, then merge",
+                self.name
+            )));
+        }
+        if watched.sign.is_some() || watched.is_outrun {
+            Tracked::drop(self.connection, &self.schema, &self.name)?;
+            watched.tracked.create(self.connection, &self.schema)?;
+            if self.must_be_tracked()?.sign.is_some() {
+                return Err(reshaped(format_args!("the triggers of {}", self.name)));
+            }
+        }
+        Ok(watched.sign.clone())
+    }
+
+    /// Folds in what is noted behind a place in the list, and more rows.
+    fn merge_changes(
+        &self,
+        source: &Source,
+        shelf: &mut Shelf,
+        rows: &mut TableRows,
+        mut index: Index,
+        (place, more): (i64, &BTreeSet<i64>),
+    ) -> Result<Index> {
+        let count = shelf.changed_count(place)? + more.len() as u64;
         let progress = Progress::new("merging", count);
         source.stats.begin(count);
         let mut before = 0;
         for part in RowidPart::of_rows(count) {
-            let changed: Vec<i64> = shelf.changed(part)?.into_iter().collect();
-            index = index.merge(shelf, &changed, &mut rows, config::threads(), &mut |done, _| {
+            let mut changed = shelf.changed(place, part)?;
+            changed.extend(more.iter().copied().filter(|rowid| part.has(*rowid)));
+            let changed: Vec<i64> = changed.into_iter().collect();
+            index = index.merge(shelf, &changed, rows, config::threads(), &mut |done, _| {
                 progress.set(before + done);
                 source.stats.done.store(before + done, Relaxed);
                 if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
             })?;
+            if rows.values == 0 && rows.conceals(changed.iter().copied())? {
+                return Err(rows.concealed());
+            }
             before += changed.len() as u64;
         }
-        self.merge_replaced(source, shelf, &index, &mut rows)
+        self.merge_replaced(source, shelf, index, rows)
     }
 
     /// Frees the codes of rows that REPLACE deleted, which no trigger sees. They are harmless, so that they are looked for
     /// only where it costs little to know that there are some: an index to count rows in, and fewer rows than codes. As
     /// many as there are rows without a vector stay unnoticed.
-    fn merge_replaced(&self, source: &Source, shelf: &mut Shelf, index: &Index, rows: &mut TableRows) -> Result<()> {
+    fn merge_replaced(&self, source: &Source, shelf: &mut Shelf, index: Index, rows: &mut TableRows) -> Result<Index> {
         let known = index.header.rows + index.header.strays;
         if !source.has_unique_index()? || rows.count()? >= known {
-            return Ok(());
+            return Ok(index);
         }
         let mut gone = rows.missing(&index.directory().strays)?;
         for part in RowidPart::of_rows(index.header.rows) {
             gone.extend(rows.missing(&index.coded(shelf, part)?)?);
         }
         if gone.is_empty() {
-            return Ok(());
+            return Ok(index);
         }
         index.merge(shelf, &gone, rows, config::threads(), &mut |done, _| {
             if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
-        })?;
-        Ok(())
+        })
     }
 
     /// Writes the index anew, and its triggers where they are not as they were made.
     fn rebuild(&self) -> Result<()> {
-        let tracked = self.tracked()?;
-        let (table, column) = match &tracked {
-            Some(tracked) => (tracked.table.as_str(), tracked.column.as_str()),
+        let watched = self.tracked()?;
+        let (table, column) = match &watched {
+            Some(Watched { tracked, .. }) => (tracked.table.as_str(), tracked.column.as_str()),
             None => (self.table.as_str(), self.column.as_str()),
         };
         let mut source = self.source(table, column)?;
         let rowid = ordinary(&source)?;
-        if tracked.is_none() {
+        if let Some(watched) = &watched {
+            self.renew(watched)?;
+        } else {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             let (index, rowid) = (self.name.clone(), rowid.to_string());
             let (table, column) = (source.name().to_string(), source.column().to_string());
@@ -273,14 +355,15 @@ impl VecIndex {
 
     /// Compares every code with its row, and every row with the codes.
     fn check(&self) -> Result<()> {
-        let tracked = self.must_be_tracked()?;
+        let Watched { tracked, .. } = self.must_be_tracked()?;
         let mut source = self.source(&tracked.table, &tracked.column)?;
         let mut shelf = self.shelf();
         let index = index::check_blocks(&mut shelf)?;
+        let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
         let mut rows = TableRows::new(&source)?;
         let strays: HashSet<i64> = index.directory().strays.iter().copied().collect();
-        for part in RowidPart::of_rows(index.header.rows.max(shelf.changed_count()?)) {
-            let changed = shelf.changed(part)?;
+        for part in RowidPart::of_rows(index.header.rows.max(shelf.changed_count(place)?)) {
+            let changed = shelf.changed(place, part)?;
             index.check_rows(&mut shelf, &mut rows, part, &changed, &mut |done, _| {
                 if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
             })?;
@@ -306,18 +389,16 @@ impl VecIndex {
     /// What SELECT shows.
     fn properties(&self) -> Result<Vec<(&'static str, Value)>> {
         let mut shelf = self.shelf();
-        let tracked = self.tracked()?;
-        let pending = shelf.pending_count()?;
+        let watched = self.tracked()?;
         let bytes = shelf.bytes()?;
-        let opened = index::open_uncached(&mut shelf);
-        let (state, index) = match opened {
-            Ok(Opened::Index(index)) if tracked.is_none() || is_stale(&shelf, &index) => ("rebuild", Some(index)),
-            Ok(Opened::Index(index)) if pending > 1000 + index.header.rows as i64 / 10 => ("merge due", Some(index)),
-            Ok(Opened::Index(index)) => ("ready", Some(index)),
-            Ok(Opened::Future(_)) => ("of a later version", None),
-            Ok(Opened::Absent) | Err(Error::Damaged(_)) => ("damaged", None),
+        let (condition, index) = match index::open_uncached(&mut shelf) {
+            Ok(Opened::Index(index)) => (self.condition(&mut shelf, &index, watched.as_ref())?, Some(index)),
+            Ok(Opened::Future(_)) => (Condition::new("of a later version"), None),
+            Ok(Opened::Absent) | Err(Error::Damaged(_)) => (Condition::new("damaged"), None),
             Err(error) => return Err(error),
         };
+        let pending = condition.pending.map_or_else(|| shelf.noted(0).map(|noted| noted.entries), Ok)?;
+        let tracked = watched.map(|watched| watched.tracked);
         let whole = |number: u64| Value::Integer(number as i64);
         let header = index.as_ref().map(|index| &index.header);
         let table = tracked.as_ref().map_or(self.table.as_str(), |tracked| tracked.table.as_str());
@@ -325,7 +406,8 @@ impl VecIndex {
         Ok(vec![
             ("table", Value::from(table)),
             ("column", Value::from(column)),
-            ("state", Value::from(state)),
+            ("state", Value::from(condition.state)),
+            ("sign", condition.sign.map_or(Value::Null, |sign| Value::from(sign.as_str()))),
             ("rows", header.map_or(Value::Null, |header| whole(header.rows))),
             ("pending", Value::Integer(pending)),
             ("strays", header.map_or(Value::Null, |header| whole(header.strays))),
@@ -335,6 +417,58 @@ impl VecIndex {
             ("format", whole(index::FORMAT.into())),
         ])
     }
+
+    /// How an index is, as far as can be told without comparing.
+    fn condition(&self, shelf: &mut Shelf, index: &Index, watched: Option<&Watched>) -> Result<Condition> {
+        let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
+        let pending = shelf.noted(place)?.entries;
+        let Some(Watched { tracked, sign, .. }) = watched else {
+            let sign = Some("a trigger is missing or altered".into());
+            return Ok(Condition { sign, pending: Some(pending), ..Condition::new("rebuild") });
+        };
+        let source = self.source(&tracked.table, &tracked.column)?;
+        let rows = TableRows::new(&source)?;
+        let seen = shelf.sign(index, &rows, sign.as_ref())?;
+        let is_open = seen.is_some() && shelf.open_sign(index, &rows, sign.as_ref())?.is_some();
+        let is_stale = is_stale(shelf, index);
+        let state = match () {
+            () if is_stale => "rebuild",
+            () if is_open => "unverified",
+            () if pending > 1000 + index.header.rows as i64 / 10 => "merge due",
+            () => "ready",
+        };
+        let differs = is_stale.then(|| "a row has another vector than its code".into());
+        Ok(Condition { state, sign: seen.map(|sign| sign.to_string()).or(differs), pending: Some(pending) })
+    }
+}
+
+/// How an index is.
+struct Condition {
+    state: &'static str,
+    /// Why it may not be as its table is.
+    sign: Option<String>,
+    /// How many changes are noted, if the beginning of their list is known.
+    pending: Option<i64>,
+}
+
+impl Condition {
+    fn new(state: &'static str) -> Self {
+        Self { state, sign: None, pending: None }
+    }
+}
+
+/// How many rows a merge of so many changes compares where nothing speaks against the index. So all rows have had their turn
+/// when a quarter of them has changed, or after one merge for each thousand of them.
+fn compared(changed: u64) -> usize {
+    const LEAST: u64 = 1000;
+    const MOST: u64 = 1 << 19;
+    const TIMES: u64 = 4;
+    changed.saturating_mul(TIMES).clamp(LEAST, MOST) as usize
+}
+
+/// Where more rows differ from their codes, to write the index anew takes less time.
+fn most_differing(index: &Index) -> u64 {
+    1000 + index.header.rows / 8
 }
 
 /// The rowid's name in a table that can be indexed.
@@ -357,16 +491,19 @@ fn must_be_known(source: &mut Source, is_known: impl Fn(i64) -> bool) -> Result<
 }
 
 /// The mean of all vectors; their lengths are checked on the way.
-fn mean(source: &mut Source, everything: &Conditions, stray: Stray) -> Result<Mean> {
+fn mean(source: &mut Source, table: &mut TableRows, everything: &Conditions, stray: Stray) -> Result<Mean> {
     let mut mean = Mean::default();
     let mut dimensions = None;
     let mut scan = source.scan(everything)?;
+    let mut values = 0;
     while scan.advance()? {
         let vector = match scan.vector() {
+            Ok(None) if values == 0 && table.conceals([scan.row()?])? => return Err(table.concealed()),
             Ok(None) => continue,
             Ok(Some(vector)) => check_finite(&vector).map(|()| vector),
             Err(error) => Err(error),
         };
+        values += 1;
         let fitting = vector.and_then(|vector| match vector.len() {
             0 => Err(Error::expected("at least 1 dimension", 0)),
             length => match *dimensions.get_or_insert(length) {
@@ -445,12 +582,12 @@ impl Writable for VecIndex {
     }
 
     fn rename(&mut self, name: &str) -> Result<()> {
-        let tracked = self.tracked()?;
+        let watched = self.tracked()?;
         Tracked::drop(self.connection, &self.schema, &self.name)?;
         let mut shelf = self.shelf();
         shelf.forget();
         shelf.rename(name)?;
-        if let Some(tracked) = tracked {
+        if let Some(Watched { tracked, .. }) = watched {
             Tracked { index: name.to_string(), ..tracked }.create(self.connection, &self.schema)?;
         }
         self.name = name.to_string();

@@ -224,6 +224,34 @@ pub unsafe fn vtab_config(db: *mut ffi::sqlite3, option: c_uint) -> c_int {
     unsafe { table().vtab_config.unwrap_unchecked()(db, option as c_int, 1 as c_int) }
 }
 
+/// `sqlite3_column_decltype`; `None` in a build that leaves the routine out.
+///
+/// # Safety
+/// As SQLite documents.
+pub unsafe fn column_decltype(statement: *mut ffi::sqlite3_stmt, column: c_int) -> Option<*const c_char> {
+    // SAFETY: the field is in every version's table; the rest is the caller's to ensure.
+    table().column_decltype.map(|routine| unsafe { routine(statement, column) })
+}
+
+/// Whether `sqlite3_blob_open` takes a value, which it does for BLOB and TEXT, and the code if not. A build that leaves
+/// the routine out takes none.
+///
+/// # Safety
+/// The connection is open and the names are terminated.
+pub unsafe fn opens_as_blob(db: *mut ffi::sqlite3, names: [*const c_char; 3], rowid: i64) -> Result<(), c_int> {
+    let (Some(open), Some(close)) = (table().blob_open, table().blob_close) else {
+        return Err(ffi::SQLITE_ERROR as c_int);
+    };
+    let [schema, name, column] = names;
+    let mut blob = std::ptr::null_mut();
+    // SAFETY: the caller ensures the rest; a handle that was opened is closed at once, and closing null does nothing.
+    unsafe {
+        let code = open(db, schema, name, column, rowid, 0, &mut blob);
+        close(blob);
+        if code == ffi::SQLITE_OK as c_int { Ok(()) } else { Err(code) }
+    }
+}
+
 /// A copy of `text` in SQLite's own memory, for the error fields that SQLite frees; null when memory is out.
 ///
 /// Not `sqlite3_mprintf`: its first argument is a format, and messages quote what the user wrote.

@@ -91,6 +91,37 @@ impl Connection {
         self.statements().map(|statement| i64::from(unsafe { api::stmt_status(statement, counter, 0) })).sum()
     }
 
+    /// How many rows this connection has changed since it was opened.
+    pub fn total_changes(self) -> i64 {
+        // SAFETY: the connection is open.
+        unsafe { api::total_changes64(self.raw()) }
+    }
+
+    /// Whether the open transaction has written to a schema, or is about to.
+    pub fn has_written(self, schema: &str) -> bool {
+        let Ok(schema) = CString::new(schema) else { return false };
+        // SAFETY: the connection is open and the name terminated.
+        unsafe { api::txn_state(self.raw(), schema.as_ptr()) == ffi::SQLITE_TXN_WRITE as i32 }
+    }
+
+    /// Whether a value of a table is there and is not NULL, by a way past the authorizer of the connection, which may
+    /// let statements read NULL in its place.
+    pub fn has_value(self, schema: &str, table: &str, column: &str, rowid: i64) -> Result<bool> {
+        let [Ok(schema), Ok(table), Ok(column)] = [schema, table, column].map(CString::new) else { return Ok(false) };
+        let names = [schema.as_ptr(), table.as_ptr(), column.as_ptr()];
+        // SAFETY: the connection is open and the names are terminated.
+        match unsafe { api::opens_as_blob(self.raw(), names, rowid) } {
+            Ok(()) => Ok(true),
+            Err(code) => match self.error(code) {
+                // It takes no numbers, and says that they are what is there.
+                Error::Sqlite { code, message } if code == ffi::SQLITE_ERROR as i32 => {
+                    Ok(message.starts_with("cannot open value of type ") && !message.ends_with(" null"))
+                }
+                error => Err(error),
+            },
+        }
+    }
+
     /// The file behind a schema; nothing for a database in memory.
     pub fn file_name(self, schema: &str) -> Option<String> {
         let schema = CString::new(schema).ok()?;
@@ -257,6 +288,14 @@ impl Statement {
         let raw = self.live()?;
         // SAFETY: the statement is live.
         Ok(unsafe { api::stmt_status(raw, ffi::SQLITE_STMTSTATUS_REPREPARE as i32, 0) })
+    }
+
+    /// Whether a result column is a column of a table with a declared type, or a rowid: an expression is not, nor is a
+    /// column for which the authorizer has put NULL. Where SQLite cannot tell, it is taken for one.
+    pub fn is_declared(&self, at: i32) -> bool {
+        let Ok(raw) = self.live() else { return false };
+        // SAFETY: the statement is live; a column out of range has no type.
+        unsafe { api::column_decltype(raw, at).is_none_or(|name| !name.is_null()) }
     }
 
     /// Binds all parameters in order.

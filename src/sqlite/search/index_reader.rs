@@ -8,11 +8,13 @@ use crate::planning::options::{IndexChoice, Options};
 use crate::planning::rowset::RowSet;
 use crate::resources::config;
 use crate::scan::Rules;
+use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::in_list::Members;
-use crate::sqlite::storage::changes::{Changed, Changes, is_stale, mark_stale};
+use crate::sqlite::storage::changes::{Changed, Changes, Guard};
 use crate::sqlite::storage::shelf::Shelf;
 use crate::sqlite::storage::table_rows::TableRows;
-use crate::sqlite::storage::triggers::tracked;
+use crate::sqlite::storage::triggers::{Tracked, Watched, tracked, watched};
+use crate::sqlite::storage::trust::{is_stale, mark_stale};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::source::Source;
 use crate::topk::Place;
@@ -28,6 +30,7 @@ pub struct IndexReader {
     is_exact: bool,
     shelf: Shelf,
     rows: TableRows,
+    guard: Guard,
 }
 
 /// In fewer rows than this a scan is as fast as any index, or so fast that it does not matter: a tenth of a millisecond.
@@ -59,24 +62,36 @@ enum Tried {
 
 /// The name of the index that a search of this source would use.
 pub fn chosen(source: &Source, options: &Options) -> Result<Option<String>> {
+    Ok(choose(source, options, tracked, |tracked| tracked)?.map(|tracked| tracked.index))
+}
+
+/// One of the indexes that `list` finds for a table.
+fn choose<T>(
+    source: &Source,
+    options: &Options,
+    list: fn(Connection, &str, &str) -> Result<Vec<T>>,
+    tracked: fn(&T) -> &Tracked,
+) -> Result<Option<T>> {
     let Some(rowid) = source.rowid_name() else { return named_but_absent(source, options) };
     let has_codes = options.metric.has_codes();
     if options.index == IndexChoice::Never || !has_codes {
         return Ok(None);
     }
-    let mut indexes = tracked(source.connection(), source.schema(), source.name())?;
-    indexes
-        .retain(|index| index.column.eq_ignore_ascii_case(source.column()) && index.rowid.eq_ignore_ascii_case(rowid));
+    let mut indexes = list(source.connection(), source.schema(), source.name())?;
+    indexes.retain(|index| {
+        let Tracked { column, rowid: known, .. } = tracked(index);
+        column.eq_ignore_ascii_case(source.column()) && known.eq_ignore_ascii_case(rowid)
+    });
     match &options.index {
         IndexChoice::Named(name) => {
-            let found = indexes.into_iter().find(|index| index.index.eq_ignore_ascii_case(name));
-            found.map_or_else(|| named_but_absent(source, options), |index| Ok(Some(index.index)))
+            let found = indexes.into_iter().find(|index| tracked(index).index.eq_ignore_ascii_case(name));
+            found.map_or_else(|| named_but_absent(source, options), |index| Ok(Some(index)))
         }
-        _ => Ok(indexes.into_iter().next().map(|index| index.index)),
+        _ => Ok(indexes.into_iter().next()),
     }
 }
 
-fn named_but_absent(source: &Source, options: &Options) -> Result<Option<String>> {
+fn named_but_absent<T>(source: &Source, options: &Options) -> Result<Option<T>> {
     match &options.index {
         IndexChoice::Named(name) => Err(Error::expected(
             format_args!("options.index to name an index of {}", source.describe_column()),
@@ -117,10 +132,12 @@ pub struct Many<'a> {
 impl IndexReader {
     /// The index that answers searches of this source, if there is one.
     pub fn open(source: &Source, options: &Options) -> Result<Option<Self>> {
-        let Some(name) = chosen(source, options)? else { return Ok(None) };
-        let shelf = Shelf::new(source.connection(), source.schema(), &name);
+        let found = choose(source, options, watched, |watched| &watched.tracked)?;
+        let Some(Watched { tracked, sign, .. }) = found else { return Ok(None) };
+        let shelf = Shelf::new(source.connection(), source.schema(), &tracked.index);
         let is_named = matches!(options.index, IndexChoice::Named(_));
-        Ok(Some(Self { is_named, is_exact: options.exact, shelf, rows: TableRows::new(source)? }))
+        let (rows, guard) = (TableRows::new(source)?, Guard::new(sign));
+        Ok(Some(Self { is_named, is_exact: options.exact, shelf, rows, guard }))
     }
 
     /// The best rows, or `None` where the table has to answer.
@@ -272,7 +289,8 @@ impl IndexReader {
 
     /// What changed since the index was written.
     fn changes(&mut self, source: &Source, index: &Index) -> Result<Changed> {
-        self.shelf.changes(index, &mut self.rows, config::threads(), &source.stats.encoded)
+        let (rows, guard, encoded) = (&mut self.rows, &mut self.guard, &source.stats.encoded);
+        self.shelf.changes(index, rows, guard, config::threads(), encoded)
     }
 }
 

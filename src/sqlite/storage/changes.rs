@@ -1,9 +1,9 @@
-//! What changed since an index was written, encoded once for all searches of the process; and which indexes these found to
-//! need a rebuild.
+//! What changed since an index was written, encoded once for all searches of the process; and whether that is all.
 
-use super::shelf::Shelf;
-use super::table_rows::{TableRows, first_unknown};
-use crate::codec::fingerprint;
+use super::shelf::{Anchor, Shelf, Tail};
+use super::signs::Sign;
+use super::table_rows::{self, TableRows, first_unknown};
+use super::trust::{self, Base};
 use crate::error::Result;
 use crate::index::{self, FetchedRow, Index, Overlay, RowSource, Token, VectorBatch};
 use crate::resources::cache::Held;
@@ -24,6 +24,49 @@ pub struct Changes {
     pub strays: Arc<HashSet<i64>>,
     /// The place and token of the last of them.
     pub tail: Option<(i64, i64)>,
+    /// The place up to which the list of changes was read.
+    place: i64,
+    log: Log,
+}
+
+/// What was seen of the list of changes itself.
+#[derive(Clone, Copy, Default)]
+struct Log {
+    anchor: Option<Anchor>,
+    /// The last place where an entry is missing before it, or names no row.
+    broken: i64,
+    /// Every row behind the first up to the second is noted.
+    walked: Option<(i64, i64)>,
+}
+
+/// What a search knows of an index from its triggers, and from the search before it.
+#[derive(Default)]
+pub struct Guard {
+    /// The sign of the triggers.
+    sign: Option<Sign>,
+    /// What was found in order last.
+    orderly: Option<Orderly>,
+}
+
+/// A state of an index and its table.
+struct Orderly {
+    generation: Token,
+    tail: Tail,
+    top: i64,
+    has_changes: bool,
+}
+
+impl Guard {
+    /// One for an index whose triggers have this sign.
+    pub fn new(sign: Option<Sign>) -> Self {
+        Self { sign, orderly: None }
+    }
+}
+
+impl Orderly {
+    fn is(&self, generation: Token, tail: &Tail, top: i64) -> bool {
+        self.generation == generation && self.top == top && self.tail == *tail
+    }
 }
 
 /// What changed since an index was written.
@@ -41,8 +84,7 @@ pub enum Changed {
 struct Kept {
     scope: u64,
     generation: Token,
-    place: i64,
-    token: Value,
+    tail: Tail,
     changes: Changes,
     /// What it takes beyond the newer tails of its index.
     held: Held,
@@ -71,6 +113,7 @@ impl Shelf {
     pub fn forget(&mut self) {
         [&self.read, &self.tail, &self.token].into_iter().for_each(Reusable::clear);
         index::forget(self.scope);
+        trust::forget(self.scope);
         let mut kept = kept();
         kept.retain(|other| other.scope != self.scope);
         index::set_aside(trim(&mut kept, budget()));
@@ -81,78 +124,150 @@ impl Shelf {
         &mut self,
         index: &Index,
         rows: &mut TableRows,
+        guard: &mut Guard,
         threads: usize,
         encoded: &AtomicU64,
     ) -> Result<Changed> {
-        let Some((place, token)) = self.tail()? else { return Ok(Changed::Nothing) };
-        let (from, mut changes) = self.known(index, place)?;
-        if from == place {
-            return Ok(Changed::Rows(changes));
+        let (tail, top) = match self.tail(&rows.top)? {
+            Some((tail, top)) => (tail, table_rows::top(top.borrow())),
+            None => (Tail { place: 0, token: Value::Null }, rows.top()?),
+        };
+        let generation = index.header.generation;
+        let is_now = |orderly: &&Orderly| orderly.is(generation, &tail, top);
+        let orderly = guard.orderly.as_ref().filter(is_now).map(|orderly| orderly.has_changes);
+        if orderly == Some(false) {
+            return Ok(Changed::Nothing);
         }
-        let most = (budget() / changes.overlay.row_bytes()).saturating_sub(changes.overlay.len());
-        let Some(changed) = self.changed_after(from, most)? else { return Ok(Changed::TooMuch) };
-        encoded.fetch_add(changed.len() as u64, Relaxed);
-        changes.take(changed, index.header.dimensions, rows, threads)?;
-        rows.release();
-        changes.tail = if let Value::Integer(token) = token { Some((place, token)) } else { None };
-        if !rows.is_stable && self.is_renumbered(index, rows, &changes)? {
-            mark_stale(self, index);
+        let mut changes = self.known(index, &tail)?;
+        if changes.place < tail.place {
+            match self.extended(index, changes, rows, &tail, threads, encoded)? {
+                Some(extended) => changes = extended,
+                None => return Ok(Changed::TooMuch),
+            }
+        }
+        if orderly.is_none() && !self.is_in_order(index, rows, guard.sign.as_ref(), &tail, top, &mut changes)? {
             return Ok(Changed::TooMuch);
         }
-        self.keep(index, place, token, &changes);
-        Ok(Changed::Rows(changes))
+        let has_changes = !changes.overlay.is_empty();
+        guard.orderly = Some(Orderly { generation, tail, top, has_changes });
+        Ok(if has_changes { Changed::Rows(changes) } else { Changed::Nothing })
     }
 
-    /// Whether VACUUM, or a dump and restore, gave the rows of a table without INTEGER PRIMARY KEY other rowids, so that the
-    /// noted changes name the wrong ones.
-    ///
-    /// Rows are renumbered from 1 without gaps. Where the last row with a code is still where it was, so are all before it;
-    /// and whatever comes behind it has to be among the changes. A few more rows guard against equal vectors.
-    fn is_renumbered(&mut self, index: &Index, rows: &mut TableRows, changes: &Changes) -> Result<bool> {
-        const SAMPLE: usize = 8;
-        let sample = index.sample(self, SAMPLE, |rowid| changes.overlay.contains(rowid))?;
-        for (rowid, expected) in &sample {
-            let is_same = match rows.fetch(*rowid)? {
-                FetchedRow::Vector(vector) => fingerprint(&vector) == *expected,
-                FetchedRow::Gone | FetchedRow::Doubtful => false,
-            };
-            if !is_same {
-                return Ok(true);
-            }
+    /// Whether the changes are all there are, as far as can be told without comparing; or else, by comparing.
+    fn is_in_order(
+        &mut self,
+        index: &Index,
+        rows: &mut TableRows,
+        sign: Option<&Sign>,
+        tail: &Tail,
+        top: i64,
+        changes: &mut Changes,
+    ) -> Result<bool> {
+        let sign = match self.base(index, rows, sign, changes.log.anchor)? {
+            Ok(base) => self.sign_among(index, rows, &base, tail, top, changes)?,
+            Err(sign) => Some(sign),
+        };
+        match sign {
+            None => Ok(true),
+            Some(sign) if sign.is_lasting() => Ok(false),
+            Some(_) => self.verify(index, rows, changes.log.anchor, |rowid| changes.overlay.contains(rowid)),
         }
-        rows.release();
-        let last = sample.last().map_or(i64::MIN, |(rowid, _)| *rowid);
-        let strays = &index.directory().strays;
-        let is_known = |rowid: i64| changes.overlay.contains(rowid) || strays.contains(&rowid);
-        let behind = self.connection.prepare(&rows.behind)?;
-        first_unknown(behind, last, is_known)
     }
 
-    /// The longest beginning of the changes that is known already, and where it ends.
-    fn known(&mut self, index: &Index, tail: i64) -> Result<(i64, Changes)> {
+    fn sign_among(
+        &mut self,
+        index: &Index,
+        rows: &TableRows,
+        base: &Base,
+        tail: &Tail,
+        top: i64,
+        changes: &mut Changes,
+    ) -> Result<Option<Sign>> {
+        if changes.log.broken > base.place {
+            return Ok(Some(Sign::Broken));
+        }
+        let is_noted = |rowid: i64| changes.overlay.contains(rowid);
+        if top != base.top && !is_noted(top.max(base.top)) {
+            return Ok(Some(Sign::Unnoted));
+        }
+        let (from, upto) = match changes.log.walked {
+            Some((from, upto)) if from <= base.top => (from, upto.max(base.top)),
+            _ => (base.top, base.top),
+        };
+        if top > upto {
+            if first_unknown(self.connection.prepare(&rows.behind)?, upto, is_noted)? {
+                return Ok(Some(Sign::Unnoted));
+            }
+            changes.log.walked = Some((from, top));
+            self.keep(index, tail.clone(), changes);
+        }
+        Ok(None)
+    }
+
+    /// The changes up to the tail. `None` where they are too many, or the authorizer of the connection conceals them.
+    fn extended(
+        &mut self,
+        index: &Index,
+        mut changes: Changes,
+        rows: &mut TableRows,
+        tail: &Tail,
+        threads: usize,
+        encoded: &AtomicU64,
+    ) -> Result<Option<Changes>> {
+        let most = (budget() / changes.overlay.row_bytes()).saturating_sub(changes.overlay.len());
+        let mut changed = BTreeSet::new();
+        let (mut expected, log) = (changes.place + 1, &mut changes.log);
+        self.each_change(changes.place, |place, rowid| {
+            if place != expected || rowid.is_none() {
+                log.broken = place;
+            }
+            expected = place + 1;
+            changed.extend(rowid);
+            changed.len() <= most
+        })?;
+        if changed.len() > most {
+            return Ok(None);
+        }
+        encoded.fetch_add(changed.len() as u64, Relaxed);
+        let is_seen = changes.take(changed, index.header.dimensions, rows, threads)?;
+        rows.release();
+        if !is_seen {
+            return Ok(None);
+        }
+        changes.tail = if let Value::Integer(token) = tail.token { Some((tail.place, token)) } else { None };
+        changes.place = tail.place;
+        self.keep(index, tail.clone(), &changes);
+        Ok(Some(changes))
+    }
+
+    /// The longest beginning of the changes that is known already.
+    fn known(&mut self, index: &Index, tail: &Tail) -> Result<Changes> {
         let generation = index.header.generation;
-        let mut known: Vec<(i64, Value, Changes)> = kept()
+        let mut known: Vec<(Tail, Changes)> = kept()
             .iter_mut()
-            .filter(|kept| kept.scope == self.scope && kept.generation == generation && kept.place <= tail)
+            .filter(|kept| kept.scope == self.scope && kept.generation == generation && kept.tail.place <= tail.place)
             .map(|kept| {
                 kept.held.pass_to(index.account());
-                (kept.place, kept.token.clone(), kept.changes.clone())
+                (kept.tail.clone(), kept.changes.clone())
             })
             .collect();
-        known.sort_by_key(|(place, ..)| std::cmp::Reverse(*place));
-        for (place, token, changes) in known {
-            if self.token(place)? == Some(token) {
-                return Ok((place, changes));
+        known.sort_by_key(|(tail, _)| std::cmp::Reverse(tail.place));
+        for (other, changes) in known {
+            if other == *tail || self.token(other.place)? == Some(other.token) {
+                return Ok(changes);
             }
         }
-        Ok((0, Changes { overlay: Overlay::new(index.space().clone()), strays: Arc::default(), tail: None }))
+        let anchor = self.anchor(generation)?;
+        let log = Log { anchor, ..Log::default() };
+        let (overlay, place) = (Overlay::new(index.space().clone()), anchor.map_or(0, |anchor| anchor.end()));
+        Ok(Changes { overlay, strays: Arc::default(), tail: None, place, log })
     }
 
-    fn keep(&self, index: &Index, place: i64, token: Value, changes: &Changes) {
+    fn keep(&self, index: &Index, tail: Tail, changes: &Changes) {
         let (scope, generation, held) = (self.scope, index.header.generation, Held::new(index.account(), 0));
         let mut kept = kept();
-        kept.retain(|other| other.scope != scope || other.generation == generation);
-        kept.push(Kept { scope, generation, place, token, changes: changes.clone(), held });
+        kept.retain(|other| other.scope != scope || other.generation == generation && other.tail != tail);
+        kept.push(Kept { scope, generation, tail, changes: changes.clone(), held });
         index::set_aside(trim(&mut kept, budget()));
     }
 }
@@ -176,16 +291,27 @@ fn trim(kept: &mut Vec<Kept>, budget: usize) -> usize {
 }
 
 impl Changes {
-    /// Reads and encodes rows.
-    fn take(&mut self, changed: BTreeSet<i64>, dimensions: usize, rows: &mut TableRows, threads: usize) -> Result<()> {
+    /// Reads and encodes rows. Gives whether they could be seen: what an authorizer conceals is not to be known to all.
+    fn take(
+        &mut self,
+        changed: BTreeSet<i64>,
+        dimensions: usize,
+        rows: &mut TableRows,
+        threads: usize,
+    ) -> Result<bool> {
         let (mut batch, mut without) = (VectorBatch::default(), Vec::new());
+        let mut values = 0;
         let mut strays = HashSet::clone(&self.strays);
         for rowid in changed {
             strays.remove(&rowid);
             match rows.fetch(rowid)? {
-                FetchedRow::Vector(vector) if vector.len() == dimensions => batch.push(rowid, &vector),
+                FetchedRow::Vector(vector) if vector.len() == dimensions => {
+                    values += 1;
+                    batch.push(rowid, &vector);
+                }
                 other => {
                     if matches!(other, FetchedRow::Vector(_)) {
+                        values += 1;
                         strays.insert(rowid);
                     }
                     without.push(rowid);
@@ -197,26 +323,6 @@ impl Changes {
         }
         self.overlay.change(batch, &without, threads)?;
         self.strays = Arc::new(strays);
-        Ok(())
+        Ok(values > 0 || !rows.conceals(without)?)
     }
-}
-
-/// An index in one state, by its scope and generation.
-type State = (u64, [u8; 16]);
-
-/// Indexes that were found not to belong to their table any more. They are not used again until they are written anew.
-static STALE: PerProcess<Mutex<BTreeSet<State>>> = PerProcess::new(|| Mutex::new(BTreeSet::new()));
-
-fn stale() -> MutexGuard<'static, BTreeSet<State>> {
-    STALE.get().lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Notes that an index needs a rebuild.
-pub fn mark_stale(shelf: &Shelf, index: &Index) {
-    stale().insert((shelf.scope, index.header.generation.0));
-}
-
-/// Whether an index needs a rebuild, as far as a search of this process has found out.
-pub fn is_stale(shelf: &Shelf, index: &Index) -> bool {
-    stale().contains(&(shelf.scope, index.header.generation.0))
 }

@@ -2,5 +2,7 @@
 
 pub mod changes;
 pub mod shelf;
+pub mod signs;
 pub mod table_rows;
 pub mod triggers;
+pub mod trust;

@@ -1,16 +1,66 @@
 //! One index inside the caller's transaction: its blocks, and the list of the rows that changed since.
 
+use super::signs::reshaped;
 use crate::error::{Error, Result};
-use crate::index::{RowidPart, Store};
-use crate::sqlite::host::connection::{Connection, Reusable};
+use crate::index::{RowidPart, Store, Token};
+use crate::sqlite::host::connection::{Connection, Reusable, Statement};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+/// The two entries with which the list of changes begins, where it was begun by a version that writes them. Other versions
+/// take them for changed rows, and are right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anchor {
+    /// Where the first of them is.
+    place: i64,
+    /// The table's greatest rowid, as the blocks know it.
+    pub top: i64,
+    /// Where the next comparison of rows begins.
+    pub cursor: i64,
+    /// The schema's number.
+    pub cookie: i64,
+}
+
+impl Anchor {
+    /// Where the first of them is written. The place before it is left free: whatever gives new rowids to tables without
+    /// a key moves it there.
+    const PLACE: i64 = 2;
+
+    /// Whether rowids may be new.
+    pub fn is_moved(&self) -> bool {
+        self.place != Self::PLACE
+    }
+
+    /// The place behind which changes are noted.
+    pub fn end(&self) -> i64 {
+        self.place + 1
+    }
+}
+
+/// How much is noted.
+pub struct Noted {
+    /// How many changes.
+    pub entries: i64,
+    /// No entry is missing, and each names a row.
+    pub is_whole: bool,
+}
+
+/// The last entry of the list of changes: its place, and the random token that tells it from any other that ever had the
+/// place.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tail {
+    pub place: i64,
+    pub token: Value,
+}
+
 /// The tables of an index.
 pub struct Shelf {
     pub(super) connection: Connection,
+    /// As it is called, and as SQL wants it.
+    schema_name: String,
+    schema: String,
     blocks: String,
     pending: String,
     /// Tells this index from others in the caches of the process.
@@ -32,6 +82,8 @@ impl Shelf {
         (schema, index).hash(&mut scope);
         Self {
             connection,
+            schema_name: schema.to_string(),
+            schema: quoted(schema),
             blocks: table("blocks"),
             pending: table("pending"),
             scope: scope.finish(),
@@ -43,8 +95,9 @@ impl Shelf {
 
     /// Makes both tables.
     pub fn create(&self) -> Result<()> {
+        // Without a PRIMARY KEY, as the session extension would carry the blocks into databases with other rows.
         self.connection
-            .execute(&format!("CREATE TABLE {} (id INTEGER PRIMARY KEY, data BLOB NOT NULL)", self.blocks), &[])?;
+            .execute(&format!("CREATE TABLE {} (id INTEGER NOT NULL UNIQUE, data BLOB NOT NULL)", self.blocks), &[])?;
         self.connection.execute(&format!("CREATE TABLE {} (rid, token)", self.pending), &[])
     }
 
@@ -70,69 +123,143 @@ impl Shelf {
         Ok(statement.integer(0))
     }
 
-    /// How many changes are noted.
-    pub fn pending_count(&self) -> Result<i64> {
-        self.count("*")
-    }
-
-    /// How many rows changed.
-    pub fn changed_count(&self) -> Result<u64> {
-        self.count("DISTINCT rid").map(|count| count as u64)
-    }
-
-    fn count(&self, what: &str) -> Result<i64> {
-        let mut statement = self.connection.prepare(&format!("SELECT count({what}) FROM {}", self.pending))?;
+    /// How much is noted behind a place in the list.
+    pub fn noted(&self, after: i64) -> Result<Noted> {
+        let sql = format!(
+            "SELECT count(*), max(rowid), count(*) FILTER (WHERE typeof(rid) = 'integer') FROM {} WHERE rowid > ?1",
+            self.pending
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        statement.bind(1, ValueRef::Integer(after))?;
         statement.step()?;
-        Ok(statement.integer(0))
+        let entries = statement.integer(0);
+        let is_whole = entries == 0 || entries == statement.integer(1) - after && entries == statement.integer(2);
+        Ok(Noted { entries, is_whole })
     }
 
-    /// The rows of a part that changed, each once.
-    pub fn changed(&self, part: RowidPart) -> Result<BTreeSet<i64>> {
+    /// How many rows are noted behind a place in the list.
+    pub fn changed_count(&self, after: i64) -> Result<u64> {
+        let sql = format!("SELECT count(DISTINCT rid) FROM {} WHERE rowid > ?1", self.pending);
+        let mut statement = self.connection.prepare(&sql)?;
+        statement.bind(1, ValueRef::Integer(after))?;
+        statement.step()?;
+        Ok(statement.integer(0) as u64)
+    }
+
+    /// Whether a row is noted behind a place in the list.
+    pub fn is_noted(&self, after: i64, rowid: i64) -> Result<bool> {
+        let sql = format!("SELECT 1 FROM {} WHERE rowid > ?1 AND rid = ?2 LIMIT 1", self.pending);
+        let mut statement = self.connection.prepare(&sql)?;
+        statement.bind_all(&[Value::Integer(after), Value::Integer(rowid)])?;
+        statement.step()
+    }
+
+    /// The rows of a part that are noted behind a place in the list, each once.
+    pub fn changed(&self, after: i64, part: RowidPart) -> Result<BTreeSet<i64>> {
         let mut rows = BTreeSet::new();
-        self.each_change(0, |rowid| {
-            if part.has(rowid) {
-                rows.insert(rowid);
-            }
+        self.each_change(after, |_, rowid| {
+            rows.extend(rowid.filter(|rowid| part.has(*rowid)));
             true
         })?;
         Ok(rows)
     }
 
-    /// The rows that changed behind a place in the list, each once; nothing if they are more than `most`.
-    pub(super) fn changed_after(&self, place: i64, most: usize) -> Result<Option<BTreeSet<i64>>> {
-        let mut rows = BTreeSet::new();
-        self.each_change(place, |rowid| {
-            rows.insert(rowid);
-            rows.len() <= most
-        })?;
-        Ok(Some(rows).filter(|rows| rows.len() <= most))
+    /// Whether one of the rows behind this one is not noted behind a place in the list.
+    /// `select` is the statement that gives the former, with the former as its parameter.
+    pub(super) fn has_unnoted(&self, select: &str, behind: i64, after: i64) -> Result<bool> {
+        let sql = format!(
+            "SELECT 1 FROM ({select}) WHERE rowid NOT IN \
+             (SELECT rid FROM {} WHERE rowid > ?2 AND rid IS NOT NULL) LIMIT 1",
+            self.pending
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        statement.bind_all(&[Value::Integer(behind), Value::Integer(after)])?;
+        statement.step()
     }
 
-    /// Shows changes to `with` as they were noted, as long as it wants more.
-    fn each_change(&self, after: i64, mut with: impl FnMut(i64) -> bool) -> Result<()> {
-        let sql = format!("SELECT rid FROM {} WHERE rowid > ?1", self.pending);
+    /// A statement that keeps the snapshot of the schema as it is, until it is dropped.
+    pub(super) fn hold(&self) -> Result<Statement> {
+        let mut statement = self.connection.prepare(&format!("SELECT 1 FROM {}.sqlite_schema", self.schema))?;
+        statement.step()?;
+        Ok(statement)
+    }
+
+    /// Shows what was noted behind a place in the list to `with`, in order and with its place, as long as it wants more.
+    /// An entry that names no row shows none.
+    pub(super) fn each_change(&self, after: i64, mut with: impl FnMut(i64, Option<i64>) -> bool) -> Result<()> {
+        let sql = format!("SELECT rowid, rid FROM {} WHERE rowid > ?1", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
         statement.bind(1, ValueRef::Integer(after))?;
         while statement.step()? {
-            match statement.column(0) {
-                ValueRef::Integer(rowid) if with(rowid) => {}
-                ValueRef::Integer(_) => break,
-                other => return Err(Error::Damaged(format!("{} has {other} where a rowid should be", self.pending))),
+            let rowid = if let ValueRef::Integer(rowid) = statement.column(1) { Some(rowid) } else { None };
+            if !with(statement.integer(0), rowid) {
+                break;
             }
         }
         Ok(())
     }
 
-    /// Forgets the changes: they are in the blocks now.
-    pub fn forget_changes(&self) -> Result<()> {
-        self.connection.execute(&format!("DELETE FROM {}", self.pending), &[])
+    /// The anchor at the beginning of the list, if it goes with this state of the index.
+    pub fn anchor(&self, generation: Token) -> Result<Option<Anchor>> {
+        let sql = format!("SELECT rowid, rid, token FROM {} ORDER BY rowid LIMIT 2", self.pending);
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut entries = Vec::new();
+        while statement.step()? {
+            let entry = [0, 1, 2].map(|at| match statement.column(at) {
+                ValueRef::Integer(number) => Some(number),
+                _ => None,
+            });
+            entries.push(entry);
+        }
+        Ok(match entries.as_slice() {
+            [[Some(place), Some(top), Some(bound)], [Some(second), Some(cursor), Some(cookie)]]
+                if (1..=Anchor::PLACE).contains(place) && *second == place + 1 && *bound == generation.number() =>
+            {
+                Some(Anchor { place: *place, top: *top, cursor: *cursor, cookie: *cookie })
+            }
+            _ => None,
+        })
     }
 
-    /// The last change: its place, and the random token that tells it from any other that ever had the place.
-    pub(super) fn tail(&mut self) -> Result<Option<(i64, Value)>> {
-        let sql = || format!("SELECT rowid, token FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
+    /// Forgets the changes, which are in the blocks now, and begins the list anew. Gives how many entries went, those of
+    /// an anchor among them.
+    pub fn restart(&mut self, generation: Token, top: i64, cursor: i64) -> Result<i64> {
+        let before = self.connection.total_changes();
+        self.connection.execute(&format!("DELETE FROM {}", self.pending), &[])?;
+        let gone = self.connection.total_changes() - before;
+        let anchor = Anchor { place: Anchor::PLACE, top, cursor, cookie: self.cookie()? };
+        let sql = format!("INSERT INTO {} (rowid, rid, token) VALUES (?1, ?2, ?3), (?4, ?5, ?6)", self.pending);
+        let values = [anchor.place, top, generation.number(), anchor.place + 1, cursor, anchor.cookie];
+        self.connection.execute(&sql, &values.map(Value::Integer))?;
+        // An authorizer may let a statement do nothing.
+        match self.anchor(generation)? {
+            Some(written) if written == anchor => Ok(gone),
+            _ => Err(reshaped(&self.pending)),
+        }
+    }
+
+    /// The schema's own number, which every change to the schema moves.
+    pub fn cookie(&self) -> Result<i64> {
+        let mut statement = self.connection.prepare(&format!("PRAGMA {}.schema_version", self.schema))?;
+        if statement.step()? {
+            return Ok(statement.integer(0));
+        }
+        Err(reshaped("PRAGMA schema_version"))
+    }
+
+    /// Whether the open transaction has written.
+    pub(super) fn has_written(&self) -> bool {
+        self.connection.has_written(&self.schema_name)
+    }
+
+    /// The last entry of the list, and the value of an expression beside it. An empty list gives neither.
+    pub(super) fn tail(&mut self, beside: &str) -> Result<Option<(Tail, Value)>> {
+        let sql = || format!("SELECT rowid, token, {beside} FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
         let mut run = self.tail.run(self.connection, "tail", sql)?;
-        Ok(run.step()?.then(|| (run.integer(0), run.column(1).to_owned())))
+        let read = |run: &Statement| {
+            (Tail { place: run.integer(0), token: run.column(1).to_owned() }, run.column(2).to_owned())
+        };
+        Ok(run.step()?.then(|| read(&run)))
     }
 
     pub(super) fn token(&mut self, place: i64) -> Result<Option<Value>> {

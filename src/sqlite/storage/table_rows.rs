@@ -1,7 +1,9 @@
 //! The rows of the user's table, as an index asks for them.
 
+use super::signs::reshaped;
+use crate::codec::fingerprint;
 use crate::error::{Error, Result};
-use crate::index::{FetchedRow, RowSource};
+use crate::index::{FetchedRow, RowSource, Stretch};
 use crate::sqlite::host::args::vector;
 use crate::sqlite::host::connection::{Connection, Reusable, Run, Statement};
 use crate::sqlite::host::in_list::Members;
@@ -22,8 +24,22 @@ pub struct TableRows {
     /// The same with the id.
     fetch_keyed: Reusable,
     title: String,
-    /// The statement for the rows behind one that have a vector.
+    /// Rows with a value that were fetched.
+    pub values: u64,
+    schema: String,
+    table: String,
+    column: String,
+    /// Whether the column has a declared type.
+    is_typed: bool,
+    /// An expression for the greatest rowid.
+    pub(super) top: String,
+    /// The statement for the rows behind one.
     pub(super) behind: String,
+    /// The statement for so many rows from one on, in order.
+    onwards: String,
+    /// The statement that tells what can be read, once it has been asked, and its text.
+    probe: Reusable,
+    sight: String,
     /// The statement for all rows from one to another, in order.
     between: String,
     /// The statement that counts all rows.
@@ -47,10 +63,9 @@ impl TableRows {
             quoted(source.name())
         );
         let behind = format!(
-            "SELECT t.{rowid} FROM {}.{} AS t WHERE t.{rowid} > ?1 AND t.{} IS NOT NULL",
+            "SELECT t.{rowid} AS rowid FROM {}.{} AS t WHERE t.{rowid} > ?1",
             quoted(source.schema()),
-            quoted(source.name()),
-            quoted(source.column())
+            quoted(source.name())
         );
         let between = format!(
             "SELECT t.{rowid}, t.{} FROM {}.{} AS t WHERE t.{rowid} BETWEEN ?1 AND ?2 ORDER BY t.{rowid}",
@@ -58,13 +73,47 @@ impl TableRows {
             quoted(source.schema()),
             quoted(source.name())
         );
+        let onwards = format!(
+            "SELECT t.{rowid}, t.{} FROM {}.{} AS t WHERE t.{rowid} >= ?1 ORDER BY t.{rowid} LIMIT ?2",
+            quoted(source.column()),
+            quoted(source.schema()),
+            quoted(source.name())
+        );
+        let sight = format!(
+            "SELECT t.{rowid}, t.{} FROM {}.{} AS t LIMIT 0",
+            quoted(source.column()),
+            quoted(source.schema()),
+            quoted(source.name())
+        );
+        let top = format!("(SELECT max(t.{rowid}) FROM {}.{} AS t)", quoted(source.schema()), quoted(source.name()));
         let of_all =
             |what: &str| format!("SELECT {what} FROM {}.{} AS t", quoted(source.schema()), quoted(source.name()));
         let (count, rowids) = (of_all("count(*)"), of_all(&format!("t.{rowid}")));
         let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
         let connection = source.connection();
-        let (fetch, running, fetch_keyed) = Default::default();
-        Ok(Self { connection, one, fetch, running, fetch_keyed, behind, between, count, rowids, title, is_stable })
+        let (fetch, running, fetch_keyed, probe) = Default::default();
+        Ok(Self {
+            connection,
+            one,
+            fetch,
+            running,
+            fetch_keyed,
+            title,
+            values: 0,
+            schema: source.schema().to_string(),
+            table: source.name().to_string(),
+            column: source.column().to_string(),
+            is_typed: source.is_typed(),
+            top,
+            behind,
+            onwards,
+            probe,
+            sight,
+            between,
+            count,
+            rowids,
+            is_stable,
+        })
     }
 
     /// How many rows there are, with a vector or without. SQLite counts them in the smallest of the table's indexes.
@@ -90,6 +139,67 @@ impl TableRows {
         Ok(rowids.iter().zip(is_there).filter(|(_, is_there)| !is_there).map(|(rowid, _)| *rowid).collect())
     }
 
+    /// The greatest rowid; [`NO_ROW`] for an empty table.
+    pub fn top(&self) -> Result<i64> {
+        let mut statement = self.connection.prepare(&format!("SELECT {}", self.top))?;
+        Ok(if statement.step()? { top(statement.column(0)) } else { NO_ROW })
+    }
+
+    /// At most so many rows from one on; `None` where the authorizer of the connection conceals them. Whether more
+    /// follow is told by the stretch, which ends with the greatest rowid of all if none do.
+    pub fn stretch(&mut self, first: i64, most: usize, dimensions: usize) -> Result<Option<Stretch>> {
+        let mut statement = self.connection.prepare(&self.onwards)?;
+        statement.bind_all(&[Value::Integer(first), Value::Integer(most as i64)])?;
+        let mut stretch = Stretch { first, last: i64::MAX, rows: Vec::new() };
+        let (mut met, mut at) = (0, first);
+        while statement.step()? {
+            (met, at) = (met + 1, statement.integer(0));
+            match row(statement.column(1), true) {
+                FetchedRow::Vector(vector) if vector.len() == dimensions => {
+                    stretch.rows.push((at, Some(fingerprint(&vector))))
+                }
+                FetchedRow::Vector(_) => stretch.rows.push((at, None)),
+                FetchedRow::Gone | FetchedRow::Doubtful => {}
+            }
+        }
+        if met == most {
+            stretch.last = at;
+        }
+        Ok(if self.sees()? == Sight::Concealed { None } else { Some(stretch) })
+    }
+
+    /// Whether the authorizer of the connection conceals one of these rows, of which no statement has read a value.
+    pub fn conceals(&mut self, rowids: impl IntoIterator<Item = i64>) -> Result<bool> {
+        match self.sees()? {
+            Sight::Clear => return Ok(false),
+            Sight::Concealed => return Ok(true),
+            Sight::Unknown => {}
+        }
+        for rowid in rowids {
+            if self.connection.has_value(&self.schema, &self.table, &self.column, rowid)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// An authorizer that answers SQLITE_IGNORE lets a statement read NULL for a column. SQLite then knows no declared type
+    /// for it any more; where the column never had one, nothing tells.
+    fn sees(&mut self) -> Result<Sight> {
+        let mut probe = self.probe.run(self.connection, "probe", || self.sight.clone())?;
+        probe.step()?;
+        Ok(match (probe.is_declared(0), self.is_typed, probe.is_declared(1)) {
+            (false, ..) | (true, true, false) => Sight::Concealed,
+            (true, true, true) => Sight::Clear,
+            (true, false, _) => Sight::Unknown,
+        })
+    }
+
+    /// The error of a command to which the authorizer conceals the rows.
+    pub fn concealed(&self) -> Error {
+        reshaped(&self.title)
+    }
+
     /// Gives up its locks until the next row.
     pub fn release(&mut self) {
         self.running = None;
@@ -100,6 +210,22 @@ impl TableRows {
         let fetch = self.fetch_keyed.run(self.connection, "keyed", || source.keyed_sql())?;
         Ok(KeyedRows { fetch, members, title: &self.title, is_stable: self.is_stable })
     }
+}
+
+/// What a statement sees of the column.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Clear,
+    Concealed,
+    Unknown,
+}
+
+/// Stands for the greatest rowid of a table without rows.
+pub const NO_ROW: i64 = i64::MIN;
+
+/// The greatest rowid as [`TableRows::top`] gives it, from the expression's value.
+pub(super) fn top(value: ValueRef<'_>) -> i64 {
+    if let ValueRef::Integer(rowid) = value { rowid } else { NO_ROW }
 }
 
 /// Rows of a table of which only those with certain ids take part.
@@ -138,7 +264,9 @@ impl RowSource for TableRows {
             Some(run) => run,
             none => none.insert(self.fetch.run(self.connection, "fetch", || self.one.clone())?),
         };
-        fetched(run, rowid, self.is_stable)
+        let row = fetched(run, rowid, self.is_stable)?;
+        self.values += u64::from(matches!(row, FetchedRow::Vector(_)));
+        Ok(row)
     }
 
     fn describe(&self, rowid: i64) -> String {

@@ -3,7 +3,11 @@
 //! They append the rowid of every changed row to the index's `_pending` table. What they say is frozen for ever: files
 //! outlive libraries. They also say which table and column the index is of, because ALTER TABLE rewrites triggers but not
 //! the arguments of a virtual table; an index whose triggers are missing or altered is not used.
+//!
+//! Triggers that were dropped for a time and made again from their text look as they did. The seal tells: it is one more
+//! trigger, made after the others, and SQLite numbers what is made in the order of making. VACUUM and dumps keep that order.
 
+use super::signs::Sign;
 use crate::error::Result;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::ValueRef;
@@ -25,11 +29,24 @@ pub struct Tracked {
 /// When a trigger fires; also the end of its name.
 pub const EVENTS: [&str; 4] = ["insert", "delete", "update", "move"];
 
+/// The end of the seal's name.
+pub const SEAL: &str = "seal";
+
+/// What the triggers of a table say of one of its indexes.
+pub struct Watched {
+    /// What it is of.
+    pub tracked: Tracked,
+    /// Why the triggers may have missed changes.
+    pub sign: Option<Sign>,
+    /// The user has a newer trigger, which runs before the index's.
+    pub is_outrun: bool,
+}
+
 impl Tracked {
     /// The statement that makes the trigger for an event.
     fn statement(&self, event: &str, schema: &str) -> String {
         let (table, column, rowid) = (quoted(&self.table), quoted(&self.column), &self.rowid);
-        let pending = quoted(&format!("{}_pending", self.index));
+        let pending = quoted(&pending(&self.index));
         let (when, rows) = match event {
             "insert" => (format!("INSERT ON {table}"), vec!["new"]),
             "delete" => (format!("DELETE ON {table}"), vec!["old"]),
@@ -41,22 +58,32 @@ impl Tracked {
         format!("CREATE TRIGGER {schema}{} AFTER {when} BEGIN {body}END", quoted(&self.trigger(event)))
     }
 
+    /// The statement that makes the seal. Nobody updates the list of changes, so that it never runs.
+    fn seal(&self, name: &str, schema: &str) -> String {
+        let pending = quoted(&pending(&self.index));
+        format!("CREATE TRIGGER {schema}{} BEFORE UPDATE ON {pending} BEGIN SELECT RAISE(IGNORE); END", quoted(name))
+    }
+
     fn trigger(&self, event: &str) -> String {
         format!("{}_{event}", self.index)
     }
 
-    /// Makes the triggers.
+    /// Makes the triggers, and the seal after them.
     pub fn create(&self, connection: Connection, schema: &str) -> Result<()> {
         let schema = format!("{}.", quoted(schema));
-        EVENTS.iter().try_for_each(|event| connection.execute(&self.statement(event, &schema), &[]))
+        EVENTS.iter().try_for_each(|event| connection.execute(&self.statement(event, &schema), &[]))?;
+        connection.execute(&self.seal(&self.trigger(SEAL), &schema), &[])
     }
 
-    /// Removes the triggers of an index, those that are there.
+    /// Removes the triggers of an index, those that are there, and its seals. A version that knew no seals may have
+    /// renamed the index and left one under the old name.
     pub fn drop(connection: Connection, schema: &str, index: &str) -> Result<()> {
-        EVENTS.iter().try_for_each(|event| {
-            let name = quoted(&format!("{index}_{event}"));
-            connection.execute(&format!("DROP TRIGGER IF EXISTS {}.{name}", quoted(schema)), &[])
-        })
+        let drop = |name: &str| {
+            connection.execute(&format!("DROP TRIGGER IF EXISTS {}.{}", quoted(schema), quoted(name)), &[])
+        };
+        EVENTS.iter().try_for_each(|event| drop(&format!("{index}_{event}")))?;
+        let seals = Trigger::on(connection, schema, &pending(index))?.into_iter();
+        seals.filter(|trigger| trigger.is_seal(index)).try_for_each(|trigger| drop(&trigger.name))
     }
 
     /// What a trigger for changes of the column says, if it is one of ours and unaltered.
@@ -74,13 +101,89 @@ impl Tracked {
     }
 
     fn is(&self, sql: &str, event: &str) -> bool {
-        let fold = |tokens: Vec<String>| tokens.into_iter().map(|token| token.to_ascii_lowercase()).collect::<Vec<_>>();
-        fold(tokens(sql)) == fold(tokens(&self.statement(event, "")))
+        is_same(sql, &self.statement(event, ""))
     }
 }
 
+/// The name of an index's list of changes.
+fn pending(index: &str) -> String {
+    format!("{index}_pending")
+}
+
+/// A trigger as the schema has it.
+struct Trigger {
+    /// Grows in the order in which they were made.
+    number: i64,
+    name: String,
+    sql: String,
+    table: String,
+}
+
+impl Trigger {
+    /// The triggers of a table, by name.
+    fn on(connection: Connection, schema: &str, table: &str) -> Result<Vec<Self>> {
+        Self::select(connection, schema, table, "")
+    }
+
+    /// The same, and those of all lists of changes.
+    fn on_all(connection: Connection, schema: &str, table: &str) -> Result<Vec<Self>> {
+        Self::select(connection, schema, table, "OR tbl_name LIKE '%!_pending' ESCAPE '!'")
+    }
+
+    fn select(connection: Connection, schema: &str, table: &str, others: &str) -> Result<Vec<Self>> {
+        let sql = format!(
+            "SELECT rowid, name, sql, tbl_name FROM {}.sqlite_schema WHERE type = 'trigger' \
+             AND (tbl_name = ?1 COLLATE NOCASE {others}) ORDER BY name",
+            quoted(schema)
+        );
+        let mut statement = connection.prepare(&sql)?;
+        statement.bind(1, ValueRef::Text(table.as_bytes()))?;
+        let mut triggers = Vec::new();
+        while statement.step()? {
+            let (number, table) = (statement.integer(0), statement.text(3));
+            triggers.push(Self { number, name: statement.text(1), sql: statement.text(2), table });
+        }
+        Ok(triggers)
+    }
+
+    fn is_on(&self, table: &str) -> bool {
+        self.table.eq_ignore_ascii_case(table)
+    }
+
+    fn is_seal(&self, index: &str) -> bool {
+        let any = Tracked { index: index.into(), table: String::new(), column: String::new(), rowid: String::new() };
+        self.is_on(&pending(index)) && is_same(&self.sql, &any.seal(&self.name, ""))
+    }
+
+    /// Whether it runs after a change, as ours do. Of these the newest runs first.
+    fn is_after(&self) -> bool {
+        tokens(&self.sql).get(3).is_some_and(|word| word.eq_ignore_ascii_case("after"))
+    }
+
+    /// Whether it can end a change so that triggers after it do not run, and the change stays.
+    fn can_end(&self) -> bool {
+        let squeezed = |text: &str| text.split_whitespace().collect::<String>().to_ascii_lowercase();
+        [squeezed(&self.sql), squeezed(&without_comments(&self.sql))]
+            .iter()
+            .any(|text| text.contains("raise(ignore") || text.contains("raise(fail"))
+    }
+}
+
+/// A statement without its comments. What looks like one in a text is taken for one too.
+fn without_comments(sql: &str) -> String {
+    let (mut kept, mut rest) = (String::new(), sql);
+    while let Some(at) = [rest.find("--"), rest.find("/*")].into_iter().flatten().min() {
+        let (before, comment) = rest.split_at(at);
+        kept.push_str(before);
+        kept.push(' ');
+        let end = if comment.starts_with("--") { "\n" } else { "*/" };
+        rest = comment.get(2..).and_then(|comment| comment.split_once(end)).map_or("", |(_, after)| after);
+    }
+    kept + rest
+}
+
 /// What an index is of, if all its triggers are there and as they were made.
-pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Option<Tracked>> {
+pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Option<Watched>> {
     let sql = format!(
         "SELECT tbl_name FROM {}.sqlite_schema WHERE type = 'trigger' AND name = ?1 COLLATE NOCASE",
         quoted(schema)
@@ -92,28 +195,64 @@ pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Opt
     }
     let table = statement.text(0);
     drop(statement);
-    Ok(tracked(connection, schema, &table)?.into_iter().find(|tracked| tracked.index.eq_ignore_ascii_case(index)))
+    let mut indexes = watched(connection, schema, &table)?.into_iter();
+    Ok(indexes.find(|watched| watched.tracked.index.eq_ignore_ascii_case(index)))
 }
 
 /// The indexes of a table whose triggers are all there and as they were made, by name.
 pub fn tracked(connection: Connection, schema: &str, table: &str) -> Result<Vec<Tracked>> {
-    let sql = format!(
-        "SELECT name, sql FROM {}.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY name",
-        quoted(schema)
-    );
-    let mut statement = connection.prepare(&sql)?;
-    statement.bind(1, ValueRef::Text(table.as_bytes()))?;
-    let mut triggers = Vec::new();
-    while statement.step()? {
-        triggers.push((statement.text(0), statement.text(1)));
-    }
-    let complete = |tracked: &Tracked| {
-        EVENTS.iter().all(|event| {
-            let wanted = tracked.trigger(event);
-            triggers.iter().any(|(name, sql)| name.eq_ignore_ascii_case(&wanted) && tracked.is(sql, event))
-        })
+    let triggers = Trigger::on(connection, schema, table)?;
+    Ok(complete(&triggers, table).into_iter().map(|(tracked, _)| tracked).collect())
+}
+
+/// The same with what else the triggers say of them.
+pub fn watched(connection: Connection, schema: &str, table: &str) -> Result<Vec<Watched>> {
+    let triggers = Trigger::on_all(connection, schema, table)?;
+    let indexes = complete(&triggers, table);
+    let of_indexes: Vec<i64> = indexes.iter().flat_map(|(_, own)| own).map(|trigger| trigger.number).collect();
+    let is_of_user = |trigger: &&Trigger| trigger.is_on(table) && !of_indexes.contains(&trigger.number);
+    let of_user: Vec<&Trigger> = triggers.iter().filter(is_of_user).collect();
+    let watch = |(tracked, own): (Tracked, Vec<&Trigger>)| {
+        let list = pending(&tracked.index);
+        let on_pending: Vec<&Trigger> = triggers.iter().filter(|trigger| trigger.is_on(&list)).collect();
+        Watched::new(tracked, &own, &on_pending, &of_user)
     };
-    Ok(triggers.iter().filter_map(|(_, sql)| Tracked::from_update(sql)).filter(complete).collect())
+    Ok(indexes.into_iter().map(watch).collect())
+}
+
+/// Those of a table's indexes that have all their triggers, with these.
+fn complete<'a>(triggers: &'a [Trigger], table: &str) -> Vec<(Tracked, Vec<&'a Trigger>)> {
+    let on_table: Vec<&Trigger> = triggers.iter().filter(|trigger| trigger.is_on(table)).collect();
+    let own = |tracked: &Tracked| -> Option<Vec<&'a Trigger>> {
+        let find = |event: &&str| {
+            let wanted = tracked.trigger(event);
+            let is_it =
+                |trigger: &&&Trigger| trigger.name.eq_ignore_ascii_case(&wanted) && tracked.is(&trigger.sql, event);
+            on_table.iter().find(is_it).copied()
+        };
+        EVENTS.iter().map(find).collect()
+    };
+    let updates = on_table.iter().filter(|trigger| trigger.name.ends_with("_update"));
+    let tracked = updates.filter_map(|trigger| Tracked::from_update(&trigger.sql));
+    tracked.filter_map(|tracked| own(&tracked).map(|own| (tracked, own))).collect()
+}
+
+impl Watched {
+    fn new(tracked: Tracked, own: &[&Trigger], on_pending: &[&Trigger], of_user: &[&Trigger]) -> Self {
+        let oldest = own.iter().map(|trigger| trigger.number).min().unwrap_or(0);
+        let newest = own.iter().map(|trigger| trigger.number).max().unwrap_or(0);
+        let (seals, foreign): (Vec<&Trigger>, Vec<&Trigger>) =
+            on_pending.iter().partition(|trigger| trigger.is_seal(&tracked.index));
+        let mut before_ours = of_user.iter().filter(|trigger| trigger.number > oldest && trigger.is_after()).peekable();
+        let is_outrun = before_ours.peek().is_some();
+        let sign = match (foreign.first(), before_ours.find(|trigger| trigger.can_end())) {
+            (Some(foreign), _) => Some(Sign::Intercepted(foreign.name.clone())),
+            (None, Some(ending)) => Some(Sign::Outrun(ending.name.clone())),
+            (None, None) if !seals.iter().any(|seal| seal.number > newest) => Some(Sign::Unsealed),
+            (None, None) => None,
+        };
+        Self { tracked, sign, is_outrun }
+    }
 }
 
 /// The words and signs of a statement, names without their quotes. Enough for the statements above; anything else only has
@@ -127,6 +266,12 @@ fn tokens(sql: &str) -> Vec<String> {
         rest = after.trim_start();
     }
     tokens
+}
+
+/// Whether two statements are the same but for spaces, quotes, upper and lower case.
+fn is_same(one: &str, other: &str) -> bool {
+    let folded = |sql| tokens(sql).into_iter().map(|token| token.to_ascii_lowercase()).collect::<Vec<_>>();
+    one == other || folded(one) == folded(other)
 }
 
 fn token(text: &str, first: char) -> (String, &str) {

@@ -221,6 +221,11 @@ impl Source {
         self.columns.iter().any(|column| column.name == self.column && column.is_generated)
     }
 
+    /// Whether the column has a declared type.
+    pub fn is_typed(&self) -> bool {
+        self.columns.iter().any(|column| column.name == self.column && !column.kind.is_empty())
+    }
+
     /// To recognise the same source again.
     pub fn identity(&self) -> Identity {
         (self.connection, self.schema.to_ascii_lowercase(), self.name.to_ascii_lowercase())
