@@ -32,6 +32,7 @@ pub use resources::config;
 pub use sqlite::host::exports::register_auto_extension;
 
 use error::Result;
+use sqlite::functions::bm25::register_bm25;
 use sqlite::functions::chunk::Chunk;
 use sqlite::functions::embed_rows::EmbedRows;
 use sqlite::functions::embedding as e;
@@ -79,5 +80,6 @@ const TABLES: &[fn(Connection) -> Result<()>] = &[
 
 pub(crate) fn register(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;
-    TABLES.iter().try_for_each(|table| table(connection))
+    TABLES.iter().try_for_each(|table| table(connection))?;
+    register_bm25(connection)
 }

@@ -1,5 +1,6 @@
 //! What SQL calls: one file or folder for each table function or module, named like it, and the scalar functions.
 
+pub mod bm25;
 pub mod chunk;
 pub mod embed_rows;
 pub mod embedding;
