@@ -34,6 +34,38 @@ impl Metric {
             Self::L2 | Self::L1 => 0.0 - score,
         }
     }
+
+    /// The score for a distance: the inverse of [`Metric::distance`].
+    pub fn score(self, distance: f64) -> f64 {
+        // Each of the two formulas is its own inverse.
+        self.distance(distance)
+    }
+
+    /// How codes can bound the scores of this metric; `None` if they cannot. Then searches scan.
+    pub fn shape(self) -> Option<Shape> {
+        match self {
+            Self::Dot => Some(Shape::Dot),
+            Self::Cosine => Some(Shape::Cosine),
+            Self::L2 => Some(Shape::SquaredDistance),
+            Self::L1 => None,
+        }
+    }
+
+    /// Whether an index can answer searches by this metric.
+    pub fn has_codes(self) -> bool {
+        self.shape().is_some()
+    }
+}
+
+/// What codes can bound. Codes know a metric by its shape alone, so that a metric which only scans concerns no codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// The dot product.
+    Dot,
+    /// The dot product over the lengths of both vectors.
+    Cosine,
+    /// The square of the Euclidean distance.
+    SquaredDistance,
 }
 
 /// A sum of squares below this is computed again in f64, because f32 holds the squares of such small numbers badly or not
@@ -158,6 +190,15 @@ fn near_unit_length(vector: Vec<F32Le>) -> Vec<F32Le> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn score_undoes_distance() {
+        for (_, metric) in Metric::NAMES {
+            for score in [-3.0, -0.25, 0.0, 0.5, 1.0] {
+                assert_eq!(metric.score(metric.distance(score)), score, "{metric:?}");
+            }
+        }
+    }
 
     fn vector(numbers: &[f32]) -> Vec<F32Le> {
         numbers.iter().map(|&x| x.into()).collect()

@@ -10,10 +10,37 @@ pub const MAX_DIMENSIONS: usize = 65_536;
 /// A vector. A BLOB is read in place; JSON is parsed into a copy.
 pub type Vector<'a> = Cow<'a, [F32Le]>;
 
-/// Reads the bytes of a BLOB as a vector, at any address. It does not check the values.
-pub fn from_blob(blob: &[u8]) -> Result<&[F32Le]> {
-    let vector = bytemuck::try_cast_slice::<u8, F32Le>(blob)
-        .map_err(|_| Error::expected("a BLOB of 4-byte floats", format_args!("{} bytes", blob.len())))?;
+/// What the elements of stored vectors are. All arithmetic is in f32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ElementType {
+    /// Little-endian f32.
+    #[default]
+    F32,
+}
+
+impl ElementType {
+    const NAMES: [(&'static str, Self); 1] = [("f32", Self::F32)];
+
+    /// The type of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, element)| *element)
+    }
+
+    /// All names, as an error message lists them.
+    pub fn names() -> String {
+        let names: Vec<String> = Self::NAMES.iter().map(|(name, _)| format!("'{name}'")).collect();
+        names.join(", ")
+    }
+}
+
+/// Reads the bytes of a BLOB as a vector, at any address: f32 in place, another type widened into a copy. It does not check
+/// the values.
+pub fn read(blob: &[u8], element: ElementType) -> Result<Vector<'_>> {
+    let vector = match element {
+        ElementType::F32 => bytemuck::try_cast_slice::<u8, F32Le>(blob)
+            .map(Cow::Borrowed)
+            .map_err(|_| Error::expected("a BLOB of 4-byte floats", format_args!("{} bytes", blob.len())))?,
+    };
     within_limit(vector.len())?;
     Ok(vector)
 }
@@ -79,8 +106,11 @@ mod tests {
     fn a_blob_is_read_at_any_address() {
         let mut bytes = vec![0u8];
         bytes.extend([1.0f32, -2.5].iter().flat_map(|x| x.to_le_bytes()));
-        assert_eq!(floats(from_blob(&bytes[1..]).unwrap()), [1.0, -2.5]);
-        assert_eq!(from_blob(&bytes).unwrap_err().to_string(), "expected a BLOB of 4-byte floats, not 9 bytes");
+        assert_eq!(floats(&read(&bytes[1..], ElementType::F32).unwrap()), [1.0, -2.5]);
+        assert_eq!(
+            read(&bytes, ElementType::F32).unwrap_err().to_string(),
+            "expected a BLOB of 4-byte floats, not 9 bytes"
+        );
     }
 
     #[test]

@@ -382,8 +382,7 @@ ORDER  BY h.rank
 LIMIT  :limit"""
 
     def _hit(self, way: str, id: Id, score: float, text: str | None, metadata: str | None, by_vector: Any, by_words: Any) -> Hit:
-        both = {(True, True): "both", (True, False): "meaning", (False, True): "words"}
-        by = both.get((by_vector is not None, by_words is not None), "words" if way == "words" else "meaning")
+        by = statement.reason(by_vector, by_words) or ("words" if way == "words" else "meaning")
         return Hit(id, score, text, _from_json(metadata), by)
 
     def get(

@@ -10,7 +10,7 @@ use super::rotation::ROUNDING;
 use super::space::{Space, dot};
 use crate::kernels::codes::{Factors, GROUP, LimitTerms, Limits};
 use crate::kernels::{self, F32Le};
-use crate::metric::Metric;
+use crate::metric::{Metric, Shape};
 
 /// The squares of longer residuals come too near the end of f32's range. This holds for vectors, and for a query of the
 /// metric l2.
@@ -27,7 +27,7 @@ const DOUBTFUL: f64 = 1.0 / 16.0;
 /// What rounding can change in a space, relative to the numbers that are rounded.
 #[derive(Debug, Clone, Copy)]
 pub struct Margins {
-    metric: Metric,
+    shape: Option<Shape>,
     dimensions: f64,
     centre: f64,
     /// By the rotations of a vector and of a query, and by what is computed from them.
@@ -41,7 +41,7 @@ impl Margins {
     pub fn new(space: &Space, metric: Metric) -> Self {
         let dimensions = space.dimensions() as f64;
         Self {
-            metric,
+            shape: metric.shape(),
             dimensions,
             centre: dot(space.centre(), space.centre()),
             // The length of a code's error is computed as a difference of nearly equal sums in f64.
@@ -58,7 +58,7 @@ impl Margins {
         let largest = self.dimensions * scale * scale;
         let square = (largest - error * error).max(0.0);
         let (inverse, doubt) =
-            if self.metric == Metric::Cosine { self.over_length(offset, square, largest) } else { (1.0, 0.0) };
+            if self.shape == Some(Shape::Cosine) { self.over_length(offset, square, largest) } else { (1.0, 0.0) };
         let is_told = error.is_finite() && largest <= LONGEST * LONGEST && doubt <= DOUBTFUL;
         known.offset[at] = if is_told || offset == f64::NEG_INFINITY { offset as f32 } else { 0.0 };
         [known.scale[at], known.error[at]] = if is_told { fine } else { [0.0; 2] };
@@ -79,7 +79,7 @@ impl Margins {
 /// A query, prepared for limits that are certain. Its keys are those of [`super::Query`].
 #[derive(Debug, Clone)]
 pub struct ExactQuery {
-    metric: Metric,
+    shape: Shape,
     length: f64,
     limits: Limits,
     /// What rounding adds to the limit of every vector.
@@ -90,16 +90,16 @@ pub struct ExactQuery {
 impl ExactQuery {
     /// `None` if codes give no limit for this query. `query` must have the dimensions of the space.
     pub fn new(space: &Space, margins: &Margins, query: &[F32Le]) -> Option<Self> {
-        let metric = margins.metric;
-        let (seen, length) = CentredQuery::new(space, metric, query)?;
+        let shape = margins.shape?;
+        let (seen, length) = CentredQuery::new(space, shape, query)?;
         let rounded = Rounded::new(&seen.residual, FOUR_BIT_STEPS);
         let (limits, constant_slack) = limits(margins, &seen, &rounded, length)?;
-        Some(Self { metric, length, limits, constant_slack, steps: words(&rounded.steps) })
+        Some(Self { shape, length, limits, constant_slack, steps: words(&rounded.steps) })
     }
 
     /// The key of a score, rounded down. A vector whose key is certainly less than this has a lower score.
     pub fn key(&self, score: f64) -> f32 {
-        key(self.metric, self.length, score)
+        key(self.shape, self.length, score)
     }
 
     /// The query in the form that the kernel for products takes.
@@ -132,14 +132,15 @@ impl ExactQuery {
 /// The numbers of the formula, and the share of rounding in the constant. `None` if one of them leaves the range of
 /// f32.
 fn limits(margins: &Margins, seen: &CentredQuery, rounded: &Rounded, length: f64) -> Option<(Limits, f32)> {
-    let Margins { metric, dimensions, centre, codes, score } = *margins;
+    let Margins { shape, dimensions, centre, codes, score } = *margins;
+    let shape = shape?;
     let reach = seen.reach();
-    let weight = if metric == Metric::L2 { 2.0 } else { 1.0 };
+    let weight = if shape == Shape::SquaredDistance { 2.0 } else { 1.0 };
     // The length of what the residual of the vector is multiplied with, in codes and in true scores.
-    let size = if metric == Metric::L2 { 2.0 * reach } else { 1.0 };
-    let (constant_slack, least) = match metric {
+    let size = if shape == Shape::SquaredDistance { 2.0 * reach } else { 1.0 };
+    let (constant_slack, least) = match shape {
         // The square of a sum of two lengths is at most twice the sum of their squares.
-        Metric::L2 => (reach * reach * (2.0 * score + codes), dimensions * LEAST),
+        Shape::SquaredDistance => (reach * reach * (2.0 * score + codes), dimensions * LEAST),
         _ => (centre.sqrt() * (score + codes), (dimensions / length + seen.offset_weight.abs()) * SUBNORMAL),
     };
     let constant_slack = constant_slack + FEW * ROUNDING * seen.constant.abs() + least;
@@ -147,13 +148,13 @@ fn limits(margins: &Margins, seen: &CentredQuery, rounded: &Rounded, length: f64
     let limits = Limits {
         constant: (seen.constant + constant_slack) as f32,
         offset_weight: seen.offset_weight as f32,
-        square_weight: if metric == Metric::L2 { 1.0 } else { 0.0 },
+        square_weight: if shape == Shape::SquaredDistance { 1.0 } else { 0.0 },
         step: (weight * rounded.step / 2.0) as f32,
         middle: 15 * rounded.steps.iter().map(|step| i32::from(*step)).sum::<i32>(),
         reach: (weight * (reach + rounded.error) * more) as f32,
         slack: (weight * rounded.error * more + size * (score + codes)) as f32,
-        square_slack: if metric == Metric::L2 { (2.0 * score + codes) as f32 } else { 0.0 },
-        is_cosine: metric == Metric::Cosine,
+        square_slack: if shape == Shape::SquaredDistance { (2.0 * score + codes) as f32 } else { 0.0 },
+        is_cosine: shape == Shape::Cosine,
     };
     let is_told = size <= LONGEST && limits.constant.is_finite() && limits.offset_weight.is_finite();
     is_told.then_some((limits, constant_slack as f32))

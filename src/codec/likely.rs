@@ -8,12 +8,12 @@ use super::query::{Doubts, Query, Steps};
 use super::space::{Space, dot};
 use crate::kernels::codes::{Factors, GROUP, TELLABLE, Terms, Weights};
 use crate::kernels::{self, F32Le};
-use crate::metric::Metric;
+use crate::metric::{Metric, Shape};
 
 /// What some queries of one metric have in common in a space.
 #[derive(Debug, Clone, Copy)]
 pub struct Common {
-    metric: Metric,
+    shape: Option<Shape>,
     root_of_dimensions: f32,
     /// The length of the centre.
     centre: f32,
@@ -39,12 +39,12 @@ impl Common {
     pub fn new(space: &Space, metric: Metric) -> Self {
         let centre = dot(space.centre(), space.centre()).sqrt() as f32;
         let root_of_dimensions = (space.dimensions() as f32).sqrt();
-        Self { metric, root_of_dimensions, centre, doubts: Doubts::default() }
+        Self { shape: metric.shape(), root_of_dimensions, centre, doubts: Doubts::default() }
     }
 
     /// A query, prepared for sweeps. `None` if codes cannot bound it. `query` must have the dimensions of the space.
     pub fn query(&self, space: &Space, query: &[F32Le]) -> Option<LikelyQuery> {
-        let closer = Query::rounded(space, self.metric, query, Steps::Few)?;
+        let closer = Query::rounded(space, self.shape?, query, Steps::Few)?;
         Some(LikelyQuery { weights: closer.weights(), closer })
     }
 
@@ -68,7 +68,7 @@ impl Common {
             terms.offset[at] = unit * offset;
             terms.scale[at] = unit * scale;
             terms.error[at] = unit * (error * error + lost * lost).sqrt();
-            terms.rest[at] = *slack - if self.metric == Metric::L2 { square } else { 0.0 };
+            terms.rest[at] = *slack - if self.shape == Some(Shape::SquaredDistance) { square } else { 0.0 };
             if offset == f32::NEG_INFINITY {
                 (terms.offset[at], terms.rest[at]) = (0.0, f32::NEG_INFINITY);
             }
@@ -80,9 +80,9 @@ impl Common {
     fn unit(&self, offset: f32, square: f32) -> [f32; 2] {
         let centre = self.centre * self.centre;
         let whole = centre + 2.0 * offset + square;
-        match self.metric {
-            Metric::Cosine if whole > TELLABLE * (centre + square) => [1.0 / whole.sqrt(), TELLABLE / 4.0],
-            Metric::Cosine => [1.0, f32::INFINITY],
+        match self.shape {
+            Some(Shape::Cosine) if whole > TELLABLE * (centre + square) => [1.0 / whole.sqrt(), TELLABLE / 4.0],
+            Some(Shape::Cosine) => [1.0, f32::INFINITY],
             _ => [1.0, 0.0],
         }
     }

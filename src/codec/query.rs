@@ -4,7 +4,7 @@ use super::one_bit;
 use super::space::{Space, dot};
 use crate::kernels::codes::{Bounds, CodeKernels, Factors, Formula, GROUP, TELLABLE, Weights};
 use crate::kernels::{self, F32Le};
-use crate::metric::Metric;
+use crate::metric::{Metric, Shape};
 
 /// How many standard deviations an estimate may be off before a row is missed. Four: on one side of a Gaussian, one
 /// estimate in 30,000 is off by more.
@@ -32,7 +32,7 @@ const SLACK: f64 = 1.0 / (1 << 18) as f64;
 /// distance.
 #[derive(Debug, Clone)]
 pub struct Query {
-    metric: Metric,
+    shape: Shape,
     /// The length of the query as it was given.
     length: f64,
     formula: Formula,
@@ -101,12 +101,12 @@ impl Interval {
 }
 
 /// The key of a score, for a query of this length, rounded down.
-pub(super) fn key(metric: Metric, length: f64, score: f64) -> f32 {
-    let key = match metric {
-        Metric::Dot => score / length,
+pub(super) fn key(shape: Shape, length: f64, score: f64) -> f32 {
+    let key = match shape {
+        Shape::Dot => score / length,
         // No distance is below 0.
-        Metric::L2 => -score.min(0.0).powi(2),
-        Metric::Cosine | Metric::L1 => score,
+        Shape::SquaredDistance => -score.min(0.0).powi(2),
+        Shape::Cosine => score,
     };
     let rounded = key as f32;
     if f64::from(rounded) > key { rounded.next_down() } else { rounded }
@@ -122,18 +122,17 @@ pub(super) struct CentredQuery {
 }
 
 impl CentredQuery {
-    /// The query as its metric needs it, and its length as given. `None` if codes cannot bound it.
-    pub fn new(space: &Space, metric: Metric, query: &[F32Le]) -> Option<(Self, f64)> {
+    /// The query as its shape needs it, and its length as given. `None` if codes cannot bound it.
+    pub fn new(space: &Space, shape: Shape, query: &[F32Le]) -> Option<(Self, f64)> {
         let query: Vec<f32> = query.iter().map(|x| x.get()).collect();
         let length = dot(&query, &query).sqrt();
-        let mut seen = match metric {
-            Metric::Dot | Metric::Cosine => from_centre_line(space, &query, length),
-            Metric::L2 => from_centre(space, &query),
-            Metric::L1 => return None,
+        let mut seen = match shape {
+            Shape::Dot | Shape::Cosine => from_centre_line(space, &query, length),
+            Shape::SquaredDistance => from_centre(space, &query),
         };
         space.rotate(&mut seen.residual);
         let told = (seen.reach() as f32).is_finite() && (seen.constant_size as f32).is_finite();
-        (told && (length > 0.0 || metric == Metric::L2)).then_some((seen, length))
+        (told && (length > 0.0 || shape == Shape::SquaredDistance)).then_some((seen, length))
     }
 
     /// The length of the residual.
@@ -148,18 +147,18 @@ impl Query {
     ///
     /// `query` must have the dimensions of the space.
     pub fn new(space: &Space, metric: Metric, query: &[F32Le]) -> Option<Self> {
-        Self::rounded(space, metric, query, Steps::Many)
+        Self::rounded(space, metric.shape()?, query, Steps::Many)
     }
 
-    pub(super) fn rounded(space: &Space, metric: Metric, query: &[F32Le], steps: Steps) -> Option<Self> {
-        let (seen, length) = CentredQuery::new(space, metric, query)?;
+    pub(super) fn rounded(space: &Space, shape: Shape, query: &[F32Le], steps: Steps) -> Option<Self> {
+        let (seen, length) = CentredQuery::new(space, shape, query)?;
         let coarse = Rounded::new(&seen.residual, steps as i8 as f32);
-        Some(Self::ready(space, metric, length, &seen, &coarse))
+        Some(Self::ready(space, shape, length, &seen, &coarse))
     }
 
-    fn ready(space: &Space, metric: Metric, length: f64, seen: &CentredQuery, coarse: &Rounded) -> Self {
+    fn ready(space: &Space, shape: Shape, length: f64, seen: &CentredQuery, coarse: &Rounded) -> Self {
         let (dimensions, reach) = (seen.residual.len() as f64, seen.reach());
-        let weight = if metric == Metric::L2 { 2.0 } else { 1.0 };
+        let weight = if shape == Shape::SquaredDistance { 2.0 } else { 1.0 };
         let fine = Rounded::new(&seen.residual, FOUR_BIT_STEPS);
         let chance = Chance::new(dimensions);
         let magnitudes: f64 = coarse.steps.iter().map(|step| f64::from(step.abs())).sum();
@@ -169,7 +168,7 @@ impl Query {
             constant: seen.constant as f32,
             constant_size: seen.constant_size as f32,
             offset_weight: seen.offset_weight as f32,
-            square_weight: if metric == Metric::L2 { 1.0 } else { 0.0 },
+            square_weight: if shape == Shape::SquaredDistance { 1.0 } else { 0.0 },
             step: (weight * 2.0 * coarse.step) as f32,
             base: (weight * -coarse.step * magnitudes) as f32,
             // A little more, because the formula then takes the root of a difference of nearly equal numbers.
@@ -178,16 +177,16 @@ impl Query {
             rounding: (weight * coarse.error * dimensions.sqrt() * chance.error) as f32,
             reach: (weight * reach * dimensions.sqrt()) as f32,
             slack: SLACK as f32,
-            centre: (metric == Metric::Cosine).then_some(centre as f32),
+            centre: (shape == Shape::Cosine).then_some(centre as f32),
         };
         let tables = tables(&coarse.steps);
         let fine = FourBitQuery::new(&fine, weight, chance.error);
-        Self { metric, length, formula, tables, fine, codes: &kernels::table().codes }
+        Self { shape, length, formula, tables, fine, codes: &kernels::table().codes }
     }
 
     /// The key of a score, rounded down. A vector whose key is certainly less than this has a lower score.
     pub fn key(&self, score: f64) -> f32 {
-        key(self.metric, self.length, score)
+        key(self.shape, self.length, score)
     }
 
     /// The look-up tables. Each has what four coordinates add to the sum.

@@ -145,19 +145,14 @@ pub(super) struct Span {
 
 impl Span {
     pub fn new(metric: Metric, rules: &Rules, floor: Option<Place>, key: impl Fn(f64) -> f32) -> Self {
-        // Both turn a score into the distance and back.
-        let opposite = |distance: f64| match metric {
-            Metric::Dot | Metric::Cosine => 1.0 - distance,
-            Metric::L2 | Metric::L1 => -distance,
-        };
         let least = [
             rules.score.min.map(|(score, _)| score),
-            rules.distance.max.map(|(distance, _)| opposite(distance)),
+            rules.distance.max.map(|(distance, _)| metric.score(distance)),
             floor.map(|floor| floor.score),
         ];
         let most = [
             rules.score.max.map(|(score, _)| score),
-            rules.distance.min.map(|(distance, _)| opposite(distance)),
+            rules.distance.min.map(|(distance, _)| metric.score(distance)),
             rules.after.map(|after| after.score),
         ];
         let keys = |scores: [Option<f64>; 3]| scores.into_iter().flatten().map(&key);

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::vector::shown;
+use crate::vector::{ElementType, shown};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
@@ -12,6 +12,8 @@ use std::fmt;
 pub struct Options {
     /// How vectors are compared.
     pub metric: Metric,
+    /// What the elements of the stored vectors are.
+    pub element: ElementType,
     /// Whether the rows must be those of a scan.
     pub exact: bool,
     /// The column that identifies rows. Needed if the source does not say which one it is.
@@ -104,7 +106,14 @@ pub enum IndexChoice {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { metric: Metric::Dot, exact: false, key: None, index: IndexChoice::Any, skip_bad: false }
+        Self {
+            metric: Metric::Dot,
+            element: ElementType::F32,
+            exact: false,
+            key: None,
+            index: IndexChoice::Any,
+            skip_bad: false,
+        }
     }
 }
 
@@ -124,7 +133,7 @@ impl Options {
     /// Refuses options that contradict each other. If the user names an index, the answer must come from that index,
     /// not from a scan.
     fn check(&self) -> Result<()> {
-        if matches!(self.index, IndexChoice::Named(_)) && self.metric == Metric::L1 {
+        if matches!(self.index, IndexChoice::Named(_)) && !self.metric.has_codes() {
             return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2' with options.index", "'l1'"));
         }
         Ok(())
@@ -138,8 +147,11 @@ impl Options {
                 self.metric = metric.ok_or_else(|| wrong(key, "'dot', 'cosine', 'l2' or 'l1'", value))?;
             }
             ("metric", _) => return Err(wrong(key, "'dot', 'cosine', 'l2' or 'l1'", value)),
-            ("type", Value::String(name)) if name == "f32" => {}
-            ("type", _) => return Err(wrong(key, "'f32'", value)),
+            ("type", Value::String(name)) => {
+                let element = ElementType::from_name(name);
+                self.element = element.ok_or_else(|| wrong(key, &ElementType::names(), value))?;
+            }
+            ("type", _) => return Err(wrong(key, &ElementType::names(), value)),
             ("key", Value::String(name)) => self.key = Some(name.clone()),
             ("key", _) => return Err(wrong(key, "a column's name", value)),
             ("index", Value::Bool(false)) => self.index = IndexChoice::Never,
@@ -166,7 +178,8 @@ mod tests {
     fn every_option_is_read() {
         let text = r#"{"metric":"l2","exact":true,"type":"f32","key":"k","index":"i","skip_bad":true}"#;
         let index = IndexChoice::Named("i".into());
-        let read = Options { metric: Metric::L2, exact: true, key: Some("k".into()), index, skip_bad: true };
+        let element = ElementType::F32;
+        let read = Options { metric: Metric::L2, element, exact: true, key: Some("k".into()), index, skip_bad: true };
         assert_eq!(Options::from_json(text).unwrap(), read);
         assert!(Options::from_json(r#"{"exact":true,"index":false}"#).unwrap().exact);
         assert_eq!(Options::from_json(r#"{"index":false}"#).unwrap().index, IndexChoice::Never);

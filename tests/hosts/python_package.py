@@ -223,6 +223,15 @@ def refusals():
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": folder, "XDG_CACHE_HOME": folder}
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, **offline})
 
+    notes = Path(folder, "notes")
+    notes.mkdir()
+    (notes / "a.md").write_text("text")
+    ingest = [beside("fafcas"), "ingest", str(notes), str(notes / "a.db")]
+    told = subprocess.run(ingest, capture_output=True, text=True, env={**os.environ, **offline})
+    assert (told.returncode, told.stdout) == (1, "") and not (notes / "a.db").exists(), told
+    downloading, failed = told.stderr.splitlines()
+    assert downloading.startswith("fafcas: downloading") and "pip could not get" in failed, told
+
     # A Python that really is built so, if there is one.
     found = subprocess.run(["python3", "-c", "import sqlite3; sqlite3.Connection.enable_load_extension"], capture_output=True)
     if found.returncode:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import warnings
 
+import apsw
+
+from .. import loadable_path
 from .._load import _prepare_embedding
-from .output import said
+from ..kit.database import Refused, load
+from ..models.fetch import DEFAULT_MODEL
 
 
-def prepare_embedding() -> None:
-    """Where the model cannot be fetched, that is said, and embed() may still find another."""
+def prepare_embedding(model: str = DEFAULT_MODEL) -> None:
+    """That the default model could not be fetched does no harm where the one that is wanted is there."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         _prepare_embedding()
-    for warning in told:
-        said(str(warning.message))
+    if told and not is_there(model):
+        raise Refused(str(told[0].message))
+
+
+def is_there(model: str) -> bool:
+    connection = apsw.Connection(":memory:")
+    load(connection, loadable_path())
+    return bool(connection.execute("SELECT 1 FROM fafcas_models WHERE name = ?", (model,)).fetchall())

@@ -33,7 +33,7 @@ def ingest(folder: str, database: str, called: str | None, model: str) -> None:
     from .interrupt import interruptible
 
     started = time.monotonic()
-    prepare_embedding()
+    prepare_embedding(model)
     if not Path(database).exists():
         check(folder, model, loadable_path())
     with explained(database):

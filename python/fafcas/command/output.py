@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ..kit.show import clean, shortened, width
+from ..kit.statement import reason
 
 
 def said(text: str) -> None:
@@ -41,8 +42,7 @@ def hit(row: dict[str, Any]) -> dict[str, Any]:
     """A row of an answer, with a word on why it is there."""
     row = dict(row)
     if "by_vector" in row and "by_words" in row:
-        found = row.pop("by_vector") is not None, row.pop("by_words") is not None
-        row["by"] = {(True, True): "both", (True, False): "meaning", (False, True): "words"}.get(found, "")
+        row["by"] = reason(row.pop("by_vector"), row.pop("by_words"))
     return row
 
 

@@ -14,7 +14,7 @@ import click
 from ..kit import source as sources
 from ..kit import statement
 from ..kit.database import Refused
-from ..kit.source import Source, literal
+from ..kit.source import literal
 from ..models.fetch import DEFAULT_MODEL
 from .completion import columns, tables
 from .database import reading
@@ -127,7 +127,7 @@ class Search:
     """Questions to one source."""
 
     def __init__(self, connection: apsw.Connection, asked: Asked) -> None:
-        self.connection, self.asked = connection, asked
+        self.connection, self.asked, self.prepared = connection, asked, False
         self.source = sources.find(connection, asked.table, asked.column)
         if asked.where is not None:
             self.check(asked.where)
@@ -143,7 +143,7 @@ class Search:
         values: dict[str, Any] = {"words": question, "k": self.asked.k}
         written = {"words": literal(question), "k": str(self.asked.k)}
         if way != "words":
-            model = self.model()
+            model = self.model
             named = "" if model == DEFAULT_MODEL else f", {literal(model)}"
             written["query"] = f"embed({literal(question)}{named})"
             if not self.asked.as_sql:
@@ -220,7 +220,7 @@ class Search:
             return "; --model names the model that made the vectors"
         return ""
 
-    @functools.cache
+    @functools.cached_property
     def model(self) -> str:
         """The one that is named, else that of all vectors of a knowledge base."""
         if self.asked.model is not None or not self.source.is_kit:
@@ -233,10 +233,8 @@ class Search:
         return str(name)
 
     def embedded(self, question: str, model: str) -> bytes:
-        self.prepare()
+        if not self.prepared:
+            prepare_embedding(model)
+            self.prepared = True
         vector: bytes = self.connection.execute("SELECT embed(?, ?)", (question, model)).get
         return vector
-
-    @functools.cache
-    def prepare(self) -> None:
-        prepare_embedding()

@@ -91,7 +91,7 @@ class Embedding:
 UPDATE {table} SET {quoted(self.into)} = fresh.vector FROM fresh WHERE {table}.rowid = fresh.seq"""
 
     def run(self) -> None:
-        prepare_embedding()
+        prepare_embedding(self.model)
         # Nothing is written unless there is a model, and a runtime for it.
         self.connection.execute("SELECT embed('', ?)", (self.model,)).fetchall()
         table = quoted(self.source.table)

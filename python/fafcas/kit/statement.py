@@ -53,6 +53,12 @@ def query(name: str) -> str:
     return "\n".join(lines).strip().rstrip(";")
 
 
+def reason(by_vector: float | None, by_words: float | None) -> str:
+    """Why hybrid.sql has a row: both are places or shares, and nothing or zero where it was not found so."""
+    found = bool(by_vector), bool(by_words)
+    return {(True, True): "both", (True, False): "meaning", (False, True): "words"}.get(found, "")
+
+
 def keys_where(source: Source, where: str) -> str:
     # On a line of its own, so that a comment at the end of the condition does no harm.
     return f"SELECT {column(source.key)} FROM {quoted(source.table)} WHERE ({where}\n    )"

@@ -6,7 +6,7 @@ use super::in_list::List;
 use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::planning::options::Options;
-use crate::vector::{self, Vector};
+use crate::vector::{self, ElementType, Vector};
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
@@ -107,11 +107,18 @@ pub unsafe fn bytes<'a>(at: *const u8, length: i32) -> &'a [u8] {
     }
 }
 
-/// A vector, or `None` for NULL. Its values are not looked at.
+/// A vector that a call was given, or `None` for NULL. Its values are not looked at.
+#[inline]
 pub fn vector(value: ValueRef<'_>) -> Result<Option<Vector<'_>>> {
+    stored(value, ElementType::F32)
+}
+
+/// A vector that is stored with elements of this type, or `None` for NULL. Its values are not looked at.
+#[inline]
+pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
     match value {
         ValueRef::Null => Ok(None),
-        ValueRef::Blob(blob) => Ok(Some(Cow::Borrowed(vector::from_blob(blob)?))),
+        ValueRef::Blob(blob) => vector::read(blob, element).map(Some),
         ValueRef::Text(_) => Ok(Some(Cow::Owned(vector::from_json(text("a JSON array of numbers", value)?)?))),
         other => Err(Error::expected("a vector (BLOB of 4-byte floats or JSON array of numbers)", other)),
     }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, many};
-use crate::metric::{Metric, Scorer};
+use crate::metric::Scorer;
 use crate::planning::cost::{self, ByKey, Read, Sizes};
 use crate::planning::options::{IndexChoice, Options};
 use crate::planning::rowset::RowSet;
@@ -60,7 +60,7 @@ enum Tried {
 /// The name of the index that a search of this source would use.
 pub fn chosen(source: &Source, options: &Options) -> Result<Option<String>> {
     let Some(rowid) = source.rowid_name() else { return named_but_absent(source, options) };
-    let has_codes = !matches!(options.metric, Metric::L1);
+    let has_codes = options.metric.has_codes();
     if options.index == IndexChoice::Never || !has_codes {
         return Ok(None);
     }

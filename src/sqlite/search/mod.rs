@@ -52,7 +52,8 @@ pub fn sources(connection: Connection, tables: &str, column: &str, options: &Opt
     let mut sources: Vec<Source> = Vec::new();
     for path in paths(tables)? {
         let source = Source::open(connection, &path, column, options.key.as_deref())
-            .map_err(|error| named(error, &path.name))?;
+            .map_err(|error| named(error, &path.name))?
+            .with_elements(options.element);
         if sources.iter().any(|other| other.identity() == source.identity()) {
             return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
         }

@@ -6,11 +6,11 @@ use crate::error::{Error, Result};
 use crate::planning::rowset::RowSet;
 use crate::resources::stats::Path as Way;
 use crate::scan::VectorSource;
-use crate::sqlite::host::args::vector;
+use crate::sqlite::host::args::stored;
 use crate::sqlite::host::connection::Run;
 use crate::sqlite::host::in_list::List;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::vector::Vector;
+use crate::vector::{ElementType, Vector};
 use std::collections::HashSet;
 
 /// One pass over a source.
@@ -19,6 +19,7 @@ pub struct Scan<'a> {
     pub(super) title: &'a str,
     pub(super) column: &'a str,
     pub(super) rows: &'a RowKey,
+    pub(super) element: ElementType,
     pub(super) keeps_id: bool,
     /// The result column that a list is compared with.
     pub(super) listed: i32,
@@ -114,7 +115,7 @@ impl VectorSource for Scan<'_> {
 
     #[inline]
     fn vector(&self) -> Result<Option<Vector<'_>>> {
-        vector(self.statement.column(1))
+        stored(self.statement.column(1), self.element)
     }
 
     fn note(&self) -> Result<Self::Note> {

@@ -13,11 +13,11 @@ use crate::planning::cost;
 use crate::planning::rowset::RowSet;
 use crate::resources::stats::{self, Entry};
 use crate::scan::VectorSource;
-use crate::sqlite::host::args::vector;
+use crate::sqlite::host::args::stored;
 use crate::sqlite::host::connection::{Connection, Reusable, Statement};
 use crate::sqlite::host::in_list::{LARGEST, List, Members};
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::vector::Vector;
+use crate::vector::{ElementType, Vector};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -37,6 +37,7 @@ pub struct Source {
     rows: RowKey,
     id: IdColumn,
     id_affinity: Affinity,
+    element: ElementType,
     /// The last statement of each kind: a join asks for the same one row after row.
     scan: Reusable,
     lookup: Reusable,
@@ -97,11 +98,17 @@ impl Source {
             rows,
             id,
             id_affinity,
+            element: ElementType::default(),
             scan,
             lookup,
             keys,
             unsearched,
         })
+    }
+
+    /// The same source, whose vectors have elements of this type.
+    pub fn with_elements(self, element: ElementType) -> Self {
+        Self { element, ..self }
     }
 
     fn check_identity(&self) -> Result<()> {
@@ -264,7 +271,8 @@ impl Source {
     /// Where rows cannot be looked up one by one, or only by reading a view from its beginning, all are read once.
     pub fn vectors(&mut self, rows: &[i64]) -> Result<Vec<Option<Vec<F32Le>>>> {
         if matches!(self.rows, RowKey::Rowid(_)) {
-            let owned = |value: Value| vector(value.borrow()).map(|vector| vector.map(Vector::into_owned));
+            let element = self.element;
+            let owned = |value: Value| stored(value.borrow(), element).map(|vector| vector.map(Vector::into_owned));
             return rows.iter().map(|&row| owned(self.value(row)?)).collect();
         }
         let wanted: HashSet<i64> = rows.iter().copied().collect();
@@ -352,6 +360,7 @@ impl Source {
             title,
             column: &self.column,
             rows: &self.rows,
+            element: self.element,
             keeps_id,
             listed: if matches!(conditions.list, Some((Listed::Id, _))) { 2 } else { 0 },
             position: 0,
