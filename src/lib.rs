@@ -39,6 +39,7 @@ use sqlite::functions::embedding as e;
 use sqlite::functions::fafcas_health::FafcasHealth;
 use sqlite::functions::fafcas_models::FafcasModels;
 use sqlite::functions::scalars as f;
+use sqlite::functions::vec_hybrid::VecHybrid;
 use sqlite::functions::vec_index::VecIndex;
 use sqlite::functions::vec_map::VecMap;
 use sqlite::functions::vec_mmr::VecMmr;
@@ -68,6 +69,7 @@ const SCALARS: &[Scalar] = &[
 const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_function::<VecTopk>,
     register_function::<VecTopkMany>,
+    register_function::<VecHybrid>,
     register_function::<VecMmr>,
     register_function::<VecMap>,
     register_function::<EmbedRows>,

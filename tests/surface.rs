@@ -31,6 +31,7 @@ const MODULES: &[&str] = &[
     "embed_rows",
     "fafcas_health",
     "fafcas_models",
+    "vec_hybrid",
     "vec_index",
     "vec_map",
     "vec_mmr",

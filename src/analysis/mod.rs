@@ -2,6 +2,7 @@
 //! code.
 
 pub mod bm25;
+pub mod hybrid;
 pub mod invariants;
 pub mod projection;
 pub mod ranking;

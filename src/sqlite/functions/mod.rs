@@ -7,6 +7,7 @@ pub mod embedding;
 pub mod fafcas_health;
 pub mod fafcas_models;
 pub mod scalars;
+pub mod vec_hybrid;
 pub mod vec_index;
 pub mod vec_map;
 pub mod vec_mmr;
