@@ -8,6 +8,7 @@ mod exact;
 mod filters;
 mod fresh;
 mod health;
+mod hybrid;
 mod many;
 mod map;
 mod mmr;
