@@ -19,7 +19,7 @@
 --     ORDER  BY h.rank LIMIT :limit;
 --
 -- Here each node is looked at until enough were found. If few of many nodes meet the conditions, let an index give those few.
--- tags.sql makes a table of tags and an index of authors. The plan of both is `lookup`, or `index`, whichever is faster for so many:
+-- sql/examples/tags.sql makes a table of tags and an index of authors. The plan of both is `lookup`, or `index`, whichever is faster for so many:
 --
 --     SELECT t.rowid FROM vec_topk('nodes', 'embedding', :query) AS t
 --     WHERE  t.rowid IN (SELECT seq FROM tags WHERE tag = :tag) ORDER BY t.score DESC LIMIT :limit;

@@ -66,6 +66,8 @@ fn naive(connection: &Connection, query: &[u8], words: &[&str], k: Option<usize>
     let cosines = pairs(connection, cosines, &[&query]);
     let found = "SELECT rowid, -bm25(words, 2.0, 0.5) FROM words WHERE words MATCH ?1 ORDER BY 2 DESC, 1";
     let found = if words.is_empty() { Vec::new() } else { pairs(connection, found, &[&expression(words)]) };
+    let bound = "SELECT 0, bm25_bound(words) FROM words WHERE words MATCH ?1 LIMIT 1";
+    let bound = pairs(connection, bound, &[&expression(words)]).first().map_or(1.0, |(_, bound)| *bound);
     let nearest = &cosines[..cosines.len().min(100)];
     let first = nearest.first().map_or(0.0, |(_, cosine)| *cosine);
     let sum: f64 = nearest.iter().map(|(_, cosine)| (1.7 * (cosine - first) / SPREAD).exp()).sum();
@@ -80,7 +82,13 @@ fn naive(connection: &Connection, query: &[u8], words: &[&str], k: Option<usize>
         .map(|row| {
             let (cosine, bm25) = (cosine_of.get(&row).copied(), bm25_of.get(&row).copied());
             let near = cosine.unwrap_or(nearest.last().map_or(0.0, |(_, cosine)| *cosine));
-            (row, near + 1.5 * SPREAD * doubt * bm25.unwrap_or(0.0) / 7.0, cosine, bm25)
+            (
+                row,
+                near + 1.5 * SPREAD * doubt * bm25.map_or(0.0, |bm25| bm25 * (1.0 + 6.0 * bm25 / bound * bm25 / bound))
+                    / 8.0,
+                cosine,
+                bm25,
+            )
         })
         .collect();
     joined.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -112,7 +120,8 @@ fn the_rows_of_a_naive_loop_with_k_and_without() {
         let query: Vec<u8> = pairs_of_normalised(&connection, &vector(&mut random));
         let words: Vec<&str> = WORDS.into_iter().filter(|_| random.once_in(4)).collect();
         let text = format!("{} \"nowhere*", words.join("\n"));
-        let words = if words.is_empty() { vec!["nowhere"] } else { words };
+        // A word that no row has counts in the bound.
+        let words = [&words[..], &["nowhere"]].concat();
         for k in [None, Some(0), Some(1), Some(7), Some(1000)] {
             let found = rows(&connection, WITH_K, &[&query, &text, &k.map(|k| k as i64), &OPTIONS]);
             assert_same(&found, &naive(&connection, &query, &words, k));
@@ -184,7 +193,7 @@ fn the_spread_is_that_of_the_rows_themselves() {
         found.iter().filter_map(|row| Some(row.1 - row.2?)).sum()
     };
     let given = |spread: f64| added(Some(format!("{{\"spread\": {spread}}}")));
-    // Random vectors of 8 dimensions: their cosines lie about 1 / sqrt(8) apart, which is 0.35.
-    let (low, found, high) = (given(0.28), added(None), given(0.42));
+    // Random vectors of 8 dimensions: their cosines lie about 1 / sqrt(8) apart, of which 0.85 is 0.3.
+    let (low, found, high) = (given(0.25), added(None), given(0.35));
     assert!(low > 0.0 && low < found && found < high, "{low} {found} {high}");
 }

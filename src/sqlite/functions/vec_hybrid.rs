@@ -17,7 +17,7 @@ use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed as Listed
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::{Answered, Planner, Signature, called, choose};
 use crate::sqlite::search::waiting::{Kept, Place};
-use crate::sqlite::search::words::matches;
+use crate::sqlite::search::words::{Matches, matches};
 use crate::sqlite::search::{Search, Slow, sources};
 use crate::sqlite::tables::conditions::{Conditions, Listed};
 use crate::sqlite::tables::identifier::one;
@@ -158,7 +158,7 @@ impl Both {
         Ok(found)
     }
 
-    fn by_words(&mut self, asked: &Asked<'_>, words: HashMap<i64, f64>) -> Result<Vec<Joined>> {
+    fn by_words(&mut self, asked: &Asked<'_>, words: Matches) -> Result<Vec<Joined>> {
         let [table, column, _] = &asked.made_of;
         let (table, column) =
             (args::text("table_name as text", table.borrow())?, args::text("column_name as text", column.borrow())?);
@@ -166,9 +166,9 @@ impl Both {
         let mut source = found.pop().ok_or_else(|| Error::Bug("a table was named and not found".into()))?;
         check_rowids(&source)?;
         let spread = asked.options.spread.map_or_else(|| spread(&source, asked.options.each.metric), Ok)?;
-        let formula = Formula::new(spread, asked.options.weight, &[]);
+        let formula = Formula::new(spread, asked.options.weight, &[], words.bound);
         let mut joined = Vec::new();
-        for (row, bm25) in best(words, usize::MAX) {
+        for (row, bm25) in best(words.bm25, usize::MAX) {
             if joined.len() >= asked.k.unwrap_or(usize::MAX) {
                 break;
             }
@@ -220,9 +220,10 @@ fn best(words: HashMap<i64, f64>, limit: usize) -> Vec<(i64, f64)> {
     rows
 }
 
-fn by_both(search: &mut Search, asked: &Asked<'_>, words: HashMap<i64, f64>) -> Result<Vec<Joined>> {
+fn by_both(search: &mut Search, asked: &Asked<'_>, words: Matches) -> Result<Vec<Joined>> {
     let Some(source) = search.sources().first() else { return Ok(Vec::new()) };
     check_rowids(source)?;
+    let Matches { bm25: words, bound } = words;
     let has_words = !words.is_empty();
     let spread = match asked.options.spread {
         Some(spread) => spread,
@@ -231,7 +232,7 @@ fn by_both(search: &mut Search, asked: &Asked<'_>, words: HashMap<i64, f64>) -> 
     };
     let nearest = search.run(asked.candidates(), &Rules::default(), &Conditions::default())?;
     let scores: Vec<f64> = nearest.iter().take(hybrid::NEAREST).map(|hit| hit.place.score).collect();
-    let formula = Formula::new(spread, asked.options.weight, &scores);
+    let formula = Formula::new(spread, asked.options.weight, &scores, bound);
     let mut cosines: HashMap<i64, Option<f64>> =
         nearest.iter().map(|hit| (hit.place.row, Some(hit.place.score))).collect();
     if has_words {

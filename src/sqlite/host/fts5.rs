@@ -14,6 +14,9 @@ use std::any::Any;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
+/// What a function says that FTS5 did not know when the statement was prepared.
+pub const RUN_AGAIN: &str = "if it is one, run the statement again";
+
 /// What FTS5 keeps of the statement that is running.
 #[repr(C)]
 struct Context {
@@ -153,8 +156,7 @@ unsafe extern "C" fn stand_in(answer: *mut ffi::sqlite3_context, count: c_int, v
         }
         // SAFETY: the arguments of this call.
         let given = unsafe { Args::new(count, values) }.get(0);
-        let hint = "if it is one, run the statement again";
-        Err(Error::expected("an FTS5 table in a query with MATCH", format_args!("{given} ({hint})")))
+        Err(Error::expected("an FTS5 table in a query with MATCH", format_args!("{given} ({RUN_AGAIN})")))
     });
     // SAFETY: `answer` is the context of this call.
     unsafe { result(answer, outcome) };

@@ -3,30 +3,53 @@
 use crate::analysis::hybrid::any_word;
 use crate::error::{Error, Result};
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::fts5::RUN_AGAIN;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::tables::identifier::{one, quoted};
+use crate::sqlite::tables::identifier::{Path, one, quoted};
 use crate::vector::shown;
 use std::collections::HashMap;
 
-/// The rows that have any word of the text, by their rowids, with their BM25: larger is better.
-pub fn matches(connection: Connection, table: &str, text: &str, weights: &[f64]) -> Result<HashMap<i64, f64>> {
+/// The rows that have any word of a text.
+#[derive(Default)]
+pub struct Matches {
+    /// The BM25 of each row, by its rowid: larger is better.
+    pub bm25: HashMap<i64, f64>,
+    /// The most that a row can have.
+    pub bound: f64,
+}
+
+/// Looks for any word of the text in an FTS5 table.
+pub fn matches(connection: Connection, table: &str, text: &str, weights: &[f64]) -> Result<Matches> {
     let path = one(table).map_err(|error| error.within("fts_table"))?;
+    let found = find(connection, &path, text, weights);
+    // Where the library was loaded before FTS5 could be asked, the first call makes its functions known.
+    let found = if matches!(&found, Err(error) if error.to_string().contains(RUN_AGAIN)) {
+        find(connection, &path, text, weights)
+    } else {
+        found
+    };
+    found.map_err(|error| not_full_text(error, table))
+}
+
+fn find(connection: Connection, path: &Path, text: &str, weights: &[f64]) -> Result<Matches> {
     let name = quoted(&path.name);
     let from = path.schema.iter().fold(name.clone(), |name, schema| format!("{}.{name}", quoted(schema)));
     let columns: String = weights.iter().map(|weight| format!(", {weight:?}")).collect();
-    let sql = format!("SELECT rowid, -bm25({name}{columns}) FROM {from} WHERE {name} MATCH ?1");
-    let mut statement = connection.prepare(&sql).map_err(|error| not_full_text(error, table))?;
-    let mut found = HashMap::new();
+    let sql = format!("SELECT rowid, -bm25({name}{columns}), bm25_bound({name}) FROM {from} WHERE {name} MATCH ?1");
+    let mut statement = connection.prepare(&sql)?;
+    let mut found = Matches::default();
     let Some(expression) = any_word(text) else { return Ok(found) };
     statement.bind(1, Value::from(expression.as_str()).borrow())?;
-    while statement.step().map_err(|error| not_full_text(error, table))? {
-        // A damaged table may have no number to give.
-        let bm25 = match statement.column(1) {
-            ValueRef::Real(bm25) if bm25.is_finite() => bm25,
-            _ => 0.0,
-        };
-        found.try_reserve(1).map_err(|_| Error::expected("fewer rows with these words", "more than memory holds"))?;
-        found.insert(statement.integer(0), bm25);
+    // A damaged table may have no number to give.
+    let number = |value: ValueRef<'_>| match value {
+        ValueRef::Real(number) if number.is_finite() => number,
+        _ => 0.0,
+    };
+    while statement.step()? {
+        let memory = |_| Error::expected("fewer rows with these words", "more than memory holds");
+        found.bm25.try_reserve(1).map_err(memory)?;
+        found.bm25.insert(statement.integer(0), number(statement.column(1)));
+        found.bound = number(statement.column(2));
     }
     Ok(found)
 }

@@ -1,6 +1,6 @@
 -- What makes filters by metadata fast: a table of the tags in `meta`, kept fresh by triggers, and an index of one of its keys.
 --
---     sqlite3 -bail notes.db ".read sql/queries/tags.sql"
+--     sqlite3 -bail notes.db ".read sql/examples/tags.sql"
 --
 -- It is for a large knowledge base that is filtered often. filtered.sql works without it, and tells how to use it. Tags are the
 -- texts of the array `tags` in `meta`: {"tags": ["sea", "moon"], "author": "Ada"}; a text alone is one tag. To run it twice changes nothing.
