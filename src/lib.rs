@@ -42,12 +42,14 @@ pub use resources::config;
 pub use sqlite::host::exports::register_auto_extension;
 
 use error::Result;
+use sqlite::functions::bm25::register_bm25;
 use sqlite::functions::chunk::Chunk;
 use sqlite::functions::embed_rows::EmbedRows;
 use sqlite::functions::embedding as e;
 use sqlite::functions::fafcas_health::FafcasHealth;
 use sqlite::functions::fafcas_models::FafcasModels;
 use sqlite::functions::scalars as f;
+use sqlite::functions::vec_hybrid::VecHybrid;
 use sqlite::functions::vec_index::VecIndex;
 use sqlite::functions::vec_map::VecMap;
 use sqlite::functions::vec_mmr::VecMmr;
@@ -77,6 +79,7 @@ const SCALARS: &[Scalar] = &[
 const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_function::<VecTopk>,
     register_function::<VecTopkMany>,
+    register_function::<VecHybrid>,
     register_function::<VecMmr>,
     register_function::<VecMap>,
     register_function::<EmbedRows>,
@@ -89,5 +92,6 @@ const TABLES: &[fn(Connection) -> Result<()>] = &[
 
 pub(crate) fn register(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;
-    TABLES.iter().try_for_each(|table| table(connection))
+    TABLES.iter().try_for_each(|table| table(connection))?;
+    register_bm25(connection)
 }

@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 
 /// Functions: name, number of arguments, flags.
 const FUNCTIONS: &[(&str, i64, i64)] = &[
+    // These two stand behind FTS5's own of the name, which no pragma lists.
+    ("bm25_bound", -1, PLAIN),
+    ("bm25_share", -1, PLAIN),
     ("embed", 1, DETERMINISTIC),
     ("embed", 2, DETERMINISTIC),
     ("embed_tokens", 1, DETERMINISTIC),
@@ -28,6 +31,7 @@ const MODULES: &[&str] = &[
     "embed_rows",
     "fafcas_health",
     "fafcas_models",
+    "vec_hybrid",
     "vec_index",
     "vec_map",
     "vec_mmr",

@@ -58,6 +58,59 @@ impl ManyOptions {
     }
 }
 
+/// The options of a search by vectors and words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HybridOptions {
+    /// The options of the search by vectors.
+    pub each: Options,
+    /// How much words count beside vectors; 1 is the usual.
+    pub weight: f64,
+    /// What the columns of the full text count, as in `bm25()`; 1 for those that are not here.
+    pub weights: Vec<f64>,
+    /// How far the model's cosines lie apart, where it is not to be measured.
+    pub spread: Option<f64>,
+}
+
+impl HybridOptions {
+    /// Reads the JSON text.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let mut options = Self { each: Options::default(), weight: 1.0, weights: Vec::new(), spread: None };
+        let not_negative = |value: &Value| value.as_f64().filter(|number| *number >= 0.0 && number.is_finite());
+        for (key, value) in &object(text)? {
+            let number = not_negative(value);
+            match (key.as_str(), value) {
+                ("weight", _) => options.weight = number.ok_or_else(|| wrong(key, "a number of 0 or more", value))?,
+                ("spread", _) => {
+                    let spread = number.filter(|spread| *spread > 0.0);
+                    options.spread = Some(spread.ok_or_else(|| wrong(key, "a number above 0", value))?);
+                }
+                ("weights", Value::Array(values)) => {
+                    let weights: Option<Vec<f64>> = values.iter().map(not_negative).collect();
+                    options.weights = weights.ok_or_else(|| wrong(key, "an array of numbers of 0 or more", value))?;
+                }
+                ("weights", _) => return Err(wrong(key, "an array of numbers of 0 or more", value)),
+                _ if options.each.set(key, value)? => {}
+                _ => {
+                    let known = "options metric, exact, type, key, index, skip_bad, weight, weights or spread";
+                    return Err(Error::expected(known, shown(key)));
+                }
+            }
+        }
+        options.each.check()?;
+        match options.each.metric {
+            Metric::Dot | Metric::Cosine => Ok(options),
+            _ => Err(Error::expected("options.metric as 'dot' or 'cosine' beside words", "another")),
+        }
+    }
+
+    /// The options of the search by vectors, as the JSON that [`Options::from_json`] reads.
+    pub fn each_to_json(text: &str) -> Result<String> {
+        let own = ["weight", "weights", "spread"];
+        let pairs = object(text)?.into_iter().filter(|(key, _)| !own.contains(&key.as_str()));
+        Ok(Value::Object(pairs.collect()).to_string())
+    }
+}
+
 /// The keys and values of an object. No key may occur twice.
 fn object(text: &str) -> Result<Vec<(String, Value)>> {
     let Pairs(pairs) = serde_json::from_str(text)

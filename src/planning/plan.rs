@@ -15,6 +15,7 @@ pub enum Slot {
     Fourth,
     Fifth,
     Sixth,
+    Seventh,
     ScoreAbove,
     ScoreFrom,
     ScoreBelow,
@@ -41,13 +42,14 @@ pub enum Slot {
 
 impl Slot {
     /// All slots in the order of their bits, with the text that EXPLAIN QUERY PLAN shows for them.
-    pub const ALL: [(Self, &'static str); 28] = [
+    pub const ALL: [(Self, &'static str); 29] = [
         (Self::First, ""),
         (Self::Second, ""),
         (Self::Third, ""),
         (Self::Fourth, ""),
         (Self::Fifth, ""),
         (Self::Sixth, ""),
+        (Self::Seventh, ""),
         (Self::ScoreAbove, "score>?"),
         (Self::ScoreFrom, "score>=?"),
         (Self::ScoreBelow, "score<?"),
@@ -73,7 +75,8 @@ impl Slot {
     ];
 
     /// The slots for the arguments of a call, in order.
-    pub const ARGUMENTS: [Self; 6] = [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth];
+    pub const ARGUMENTS: [Self; 7] =
+        [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth, Self::Seventh];
 
     fn bit(self) -> i32 {
         1 << self as u8

@@ -3,10 +3,12 @@
 //! What vec_stats counts is counted for the whole process, by the name of the table: a test that reads it has a table whose
 //! name no other test here uses.
 
+mod bm25;
 mod exact;
 mod filters;
 mod fresh;
 mod health;
+mod hybrid;
 mod many;
 mod map;
 mod mmr;

@@ -56,9 +56,15 @@ fn number(host: &Connection, sql: &str) -> i64 {
 #[test]
 fn each_query_is_in_the_guide_and_in_a_test() {
     let guide = script("README.md");
-    let tests: String = ["tests/slt/kit.slt", "python/fafcas/kit/health.py", "tests/kit/kit.rs", "tests/prometheus.rs"]
-        .map(|file| fs::read_to_string(root().join(file)).unwrap())
-        .concat();
+    let tests: String = [
+        "tests/slt/kit.slt",
+        "tests/slt/documents.slt",
+        "python/fafcas/kit/health.py",
+        "tests/kit/kit.rs",
+        "tests/prometheus.rs",
+    ]
+    .map(|file| fs::read_to_string(root().join(file)).unwrap())
+    .concat();
     for name in queries() {
         assert!(guide.contains(&format!("`{name}`")), "{name} is not in sql/README.md");
         assert!(tests.contains(&format!("queries/{name}")), "{name} is in no test");

@@ -54,8 +54,8 @@ def query(name: str) -> str:
 
 
 def reason(by_vector: float | None, by_words: float | None) -> str:
-    """Why hybrid.sql has a row: both are places or shares, and nothing or zero where it was not found so."""
-    found = bool(by_vector), bool(by_words)
+    """Why hybrid.sql has a row: both are scores, and None where it was not found so."""
+    found = by_vector is not None, by_words is not None
     return {(True, True): "both", (True, False): "meaning", (False, True): "words"}.get(found, "")
 
 

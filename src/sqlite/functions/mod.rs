@@ -1,11 +1,13 @@
 //! What SQL calls: one file or folder for each table function or module, named like it, and the scalar functions.
 
+pub mod bm25;
 pub mod chunk;
 pub mod embed_rows;
 pub mod embedding;
 pub mod fafcas_health;
 pub mod fafcas_models;
 pub mod scalars;
+pub mod vec_hybrid;
 pub mod vec_index;
 pub mod vec_map;
 pub mod vec_mmr;

@@ -108,6 +108,13 @@ routines! {
     fn step(statement: *mut ffi::sqlite3_stmt) -> c_int;
     fn reset(statement: *mut ffi::sqlite3_stmt) -> c_int;
     fn finalize(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    fn exec(
+        db: *mut ffi::sqlite3,
+        sql: *const c_char,
+        row: Option<unsafe extern "C" fn(*mut c_void, c_int, *mut *mut c_char, *mut *mut c_char) -> c_int>,
+        data: *mut c_void,
+        message: *mut *mut c_char,
+    ) -> c_int;
     fn bind_null(statement: *mut ffi::sqlite3_stmt, index: c_int) -> c_int;
     fn bind_int64(statement: *mut ffi::sqlite3_stmt, index: c_int, value: i64) -> c_int;
     fn bind_double(statement: *mut ffi::sqlite3_stmt, index: c_int, value: f64) -> c_int;
@@ -146,6 +153,8 @@ routines! {
     fn value_bytes(value: *mut ffi::sqlite3_value) -> c_int;
     fn value_nochange(value: *mut ffi::sqlite3_value) -> c_int;
 
+    fn context_db_handle(context: *mut ffi::sqlite3_context) -> *mut ffi::sqlite3;
+    fn user_data(context: *mut ffi::sqlite3_context) -> *mut c_void;
     fn result_null(context: *mut ffi::sqlite3_context);
     fn result_int64(context: *mut ffi::sqlite3_context, value: i64);
     fn result_double(context: *mut ffi::sqlite3_context, value: f64);

@@ -74,6 +74,12 @@ impl Connection {
         Ok(())
     }
 
+    /// Runs a statement of nothing, which leaves the connection without an error.
+    pub fn clear_error(self) {
+        // SAFETY: the connection is open, and the text is terminated.
+        unsafe { api::exec(self.raw(), c"".as_ptr(), None, null_mut(), null_mut()) };
+    }
+
     /// The present moment, to tell later whether rows that were read now may have changed since, by this connection.
     pub fn moment(self) -> Moment {
         // SAFETY: the connection is open; no name stands for all its databases.
@@ -322,6 +328,14 @@ impl Statement {
                 }
             }
         };
+        if code == ffi::SQLITE_OK as i32 { Ok(()) } else { Err(self.0.connection.error(code)) }
+    }
+
+    /// Binds a place that a function of SQLite's writes to. It must live until the statement has run.
+    pub fn bind_place<T>(&mut self, at: i32, place: &mut *mut T, kind: &'static CStr) -> Result<()> {
+        let raw = self.live()?;
+        // SAFETY: the statement is live, and the kind is static text.
+        let code = unsafe { api::bind_pointer(raw, at, std::ptr::from_mut(place).cast(), kind.as_ptr(), None) };
         if code == ffi::SQLITE_OK as i32 { Ok(()) } else { Err(self.0.connection.error(code)) }
     }
 

@@ -7,6 +7,7 @@ pub mod args;
 pub mod connection;
 pub mod entry;
 pub mod exports;
+pub mod fts5;
 pub mod in_list;
 pub mod value;
 // The layer is whole: what no table of ours asks of it so far, its own tests do.

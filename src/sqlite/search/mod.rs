@@ -4,6 +4,7 @@ pub mod estimates;
 pub mod index_reader;
 pub mod planner;
 pub mod waiting;
+pub mod words;
 
 use self::index_reader::{IndexReader, Wanted, chosen};
 use crate::error::{Error, Result};
@@ -118,6 +119,11 @@ impl Search {
     pub fn source(&mut self, hit: &Hit) -> Result<&mut Source> {
         let found = self.sources.get_mut(hit.place.source as usize);
         found.ok_or_else(|| Error::Bug("a hit from an unknown source".into()))
+    }
+
+    /// The only source of a search of one.
+    pub fn first_source(&mut self) -> Result<&mut Source> {
+        self.sources.first_mut().ok_or_else(|| Error::Bug("a search of nothing".into()))
     }
 
     /// The best `limit` rows that meet the rules and the conditions, in order.

@@ -265,6 +265,39 @@ impl Source {
         self.looked_up(&format!("t.{}", quoted(&self.column)), rowid)
     }
 
+    /// Whether there is a row.
+    pub fn has_row(&mut self, rowid: i64) -> Result<bool> {
+        Ok(self.looked_up("1", rowid)? != Value::Null)
+    }
+
+    /// The vectors of up to so many rows of a table, whose rowids lie evenly between the first and the last; none of a view.
+    pub fn sample(&self, count: i64) -> Result<Vec<Vec<F32Le>>> {
+        let mut vectors = Vec::new();
+        if self.rowid_name().is_none() {
+            return Ok(vectors);
+        }
+        let (row, from, column) = (self.row_expression(), self.from(), quoted(&self.column));
+        let ends = format!("SELECT (SELECT min({row}) FROM {from}), (SELECT max({row}) FROM {from})");
+        let mut ends = self.connection.prepare(&ends)?;
+        ends.step()?;
+        let (first, last) = (i128::from(ends.integer(0)), i128::from(ends.integer(1)));
+        let next = format!("SELECT {row}, t.{column} FROM {from} WHERE {row} >= ?1 ORDER BY {row} LIMIT 1");
+        let mut next = self.connection.prepare(&next)?;
+        let mut seen = None;
+        for at in 0..i128::from(count) {
+            let place = first + (last - first) * at / i128::from(count.max(2) - 1);
+            next.bind(1, ValueRef::Integer(i64::try_from(place).unwrap_or(i64::MAX)))?;
+            if next.step()? && seen.replace(next.integer(0)) != Some(next.integer(0)) {
+                // What is no vector is for the search to complain about.
+                if let Ok(Some(vector)) = stored(next.column(1), self.element) {
+                    vectors.push(vector.into_owned());
+                }
+            }
+            next.reset();
+        }
+        Ok(vectors)
+    }
+
     /// A statement for the value and the id of a row.
     pub fn keyed_sql(&self) -> String {
         let (row, id, column) = (self.row_expression(), self.id_expression(), quoted(&self.column));

@@ -1,0 +1,57 @@
+-- Documents by meaning and by words: of each the best part, so that a long one is not in the list several times.
+--
+--     .parameter set :query "embed('how do readers and writers coexist')"
+--     .parameter set :words "'how do readers and writers coexist'"
+--     .parameter set :k 10
+--
+-- :query :words :k  as in hybrid.sql; :k is how many documents
+--
+-- A part of a document is a node whose `source` is the id of the document, as `make ingest` makes them. Any other node is a
+-- document of its own. The score of a document is that of its best part, and `parts` is how many of its parts were found.
+-- Documents whose best parts have the same text (a note that was copied, or is linked in two folders) are answered once, with
+-- the better or older one.
+--
+-- `text` is the best part without the marks of Markdown and without the targets of links. `marked` is a piece of it as it is
+-- written, with the words that matched in [brackets]; NULL if none did. answer.sql finds the sentence that answers.
+WITH RECURSIVE expression (text) AS (
+    SELECT '"' || replace(replace(replace(coalesce(:words, ''), '"', ' '), char(10), ' '), ' ', '" OR "') || '"'
+),
+found (seq, score, document, title, text) AS MATERIALIZED (
+    SELECT n.seq, h.score, coalesce(whole.id, n.id), coalesce(whole.title, n.title), coalesce(n.content, n.summary, '')
+    FROM   vec_hybrid('nodes', 'embedding', 'nodes_text', :query, :words, 10 * :k) AS h
+    JOIN   nodes AS n ON n.seq = h.rowid
+    LEFT   JOIN nodes AS whole ON whole.id = n.source
+),
+parts AS (
+    SELECT *, row_number() OVER (PARTITION BY document ORDER BY score DESC, seq) AS place,
+           count(*) OVER (PARTITION BY document) AS parts
+    FROM   found
+),
+-- A text that is empty says nothing about what is the same.
+different AS (
+    SELECT *, row_number() OVER (PARTITION BY CASE text WHEN '' THEN document ELSE text END, text = '' ORDER BY score DESC, seq) AS copy
+    FROM   parts WHERE place = 1
+),
+best AS MATERIALIZED (
+    SELECT seq, score, document, title, text, parts FROM different WHERE copy = 1 ORDER BY score DESC, seq LIMIT :k
+),
+-- Each step takes the target of one link away: what stands between "](" and the next ")".
+plain (seq, step, text) AS (
+    SELECT seq, 0, replace(text, '![', '[') FROM best
+    UNION ALL
+    SELECT seq, step + 1,
+           substr(text, 1, instr(text, '](') - 1) || substr(text, instr(text, '](') + 1 + instr(substr(text, instr(text, '](') + 1), ')'))
+    FROM   plain WHERE instr(substr(text, nullif(instr(text, ']('), 0)), ')') > 0
+),
+marks (seq, marked) AS MATERIALIZED (
+    SELECT rowid, snippet(nodes_text, -1, '[', ']', '...', 24)
+    FROM   nodes_text
+    WHERE  nodes_text MATCH (SELECT text FROM expression) AND +rowid IN (SELECT seq FROM best)
+)
+SELECT row_number() OVER (ORDER BY b.score DESC, b.seq) AS rank, round(b.score, 4) AS score, b.document AS id, b.title, b.parts,
+       trim(replace(replace(replace(replace(replace(replace(replace(p.text, '**', ''), '__', ''), '`', ''), '[[', ''), ']]', ''),
+           '[', ''), '#', '')) AS text, m.marked
+FROM   best AS b
+JOIN   (SELECT seq, text, max(step) FROM plain GROUP BY seq) AS p ON p.seq = b.seq
+LEFT   JOIN marks AS m ON m.seq = b.seq
+ORDER  BY b.score DESC, b.seq;

@@ -1,0 +1,53 @@
+//! `bm25_share(fts [, weight ...])` and `bm25_bound(fts)`: how well a row of an FTS5 table meets a query, on a scale that is the
+//! same for all queries.
+//!
+//! Both are auxiliary functions of FTS5's. An ordinary function of each name stands behind them: where FTS5 could not be asked
+//! when the library was loaded, that one registers them late; and outside of a query with MATCH it says what is wrong.
+
+use crate::analysis::bm25::QueryWeights;
+use crate::error::{Error, Result};
+use crate::sqlite::host::args::Args;
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::fts5::{Auxiliary, Match, register, register_stand_ins};
+use crate::sqlite::host::value::{Value, ValueRef};
+
+static FUNCTIONS: [Auxiliary; 2] =
+    [Auxiliary { name: "bm25_share", call: share }, Auxiliary { name: "bm25_bound", call: bound }];
+
+/// Registers both, where the connection has FTS5 with it. It is never an error that it has not.
+pub fn register_bm25(connection: Connection) -> Result<()> {
+    register_stand_ins(connection, &FUNCTIONS)?;
+    register(connection, &FUNCTIONS).map(|_| ())
+}
+
+fn weights(row: &Match<'_>) -> Result<QueryWeights> {
+    let with = (0..row.phrases()).map(|phrase| row.rows_with(phrase)).collect::<Result<Vec<_>>>()?;
+    Ok(QueryWeights::new(row.rows()?, row.words()?, &with))
+}
+
+/// What each column counts: as in `bm25()`, and 1 where no weight is given.
+fn columns(row: &Match<'_>, arguments: Args<'_>) -> Result<Vec<f64>> {
+    let weight = |at: usize| match arguments.get(at) {
+        _ if at >= arguments.count() => Ok(1.0),
+        ValueRef::Integer(x) if x >= 0 => Ok(x as f64),
+        ValueRef::Real(x) if x >= 0.0 && x.is_finite() => Ok(x),
+        other => Err(Error::expected(format_args!("weight {} as a finite number of 0 or more", at + 1), other)),
+    };
+    (0..row.columns()).map(weight).collect()
+}
+
+fn share(row: Match<'_>, arguments: Args<'_>) -> Result<Value> {
+    let columns = columns(&row, arguments)?;
+    let weights = row.kept(weights)?;
+    let mut frequencies = vec![0.0; weights.phrases()];
+    row.each_instance(|instance| {
+        if let (Some(frequency), Some(weight)) = (frequencies.get_mut(instance.phrase), columns.get(instance.column)) {
+            *frequency += weight;
+        }
+    })?;
+    Ok(Value::Real(weights.share(&frequencies, row.length()?)))
+}
+
+fn bound(row: Match<'_>, _: Args<'_>) -> Result<Value> {
+    Ok(Value::Real(row.kept(weights)?.bound()))
+}

@@ -1,0 +1,333 @@
+//! `vec_hybrid(table_name, column_name, fts_table, query, words, k [, options])`: the best rows by vectors and words at once.
+//!
+//! The nearest rows are found as `vec_topk` finds them, the rows with the words by one MATCH, and both scores of a row are joined by
+//! [`hybrid`]. With k, so many of each list are looked at as [`hybrid::candidates`] says; without, all rows of both.
+
+use crate::analysis::hybrid::{self, Formula};
+use crate::error::{Error, Result};
+use crate::metric::{Metric, Scorer};
+use crate::planning::options::HybridOptions;
+use crate::planning::plan::{Plan, Slot};
+use crate::scan::Rules;
+use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::in_list::List;
+use crate::sqlite::host::value::{Value, ValueRef};
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed as ListedRows, Listing, Risk, Table};
+use crate::sqlite::search::estimates::{ROW_COST, path, rows};
+use crate::sqlite::search::planner::{Answered, Planner, Signature, called, choose};
+use crate::sqlite::search::waiting::{Kept, Place};
+use crate::sqlite::search::words::{Matches, matches};
+use crate::sqlite::search::{Search, Slow, sources};
+use crate::sqlite::tables::conditions::{Conditions, Listed};
+use crate::sqlite::tables::identifier::one;
+use crate::sqlite::tables::source::Source;
+use std::collections::HashMap;
+
+/// The table function.
+pub struct VecHybrid {
+    connection: Connection,
+    waiting: Place,
+}
+
+const SIGNATURE: Signature = Signature {
+    first: 6,
+    names: &["table_name", "column_name", "fts_table", "query", "words", "k", "options"],
+    required: 5,
+};
+const K: Slot = Slot::Sixth;
+const OPTIONS: Slot = Slot::Seventh;
+const SCORE: i32 = 2;
+const RANK: i32 = 5;
+
+impl Table for VecHybrid {
+    const NAME: &'static str = "vec_hybrid";
+    type Cursor = ListedRows<Both>;
+
+    fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
+        let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, by_vector REAL, by_words REAL, rank INTEGER, \
+                      table_name HIDDEN, column_name HIDDEN, fts_table HIDDEN, query HIDDEN, words HIDDEN, k HIDDEN, \
+                      options HIDDEN)";
+        Ok((Self { connection, waiting: Place::default() }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        Ok(choose(info, SIGNATURE, |planner| self.plan(planner)))
+    }
+
+    fn open(&self) -> Result<ListedRows<Both>> {
+        let (connection, waiting) = (self.connection, self.waiting.clone());
+        Ok(ListedRows::new(Both { connection, waiting, answered: None, found_in: FoundIn::Nothing }))
+    }
+}
+
+impl VecHybrid {
+    fn plan(&self, planner: &mut Planner<'_, '_>) {
+        if [[(RANK, false)], [(SCORE, true)]].iter().any(|order| planner.info.order() == order) {
+            planner.info.ordered();
+        }
+        let size = rows(self.connection, planner, Slot::First);
+        let expected = match planner.literal(K) {
+            Some(Value::Integer(k)) => k.clamp(1, size.max(1)),
+            None if planner.plan.has(K) => 10,
+            _ => size,
+        };
+        planner.info.estimate(size as f64 * ROW_COST, expected);
+        let path = path(self.connection, planner, OPTIONS);
+        planner.info.describe(&path);
+    }
+}
+
+/// One running search.
+pub struct Both {
+    connection: Connection,
+    /// Where the search by vectors waits for the next statement.
+    waiting: Place,
+    answered: Option<Answered>,
+    found_in: FoundIn,
+}
+
+/// What knows the ids of the rows that were found.
+enum FoundIn {
+    Nothing,
+    Search(Kept),
+    /// Where words alone were asked for.
+    Table(Box<Source>),
+}
+
+/// A row with both of its scores.
+pub struct Joined {
+    row: i64,
+    score: f64,
+    by_vector: Option<f64>,
+    by_words: Option<f64>,
+}
+
+/// What is asked, read from the arguments.
+struct Asked<'a> {
+    /// For the search by vectors.
+    made_of: [Value; 3],
+    fts_table: &'a str,
+    words: &'a str,
+    k: Option<usize>,
+    options: HybridOptions,
+}
+
+impl<'a> Asked<'a> {
+    fn read(given: &[ValueRef<'a>]) -> Result<(Self, ValueRef<'a>)> {
+        let &[table, column, fts_table, query, words, k, options] = given else {
+            return Err(Error::Bug("vec_hybrid was called with other arguments than its own".into()));
+        };
+        one(args::text("table_name as text", table)?)?;
+        let text = match options {
+            ValueRef::Null => "{}",
+            given => args::text("options as a JSON object", given)?,
+        };
+        let each = Value::from(HybridOptions::each_to_json(text)?.as_str());
+        let k = match k {
+            ValueRef::Null => None,
+            k => Some(usize::try_from(args::count("k", k)?).unwrap_or(usize::MAX)),
+        };
+        let words = match words {
+            ValueRef::Null => "",
+            words => args::text("words as text", words)?,
+        };
+        let fts_table = args::text("fts_table as text", fts_table)?;
+        let made_of = [table.to_owned(), column.to_owned(), each];
+        Ok((Self { made_of, fts_table, words, k, options: HybridOptions::from_json(text)? }, query))
+    }
+
+    /// How many rows of each list are looked at.
+    fn candidates(&self) -> usize {
+        self.k.map_or(usize::MAX, hybrid::candidates)
+    }
+}
+
+impl Both {
+    fn find(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Joined>> {
+        self.rest();
+        let (asked, query) = Asked::read(given)?;
+        let query = args::vector(query).map_err(|error| error.within("query"))?;
+        let words = matches(self.connection, asked.fts_table, asked.words, &asked.options.weights)?;
+        let Some(query) = query else { return self.by_words(&asked, words) };
+        let mut kept = self.waiting.search(self.connection, asked.made_of.clone(), query.into_owned())?;
+        let slow = Slow::watch();
+        let found = by_both(&mut kept.search, &asked, words)?;
+        slow.note(VecHybrid::NAME, kept.search.sources());
+        self.found_in = FoundIn::Search(kept);
+        Ok(found)
+    }
+
+    fn by_words(&mut self, asked: &Asked<'_>, words: Matches) -> Result<Vec<Joined>> {
+        let [table, column, _] = &asked.made_of;
+        let (table, column) =
+            (args::text("table_name as text", table.borrow())?, args::text("column_name as text", column.borrow())?);
+        let mut found = sources(self.connection, table, column, &asked.options.each)?;
+        let mut source = found.pop().ok_or_else(|| Error::Bug("a table was named and not found".into()))?;
+        check_rowids(&source)?;
+        let spread = asked.options.spread.map_or_else(|| spread(&source, asked.options.each.metric), Ok)?;
+        let formula = Formula::new(spread, asked.options.weight, &[], words.bound);
+        let mut joined = Vec::new();
+        for (row, bm25) in best(words.bm25, usize::MAX) {
+            if joined.len() >= asked.k.unwrap_or(usize::MAX) {
+                break;
+            }
+            if source.has_row(row)? {
+                joined.push(Joined {
+                    row,
+                    score: formula.score(None, Some(bm25)),
+                    by_vector: None,
+                    by_words: Some(bm25),
+                });
+            }
+        }
+        self.found_in = FoundIn::Table(Box::new(source));
+        Ok(joined)
+    }
+
+    fn rest(&mut self) {
+        if let FoundIn::Search(kept) = std::mem::replace(&mut self.found_in, FoundIn::Nothing) {
+            self.waiting.put(kept);
+        }
+    }
+}
+
+impl Drop for Both {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
+
+fn check_rowids(source: &Source) -> Result<()> {
+    if source.has_rowid() {
+        return Ok(());
+    }
+    Err(Error::expected(
+        format_args!("rows with rowids in {}, to find them in the full text", source.title),
+        source.kind(),
+    ))
+}
+
+/// The rows with the highest values, the first rowid first among equals.
+fn best(words: HashMap<i64, f64>, limit: usize) -> Vec<(i64, f64)> {
+    let order = |a: &(i64, f64), b: &(i64, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    let mut rows: Vec<(i64, f64)> = words.into_iter().collect();
+    if limit < rows.len() {
+        rows.select_nth_unstable_by(limit, order);
+        rows.truncate(limit);
+    }
+    rows.sort_unstable_by(order);
+    rows
+}
+
+fn by_both(search: &mut Search, asked: &Asked<'_>, words: Matches) -> Result<Vec<Joined>> {
+    let Some(source) = search.sources().first() else { return Ok(Vec::new()) };
+    check_rowids(source)?;
+    let Matches { bm25: words, bound } = words;
+    let has_words = !words.is_empty();
+    let spread = match asked.options.spread {
+        Some(spread) => spread,
+        None if has_words => spread(source, search.metric())?,
+        None => hybrid::USUAL_SPREAD,
+    };
+    let nearest = search.run(asked.candidates(), &Rules::default(), &Conditions::default())?;
+    let scores: Vec<f64> = nearest.iter().take(hybrid::NEAREST).map(|hit| hit.place.score).collect();
+    let formula = Formula::new(spread, asked.options.weight, &scores, bound);
+    let mut cosines: HashMap<i64, Option<f64>> =
+        nearest.iter().map(|hit| (hit.place.row, Some(hit.place.score))).collect();
+    if has_words {
+        let limit = asked.candidates();
+        let by_words = if limit < words.len() {
+            best(words.clone(), limit)
+        } else {
+            words.iter().map(|(row, bm25)| (*row, *bm25)).collect()
+        };
+        add_missing(search, &mut cosines, &by_words)?;
+    }
+    let mut joined: Vec<Joined> = cosines
+        .into_iter()
+        .map(|(row, by_vector)| {
+            let by_words = words.get(&row).copied();
+            Joined { row, score: formula.score(by_vector, by_words), by_vector, by_words }
+        })
+        .collect();
+    joined.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
+    joined.truncate(asked.k.unwrap_or(usize::MAX));
+    Ok(joined)
+}
+
+/// The cosines of rows that words found and vectors did not; `None` for one without a vector. Rows of the full text that are no rows
+/// of the table are left out.
+fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, words: &[(i64, f64)]) -> Result<()> {
+    let mut missing: Vec<i64> = words.iter().map(|(row, _)| *row).filter(|row| !cosines.contains_key(row)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    missing.sort_unstable();
+    let list = List::collect::<Error>(|with| {
+        missing.iter().for_each(|&row| with(ValueRef::Integer(row)));
+        Ok(())
+    })?;
+    let conditions = Conditions { list: Some((Listed::Rowid, list)), ..Conditions::default() };
+    for hit in search.run(missing.len(), &Rules::default(), &conditions)? {
+        // The list may be given as a superset.
+        if missing.binary_search(&hit.place.row).is_ok() {
+            cosines.insert(hit.place.row, Some(hit.place.score));
+        }
+    }
+    let source = search.first_source()?;
+    for row in missing {
+        if !cosines.contains_key(&row) && source.has_row(row)? {
+            cosines.insert(row, None);
+        }
+    }
+    Ok(())
+}
+
+/// The spread of a table's vectors, from a sample of them that depends on nothing but the table.
+fn spread(source: &Source, metric: Metric) -> Result<f64> {
+    const ROWS: i64 = 64;
+    let sample = source.sample(ROWS)?;
+    let mut products = Vec::new();
+    for (at, vector) in sample.iter().enumerate() {
+        let Ok(scorer) = Scorer::new(metric, vector.clone()) else { continue };
+        // Vectors of other lengths are for the search to complain about.
+        products.extend(sample.iter().take(at).filter_map(|other| scorer.score(other).ok()));
+    }
+    Ok(hybrid::spread(&products))
+}
+
+impl Listing for Both {
+    type Row = Joined;
+
+    fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)))
+    }
+
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Joined>> {
+        self.answered = None;
+        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
+        let asked = Answered::new(self.connection, &given);
+        let found = self.find(&given)?;
+        self.answered = Some(asked);
+        Ok(found)
+    }
+
+    fn column(&mut self, found: &Joined, at: usize, column: usize) -> Result<Value> {
+        let real = |number: Option<f64>| number.map_or(Value::Null, Value::Real);
+        Ok(match column {
+            0 => Value::Integer(found.row),
+            1 => match &mut self.found_in {
+                FoundIn::Search(kept) => kept.search.first_source()?.id(found.row, &None)?,
+                FoundIn::Table(source) => source.id(found.row, &None)?,
+                FoundIn::Nothing => Value::Null,
+            },
+            2 => Value::Real(found.score),
+            3 => real(found.by_vector),
+            4 => real(found.by_words),
+            5 => Value::Integer(at as i64 + 1),
+            _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 6)),
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! `vec_hybrid` against a naive loop over all rows, and against the SQL of docs/reference.md.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+use crate::support::{Random, blob};
+use rusqlite::{Connection, ffi};
+use std::collections::HashMap;
+use std::ffi::c_int;
+
+const WORDS: [&str; 12] = ["ash", "bat", "cob", "dew", "elm", "fir", "gum", "hop", "ink", "jut", "kex", "oak"];
+const SPREAD: f64 = 0.2;
+
+type Row = (i64, f64, Option<f64>, Option<f64>);
+
+fn text(random: &mut Random) -> String {
+    let word = |random: &mut Random| WORDS[random.below(12).min(random.below(12))];
+    (0..random.below(9)).map(|_| word(random)).collect::<Vec<_>>().join(" ")
+}
+
+fn vector(random: &mut Random) -> Vec<f32> {
+    (0..8).map(|_| random.real() as f32).collect()
+}
+
+/// Rows with and without vectors, and rows of the full text that the table has not.
+fn open(random: &mut Random, rows: usize) -> Connection {
+    fafcas::register_auto_extension().unwrap();
+    let connection = Connection::open_in_memory().unwrap();
+    let tables =
+        "CREATE TABLE notes(seq INTEGER PRIMARY KEY, body, v); CREATE VIRTUAL TABLE words USING fts5(body, more)";
+    connection.execute_batch(tables).unwrap();
+    for at in 0..rows as i64 {
+        let (body, more, row) = (text(random), text(random), at * 3 - 20);
+        let stored = (!random.once_in(5)).then(|| blob(&vector(random)));
+        if !random.once_in(6) {
+            connection
+                .execute("INSERT INTO notes VALUES (?1, ?2, fafcas_normalize(?3))", (row, &body, stored))
+                .unwrap();
+        }
+        if !random.once_in(6) {
+            connection.execute("INSERT INTO words(rowid, body, more) VALUES (?1, ?2, ?3)", (row, body, more)).unwrap();
+        }
+    }
+    connection
+}
+
+fn pairs(connection: &Connection, sql: &str, given: &[&dyn rusqlite::ToSql]) -> Vec<(i64, f64)> {
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map(given, |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.collect::<rusqlite::Result<_>>().unwrap()
+}
+
+fn rows(connection: &Connection, sql: &str, given: &[&dyn rusqlite::ToSql]) -> Vec<Row> {
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map(given, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+    rows.collect::<rusqlite::Result<_>>().unwrap()
+}
+
+fn expression(words: &[&str]) -> String {
+    words.join(" OR ")
+}
+
+/// All rows with both scores, the best first; with `k` only those among the first of one of the lists.
+fn naive(connection: &Connection, query: &[u8], words: &[&str], k: Option<usize>) -> Vec<Row> {
+    let seen = k.map_or(usize::MAX, |k| (10 * k).max(100));
+    let cosines = "SELECT seq, vec_dot(v, ?1) FROM notes WHERE v IS NOT NULL ORDER BY 2 DESC, 1";
+    let cosines = pairs(connection, cosines, &[&query]);
+    let found = "SELECT rowid, -bm25(words, 2.0, 0.5) FROM words WHERE words MATCH ?1 ORDER BY 2 DESC, 1";
+    let found = if words.is_empty() { Vec::new() } else { pairs(connection, found, &[&expression(words)]) };
+    let bound = "SELECT 0, bm25_bound(words) FROM words WHERE words MATCH ?1 LIMIT 1";
+    let bound = pairs(connection, bound, &[&expression(words)]).first().map_or(1.0, |(_, bound)| *bound);
+    let nearest = &cosines[..cosines.len().min(100)];
+    let first = nearest.first().map_or(0.0, |(_, cosine)| *cosine);
+    let sum: f64 = nearest.iter().map(|(_, cosine)| (1.7 * (cosine - first) / SPREAD).exp()).sum();
+    let doubt = if nearest.is_empty() { 1.0 } else { 1.0 - 1.0 / sum };
+    let (cosine_of, bm25_of): (HashMap<_, _>, HashMap<_, _>) =
+        (cosines.iter().copied().collect(), found.iter().copied().collect());
+    let rows: Vec<i64> = pairs(connection, "SELECT seq, 0.0 FROM notes", &[]).into_iter().map(|(row, _)| row).collect();
+    let is_seen = |list: &[(i64, f64)], row: i64| list.iter().take(seen).any(|(listed, _)| *listed == row);
+    let mut joined: Vec<Row> = rows
+        .into_iter()
+        .filter(|&row| is_seen(&cosines, row) || is_seen(&found, row))
+        .map(|row| {
+            let (cosine, bm25) = (cosine_of.get(&row).copied(), bm25_of.get(&row).copied());
+            let near = cosine.unwrap_or(nearest.last().map_or(0.0, |(_, cosine)| *cosine));
+            (
+                row,
+                near + 1.5 * SPREAD * doubt * bm25.map_or(0.0, |bm25| bm25 * (1.0 + 6.0 * bm25 / bound * bm25 / bound))
+                    / 8.0,
+                cosine,
+                bm25,
+            )
+        })
+        .collect();
+    joined.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    joined.truncate(k.unwrap_or(usize::MAX));
+    joined
+}
+
+fn assert_same(found: &[Row], wanted: &[Row]) {
+    let near = |a: Option<f64>, b: Option<f64>| {
+        a.is_some() == b.is_some() && (a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() < 1e-9
+    };
+    assert_eq!(found.len(), wanted.len());
+    for (found, wanted) in found.iter().zip(wanted) {
+        let is_same = found.0 == wanted.0 && near(Some(found.1), Some(wanted.1));
+        assert!(is_same && near(found.2, wanted.2) && near(found.3, wanted.3), "{found:?}, not {wanted:?}");
+    }
+}
+
+const OPTIONS: &str = r#"{"weight": 1.5, "weights": [2.0, 0.5], "spread": 0.2}"#;
+const WITH_K: &str = "SELECT rowid, score, by_vector, by_words FROM vec_hybrid('notes', 'v', 'words', ?1, ?2, ?3, ?4)";
+
+#[test]
+fn the_rows_of_a_naive_loop_with_k_and_without() {
+    for seed in 0..60 {
+        println!("seed {seed}");
+        let mut random = Random(seed);
+        let count = random.pick(&[0, 5, 60, 400]);
+        let connection = open(&mut random, count);
+        let query: Vec<u8> = pairs_of_normalised(&connection, &vector(&mut random));
+        let words: Vec<&str> = WORDS.into_iter().filter(|_| random.once_in(4)).collect();
+        let text = format!("{} \"nowhere*", words.join("\n"));
+        // A word that no row has counts in the bound.
+        let words = [&words[..], &["nowhere"]].concat();
+        for k in [None, Some(0), Some(1), Some(7), Some(1000)] {
+            let found = rows(&connection, WITH_K, &[&query, &text, &k.map(|k| k as i64), &OPTIONS]);
+            assert_same(&found, &naive(&connection, &query, &words, k));
+        }
+    }
+}
+
+fn pairs_of_normalised(connection: &Connection, vector: &[f32]) -> Vec<u8> {
+    connection.query_row("SELECT fafcas_normalize(?1)", [blob(vector)], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn the_answer_is_that_of_the_sql_in_the_reference() {
+    let page = std::fs::read_to_string("docs/reference.md").unwrap();
+    let start = page.find("WITH nearest AS").unwrap();
+    let sql = &page[start..start + page[start..].find("```").unwrap()];
+    for seed in 0..20 {
+        println!("seed {seed}");
+        let mut random = Random(seed);
+        let connection = open(&mut random, 300);
+        let query = pairs_of_normalised(&connection, &vector(&mut random));
+        add_exp(&connection);
+        let mut statement = connection.prepare(sql).unwrap();
+        let mut wanted = statement.query(rusqlite::named_params! {":query": query, ":any_word": "oak OR kex OR ash", ":spread": SPREAD, ":k": 10}).unwrap();
+        let mut listed: Vec<Row> = Vec::new();
+        while let Some(row) = wanted.next().unwrap() {
+            listed.push((row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap(), row.get(3).unwrap()));
+        }
+        let found = rows(&connection, WITH_K, &[&query, &"oak kex ash", &10, &r#"{"spread": 0.2}"#]);
+        assert_eq!(found.len(), 10);
+        assert_same(&found, &listed);
+    }
+}
+
+/// The function that SQLite has only where it was built with its mathematics.
+#[allow(unsafe_code)]
+fn add_exp(connection: &Connection) {
+    unsafe extern "C" fn exp(answer: *mut ffi::sqlite3_context, _: c_int, values: *mut *mut ffi::sqlite3_value) {
+        // SAFETY: SQLite passes the context of the call and the one argument that it was registered with.
+        unsafe { ffi::sqlite3_result_double(answer, ffi::sqlite3_value_double(*values).exp()) };
+    }
+    // SAFETY: the connection is open, the name static, and nothing is captured.
+    let code = unsafe {
+        let (db, nothing) = (connection.handle(), std::ptr::null_mut());
+        ffi::sqlite3_create_function_v2(db, c"exp".as_ptr(), 1, ffi::SQLITE_UTF8, nothing, Some(exp), None, None, None)
+    };
+    assert_eq!(code, ffi::SQLITE_OK);
+}
+
+#[test]
+fn an_index_answers_and_finds_the_same() {
+    let mut random = Random(7);
+    let connection = open(&mut random, 3000);
+    let queries: Vec<Vec<u8>> = (0..5).map(|_| pairs_of_normalised(&connection, &vector(&mut random))).collect();
+    let ask = |query: &Vec<u8>| rows(&connection, WITH_K, &[query, &"oak kex", &10, &None::<String>]);
+    let scanned: Vec<_> = queries.iter().map(ask).collect();
+    connection.execute_batch("CREATE VIRTUAL TABLE notes_vec USING vec_index(notes, v)").unwrap();
+    let indexed = |query: &Vec<u8>| rows(&connection, WITH_K, &[query, &"oak kex", &10, &r#"{"index": "notes_vec"}"#]);
+    assert_eq!(queries.iter().map(indexed).collect::<Vec<_>>(), scanned);
+}
+
+#[test]
+fn the_spread_is_that_of_the_rows_themselves() {
+    let mut random = Random(8);
+    let connection = open(&mut random, 400);
+    let query = pairs_of_normalised(&connection, &vector(&mut random));
+    let added = |options: Option<String>| -> f64 {
+        let found = rows(&connection, WITH_K, &[&query, &"oak kex", &None::<i64>, &options]);
+        found.iter().filter_map(|row| Some(row.1 - row.2?)).sum()
+    };
+    let given = |spread: f64| added(Some(format!("{{\"spread\": {spread}}}")));
+    // Random vectors of 8 dimensions: their cosines lie about 1 / sqrt(8) apart, of which 0.85 is 0.3.
+    let (low, found, high) = (given(0.25), added(None), given(0.35));
+    assert!(low > 0.0 && low < found && found < high, "{low} {found} {high}");
+}
