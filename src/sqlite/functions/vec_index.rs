@@ -15,7 +15,7 @@ use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, 
 use crate::sqlite::storage::shelf::{Anchor, Shelf};
 use crate::sqlite::storage::signs::{Sign, reshaped};
 use crate::sqlite::storage::table_rows::TableRows;
-use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, Watched, of_index};
+use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, WatchedIndex, of_index};
 use crate::sqlite::storage::trust::is_stale;
 use crate::sqlite::tables::catalogue::schema_of;
 use crate::sqlite::tables::conditions::Conditions;
@@ -76,11 +76,11 @@ impl VecIndex {
     }
 
     /// What the index is of, while its triggers are as they were made.
-    fn tracked(&self) -> Result<Option<Watched>> {
+    fn tracked(&self) -> Result<Option<WatchedIndex>> {
         of_index(self.connection, &self.schema, &self.name)
     }
 
-    fn must_be_tracked(&self) -> Result<Watched> {
+    fn must_be_tracked(&self) -> Result<WatchedIndex> {
         self.tracked()?.ok_or_else(|| {
             Error::Mistake(format!(
                 "expected the triggers of {} as they were made; 'rebuild' makes them anew",
@@ -266,7 +266,7 @@ impl VecIndex {
 
     /// Makes the triggers anew where others run before them or may have been made anew themselves. Gives the sign that
     /// they had, so that all rows are compared.
-    fn renew(&self, watched: &Watched) -> Result<Option<Sign>> {
+    fn renew(&self, watched: &WatchedIndex) -> Result<Option<Sign>> {
         if let Some(sign @ Sign::Intercepted(_)) = &watched.sign {
             return Err(Error::Mistake(format!(
                 "expected no trigger of others on {0}_pending, as changes might not be noted: {sign}; drop it, then merge",
@@ -337,7 +337,7 @@ impl VecIndex {
     fn rebuild(&self) -> Result<()> {
         let watched = self.tracked()?;
         let (table, column) = match &watched {
-            Some(Watched { tracked, .. }) => (tracked.table.as_str(), tracked.column.as_str()),
+            Some(WatchedIndex { tracked, .. }) => (tracked.table.as_str(), tracked.column.as_str()),
             None => (self.table.as_str(), self.column.as_str()),
         };
         let mut source = self.source(table, column)?;
@@ -355,7 +355,7 @@ impl VecIndex {
 
     /// Compares every code with its row, and every row with the codes.
     fn check(&self) -> Result<()> {
-        let Watched { tracked, .. } = self.must_be_tracked()?;
+        let WatchedIndex { tracked, .. } = self.must_be_tracked()?;
         let mut source = self.source(&tracked.table, &tracked.column)?;
         let mut shelf = self.shelf();
         let index = index::check_blocks(&mut shelf)?;
@@ -419,10 +419,10 @@ impl VecIndex {
     }
 
     /// How an index is, as far as can be told without comparing.
-    fn condition(&self, shelf: &mut Shelf, index: &Index, watched: Option<&Watched>) -> Result<Condition> {
+    fn condition(&self, shelf: &mut Shelf, index: &Index, watched: Option<&WatchedIndex>) -> Result<Condition> {
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
         let pending = shelf.noted(place)?.entries;
-        let Some(Watched { tracked, sign, .. }) = watched else {
+        let Some(WatchedIndex { tracked, sign, .. }) = watched else {
             let sign = Some("a trigger is missing or altered".into());
             return Ok(Condition { sign, pending: Some(pending), ..Condition::new("rebuild") });
         };
@@ -587,7 +587,7 @@ impl Writable for VecIndex {
         let mut shelf = self.shelf();
         shelf.forget();
         shelf.rename(name)?;
-        if let Some(Watched { tracked, .. }) = watched {
+        if let Some(WatchedIndex { tracked, .. }) = watched {
             Tracked { index: name.to_string(), ..tracked }.create(self.connection, &self.schema)?;
         }
         self.name = name.to_string();

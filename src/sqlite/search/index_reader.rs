@@ -13,7 +13,7 @@ use crate::sqlite::host::in_list::Members;
 use crate::sqlite::storage::changes::{Changed, Changes, Guard};
 use crate::sqlite::storage::shelf::Shelf;
 use crate::sqlite::storage::table_rows::TableRows;
-use crate::sqlite::storage::triggers::{Tracked, Watched, tracked, watched};
+use crate::sqlite::storage::triggers::{Tracked, WatchedIndex, tracked, watched};
 use crate::sqlite::storage::trust::{is_stale, mark_stale};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::source::Source;
@@ -133,7 +133,7 @@ impl IndexReader {
     /// The index that answers searches of this source, if there is one.
     pub fn open(source: &Source, options: &Options) -> Result<Option<Self>> {
         let found = choose(source, options, watched, |watched| &watched.tracked)?;
-        let Some(Watched { tracked, sign, .. }) = found else { return Ok(None) };
+        let Some(WatchedIndex { tracked, sign, .. }) = found else { return Ok(None) };
         let shelf = Shelf::new(source.connection(), source.schema(), &tracked.index);
         let is_named = matches!(options.index, IndexChoice::Named(_));
         let (rows, guard) = (TableRows::new(source)?, Guard::new(sign));

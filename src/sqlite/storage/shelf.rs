@@ -40,7 +40,7 @@ impl Anchor {
 }
 
 /// How much is noted.
-pub struct Noted {
+pub struct ChangeCount {
     /// How many changes.
     pub entries: i64,
     /// No entry is missing, and each names a row.
@@ -124,7 +124,7 @@ impl Shelf {
     }
 
     /// How much is noted behind a place in the list.
-    pub fn noted(&self, after: i64) -> Result<Noted> {
+    pub fn noted(&self, after: i64) -> Result<ChangeCount> {
         let sql = format!(
             "SELECT count(*), max(rowid), count(*) FILTER (WHERE typeof(rid) = 'integer') FROM {} WHERE rowid > ?1",
             self.pending
@@ -134,7 +134,7 @@ impl Shelf {
         statement.step()?;
         let entries = statement.integer(0);
         let is_whole = entries == 0 || entries == statement.integer(1) - after && entries == statement.integer(2);
-        Ok(Noted { entries, is_whole })
+        Ok(ChangeCount { entries, is_whole })
     }
 
     /// How many rows are noted behind a place in the list.

@@ -33,7 +33,7 @@ pub const EVENTS: [&str; 4] = ["insert", "delete", "update", "move"];
 pub const SEAL: &str = "seal";
 
 /// What the triggers of a table say of one of its indexes.
-pub struct Watched {
+pub struct WatchedIndex {
     /// What it is of.
     pub tracked: Tracked,
     /// Why the triggers may have missed changes.
@@ -183,7 +183,7 @@ fn without_comments(sql: &str) -> String {
 }
 
 /// What an index is of, if all its triggers are there and as they were made.
-pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Option<Watched>> {
+pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Option<WatchedIndex>> {
     let sql = format!(
         "SELECT tbl_name FROM {}.sqlite_schema WHERE type = 'trigger' AND name = ?1 COLLATE NOCASE",
         quoted(schema)
@@ -206,7 +206,7 @@ pub fn tracked(connection: Connection, schema: &str, table: &str) -> Result<Vec<
 }
 
 /// The same with what else the triggers say of them.
-pub fn watched(connection: Connection, schema: &str, table: &str) -> Result<Vec<Watched>> {
+pub fn watched(connection: Connection, schema: &str, table: &str) -> Result<Vec<WatchedIndex>> {
     let triggers = Trigger::on_all(connection, schema, table)?;
     let indexes = complete(&triggers, table);
     let of_indexes: Vec<i64> = indexes.iter().flat_map(|(_, own)| own).map(|trigger| trigger.number).collect();
@@ -215,7 +215,7 @@ pub fn watched(connection: Connection, schema: &str, table: &str) -> Result<Vec<
     let watch = |(tracked, own): (Tracked, Vec<&Trigger>)| {
         let list = pending(&tracked.index);
         let on_pending: Vec<&Trigger> = triggers.iter().filter(|trigger| trigger.is_on(&list)).collect();
-        Watched::new(tracked, &own, &on_pending, &of_user)
+        WatchedIndex::new(tracked, &own, &on_pending, &of_user)
     };
     Ok(indexes.into_iter().map(watch).collect())
 }
@@ -237,7 +237,7 @@ fn complete<'a>(triggers: &'a [Trigger], table: &str) -> Vec<(Tracked, Vec<&'a T
     tracked.filter_map(|tracked| own(&tracked).map(|own| (tracked, own))).collect()
 }
 
-impl Watched {
+impl WatchedIndex {
     fn new(tracked: Tracked, own: &[&Trigger], on_pending: &[&Trigger], of_user: &[&Trigger]) -> Self {
         let oldest = own.iter().map(|trigger| trigger.number).min().unwrap_or(0);
         let newest = own.iter().map(|trigger| trigger.number).max().unwrap_or(0);

@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An index in one state, by its scope and generation.
-type State = (u64, [u8; 16]);
+type IndexState = (u64, [u8; 16]);
 
 /// What came of comparing.
-enum Verdict {
+enum Judgement {
     /// The index does not belong to its table any more. It is not used again until a merge.
     Stale,
     /// It was right.
@@ -33,24 +33,24 @@ struct Sound {
     top: i64,
 }
 
-static VERDICTS: PerProcess<Mutex<BTreeMap<State, Verdict>>> = PerProcess::new(|| Mutex::new(BTreeMap::new()));
+static VERDICTS: PerProcess<Mutex<BTreeMap<IndexState, Judgement>>> = PerProcess::new(|| Mutex::new(BTreeMap::new()));
 
-fn verdicts() -> MutexGuard<'static, BTreeMap<State, Verdict>> {
+fn verdicts() -> MutexGuard<'static, BTreeMap<IndexState, Judgement>> {
     VERDICTS.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn state(shelf: &Shelf, index: &Index) -> State {
+fn state(shelf: &Shelf, index: &Index) -> IndexState {
     (shelf.scope, index.header.generation.0)
 }
 
 /// Notes that an index needs a merge that compares, or a rebuild.
 pub fn mark_stale(shelf: &Shelf, index: &Index) {
-    verdicts().insert(state(shelf, index), Verdict::Stale);
+    verdicts().insert(state(shelf, index), Judgement::Stale);
 }
 
 /// Whether an index needs that, as far as a search of this process has found out.
 pub fn is_stale(shelf: &Shelf, index: &Index) -> bool {
-    matches!(verdicts().get(&state(shelf, index)), Some(Verdict::Stale))
+    matches!(verdicts().get(&state(shelf, index)), Some(Judgement::Stale))
 }
 
 /// Forgets what was found out about an index.
@@ -67,7 +67,7 @@ pub(super) struct Base {
 }
 
 /// How the rows compared with the codes.
-enum Compared {
+enum Agreement {
     Same,
     Differing,
     /// The connection's authorizer lets nobody tell.
@@ -111,7 +111,7 @@ impl Shelf {
     /// What this process found out, if that still holds.
     fn sound(&mut self, index: &Index, anchor: Option<Anchor>) -> Result<Option<Base>> {
         let sound = match verdicts().get(&state(self, index)) {
-            Some(Verdict::Sound(sound)) if sound.anchor == anchor => sound.clone(),
+            Some(Judgement::Sound(sound)) if sound.anchor == anchor => sound.clone(),
             _ => return Ok(None),
         };
         let stands = match &sound.tail {
@@ -171,20 +171,20 @@ impl Shelf {
             return Ok(false);
         }
         match self.compare(index, rows, is_noted)? {
-            Compared::Same => {
+            Agreement::Same => {
                 let sound = Sound { anchor, cookie, tail, top: rows.top()? };
-                verdicts().insert(state(self, index), Verdict::Sound(sound));
+                verdicts().insert(state(self, index), Judgement::Sound(sound));
                 Ok(true)
             }
-            Compared::Differing => {
+            Agreement::Differing => {
                 mark_stale(self, index);
                 Ok(false)
             }
-            Compared::Concealed => Ok(false),
+            Agreement::Concealed => Ok(false),
         }
     }
 
-    fn compare(&mut self, index: &Index, rows: &mut TableRows, is_noted: impl Fn(i64) -> bool) -> Result<Compared> {
+    fn compare(&mut self, index: &Index, rows: &mut TableRows, is_noted: impl Fn(i64) -> bool) -> Result<Agreement> {
         let is_harmless = |difference: &Difference, is_stable: bool| match difference {
             // A search looks for the row, and does not find it.
             Difference::Ghost(_) => is_stable,
@@ -193,19 +193,19 @@ impl Shelf {
         let mut first = Some(i64::MIN);
         while let Some(from) = first {
             let Some(stretch) = rows.stretch(from, ROUND, index.header.dimensions)? else {
-                return Ok(Compared::Concealed);
+                return Ok(Agreement::Concealed);
             };
             let mut differing = index.differing(self, &stretch)?;
             differing.retain(|difference| !is_noted(difference.rowid()));
             if stretch.rows.is_empty() && rows.conceals(differing.iter().map(|difference| difference.rowid()))? {
-                return Ok(Compared::Concealed);
+                return Ok(Agreement::Concealed);
             }
             if !differing.iter().all(|difference| is_harmless(difference, rows.is_stable)) {
-                return Ok(Compared::Differing);
+                return Ok(Agreement::Differing);
             }
             first = stretch.last.checked_add(1);
         }
-        Ok(Compared::Same)
+        Ok(Agreement::Same)
     }
 
     /// The rows that differ from their codes, among so many from one on, and where the next begin.
