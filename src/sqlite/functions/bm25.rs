@@ -10,6 +10,7 @@ use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::fts5::{Auxiliary, Match, register, register_stand_ins};
 use crate::sqlite::host::value::{Value, ValueRef};
+use std::cell::RefCell;
 
 static FUNCTIONS: [Auxiliary; 2] =
     [Auxiliary { name: "bm25_share", call: share }, Auxiliary { name: "bm25_bound", call: bound }];
@@ -25,24 +26,32 @@ fn weights(row: &Match<'_>) -> Result<QueryWeights> {
     Ok(QueryWeights::new(row.rows()?, row.words()?, &with))
 }
 
+/// What one statement keeps. The frequencies are a place to count in, so that no row needs memory of its own.
+struct Counting {
+    weights: QueryWeights,
+    frequencies: RefCell<Vec<f64>>,
+}
+
 /// What each column counts: as in `bm25()`, and 1 where no weight is given.
 fn columns(row: &Match<'_>, arguments: Args<'_>) -> Result<Vec<f64>> {
     let weight = |at: usize| match arguments.get(at) {
-        _ if at >= arguments.count() => Ok(1.0),
         ValueRef::Integer(x) if x >= 0 => Ok(x as f64),
         ValueRef::Real(x) if x >= 0.0 && x.is_finite() => Ok(x),
         other => Err(Error::expected(format_args!("weight {} as a finite number of 0 or more", at + 1), other)),
     };
-    (0..row.columns()).map(weight).collect()
+    (0..row.columns().min(arguments.count())).map(weight).collect()
 }
 
 fn share(row: Match<'_>, arguments: Args<'_>) -> Result<Value> {
     let columns = columns(&row, arguments)?;
-    let weights = row.kept(weights)?;
-    let mut frequencies = vec![0.0; weights.phrases()];
+    let make = |row: &Match<'_>| Ok(Counting { weights: weights(row)?, frequencies: RefCell::default() });
+    let Counting { weights, frequencies } = row.kept(make)?;
+    let mut frequencies = frequencies.borrow_mut();
+    frequencies.clear();
+    frequencies.resize(weights.phrases(), 0.0);
     row.each_instance(|instance| {
-        if let (Some(frequency), Some(weight)) = (frequencies.get_mut(instance.phrase), columns.get(instance.column)) {
-            *frequency += weight;
+        if let Some(frequency) = frequencies.get_mut(instance.phrase) {
+            *frequency += columns.get(instance.column).copied().unwrap_or(1.0);
         }
     })?;
     Ok(Value::Real(weights.share(&frequencies, row.length()?)))
