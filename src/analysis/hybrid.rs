@@ -43,7 +43,7 @@ pub fn any_word(text: &str) -> Option<String> {
 
 /// What joins the two scores of the rows of one search.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Formula {
+pub struct HybridFormula {
     /// What a point of BM25 weighs, as a cosine.
     point: f64,
     /// The cosine of a row without a vector.
@@ -52,7 +52,7 @@ pub struct Formula {
     bound: f64,
 }
 
-impl Formula {
+impl HybridFormula {
     /// For a search with these nearest rows, best first, and words of this bound.
     pub fn new(spread: f64, weight: f64, nearest: &[f64], bound: f64) -> Self {
         let nearest = nearest.get(..NEAREST).unwrap_or(nearest);
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn words_count_less_where_the_vectors_are_certain() {
         let point = |nearest: &[f64]| {
-            let formula = Formula::new(0.085, 1.0, nearest, 0.0);
+            let formula = HybridFormula::new(0.085, 1.0, nearest, 0.0);
             formula.score(Some(0.5), Some(1.0)) - 0.5
         };
         assert!(point(&[0.9, 0.2, 0.1]) < 1e-5);
@@ -109,14 +109,14 @@ mod tests {
 
     #[test]
     fn a_row_with_all_words_counts_more() {
-        let formula = Formula::new(0.08, 1.0, &[], 10.0);
+        let formula = HybridFormula::new(0.08, 1.0, &[], 10.0);
         let score = |bm25| formula.score(None, Some(bm25));
         assert!((score(10.0) - 0.08 * 10.0 * 7.0 / 8.0).abs() < 1e-12 && score(1.0) < score(10.0) / 60.0);
     }
 
     #[test]
     fn a_row_without_a_vector_is_as_near_as_the_last() {
-        let formula = Formula::new(0.1, 0.0, &[0.9, 0.4], 9.0);
+        let formula = HybridFormula::new(0.1, 0.0, &[0.9, 0.4], 9.0);
         assert_eq!(formula.score(None, Some(3.0)), 0.4);
     }
 

@@ -32,23 +32,23 @@ pub fn key(text: &str) -> Key {
     Sha256::digest(text).into()
 }
 
-type Vectors = HashMap<Key, Arc<[f32]>>;
+type TextVectors = HashMap<Key, Arc<[f32]>>;
 
 #[derive(Default)]
 struct Generations {
-    young: Vectors,
-    old: Vectors,
+    young: TextVectors,
+    old: TextVectors,
     counters: Counters,
 }
 
 /// The cache of one model.
-pub struct Cache {
+pub struct TextCache {
     generations: Mutex<Generations>,
     /// Bytes of one vector and its key.
     entry: usize,
 }
 
-impl Cache {
+impl TextCache {
     /// A cache for vectors of so many dimensions.
     pub fn new(dimensions: usize) -> Self {
         Self { generations: Mutex::default(), entry: size_of::<Key>() + dimensions * size_of::<f32>() }
@@ -98,15 +98,15 @@ impl Cache {
 mod tests {
     use super::*;
 
-    fn small() -> Cache {
-        Cache { entry: GENERATION / 4, ..Cache::new(1) }
+    fn small() -> TextCache {
+        TextCache { entry: GENERATION / 4, ..TextCache::new(1) }
     }
 
-    fn put(cache: &Cache, number: u32) {
+    fn put(cache: &TextCache, number: u32) {
         cache.put(key(&number.to_string()), Arc::from([number as f32]));
     }
 
-    fn get(cache: &Cache, number: u32) -> Option<f32> {
+    fn get(cache: &TextCache, number: u32) -> Option<f32> {
         cache.get(&key(&number.to_string())).map(|vector| vector[0])
     }
 
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn sixteen_megabytes_of_vectors_are_kept() {
-        let cache = Cache::new(384);
+        let cache = TextCache::new(384);
         let bytes = 2 * cache.capacity() * (384 * 4 + 32);
         assert!((15 << 20..=16 << 20).contains(&bytes), "{bytes}");
-        assert_eq!(Cache::new(usize::MAX >> 8).capacity(), 1);
+        assert_eq!(TextCache::new(usize::MAX >> 8).capacity(), 1);
     }
 }

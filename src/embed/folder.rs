@@ -24,7 +24,7 @@ pub struct Folder {
     model: PathBuf,
     tokenizer: PathBuf,
     /// The files that decide the vectors of the model, in the order of the fingerprint.
-    files: Vec<Seen>,
+    files: Vec<KnownFile>,
 }
 
 impl Folder {
@@ -34,9 +34,9 @@ impl Folder {
         let missing = || Error::expected(format_args!("{} in {}", MODELS.join(" or "), folder.display()), "neither");
         let model = model.ok_or_else(missing)?;
         let tokenizer = folder.join("tokenizer.json");
-        let model_file = Seen::new(model.clone())?;
+        let model_file = KnownFile::new(model.clone())?;
         let weights = weights::of_model(&model)?;
-        let others = weights.into_iter().chain([tokenizer.clone()]).map(Seen::new);
+        let others = weights.into_iter().chain([tokenizer.clone()]).map(KnownFile::new);
         let files = std::iter::once(Ok(model_file)).chain(others).collect::<Result<_>>()?;
         Ok(Self { settings: Settings::read(folder)?, model, tokenizer, files })
     }
@@ -53,7 +53,7 @@ impl Folder {
 
     /// An error if a file is no longer the one that was found first, so that no model is taken for another.
     pub fn expect_same(&self) -> Result<()> {
-        self.files.iter().try_for_each(Seen::expect_same)
+        self.files.iter().try_for_each(KnownFile::expect_same)
     }
 
     /// SHA-256, in hexadecimal, of everything that decides the vectors of the model: its files and its settings.
@@ -74,13 +74,13 @@ impl Folder {
 
 /// A file, with what distinguishes it from another file in its place.
 #[derive(PartialEq, Eq)]
-struct Seen {
+struct KnownFile {
     path: PathBuf,
     length: u64,
     modified: Option<SystemTime>,
 }
 
-impl Seen {
+impl KnownFile {
     fn new(path: PathBuf) -> Result<Self> {
         let data = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
         expect_file(&data).and_then(|()| expect_content(&path, &data)).map_err(|error| error.within(path.display()))?;

@@ -7,21 +7,21 @@
 mod cache;
 mod chunk;
 mod folder;
+mod locations;
 mod model;
-mod places;
 mod prefix;
 mod registry;
 mod runtime;
 mod session;
 mod sessions;
 mod settings;
-mod share;
+mod split_work;
 mod tokenize;
 mod weights;
 
 pub use cache::Counters;
 pub use chunk::Chunk;
+pub use locations::{Places, configure};
 pub use model::Model;
-pub use places::{Places, configure};
-pub use registry::{DEFAULT_MODEL, Listing, model, models};
+pub use registry::{DEFAULT_MODEL, ModelListing, model, models};
 pub use runtime::version as runtime_version;

@@ -1,11 +1,11 @@
 //! A model: its folder, read and checked, its sessions, and the vectors of recent texts.
 
-use super::cache::{self, Cache, Counters};
+use super::cache::{self, Counters, TextCache};
 use super::chunk::{self, Chunk};
 use super::folder::Folder;
 use super::session::Session;
 use super::sessions::Sessions;
-use super::share::share;
+use super::split_work::share;
 use super::tokenize::Tokenizer;
 use crate::error::{Error, Result};
 use std::cmp::Reverse;
@@ -32,7 +32,7 @@ pub struct Model {
     name: String,
     tokenizer: Tokenizer,
     sessions: Sessions<Session>,
-    cache: Cache,
+    cache: TextCache,
     folder: Arc<Folder>,
     fingerprint: OnceLock<String>,
     dimensions: usize,
@@ -59,7 +59,7 @@ impl Model {
             name: name.to_owned(),
             tokenizer,
             sessions: Sessions::new(session, Box::new(open)),
-            cache: Cache::new(dimensions),
+            cache: TextCache::new(dimensions),
             folder,
             fingerprint: OnceLock::new(),
             dimensions,

@@ -1,8 +1,8 @@
 //! The models of this process. They are found by name, loaded at first use, and shared by all.
 
 use super::folder::{Folder, unreadable};
+use super::locations;
 use super::model::Model;
-use super::places;
 use crate::error::{Error, Result};
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
@@ -16,13 +16,13 @@ pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
 const LONGEST_NAME: usize = 100;
 
 /// A model, once it is loaded. The lock is held while it loads, so that it is loaded only once.
-type Slot = Arc<Mutex<Option<Arc<Model>>>>;
+type ModelSlot = Arc<Mutex<Option<Arc<Model>>>>;
 
-static SLOTS: Mutex<Option<HashMap<PathBuf, Slot>>> = Mutex::new(None);
+static SLOTS: Mutex<Option<HashMap<PathBuf, ModelSlot>>> = Mutex::new(None);
 
 /// What can be said about a model without loading it.
 #[derive(Debug, Clone)]
-pub struct Listing {
+pub struct ModelListing {
     /// Its name.
     pub name: String,
     /// The length of its vectors, if its settings say so or it is loaded.
@@ -44,13 +44,13 @@ pub fn model(name: &str) -> Result<Arc<Model>> {
         return Ok(Arc::clone(model));
     }
     if !folder.try_exists().map_err(|error| unreadable(&folder, error))? {
-        return Err(places::model_missing(name));
+        return Err(locations::model_missing(name));
     }
     Ok(Arc::clone(slot.insert(Arc::new(Model::load(name, &folder)?))))
 }
 
 /// All models that can be found, sorted by name.
-pub fn models() -> Result<Vec<Listing>> {
+pub fn models() -> Result<Vec<ModelListing>> {
     names()?.iter().map(|name| Ok(listing(name, &folder(name)?))).collect()
 }
 
@@ -63,7 +63,7 @@ fn folder(name: &str) -> Result<PathBuf> {
         let shown = name.chars().take(LONGEST_NAME).collect::<String>();
         return Err(Error::expected("a model name of letters, digits, '.', '_' and '-'", format_args!("{shown:?}")));
     }
-    let mut folders = places::models().into_iter().map(|folder| folder.join(name));
+    let mut folders = locations::models().into_iter().map(|folder| folder.join(name));
     let first = folders.next().ok_or_else(|| Error::Bug("no place for models".into()))?;
     // A folder that may not be examined counts as existing. So the error names it, and it is not silently left out.
     let there = |folder: &PathBuf| folder.try_exists().unwrap_or(true);
@@ -74,7 +74,7 @@ fn folder(name: &str) -> Result<PathBuf> {
     Ok(rest.into_iter().find(there).unwrap_or(first))
 }
 
-fn slot(folder: &Path) -> Slot {
+fn slot(folder: &Path) -> ModelSlot {
     let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(slots.get_or_insert_default().entry(folder.to_owned()).or_default())
 }
@@ -82,7 +82,7 @@ fn slot(folder: &Path) -> Slot {
 /// The names of all folders that hold a model.
 fn names() -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
-    for root in places::models() {
+    for root in locations::models() {
         match root.read_dir() {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             entries => {
@@ -95,11 +95,11 @@ fn names() -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-fn listing(name: &str, folder: &Path) -> Listing {
+fn listing(name: &str, folder: &Path) -> ModelListing {
     let slot = slot(folder);
     // A model that is being loaded at this moment counts as not loaded.
     if let Some(model) = slot.try_lock().ok().and_then(|slot| slot.clone()) {
-        return Listing {
+        return ModelListing {
             name: name.to_owned(),
             dimensions: Some(model.dimensions() as u64),
             max_tokens: Some(model.max_tokens()),
@@ -109,7 +109,7 @@ fn listing(name: &str, folder: &Path) -> Listing {
     }
     let found = Folder::open(folder).ok();
     let settings = found.as_ref().map(|found| &found.settings);
-    Listing {
+    ModelListing {
         name: name.to_owned(),
         dimensions: settings.and_then(|settings| settings.dimensions),
         max_tokens: settings.map(|settings| settings.max_tokens),

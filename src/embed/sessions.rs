@@ -34,7 +34,7 @@ pub struct Sessions<S> {
 }
 
 /// The right to one session. At its end it gives the session back. If the session failed, another may be made.
-struct Place<'a, S> {
+struct SessionSeat<'a, S> {
     sessions: &'a Sessions<S>,
     session: Option<S>,
 }
@@ -48,7 +48,7 @@ impl<S> Sessions<S> {
     /// Runs `work` with an idle session, or with a new one if there are fewer than `most`.
     pub fn with<T>(&self, most: usize, work: impl FnOnce(&mut S) -> Result<T>) -> Result<T> {
         let idle = self.wait(most.max(1));
-        let mut place = Place { sessions: self, session: None };
+        let mut place = SessionSeat { sessions: self, session: None };
         let mut session = idle.map_or_else(|| (self.open)(), Ok)?;
         let result = work(&mut session);
         place.session = Some(session);
@@ -80,7 +80,7 @@ impl<S> Sessions<S> {
     }
 }
 
-impl<S> Drop for Place<'_, S> {
+impl<S> Drop for SessionSeat<'_, S> {
     fn drop(&mut self) {
         let mut state = self.sessions.lock();
         match self.session.take() {

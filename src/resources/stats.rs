@@ -145,24 +145,24 @@ impl Histogram {
 type StatsKey = (String, String);
 
 #[derive(Default)]
-struct Registry {
+struct ColumnRegistry {
     entries: BTreeMap<StatsKey, Arc<Entry>>,
     /// What memory holds is counted here even if the entry was deleted.
     accounts: BTreeMap<StatsKey, Arc<Account>>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-static REGISTRY: PerProcess<Mutex<Registry>> = PerProcess::new(Mutex::default);
+static REGISTRY: PerProcess<Mutex<ColumnRegistry>> = PerProcess::new(Mutex::default);
 
 /// Some programs invent table names without end. Beyond so many names, all others share one entry, so that memory does
 /// not fill up.
 const MOST: usize = 4096;
 
-fn with_registry<T>(body: impl FnOnce(&mut Registry) -> T) -> T {
+fn with_registry<T>(body: impl FnOnce(&mut ColumnRegistry) -> T) -> T {
     body(&mut REGISTRY.get().lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-impl Registry {
+impl ColumnRegistry {
     fn entry(&mut self, key: StatsKey) -> Arc<Entry> {
         let Self { entries, accounts } = self;
         let memory = accounts.entry(key.clone()).or_default();

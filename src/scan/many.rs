@@ -22,7 +22,7 @@ const PIECE: usize = 16;
 const PAIRS_WORTH_A_THREAD: usize = 1 << 12;
 
 /// A query, and the best rows that it has met.
-pub struct Asking<N> {
+pub struct BatchQuery<N> {
     /// The query. All queries have the same length.
     pub scorer: Scorer,
     /// The best rows so far.
@@ -45,10 +45,10 @@ pub enum Without<N> {
 pub fn scan_many<S: VectorSource>(
     source: &mut S,
     number: u32,
-    asking: Vec<Asking<S::Note>>,
+    asking: Vec<BatchQuery<S::Note>>,
     rules: &Rules,
     threads: usize,
-) -> Result<(Vec<Asking<S::Note>>, ScanCounts)>
+) -> Result<(Vec<BatchQuery<S::Note>>, ScanCounts)>
 where
     S::Note: Clone + PartialEq + Send + Sync + 'static,
 {
@@ -129,7 +129,7 @@ fn checked<'a>(scorer: &Scorer, row: Vector<'a>) -> Result<Vector<'a>> {
 }
 
 struct Meeting<N> {
-    asking: Vec<Mutex<Vec<Asking<N>>>>,
+    asking: Vec<Mutex<Vec<BatchQuery<N>>>>,
     block: RowBlock<N>,
     number: u32,
     rules: Rules,
@@ -147,8 +147,8 @@ impl<N: Clone + PartialEq + Send + Sync> Job for Meeting<N> {
 }
 
 impl<N: Clone + PartialEq> Meeting<N> {
-    fn meet(&self, asking: &mut Asking<N>, sums: &mut Vec<f32>) {
-        let Asking { scorer, best, without } = asking;
+    fn meet(&self, asking: &mut BatchQuery<N>, sums: &mut Vec<f32>) {
+        let BatchQuery { scorer, best, without } = asking;
         let RowBlock { rows, notes, vectors } = &self.block;
         scorer.score_rows(vectors, sums, |at, score| {
             // The rows were checked when they were read, so that hardly any is refused.

@@ -2,7 +2,7 @@
 
 mod many;
 
-pub use many::{Asking, Without, scan_many};
+pub use many::{BatchQuery, Without, scan_many};
 
 use crate::error::Result;
 use crate::metric::{Metric, Scorer};

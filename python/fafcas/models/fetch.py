@@ -85,7 +85,7 @@ def say(text: str) -> None:
 def user_folder() -> Path:
     """The folder of models that the library looks into where neither program nor environment names one.
 
-    src/embed/places.rs has the same rule.
+    src/embed/locations.rs has the same rule.
     """
     base: str | Path
     if sys.platform == "win32":

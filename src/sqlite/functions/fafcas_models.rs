@@ -34,13 +34,13 @@ impl Table for FafcasModels {
 pub struct Models;
 
 impl Listing for Models {
-    type Row = embed::Listing;
+    type Row = embed::ModelListing;
 
-    fn list(&mut self, _: i32, _: Args<'_>) -> Result<Vec<embed::Listing>> {
+    fn list(&mut self, _: i32, _: Args<'_>) -> Result<Vec<embed::ModelListing>> {
         embed::models()
     }
 
-    fn column(&mut self, model: &embed::Listing, _: usize, column: usize) -> Result<Value> {
+    fn column(&mut self, model: &embed::ModelListing, _: usize, column: usize) -> Result<Value> {
         let number = |number: Option<u64>| number.map_or(Value::Null, |number| Value::Integer(number as i64));
         Ok(match column {
             0 => Value::from(model.name.as_str()),

@@ -3,7 +3,7 @@
 //! The nearest rows are found as `vec_topk` finds them, the rows with the words by one MATCH, and both scores of a row are joined by
 //! [`hybrid`]. With k, so many of each list are looked at as [`hybrid::candidates`] says; without, all rows of both.
 
-use crate::analysis::hybrid::{self, Formula};
+use crate::analysis::hybrid::{self, HybridFormula};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::HybridOptions;
@@ -166,7 +166,7 @@ impl Both {
         let mut source = found.pop().ok_or_else(|| Error::Bug("a table was named and not found".into()))?;
         check_rowids(&source)?;
         let spread = asked.options.spread.map_or_else(|| spread(&source, asked.options.each.metric), Ok)?;
-        let formula = Formula::new(spread, asked.options.weight, &[], words.bound);
+        let formula = HybridFormula::new(spread, asked.options.weight, &[], words.bound);
         let mut joined = Vec::new();
         for (row, bm25) in best(words.bm25, usize::MAX) {
             if joined.len() >= asked.k.unwrap_or(usize::MAX) {
@@ -232,7 +232,7 @@ fn by_both(search: &mut Search, asked: &Asked<'_>, words: Matches) -> Result<Vec
     };
     let nearest = search.run(asked.candidates(), &Rules::default(), &Conditions::default())?;
     let scores: Vec<f64> = nearest.iter().take(hybrid::NEAREST).map(|hit| hit.place.score).collect();
-    let formula = Formula::new(spread, asked.options.weight, &scores, bound);
+    let formula = HybridFormula::new(spread, asked.options.weight, &scores, bound);
     let mut cosines: HashMap<i64, Option<f64>> =
         nearest.iter().map(|hit| (hit.place.row, Some(hit.place.score))).collect();
     if has_words {

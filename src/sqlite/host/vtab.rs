@@ -381,7 +381,7 @@ struct ModuleV4 {
 
 /// What SQLite holds as a `sqlite3_vtab`.
 #[repr(C)]
-struct Instance<T> {
+struct TableInstance<T> {
     base: ffi::sqlite3_vtab,
     table: T,
 }
@@ -481,7 +481,7 @@ impl<T: Table> Callbacks<T> {
             Ok(table) => {
                 // SAFETY: all zero is the state SQLite wants its own part of the structure in.
                 let base = unsafe { std::mem::zeroed() };
-                let instance = Box::into_raw(Box::new(Instance { base, table }));
+                let instance = Box::into_raw(Box::new(TableInstance { base, table }));
                 // SAFETY: see above; the base is the instance's first field.
                 unsafe { *vtab = instance.cast() };
                 ffi::SQLITE_OK as c_int
@@ -496,7 +496,7 @@ impl<T: Table> Callbacks<T> {
 
     unsafe extern "C" fn disconnect(vtab: *mut ffi::sqlite3_vtab) -> c_int {
         // SAFETY: see above; SQLite frees the error text itself and does not use the table again.
-        let instance = unsafe { Box::from_raw(vtab.cast::<Instance<T>>()) };
+        let instance = unsafe { Box::from_raw(vtab.cast::<TableInstance<T>>()) };
         status(
             guard(T::NAME, || {
                 drop(instance);
@@ -508,7 +508,7 @@ impl<T: Table> Callbacks<T> {
 
     unsafe fn table<'a>(vtab: *mut ffi::sqlite3_vtab) -> &'a mut T {
         // SAFETY: see above.
-        unsafe { &mut (*vtab.cast::<Instance<T>>()).table }
+        unsafe { &mut (*vtab.cast::<TableInstance<T>>()).table }
     }
 
     unsafe extern "C" fn best_index(vtab: *mut ffi::sqlite3_vtab, info: *mut ffi::sqlite3_index_info) -> c_int {

@@ -11,7 +11,7 @@ use crate::planning::options::ManyOptions;
 use crate::planning::plan::{Plan, Slot};
 use crate::resources::config;
 use crate::resources::stats::Path;
-use crate::scan::{Asking, Rules, VectorSource, Without, scan_many};
+use crate::scan::{BatchQuery, Rules, VectorSource, Without, scan_many};
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::ffi;
@@ -309,7 +309,7 @@ impl Batch {
             asked.extend(chunk.iter().map(|query| (query.row, query.note.clone())));
             let asking = |query: Query| {
                 let itself = if has_rowid { Without::Row(query.row) } else { Without::Note(query.note) };
-                Asking { scorer: query.scorer, best: TopK::new(*k), without: own.map(|_| itself) }
+                BatchQuery { scorer: query.scorer, best: TopK::new(*k), without: own.map(|_| itself) }
             };
             let mut asking: Vec<Asker> = chunk.into_iter().map(asking).collect();
             for ((number, source), index) in (0..).zip(sources.iter_mut()).zip(indexes.iter_mut()) {
@@ -422,7 +422,7 @@ fn length(query: &Query) -> usize {
 }
 
 /// A query, and what it has found.
-type Asker = Asking<Option<Value>>;
+type Asker = BatchQuery<Option<Value>>;
 
 /// Some queries against one source.
 struct Pass<'a> {
