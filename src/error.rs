@@ -15,6 +15,8 @@ pub enum Error {
     Mistake(String),
     /// The data's: names the table and the row, or the block of an index, and says what mends it.
     Damaged(String),
+    /// The machine's: what was asked takes more memory than there is.
+    Memory(String),
     /// Ours: something that cannot happen did.
     Bug(String),
     /// SQLite's own: an extended result code and its text, passed on unchanged (busy, interrupted, disk full).
@@ -38,6 +40,7 @@ impl Error {
         match self {
             Self::Mistake(text) => Self::Mistake(format!("{place}: {text}")),
             Self::Damaged(text) => Self::Damaged(format!("{place}: {text}")),
+            Self::Memory(text) => Self::Memory(format!("{place}: {text}")),
             Self::Bug(text) => Self::Bug(format!("{place}: {text}")),
             Self::Sqlite { code, message } => Self::Sqlite { code, message: format!("{place}: {message}") },
         }
@@ -47,7 +50,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mistake(text) | Self::Damaged(text) => f.write_str(text),
+            Self::Mistake(text) | Self::Damaged(text) | Self::Memory(text) => f.write_str(text),
             Self::Bug(text) => write!(f, "{text} (this is a bug in fafcas, please report it)"),
             Self::Sqlite { message, .. } => f.write_str(message),
         }

@@ -30,6 +30,7 @@ pub mod process;
 pub mod progress;
 pub mod projection;
 pub mod ranking;
+mod reserve;
 pub mod rowset;
 pub mod scan;
 mod sqlite;

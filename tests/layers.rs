@@ -4,17 +4,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("cache", &[]),
     ("process", &[]),
     ("pool", &["error", "process"]),
     ("codec", &["kernels", "metric"]),
-    ("index", &["cache", "codec", "config", "error", "kernels", "metric", "pool", "process", "scan", "topk", "vector"]),
+    (
+        "index",
+        &[
+            "cache", "codec", "config", "error", "kernels", "metric", "pool", "process", "reserve", "scan", "topk",
+            "vector",
+        ],
+    ),
     ("progress", &[]),
     ("embed", &["error"]),
     ("invariants", &["error", "kernels", "vector"]),
     ("kernels", &[]),
     ("error", &[]),
+    ("reserve", &["error"]),
     ("config", &["error", "vector"]),
     ("cost", &[]),
     ("vector", &["error", "kernels"]),
@@ -22,11 +29,11 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("options", &["error", "metric", "vector"]),
     ("plan", &[]),
     ("projection", &["error", "kernels"]),
-    ("ranking", &["error"]),
-    ("topk", &[]),
-    ("rowset", &[]),
+    ("ranking", &["error", "reserve"]),
+    ("topk", &["error", "reserve"]),
+    ("rowset", &["error", "reserve"]),
     ("stats", &["cache", "process"]),
-    ("scan", &["error", "kernels", "metric", "pool", "topk", "vector"]),
+    ("scan", &["error", "kernels", "metric", "pool", "reserve", "topk", "vector"]),
 ];
 
 fn files(part: &str) -> Vec<PathBuf> {

@@ -16,6 +16,7 @@ use crate::config::CACHE_BYTES;
 use crate::error::Result;
 use crate::metric::{Metric, Scorer};
 use crate::process::PerProcess;
+use crate::reserve;
 use crate::scan::Rules;
 use crate::topk::Place;
 use std::collections::VecDeque;
@@ -107,7 +108,7 @@ impl Index {
         let outcome = self.search(store, request, &mut recorder, stats)?;
         if let (Outcome::Found(places), true) = (&outcome, recorder.is_sound) {
             let held = Held::new(self.account(), 0);
-            answers().keep(Answer { question, places: places.clone(), fetched: recorder.fetched, held });
+            answers().keep(Answer { question, places: reserve::copy(places)?, fetched: recorder.fetched, held });
         }
         Ok(outcome)
     }
@@ -148,7 +149,7 @@ struct Recorder<'a, R> {
     rows: &'a mut R,
     scorer: &'a Scorer,
     fetched: Vec<Fetched>,
-    /// Every row could be scored, or was gone.
+    /// Every row could be scored, or was gone, and they are not too many.
     is_sound: bool,
 }
 
@@ -159,8 +160,12 @@ impl<R: Rows> Rows for Recorder<'_, R> {
             Row::Vector(vector) => self.scorer.score(vector).ok().map(f64::to_bits),
             Row::Gone | Row::Doubtful => None,
         };
+        // An answer that is too large to be kept is not noted.
         self.is_sound &= score.is_some() || matches!(row, Row::Gone);
-        self.fetched.push((rowid, score));
+        self.is_sound &= size_of_val(self.fetched.as_slice()) <= budget() / SHARE;
+        if self.is_sound {
+            self.fetched.push((rowid, score));
+        }
         Ok(row)
     }
 

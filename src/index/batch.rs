@@ -15,11 +15,12 @@ use super::search::{Reason, Row, Rows, Span, Stats};
 use super::store::Store;
 use super::sweep::{Accept, Ordered, rank, unrank};
 use crate::codec::fingerprint;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::kernels::codes::GROUP;
 use crate::metric::Scorer;
 use crate::pool::{self, Job, Started};
+use crate::reserve::{self, Reserve};
 use crate::scan::Rules;
 use crate::topk::{Hit, Place, TopK};
 use std::cmp::Reverse;
@@ -183,7 +184,7 @@ impl<Q: Clone> Answered<Q> {
             let reached = best.last().map_or(seeker.floor, key);
             if reached >= found.bar || found.bar <= seeker.floor {
                 let places = best.into_sorted().into_iter().map(|hit| hit.place);
-                self.places[seeker.number] = Some(places.collect());
+                self.places[seeker.number] = Some(reserve::collect(places)?);
             } else {
                 self.left.push(seeker.wider(reached, best.last().is_some()));
             }
@@ -233,14 +234,21 @@ pub(super) struct Found {
     pub looked: u64,
     /// Candidates that were left when it was last asked which still matter.
     kept: usize,
+    /// What ended it before it was through: no memory for more candidates.
+    failed: Option<Error>,
 }
 
 impl Found {
     /// Takes over what another thread found.
-    fn join(&mut self, other: Self) {
+    fn join(&mut self, other: Self) -> Result<()> {
+        if let Some(error) = other.failed {
+            return Err(error);
+        }
         self.bar = self.bar.max(other.bar);
         self.looked += other.looked;
+        self.candidates.reserve_room(other.candidates.len())?;
         self.candidates.extend(other.candidates);
+        Ok(())
     }
 
     #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "a limit that is no number stays")]
@@ -273,9 +281,10 @@ impl Guesses {
         unrank(self.bar.load(Ordering::Relaxed))
     }
 
-    fn offer(&self, reach: usize, guess: f32) {
+    fn offer(&self, reach: usize, guess: f32) -> Result<()> {
         let mut highest = self.highest.lock().unwrap_or_else(PoisonError::into_inner);
         if highest.len() < reach {
+            highest.reserve_room(1)?;
             highest.push(Reverse(Ordered(guess)));
         } else if let Some(mut lowest) = highest.peek_mut()
             && guess > lowest.0.0
@@ -287,6 +296,7 @@ impl Guesses {
         {
             self.bar.fetch_max(rank(*lowest), Ordering::Relaxed);
         }
+        Ok(())
     }
 }
 
@@ -314,12 +324,20 @@ impl<M: Method> Sweep<M> {
 
     /// Takes a row with its guess among the candidates of a query, and raises the bar if enough rows seem to be above it.
     pub fn take(&self, number: usize, found: &mut Found, candidate: Candidate, guess: Option<f32>) {
+        if let Err(error) = self.try_to_take(number, found, candidate, guess) {
+            // Nothing is above this bar, so that no more is taken.
+            found.bar = f32::INFINITY;
+            found.failed = Some(error);
+        }
+    }
+
+    fn try_to_take(&self, number: usize, found: &mut Found, candidate: Candidate, guess: Option<f32>) -> Result<()> {
         let (seeker, guesses) = (&self.seekers[number], &self.guesses[number]);
         if let Some((reach, guess)) = seeker.reach.zip(guess.filter(|guess| guess.is_finite() && *guess > found.bar)) {
-            guesses.offer(reach, guess);
+            guesses.offer(reach, guess)?;
             found.bar = found.bar.max(guesses.bar());
         }
-        found.candidates.push(candidate);
+        reserve::push(&mut found.candidates, candidate)
     }
 
     /// The row of a slot, if it takes part in a search.
@@ -408,7 +426,7 @@ impl<M: Method> Begun<M> {
         self.started.finish()?;
         let (mut found, mut parts) = (self.found, self.job.found.lock().unwrap_or_else(PoisonError::into_inner));
         for part in parts.drain(..) {
-            found.iter_mut().zip(part).for_each(|(found, part)| found.join(part));
+            found.iter_mut().zip(part).try_for_each(|(found, part)| found.join(part))?;
         }
         Ok(found)
     }
@@ -469,12 +487,14 @@ impl<'a, Q> Verifier<'a, Q> {
         stats: &mut Stats,
     ) -> Result<Option<Reason>> {
         let mut asked: Vec<(i64, u32, u32)> = Vec::new();
+        asked.reserve_room(found.iter().map(|found| found.candidates.len()).sum())?;
         for (number, found) in (0..).zip(found) {
             asked.extend(found.candidates.iter().map(|candidate| (candidate.rowid, candidate.fingerprint, number)));
         }
         asked.sort_unstable();
-        let groups: Vec<&[(i64, u32, u32)]> = asked.chunk_by(|a, b| a.0 == b.0).collect();
-        let rowids: Vec<i64> = groups.iter().map(|group| group[0].0).collect();
+        let mut groups: Vec<&[(i64, u32, u32)]> = Vec::new();
+        asked.chunk_by(|a, b| a.0 == b.0).try_for_each(|group| reserve::push(&mut groups, group))?;
+        let rowids = reserve::collect(groups.iter().map(|group| group[0].0))?;
         stats.fetched += asked.len() as u64;
         let mut reason = None;
         let mut refused = None;
@@ -513,7 +533,7 @@ impl<'a, Q> Verifier<'a, Q> {
                 let place = Place { score, source: request.source, row: rowid };
                 let best = &mut self.best[number];
                 if best.wants(&place) && request.rules.admit(scorer.metric(), &place) {
-                    best.offer(Hit { place, note: () });
+                    best.offer(Hit { place, note: () })?;
                 }
                 Ok(())
             }

@@ -11,6 +11,7 @@ use super::store::Store;
 use super::sweep::{Candidate, Numbered};
 use crate::codec::{Query, fingerprint};
 use crate::error::Result;
+use crate::reserve::Reserve;
 use crate::topk::{Hit, Place, TopK};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -194,6 +195,7 @@ impl<R: Rows> Reranker<'_, R> {
                     rough.next();
                     rough.later().inspect(|later| blocks.fetch_ahead(later));
                     if let Some(fine) = blocks.fine(store, next.block)? {
+                        known.reserve_room(1)?;
                         known.extend(self.look(next, &fine));
                         continue;
                     }
@@ -246,7 +248,7 @@ impl<R: Rows> Reranker<'_, R> {
                 let place = Place { score, source: request.source, row: row.rowid };
                 let counts = self.best.wants(&place) && request.rules.admit(request.scorer.metric(), &place);
                 if counts && self.rows.takes_part()? {
-                    self.best.offer(Hit { place, note: () });
+                    self.best.offer(Hit { place, note: () })?;
                 }
                 Ok(None)
             }

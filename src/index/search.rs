@@ -8,6 +8,7 @@ use super::sweep::{Accept, Aim, Numbered, Sweeper, Swept, sweep};
 use crate::codec::Query;
 use crate::error::Result;
 use crate::metric::{Metric, Scorer};
+use crate::reserve::{self, Reserve};
 use crate::scan::Rules;
 use crate::topk::{Place, TopK};
 use crate::vector::Vector;
@@ -177,7 +178,7 @@ impl Index {
             // Whatever is not among the candidates is below the sweep's bar.
             if reached >= swept.bar || swept.bar <= aim.floor {
                 let hits = reranker.best.into_sorted();
-                return Ok(Outcome::Found(hits.into_iter().map(|hit| hit.place).collect()));
+                return Ok(Outcome::Found(reserve::collect(hits.into_iter().map(|hit| hit.place))?));
             }
             aim = wider(aim, reached, reranker.best.last().is_some());
         }
@@ -205,6 +206,7 @@ impl Index {
                     sweeper.block(number, &codes);
                     for candidate in sweeper.of_block(number) {
                         let slot = codes.slot(candidate.slot as usize);
+                        blocks.passing.reserve_room(1)?;
                         blocks.passing.extend(slot.map(|slot| ((number, candidate.slot), slot)));
                     }
                     blocks.forget_passing(sweeper.candidates());
@@ -216,7 +218,7 @@ impl Index {
         resident.sort_by_key(|(number, _)| *number);
         blocks.resident = Arc::new(resident);
         sweep(&mut sweeper, query, &below, blocks.resident.clone(), request.threads)?;
-        Ok(sweeper.finish())
+        sweeper.finish()
     }
 }
 

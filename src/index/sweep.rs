@@ -2,9 +2,10 @@
 
 use super::block::Codes;
 use crate::codec::{Interval, Query};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::codes::{Bounds, Factors, GROUP};
 use crate::pool::{self, Job};
+use crate::reserve::{self, Reserve};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -62,6 +63,8 @@ pub struct Swept {
     pub codes: u64,
     /// Blocks that were not kept in memory.
     pub passing: u64,
+    /// What ended it before it was through: no memory for more candidates.
+    failed: Option<Error>,
 }
 
 /// A sweep by one thread.
@@ -128,9 +131,18 @@ impl<'a> Sweeper<'a> {
         if interval.upper < self.swept.bar || interval.lower > self.aim.ceiling || !self.accepts(codes, slot) {
             return;
         }
-        self.guess(estimate, error);
         let factors = [factors.scale[i].get(), factors.error[i].get(), factors.offset[i].get()];
-        self.swept.candidates.push(Candidate { upper: interval.upper, block: number, slot: slot as u32, factors });
+        let candidate = Candidate { upper: interval.upper, block: number, slot: slot as u32, factors };
+        if let Err(error) = self.take(candidate, estimate, error) {
+            // Nothing is above this bar, so that no more is taken.
+            self.swept.bar = f32::INFINITY;
+            self.swept.failed = Some(error);
+        }
+    }
+
+    fn take(&mut self, candidate: Candidate, estimate: f32, error: f32) -> Result<()> {
+        self.guess(estimate, error)?;
+        reserve::push(&mut self.swept.candidates, candidate)
     }
 
     fn accepts(&self, codes: &Codes, slot: usize) -> bool {
@@ -138,17 +150,16 @@ impl<'a> Sweeper<'a> {
     }
 
     /// Raises the bar if enough rows seem to be above it.
-    fn guess(&mut self, estimate: f32, error: f32) {
-        let Some(reach) = self.aim.reach else { return };
+    fn guess(&mut self, estimate: f32, error: f32) -> Result<()> {
+        let Some(reach) = self.aim.reach else { return Ok(()) };
         let guess = estimate - GUESS * error;
         // A row that is above the ceiling as likely as not is none of those wanted.
-        if guess.is_finite() && estimate <= self.aim.ceiling {
-            self.offer(reach, guess);
-        }
+        if guess.is_finite() && estimate <= self.aim.ceiling { self.offer(reach, guess) } else { Ok(()) }
     }
 
-    fn offer(&mut self, reach: usize, guess: f32) {
+    fn offer(&mut self, reach: usize, guess: f32) -> Result<()> {
         if self.guesses.len() < reach {
+            self.guesses.reserve_room(1)?;
             self.guesses.push(Reverse(Ordered(guess)));
         } else if let Some(mut lowest) = self.guesses.peek_mut()
             && guess > lowest.0.0
@@ -160,16 +171,22 @@ impl<'a> Sweeper<'a> {
         {
             self.swept.bar = self.swept.bar.max(*lowest);
         }
+        Ok(())
     }
 
     /// Takes over what another thread found.
-    fn join(&mut self, other: Finding) {
+    fn join(&mut self, other: Finding) -> Result<()> {
+        if let Some(error) = other.swept.failed {
+            return Err(error);
+        }
         if let Some(reach) = self.aim.reach {
-            other.guesses.into_iter().for_each(|Reverse(Ordered(guess))| self.offer(reach, guess));
+            other.guesses.into_iter().try_for_each(|Reverse(Ordered(guess))| self.offer(reach, guess))?;
         }
         self.swept.bar = self.swept.bar.max(other.swept.bar);
         self.swept.codes += other.swept.codes;
+        self.swept.candidates.reserve_room(other.swept.candidates.len())?;
         self.swept.candidates.extend(other.swept.candidates);
+        Ok(())
     }
 
     fn into_finding(self) -> Finding {
@@ -177,9 +194,12 @@ impl<'a> Sweeper<'a> {
     }
 
     /// What was found.
-    pub fn finish(mut self) -> Swept {
+    pub fn finish(mut self) -> Result<Swept> {
         self.swept.forget();
-        self.swept
+        match self.swept.failed.take() {
+            Some(error) => Err(error),
+            None => Ok(self.swept),
+        }
     }
 }
 
@@ -227,8 +247,7 @@ pub fn sweep(
     });
     pool::run(job.clone(), threads)?;
     let found = std::mem::take(&mut *job.found.lock().unwrap_or_else(PoisonError::into_inner));
-    found.into_iter().for_each(|finding| sweeper.join(finding));
-    Ok(())
+    found.into_iter().try_for_each(|finding| sweeper.join(finding))
 }
 
 struct Finding {

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
 use crate::pool::{self, Job};
+use crate::reserve::{self, Reserve};
 use crate::topk::{Hit, Place, TopK};
 use crate::vector::{Vector, check_finite};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,9 +62,13 @@ where
         }
         let is_last = block.rows.len() < rows;
         let worth = block.rows.len() * queries / PAIRS_WORTH_A_THREAD;
-        let job = Arc::new(Meeting { asking, block, number, rules: rules.clone(), next: AtomicUsize::new(0) });
+        let (next, failed) = Default::default();
+        let job = Arc::new(Meeting { asking, block, number, rules: rules.clone(), next, failed });
         pool::run(job.clone(), threads.min(worth.max(1)))?;
         let met = Arc::into_inner(job).ok_or_else(|| Error::Bug("a finished job is still held".into()))?;
+        if let Some(error) = into_inner(met.failed) {
+            return Err(error);
+        }
         asking = met.asking;
         if is_last {
             return Ok((asking.into_iter().flat_map(into_inner).collect(), counts));
@@ -110,9 +115,10 @@ fn read<S: VectorSource>(
             }
             Err(error) => return Err(error.within(source.describe())),
         };
+        block.vectors.reserve_room(vector.len())?;
         block.vectors.extend_from_slice(&vector);
-        block.rows.push(source.row()?);
-        block.notes.push(source.note()?);
+        reserve::push(&mut block.rows, source.row()?)?;
+        reserve::push(&mut block.notes, source.note()?)?;
         counts.rows += 1;
     }
     Ok(block)
@@ -131,18 +137,28 @@ struct Meeting<N> {
     number: u32,
     rules: Rules,
     next: AtomicUsize,
+    /// What ended the work of a thread.
+    failed: Mutex<Option<Error>>,
 }
 
 impl<N: Clone + PartialEq + Send + Sync> Job for Meeting<N> {
     fn work(&self) {
         while let Some(piece) = self.asking.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            piece.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().for_each(|asking| self.meet(asking));
+            let met = piece
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter_mut()
+                .try_for_each(|asking| self.meet(asking));
+            if let Err(error) = met {
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                return;
+            }
         }
     }
 }
 
 impl<N: Clone + PartialEq> Meeting<N> {
-    fn meet(&self, asking: &mut Asking<N>) {
+    fn meet(&self, asking: &mut Asking<N>) -> Result<()> {
         let Block { rows, notes, vectors } = &self.block;
         let vectors = vectors.chunks_exact(asking.scorer.query().len());
         for ((row, note), vector) in rows.iter().zip(notes).zip(vectors) {
@@ -158,8 +174,9 @@ impl<N: Clone + PartialEq> Meeting<N> {
                 Some(Without::Note(without)) => without == note,
             };
             if !is_out && asking.best.wants(&place) && self.rules.admit(asking.scorer.metric(), &place) {
-                asking.best.offer(Hit { place, note: note.clone() });
+                asking.best.offer(Hit { place, note: note.clone() })?;
             }
         }
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use super::list::List;
 use super::{api, ffi};
 use crate::error::{Error, Result};
 use crate::options::Options;
+use crate::reserve;
 use crate::vector::{self, Vector, shown};
 use std::borrow::Cow;
 use std::fmt;
@@ -46,6 +47,11 @@ impl From<&str> for Value {
 }
 
 impl Value {
+    /// A copy. Texts and blobs may be as large as SQLite lets them be.
+    pub fn copied(&self) -> Result<Self> {
+        self.borrow().copied()
+    }
+
     /// This value, lent.
     pub fn borrow(&self) -> ValueRef<'_> {
         match self {
@@ -60,14 +66,14 @@ impl Value {
 
 impl ValueRef<'_> {
     /// A copy that outlives SQLite's.
-    pub fn to_owned(self) -> Value {
-        match self {
+    pub fn copied(self) -> Result<Value> {
+        Ok(match self {
             Self::Null => Value::Null,
             Self::Integer(x) => Value::Integer(x),
             Self::Real(x) => Value::Real(x),
-            Self::Text(text) => Value::Text(text.to_vec()),
-            Self::Blob(blob) => Value::Blob(blob.to_vec()),
-        }
+            Self::Text(text) => Value::Text(reserve::copy(text)?),
+            Self::Blob(blob) => Value::Blob(reserve::copy(blob)?),
+        })
     }
 }
 
@@ -128,14 +134,14 @@ impl<'a> Args<'a> {
         List::collect(|with| self.each_of_list(at, with))
     }
 
-    fn each_of_list(self, at: usize, with: &mut dyn FnMut(ValueRef<'_>)) -> Result<()> {
+    fn each_of_list(self, at: usize, with: &mut dyn FnMut(ValueRef<'_>) -> Result<()>) -> Result<()> {
         let Some(&list) = self.values.get(at) else { return Ok(()) };
         let mut value = std::ptr::null_mut();
         // SAFETY: `list` is a protected value; SQLite answers MISUSE where it is no list.
         let mut code = unsafe { api::vtab_in_first(list, &mut value) };
         while code == ffi::SQLITE_OK as i32 && !value.is_null() {
             // SAFETY: SQLite just handed the value over, and it lives until the next call.
-            with(unsafe { read(value) });
+            with(unsafe { read(value) })?;
             // SAFETY: as for `vtab_in_first`.
             code = unsafe { api::vtab_in_next(list, &mut value) };
         }

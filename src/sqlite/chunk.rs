@@ -7,6 +7,8 @@ use super::planner::{Signature, called, choose};
 use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::error::Result;
 use crate::plan::Plan;
+use crate::reserve;
+use std::ops::Range;
 
 /// The table function.
 pub struct Chunk;
@@ -47,7 +49,8 @@ pub struct Whole {
 pub struct Part {
     start: usize,
     stop: usize,
-    text: String,
+    /// Its bytes in the text.
+    bytes: Range<usize>,
 }
 
 fn cut(arguments: &[ValueRef<'_>]) -> Result<Vec<Part>> {
@@ -63,7 +66,10 @@ fn cut(arguments: &[ValueRef<'_>]) -> Result<Vec<Part>> {
     let overlap = number("overlap", arguments[2])?.unwrap_or(0);
     let model = named(arguments[3])?;
     let chunks = model.chunks(text, max_tokens, overlap)?;
-    Ok(chunks.iter().map(|chunk| Part { start: chunk.start, stop: chunk.stop, text: chunk.text.to_owned() }).collect())
+    reserve::collect(chunks.iter().map(|chunk| {
+        let first = chunk.text.as_ptr().addr() - text.as_ptr().addr();
+        Part { start: chunk.start, stop: chunk.stop, bytes: first..first + chunk.text.len() }
+    }))
 }
 
 impl Listing for Whole {
@@ -72,7 +78,7 @@ impl Listing for Whole {
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Part>> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
         let parts = cut(&given)?;
-        self.arguments = given.into_iter().map(ValueRef::to_owned).collect();
+        self.arguments = given.into_iter().map(ValueRef::copied).collect::<Result<_>>()?;
         Ok(parts)
     }
 
@@ -81,8 +87,11 @@ impl Listing for Whole {
             0 => Value::Integer(at as i64 + 1),
             1 => Value::Integer(part.start as i64),
             2 => Value::Integer(part.stop as i64),
-            3 => Value::from(part.text.as_str()),
-            _ => self.arguments.get(column - 4).cloned().unwrap_or(Value::Null),
+            3 => match self.arguments.first() {
+                Some(Value::Text(text)) => ValueRef::Text(text.get(part.bytes.clone()).unwrap_or_default()).copied()?,
+                _ => Value::Null,
+            },
+            _ => self.arguments.get(column - 4).map_or(Ok(Value::Null), Value::copied)?,
         })
     }
 }

@@ -7,11 +7,14 @@ use super::list::{LARGEST, List, Members};
 use crate::cost;
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
+use crate::reserve::{self, Reserve};
 use crate::rowset::{Number, RowSet};
 use crate::scan::VectorSource;
 use crate::stats::{self, Entry, Path as Way};
 use crate::vector::{Vector, shown};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A searchable table or view, and the statements kept for it.
@@ -19,15 +22,15 @@ pub struct Source {
     connection: Connection,
     schema: String,
     name: String,
-    column: String,
+    column: Rc<str>,
     /// What the `source` column says: the name, with the schema if the user gave one, quoted where SQL would want it.
-    pub title: String,
+    pub title: Rc<str>,
     /// The columns of the table, for what an index must know.
     columns: Vec<Column>,
     kind: Kind,
     /// What is counted of this column.
     pub stats: Arc<Entry>,
-    rows: Rows,
+    rows: Rc<Rows>,
     id: Id,
     id_affinity: Affinity,
     /// The last statement of each kind: a join asks for the same one row after row.
@@ -176,12 +179,12 @@ impl Source {
             connection,
             schema,
             name,
-            column,
-            title,
+            column: column.into(),
+            title: title.into(),
             columns,
             kind,
             stats,
-            rows,
+            rows: Rc::new(rows),
             id,
             id_affinity,
             scan,
@@ -192,7 +195,7 @@ impl Source {
     }
 
     fn check_identity(&self) -> Result<()> {
-        if self.rows != Rows::None || matches!(self.id, Id::Column(_)) {
+        if *self.rows != Rows::None || matches!(self.id, Id::Column(_)) {
             return Ok(());
         }
         Err(Error::Mistake(format!(
@@ -252,7 +255,7 @@ impl Source {
 
     /// What the rowid of an ordinary table is called; nothing for other sources.
     pub fn rowid_name(&self) -> Option<&'static str> {
-        match self.rows {
+        match *self.rows {
             Rows::Rowid(name) if self.kind == Kind::Table => Some(name),
             _ => None,
         }
@@ -268,7 +271,7 @@ impl Source {
         match self.kind {
             Kind::View => "a view",
             Kind::Virtual => "a virtual table",
-            Kind::Table if self.rows != Rows::None => "a table with rowids",
+            Kind::Table if *self.rows != Rows::None => "a table with rowids",
             Kind::Table if ROWIDS.iter().all(|name| has_column(&self.columns, name)) => {
                 "a table whose columns hide the rowid"
             }
@@ -286,7 +289,7 @@ impl Source {
 
     /// Whether the column is computed, so that no trigger sees it change.
     pub fn is_generated(&self) -> bool {
-        self.columns.iter().any(|column| column.name == self.column && column.is_generated)
+        self.columns.iter().any(|column| *column.name == *self.column && column.is_generated)
     }
 
     /// To recognise the same source again.
@@ -296,13 +299,13 @@ impl Source {
 
     /// Whether rows have a rowid to show.
     pub fn has_rowid(&self) -> bool {
-        self.rows != Rows::None
+        *self.rows != Rows::None
     }
 
     /// The `id` of a row that a scan found with this note.
     pub fn id(&mut self, rowid: i64, note: &Option<Value>) -> Result<Value> {
         if let Some(id) = note {
-            return Ok(id.clone());
+            return id.copied();
         }
         if self.id == Id::Rowid {
             return Ok(Value::Integer(rowid));
@@ -317,7 +320,7 @@ impl Source {
         let mut rowids = Vec::new();
         while scan.advance()? {
             if scan.statement.column(1) != ValueRef::Null {
-                rowids.push(scan.row()?);
+                reserve::push(&mut rowids, scan.row()?)?;
             }
         }
         Ok(rowids)
@@ -338,23 +341,34 @@ impl Source {
     ///
     /// Where rows cannot be looked up one by one, or only by reading a view from its beginning, all are read once.
     pub fn vectors(&mut self, rows: &[i64]) -> Result<Vec<Option<Vec<F32Le>>>> {
-        if matches!(self.rows, Rows::Rowid(_)) {
-            let owned = |value: Value| vector(value.borrow()).map(|vector| vector.map(Vector::into_owned));
-            return rows.iter().map(|&row| owned(self.value(row)?)).collect();
+        let mut vectors = Vec::new();
+        vectors.reserve_room(rows.len())?;
+        if matches!(*self.rows, Rows::Rowid(_)) {
+            for row in rows {
+                vectors.push(owned(vector(self.value(*row)?.borrow())?)?);
+            }
+            return Ok(vectors);
         }
-        let wanted: HashSet<i64> = rows.iter().copied().collect();
+        let mut wanted: HashSet<i64> = HashSet::new();
+        wanted.reserve_room(rows.len())?;
+        wanted.extend(rows);
         let mut found = HashMap::new();
         let everything = Conditions::default();
         let mut scan = self.scan(&everything)?;
         while scan.advance()? {
             let row = scan.row()?;
             if wanted.contains(&row)
-                && let Some(vector) = scan.vector()?
+                && !found.contains_key(&row)
+                && let Some(vector) = owned(scan.vector()?)?
             {
-                found.entry(row).or_insert(vector.into_owned());
+                found.reserve_room(1)?;
+                found.insert(row, vector);
             }
         }
-        Ok(rows.iter().map(|row| found.get(row).cloned()).collect())
+        for row in rows {
+            vectors.push(found.get(row).map(|vector| reserve::copy(vector)).transpose()?);
+        }
+        Ok(vectors)
     }
 
     /// Its name with that of its database, as SQL writes it.
@@ -376,11 +390,11 @@ impl Source {
         let sql = || format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
         let mut run = self.lookup.run(self.connection, expression, sql)?;
         run.bind(1, ValueRef::Integer(rowid))?;
-        Ok(if run.step()? { run.column(0).to_owned() } else { Value::Null })
+        if run.step()? { run.column(0).copied() } else { Ok(Value::Null) }
     }
 
     /// Starts reading the rows that meet the conditions.
-    pub fn scan(&mut self, conditions: &Conditions) -> Result<Scan<'_>> {
+    pub fn scan(&mut self, conditions: &Conditions) -> Result<Scan> {
         let mut conditions = self.safe(conditions);
         let members = self.members(&conditions)?;
         if members.is_some() {
@@ -402,10 +416,10 @@ impl Source {
         statement.step()?;
         let rows = u64::try_from(statement.integer(0)).unwrap_or(u64::MAX);
         let is_worthwhile = cost::prefers_scan(rows, listed as u64);
-        Ok(is_worthwhile.then(|| self.row_set(conditions).unwrap_or_else(RowSet::all)))
+        if is_worthwhile { Ok(Some(self.row_set(conditions)?.unwrap_or_else(RowSet::all))) } else { Ok(None) }
     }
 
-    fn read(&mut self, mut conditions: Conditions, members: Option<RowSet>, value: &str) -> Result<Scan<'_>> {
+    fn read(&mut self, mut conditions: Conditions, members: Option<RowSet>, value: &str) -> Result<Scan> {
         let mut sql = self.scan_sql(&conditions, value);
         // One statement is kept, so that a search per outer row of a join compiles it once.
         let statement = match self.scan.waiting(&sql) {
@@ -419,15 +433,13 @@ impl Source {
                 self.scan.run(self.connection, &sql, || sql.clone())?
             }
         };
-        let keeps_id = self.keeps_id();
-        let title = &self.title;
         let names_one = conditions.names_one();
         let mut scan = Scan {
             statement,
-            title,
-            column: &self.column,
-            rows: &self.rows,
-            keeps_id,
+            title: self.title.clone(),
+            column: self.column.clone(),
+            rows: self.rows.clone(),
+            keeps_id: self.keeps_id(),
             listed: if matches!(conditions.list, Some((Listed::Id, _))) { 2 } else { 0 },
             position: 0,
             names_one,
@@ -446,22 +458,25 @@ impl Source {
     }
 
     /// The rows that may meet the conditions, where rowids alone can tell; `None` where a condition is on something else.
-    pub fn row_set(&self, conditions: &Conditions) -> Option<RowSet> {
+    pub fn row_set(&self, conditions: &Conditions) -> Result<Option<RowSet>> {
         if self.rowid_name().is_none() || self.id != Id::Rowid && !conditions.are_on_rowid() {
-            return None;
+            return Ok(None);
         }
         let mut set = RowSet::all();
         for (operator, value) in conditions.rowid.iter().chain(&conditions.id) {
-            set.compare(operator, number(value)?);
+            let Some(number) = number(value) else { return Ok(None) };
+            set.compare(operator, number);
         }
         if let Some((_, values)) = &conditions.list {
-            let mut rowids = Vec::with_capacity(values.len());
+            let mut rowids = Vec::new();
+            rowids.reserve_room(values.len())?;
             for value in values.values() {
-                rowids.extend(integer(value)?);
+                let Some(rowid) = integer(value) else { return Ok(None) };
+                rowids.extend(rowid);
             }
-            set.list(rowids);
+            set.list(rowids)?;
         }
-        Some(set)
+        Ok(Some(set))
     }
 
     /// The rowids that the key's own index gives for conditions on the key; `None` where there is no such index, or they
@@ -490,15 +505,15 @@ impl Source {
     }
 
     /// For telling whether a row's id is in the list; `None` where that takes more than to look at it.
-    pub fn members_of_id(&self, conditions: &Conditions) -> Option<Members> {
-        let Some((Listed::Id, values)) = self.safe(conditions).list else { return None };
+    pub fn members_of_id(&self, conditions: &Conditions) -> Result<Option<Members>> {
+        let Some((Listed::Id, values)) = self.safe(conditions).list else { return Ok(None) };
         let is_plain = |value: ValueRef<'_>| match value {
             ValueRef::Null => true,
             ValueRef::Integer(x) => self.id_affinity == Affinity::Numeric && (x as f64).abs() < LARGEST,
             ValueRef::Real(x) => self.id_affinity == Affinity::Numeric && x.abs() < LARGEST,
             ValueRef::Text(_) | ValueRef::Blob(_) => self.id_affinity == Affinity::Other,
         };
-        values.values().all(is_plain).then(|| values.members())
+        if values.values().all(is_plain) { values.members().map(Some) } else { Ok(None) }
     }
 
     /// The parameters are numbered in the order [`Scan::bind`] binds them: rowid, id, and the list's value last.
@@ -572,7 +587,7 @@ impl Source {
 
     /// Rows that cannot be asked for again carry their id along.
     fn keeps_id(&self) -> bool {
-        !matches!(self.rows, Rows::Rowid(_)) && matches!(self.id, Id::Column(_))
+        !matches!(*self.rows, Rows::Rowid(_)) && matches!(self.id, Id::Column(_))
     }
 
     fn from(&self) -> String {
@@ -580,7 +595,7 @@ impl Source {
     }
 
     fn row_expression(&self) -> String {
-        match &self.rows {
+        match &*self.rows {
             Rows::Rowid(name) => format!("t.{name}"),
             Rows::Column(name) => format!("t.{}", quoted(name)),
             Rows::None => "NULL".into(),
@@ -614,7 +629,7 @@ fn rowids_of_keys(statement: &mut Statement, conditions: &Conditions, most: u64)
             if rowids.len() as u64 >= most {
                 return Ok(None);
             }
-            rowids.push(statement.integer(0));
+            reserve::push(&mut rowids, statement.integer(0))?;
         }
         statement.reset();
         if values.as_mut().is_none_or(|values| values.peek().is_none()) {
@@ -623,12 +638,12 @@ fn rowids_of_keys(statement: &mut Statement, conditions: &Conditions, most: u64)
     }
 }
 
-/// One pass over a source.
-pub struct Scan<'a> {
+/// One pass over a source. It may rest between two rows while its statement is left alone.
+pub struct Scan {
     statement: Run,
-    title: &'a str,
-    column: &'a str,
-    rows: &'a Rows,
+    title: Rc<str>,
+    column: Rc<str>,
+    rows: Rc<Rows>,
     keeps_id: bool,
     /// The result column that a list is compared with.
     listed: i32,
@@ -650,7 +665,7 @@ struct Pending {
     running: bool,
 }
 
-impl Scan<'_> {
+impl Scan {
     fn bind(&mut self, conditions: Conditions) -> Result<()> {
         let mut parameter = 0;
         for (_, value) in conditions.rowid.iter().chain(&conditions.id) {
@@ -660,6 +675,11 @@ impl Scan<'_> {
         let parameter = parameter + 1;
         self.pending = conditions.list.map(|(_, values)| Pending { parameter, values, next: 0, running: false });
         Ok(())
+    }
+
+    /// Whether its statement is still on the row that was met last. A host may reset what it did not prepare.
+    pub fn is_on_a_row(&self) -> bool {
+        self.statement.is_running()
     }
 
     /// How rows are found.
@@ -689,6 +709,7 @@ impl Scan<'_> {
             // All rows of one value are equal in that column, so the first tells whether an earlier value had them all.
             pending.running = self.statement.step()?;
             if pending.running {
+                self.seen.reserve_room(1)?;
                 if self.seen.insert(canonical(self.statement.column(self.listed))) {
                     return Ok(true);
                 }
@@ -698,7 +719,7 @@ impl Scan<'_> {
     }
 }
 
-impl VectorSource for Scan<'_> {
+impl VectorSource for Scan {
     type Note = Option<Value>;
 
     #[inline]
@@ -709,7 +730,7 @@ impl VectorSource for Scan<'_> {
 
     #[inline]
     fn row(&self) -> Result<i64> {
-        match self.rows {
+        match &*self.rows {
             Rows::Rowid(_) => Ok(self.statement.integer(0)),
             Rows::None => Ok(self.position),
             Rows::Column(name) => match self.statement.column(0) {
@@ -728,16 +749,25 @@ impl VectorSource for Scan<'_> {
     }
 
     fn note(&self) -> Result<Self::Note> {
-        Ok(self.keeps_id.then(|| self.statement.column(2).to_owned()))
+        if self.keeps_id { self.statement.column(2).copied().map(Some) } else { Ok(None) }
     }
 
     fn describe(&self) -> String {
-        let row = match (self.rows, self.keeps_id) {
+        let row = match (&*self.rows, self.keeps_id) {
             (Rows::None, true) => format!("id {}", self.statement.column(2)),
             (Rows::None, false) => format!("row {}", self.position),
             _ => format!("rowid {}", self.statement.integer(0)),
         };
-        format!("table {}, column {}, {row}", self.title, plain_or_quoted(self.column))
+        format!("table {}, column {}, {row}", self.title, plain_or_quoted(&self.column))
+    }
+}
+
+/// A vector of our own.
+fn owned(vector: Option<Vector<'_>>) -> Result<Option<Vec<F32Le>>> {
+    match vector {
+        Some(Cow::Borrowed(vector)) => reserve::copy(vector).map(Some),
+        Some(Cow::Owned(vector)) => Ok(Some(vector)),
+        None => Ok(None),
     }
 }
 

@@ -10,7 +10,7 @@ use super::identifier::one;
 use super::kept::{Kept, Place};
 use super::planner::{Answered, Planner, Signature, called, choose};
 use super::running::Running;
-use super::search::{Hit, Search, Slow};
+use super::search::{Hit, Search, Slow, copied};
 use super::source::Conditions;
 use super::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::error::Result;
@@ -18,6 +18,7 @@ use crate::kernels::F32Le;
 use crate::metric::Scorer;
 use crate::plan::{Plan, Slot};
 use crate::ranking;
+use crate::reserve::{self, Reserve};
 use crate::scan::Rules;
 
 /// The table function.
@@ -83,7 +84,7 @@ impl Diverse {
         let lambda = args::share("lambda", lambda)?;
         let query = args::vector(query).map_err(|error| error.within("query"))?;
         let Some(query) = query else { return Ok(Vec::new()) };
-        let made_of = [table, column, options].map(ValueRef::to_owned);
+        let made_of = [table.copied()?, column.copied()?, options.copied()?];
         let mut kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
         let slow = Slow::watch();
         let hits = diverse(self.connection, &mut kept.search, k, lambda)?;
@@ -114,27 +115,38 @@ fn diverse(connection: Connection, search: &mut Search, k: usize, lambda: f64) -
         return Ok(hits);
     }
     let vectors = vectors(search, &mut hits)?;
-    let scores: Vec<f64> = hits.iter().map(|hit| hit.place.score).collect();
+    let scores = reserve::collect(hits.iter().map(|hit| hit.place.score))?;
     let metric = search.metric();
     let order = ranking::mmr(&scores, k, lambda, |from, to| {
         connection.check_interrupt()?;
         let scorer = Scorer::new(metric, vectors[from].clone())?;
-        to.iter().map(|&at| scorer.score(&vectors[at])).collect()
+        let mut similarities = Vec::new();
+        similarities.reserve_room(to.len())?;
+        to.iter().try_for_each(|&at| scorer.score(&vectors[at]).map(|similarity| similarities.push(similarity)))?;
+        Ok(similarities)
     })?;
-    Ok(order.into_iter().map(|at| hits[at].clone()).collect())
+    let mut chosen = Vec::new();
+    chosen.reserve_room(order.len())?;
+    for at in order {
+        chosen.push(copied(&hits[at])?);
+    }
+    Ok(chosen)
 }
 
 /// The vectors of the hits. A row that another connection removed since it was found is no hit any more.
 fn vectors(search: &mut Search, hits: &mut Vec<Hit>) -> Result<Vec<Vec<F32Le>>> {
     let dimensions = search.scorer().query().len();
-    let rows: Vec<i64> = hits.iter().map(|hit| hit.place.row).collect();
-    let Some(first) = hits.first().cloned() else { return Ok(Vec::new()) };
-    let source = search.source(&first)?;
+    let rows = reserve::collect(hits.iter().map(|hit| hit.place.row))?;
+    let Some(first) = hits.first() else { return Ok(Vec::new()) };
+    let source = search.source(first)?;
     let _running = Running::enter(std::slice::from_ref(source))?;
     let found = source.vectors(&rows)?;
     let mut is_there = found.iter().map(|vector| vector.as_ref().is_some_and(|vector| vector.len() == dimensions));
     hits.retain(|_| is_there.next().unwrap_or(false));
-    Ok(found.into_iter().flatten().filter(|vector| vector.len() == dimensions).collect())
+    let mut vectors = Vec::new();
+    vectors.reserve_room(hits.len())?;
+    vectors.extend(found.into_iter().flatten().filter(|vector| vector.len() == dimensions));
+    Ok(vectors)
 }
 
 impl Listing for Diverse {
@@ -142,13 +154,13 @@ impl Listing for Diverse {
 
     fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)))
+        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)?))
     }
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Hit>> {
         self.answered = None;
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = Answered::new(self.connection, &given);
+        let asked = Answered::new(self.connection, &given)?;
         let hits = self.find(&given)?;
         self.answered = Some(asked);
         Ok(hits)
@@ -163,7 +175,7 @@ impl Listing for Diverse {
             1 => search.source(hit)?.id(hit.place.row, &hit.note)?,
             2 => Value::Real(hit.place.score),
             3 => Value::Integer(at as i64 + 1),
-            _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 4)),
+            _ => self.answered.as_ref().map_or(Ok(Value::Null), |answered| answered.argument(column - 4))?,
         })
     }
 }
