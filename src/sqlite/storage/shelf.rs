@@ -132,14 +132,14 @@ impl Shelf {
     pub(super) fn tail(&mut self) -> Result<Option<(i64, Value)>> {
         let sql = || format!("SELECT rowid, token FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
         let mut run = self.tail.run(self.connection, "tail", sql)?;
-        Ok(run.step()?.then(|| (run.integer(0), run.column(1).to_owned())))
+        if run.step()? { Ok(Some((run.integer(0), run.column(1).copied()?))) } else { Ok(None) }
     }
 
     pub(super) fn token(&mut self, place: i64) -> Result<Option<Value>> {
         let sql = || format!("SELECT token FROM {} WHERE rowid = ?1", self.pending);
         let mut run = self.token.run(self.connection, "token", sql)?;
         run.bind(1, ValueRef::Integer(place))?;
-        Ok(run.step()?.then(|| run.column(0).to_owned()))
+        if run.step()? { run.column(0).copied().map(Some) } else { Ok(None) }
     }
 }
 
