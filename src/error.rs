@@ -16,6 +16,8 @@ pub enum Error {
     /// The data are damaged. The message names the table and the row, or the block of an index, and says how to mend
     /// it.
     Damaged(String),
+    /// The machine has too little memory for what was asked.
+    Memory(String),
     /// A bug of this library: something happened that cannot happen.
     Bug(String),
     /// An error of SQLite, passed on unchanged: an extended result code and its text (busy, interrupted, disk full).
@@ -39,6 +41,7 @@ impl Error {
         match self {
             Self::Mistake(text) => Self::Mistake(format!("{place}: {text}")),
             Self::Damaged(text) => Self::Damaged(format!("{place}: {text}")),
+            Self::Memory(text) => Self::Memory(format!("{place}: {text}")),
             Self::Bug(text) => Self::Bug(format!("{place}: {text}")),
             Self::Sqlite { code, message } => Self::Sqlite { code, message: format!("{place}: {message}") },
         }
@@ -48,7 +51,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mistake(text) | Self::Damaged(text) => f.write_str(text),
+            Self::Mistake(text) | Self::Damaged(text) | Self::Memory(text) => f.write_str(text),
             Self::Bug(text) => write!(f, "{text} (this is a bug in fafcas, please report it)"),
             Self::Sqlite { message, .. } => f.write_str(message),
         }

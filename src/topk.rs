@@ -1,5 +1,7 @@
 //! Keeps the best hits. Its memory grows only with the number of hits that are kept.
 
+use crate::error::Result;
+use crate::resources::reserve::Reserve;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -99,14 +101,16 @@ impl<I> TopK<I> {
     }
 
     /// Keeps the hit if it is among the best.
-    pub fn offer(&mut self, hit: Hit<I>) {
+    pub fn offer(&mut self, hit: Hit<I>) -> Result<()> {
         if !self.wants(&hit.place) {
-            return;
+            return Ok(());
         }
         if self.heap.len() == self.limit {
             self.heap.pop();
         }
+        self.heap.reserve_room(1)?;
         self.heap.push(hit);
+        Ok(())
     }
 
     /// The hits, best first.
@@ -116,6 +120,7 @@ impl<I> TopK<I> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -125,7 +130,7 @@ mod tests {
         for limit in 0..8 {
             let mut top = TopK::new(limit);
             for (score, source, row) in shown {
-                top.offer(Hit { place: Place { score, source, row }, note: () });
+                top.offer(Hit { place: Place { score, source, row }, note: () }).unwrap();
             }
             let rows: Vec<i64> = top.into_sorted().iter().map(|hit| hit.place.row).collect();
             let all = [8, 7, 2, 9, 1, 0];

@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use std::borrow::Cow;
+use std::fmt;
 
 /// How many dimensions a vector may have.
 pub const MAX_DIMENSIONS: usize = 65_536;
@@ -47,10 +49,40 @@ pub fn read(blob: &[u8], element: ElementType) -> Result<Vector<'_>> {
 
 /// Reads a JSON array of numbers.
 pub fn from_json(text: &str) -> Result<Vec<F32Le>> {
-    let numbers: Vec<f64> = serde_json::from_str(text)
+    let Numbers { first, count } = serde_json::from_str(text)
         .map_err(|reason| Error::expected("a JSON array of numbers", format_args!("{} ({reason})", shown(text))))?;
-    within_limit(numbers.len())?;
-    Ok(numbers.into_iter().map(|number| F32Le::from(number as f32)).collect())
+    within_limit(count)?;
+    Ok(first)
+}
+
+/// The numbers of a JSON array: as many as a vector may have, and how many they are. The rest is read and not kept.
+struct Numbers {
+    first: Vec<F32Le>,
+    count: usize,
+}
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(text: D) -> std::result::Result<Self, D::Error> {
+        text.deserialize_seq(Self { first: Vec::new(), count: 0 })
+    }
+}
+
+impl<'de> Visitor<'de> for Numbers {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut text: A) -> std::result::Result<Self, A::Error> {
+        while let Some(number) = text.next_element::<f64>()? {
+            self.count += 1;
+            if self.count <= MAX_DIMENSIONS {
+                self.first.push(F32Le::from(number as f32));
+            }
+        }
+        Ok(self)
+    }
 }
 
 fn within_limit(dimensions: usize) -> Result<()> {

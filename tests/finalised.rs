@@ -170,3 +170,32 @@ fn a_search_goes_on_when_its_own_statements_were_finalised() {
     }
     host.close();
 }
+
+/// The host resets or finalises the statement that reads the queries. The search cannot go on, and says why.
+#[test]
+fn a_stream_of_many_searches_says_why_it_ends() {
+    let host = Host::open();
+    let sql = "SELECT query_id, id FROM vec_topk_many('t', 'v', 't', 'v', 1000000)";
+    let reset = |own: Statement| {
+        for other in host.statements().into_iter().filter(|other| *other != own) {
+            // SAFETY: see above.
+            unsafe { ffi::sqlite3_reset(other) };
+        }
+    };
+    let finalise = |own| {
+        host.finalise_all_but(&HashSet::from([own]));
+    };
+    let harms: [&dyn Fn(Statement); 2] = [&reset, &finalise];
+    for harm in harms {
+        assert_eq!(host.ask(sql).len(), 3600);
+        let statement = host.prepare(sql);
+        for _ in 0..60 {
+            host.next(statement).unwrap().unwrap();
+            harm(statement);
+        }
+        let said = host.next(statement).unwrap_err();
+        assert!(said.starts_with("vec_topk_many: ") && said.contains("expected the host to "), "{said}");
+        host.finalise_all_but(&HashSet::new());
+    }
+    host.close();
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
 const MAY_IMPORT: [(&str, &[&str]); 13] = [
-    ("analysis", &["error", "kernels", "vector"]),
+    ("analysis", &["error", "kernels", "resources", "vector"]),
     ("codec", &["kernels", "metric"]),
     ("index", &["codec", "error", "kernels", "metric", "resources", "scan", "topk", "vector"]),
     ("embed", &["error", "native"]),
@@ -14,8 +14,8 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("error", &[]),
     ("vector", &["error", "kernels"]),
     ("metric", &["error", "kernels", "vector"]),
-    ("planning", &["error", "metric", "vector"]),
-    ("topk", &[]),
+    ("planning", &["error", "metric", "resources", "vector"]),
+    ("topk", &["error", "resources"]),
     ("resources", &["error", "vector"]),
     ("scan", &["error", "kernels", "metric", "resources", "topk", "vector"]),
 ];

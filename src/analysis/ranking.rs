@@ -6,6 +6,7 @@
 //! of MMR, diversity-based reranking for reordering documents and producing summaries", SIGIR 1998.
 
 use crate::error::Result;
+use crate::resources::reserve;
 
 /// This makes the first places count less. With 60, as in the paper, two tenth places are better than one first place.
 const DAMPING: f64 = 60.0;
@@ -39,13 +40,13 @@ pub fn mmr(
     lambda: f64,
     mut similarities: impl FnMut(usize, &[usize]) -> Result<Vec<f64>>,
 ) -> Result<Vec<usize>> {
-    let mut left: Vec<usize> = (0..scores.len()).collect();
-    let mut nearest = vec![f64::NEG_INFINITY; scores.len()];
+    let mut left = reserve::collect(0..scores.len())?;
+    let mut nearest = reserve::collect(scores.iter().map(|_| f64::NEG_INFINITY))?;
     let mut chosen = Vec::new();
     let mut next = 0;
     while chosen.len() < k && next < left.len() {
         let newest = left.remove(next);
-        chosen.push(newest);
+        reserve::push(&mut chosen, newest)?;
         if chosen.len() < k {
             for (&at, similarity) in left.iter().zip(similarities(newest, &left)?) {
                 nearest[at] = similarity.max(nearest[at]);

@@ -9,6 +9,7 @@ use super::store::Store;
 use super::sweep::{NumberedCodes, SweepResult, Sweeper, sweep};
 use crate::codec::Query;
 use crate::error::Result;
+use crate::resources::reserve::Reserve;
 use std::sync::Arc;
 
 /// The codes of an index, and those of the rows that changed since it was written.
@@ -53,6 +54,7 @@ impl<S: Store> AllCodes<'_, S> {
                     sweeper.block(number, &codes);
                     for candidate in sweeper.of_block(number) {
                         let slot = codes.slot(candidate.slot as usize);
+                        blocks.passing.reserve_room(1)?;
                         blocks.passing.extend(slot.map(|slot| ((number, candidate.slot), slot)));
                     }
                     blocks.forget_passing(sweeper.candidates());
@@ -64,7 +66,7 @@ impl<S: Store> AllCodes<'_, S> {
         resident.sort_by_key(|(number, _)| *number);
         blocks.resident = Arc::new(resident);
         sweep(&mut sweeper, &self.query, blocks.resident.clone(), request.threads)?;
-        Ok(sweeper.finish())
+        sweeper.finish()
     }
 
     /// Which rows take part by their codes in the index. Those of changed rows are old.

@@ -3,7 +3,9 @@
 //! A guess is the estimate of a row's key less a share of its error. The bar is the k-th greatest guess. It may turn out to be
 //! too high, as guesses are not certain. Then the search looks once more, for what [`Aim::after`] says.
 
+use crate::error::Result;
 use crate::metric::Metric;
+use crate::resources::reserve::Reserve;
 use crate::scan::Rules;
 use crate::topk::Place;
 use std::cmp::Reverse;
@@ -105,8 +107,9 @@ impl Guesses {
 
     /// Takes a guess, which must be finite. Gives the bar, the lowest of the greatest guesses, once they are as many as
     /// wanted.
-    pub fn offer(&mut self, guess: f32) -> Option<f32> {
+    pub fn offer(&mut self, guess: f32) -> Result<Option<f32>> {
         if self.highest.len() < self.reach {
+            self.highest.reserve_room(1)?;
             self.highest.push(Reverse(Ordered(guess)));
         } else if let Some(mut lowest) = self.highest.peek_mut()
             && guess > lowest.0.0
@@ -114,7 +117,7 @@ impl Guesses {
             *lowest = Reverse(Ordered(guess));
         }
         let lowest = self.highest.peek().filter(|_| self.highest.len() == self.reach);
-        lowest.map(|Reverse(Ordered(lowest))| *lowest)
+        Ok(lowest.map(|Reverse(Ordered(lowest))| *lowest))
     }
 
     /// The guesses, in any order.
@@ -174,16 +177,15 @@ impl SharedGuesses {
     }
 
     /// Takes a guess, which must be finite, and gives where the bar is then.
-    pub fn offer(&self, guess: f32) -> f32 {
+    pub fn offer(&self, guess: f32) -> Result<f32> {
         let guesses = self.guesses.as_ref().map(|guesses| guesses.lock().unwrap_or_else(PoisonError::into_inner));
-        match guesses.and_then(|mut guesses| guesses.offer(guess)) {
-            Some(bar) => self.bar.raise(bar),
-            None => self.bar(),
-        }
+        let bar = guesses.map_or(Ok(None), |mut guesses| guesses.offer(guess))?;
+        Ok(bar.map_or_else(|| self.bar(), |bar| self.bar.raise(bar)))
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -192,7 +194,7 @@ mod tests {
     #[test]
     fn the_bar_is_the_lowest_of_the_greatest_guesses() {
         let mut guesses = Guesses::new(3);
-        let bars = [0.5, -2.0, 0.1, 0.3, -3.0, 0.7].map(|guess| guesses.offer(guess));
+        let bars = [0.5, -2.0, 0.1, 0.3, -3.0, 0.7].map(|guess| guesses.offer(guess).unwrap());
         assert_eq!(bars, [None, None, Some(-2.0), Some(0.1), Some(0.1), Some(0.3)]);
         let mut left: Vec<f32> = guesses.into_values().collect();
         left.sort_by(f32::total_cmp);
@@ -215,10 +217,10 @@ mod tests {
     #[test]
     fn guesses_of_threads_raise_one_bar() {
         let shared = SharedGuesses::new(&AIM);
-        assert_eq!([-4.0, 0.5, -2.0, 1.0].map(|guess| shared.offer(guess)), [-1.0, -1.0, -1.0, -1.0]);
-        assert_eq!((shared.offer(0.25), shared.bar()), (0.25, 0.25));
+        assert_eq!([-4.0, 0.5, -2.0, 1.0].map(|guess| shared.offer(guess).unwrap()), [-1.0, -1.0, -1.0, -1.0]);
+        assert_eq!((shared.offer(0.25).unwrap(), shared.bar()), (0.25, 0.25));
         let without = SharedGuesses::new(&Aim { reach: None, ..AIM });
-        assert_eq!([1.0; 4].map(|guess| without.offer(guess)), [-1.0; 4]);
+        assert_eq!([1.0; 4].map(|guess| without.offer(guess).unwrap()), [-1.0; 4]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::metric::{Metric, Scorer};
 use crate::resources::cache::{Account, Held};
 use crate::resources::config::CACHE_BYTES;
 use crate::resources::per_process::PerProcess;
+use crate::resources::reserve;
 use crate::scan::Rules;
 use crate::topk::Place;
 use std::collections::VecDeque;
@@ -102,11 +103,11 @@ impl Index {
                 return Ok(Outcome::Found(places));
             }
         }
-        let mut fetches = FetchedScores::default();
+        let mut fetches = FetchedScores::new(budget() / SHARE / size_of::<FetchedScore>());
         let outcome = self.search_noting(store, request, rows, stats, Some(&mut fetches))?;
-        if let (Outcome::Found(places), false) = (&outcome, fetches.has_bad) {
+        if let (Outcome::Found(places), true) = (&outcome, fetches.is_complete) {
             let held = Held::new(self.account(), 0);
-            answers().keep(Answer { question, places: places.clone(), fetched: fetches.scores, held });
+            answers().keep(Answer { question, places: reserve::copy(places)?, fetched: fetches.scores, held });
         }
         Ok(outcome)
     }

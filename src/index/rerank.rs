@@ -14,6 +14,7 @@ use super::store::Store;
 use super::sweep::{Candidate, NumberedCodes, SweepResult};
 use crate::codec::Query;
 use crate::error::Result;
+use crate::resources::reserve::Reserve;
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
@@ -209,6 +210,7 @@ impl<'a, S: Store> Ranking<'a, S> {
             self.rough.later().inspect(|later| self.blocks.fetch_ahead(later));
             let Some(fine) = self.blocks.fine(self.store, next.block)? else { return Ok(Some(next)) };
             stats.looked += 1;
+            self.known.reserve_room(1)?;
             self.known.extend(self.look(next, &fine, least));
         }
     }

@@ -70,7 +70,7 @@ fn search_by<P: Proposer, R: RowSource>(
             }
         }
         match verifier.left(&aim, &proposals) {
-            None => return Ok(Outcome::Found(verifier.into_places())),
+            None => return Ok(Outcome::Found(verifier.into_places()?)),
             Some(wider) => aim = wider,
         }
     }

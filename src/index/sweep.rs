@@ -4,9 +4,10 @@ use super::bar::{Aim, Guesses, SharedBar};
 use super::block::Codes;
 use super::request::Accept;
 use crate::codec::{Interval, Query};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::codes::{Bounds, Factors, GROUP};
 use crate::resources::pool::{self, Job};
+use crate::resources::reserve::{self, Reserve};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,6 +50,8 @@ pub struct SweepResult {
     pub codes: u64,
     /// How many blocks had no room in the cache.
     pub passing: u64,
+    /// Why it ended too early: there was no memory for more candidates.
+    failed: Option<Error>,
 }
 
 /// The sweep of one thread.
@@ -118,9 +121,18 @@ impl<'a> Sweeper<'a> {
         if interval.upper < self.swept.bar || interval.lower > self.aim.ceiling || !self.accepts(codes, slot) {
             return;
         }
-        self.guess(estimate, error);
         let factors = [factors.scale[i].get(), factors.error[i].get(), factors.offset[i].get()];
-        self.swept.candidates.push(Candidate { upper: interval.upper, block: number, slot: slot as u32, factors });
+        let candidate = Candidate { upper: interval.upper, block: number, slot: slot as u32, factors };
+        if let Err(error) = self.take(candidate, estimate, error) {
+            // Nothing is above this bar, so no more candidates are taken.
+            self.swept.bar = f32::INFINITY;
+            self.swept.failed = Some(error);
+        }
+    }
+
+    fn take(&mut self, candidate: Candidate, estimate: f32, error: f32) -> Result<()> {
+        self.guess(estimate, error)?;
+        reserve::push(&mut self.swept.candidates, candidate)
     }
 
     fn accepts(&self, codes: &Codes, slot: usize) -> bool {
@@ -128,30 +140,40 @@ impl<'a> Sweeper<'a> {
     }
 
     /// Raises the bar if enough rows seem to be above a higher one.
-    fn guess(&mut self, estimate: f32, error: f32) {
-        if let Some(guess) = self.aim.guess(estimate, estimate - GUESS * error) {
-            self.offer(guess);
+    fn guess(&mut self, estimate: f32, error: f32) -> Result<()> {
+        match self.aim.guess(estimate, estimate - GUESS * error) {
+            Some(guess) => self.offer(guess),
+            None => Ok(()),
         }
     }
 
-    fn offer(&mut self, guess: f32) {
-        if let Some(bar) = self.guesses.as_mut().and_then(|guesses| guesses.offer(guess)) {
+    fn offer(&mut self, guess: f32) -> Result<()> {
+        if let Some(bar) = self.guesses.as_mut().map_or(Ok(None), |guesses| guesses.offer(guess))? {
             self.swept.bar = self.swept.bar.max(bar);
         }
+        Ok(())
     }
 
     /// Adds what another thread found.
-    fn join(&mut self, other: ThreadResult) {
-        other.guesses.into_iter().flat_map(Guesses::into_values).for_each(|guess| self.offer(guess));
+    fn join(&mut self, other: ThreadResult) -> Result<()> {
+        if let Some(error) = other.swept.failed {
+            return Err(error);
+        }
+        other.guesses.into_iter().flat_map(Guesses::into_values).try_for_each(|guess| self.offer(guess))?;
         self.swept.bar = self.swept.bar.max(other.swept.bar);
         self.swept.codes += other.swept.codes;
+        self.swept.candidates.reserve_room(other.swept.candidates.len())?;
         self.swept.candidates.extend(other.swept.candidates);
+        Ok(())
     }
 
     /// What was found.
-    pub fn finish(mut self) -> SweepResult {
+    pub fn finish(mut self) -> Result<SweepResult> {
         self.swept.drop_low();
-        self.swept
+        match self.swept.failed.take() {
+            Some(error) => Err(error),
+            None => Ok(self.swept),
+        }
     }
 }
 
@@ -183,8 +205,7 @@ pub fn sweep(
     });
     pool::run(job.clone(), threads)?;
     let results = std::mem::take(&mut *job.results.lock().unwrap_or_else(PoisonError::into_inner));
-    results.into_iter().for_each(|result| sweeper.join(result));
-    Ok(())
+    results.into_iter().try_for_each(|result| sweeper.join(result))
 }
 
 struct ThreadResult {

@@ -7,6 +7,7 @@ use super::request::{FetchedRow, Reason, RowSource, Stats};
 use crate::codec::fingerprint;
 use crate::error::{Error, Result};
 use crate::metric::Scorer;
+use crate::resources::reserve;
 use crate::scan::Rules;
 use crate::topk::{Hit, Place, TopK};
 use crate::vector::Vector;
@@ -20,12 +21,28 @@ pub struct FetchedScore {
 }
 
 /// All rows that a search fetched. If the same is asked later, they are fetched again and compared with this.
-#[derive(Default)]
 pub struct FetchedScores {
     /// In the order in which they were fetched.
     pub scores: Vec<FetchedScore>,
-    /// One of the rows could not be scored.
-    pub has_bad: bool,
+    /// How many are noted at most. What is longer is not kept, so it need not take memory now.
+    most: usize,
+    /// Every row is noted. It is not so if one could not be scored, or if there were too many.
+    pub is_complete: bool,
+}
+
+impl FetchedScores {
+    /// None yet.
+    pub fn new(most: usize) -> Self {
+        Self { scores: Vec::new(), most, is_complete: true }
+    }
+
+    fn note(&mut self, rowid: i64, score: Option<&Result<f64>>) {
+        let bits = score.and_then(|score| score.as_ref().ok()).map(|score| score.to_bits());
+        self.is_complete &= !matches!(score, Some(Err(_))) && self.scores.len() < self.most;
+        if self.is_complete {
+            self.scores.push(FetchedScore { rowid, bits });
+        }
+    }
 }
 
 /// The best verified rows of one query.
@@ -85,11 +102,8 @@ impl<'a> Verifier<'a> {
     }
 
     fn note(&mut self, rowid: i64, score: Option<&Result<f64>>) {
-        let Some(fetches) = &mut self.fetches else { return };
-        match score {
-            Some(Err(_)) => fetches.has_bad = true,
-            Some(Ok(score)) => fetches.scores.push(FetchedScore { rowid, bits: Some(score.to_bits()) }),
-            None => fetches.scores.push(FetchedScore { rowid, bits: None }),
+        if let Some(fetches) = &mut self.fetches {
+            fetches.note(rowid, score);
         }
     }
 
@@ -111,7 +125,7 @@ impl<'a> Verifier<'a> {
                 let place = Place { score, source: self.source, row: rowid };
                 let counts = self.best.wants(&place) && self.rules.admit(self.scorer.metric(), &place);
                 if counts && takes_part()? {
-                    self.best.offer(Hit { place, note: () });
+                    self.best.offer(Hit { place, note: () })?;
                 }
             }
             Err(_) if !takes_part()? => {}
@@ -137,8 +151,8 @@ impl<'a> Verifier<'a> {
     }
 
     /// The best, best first.
-    pub fn into_places(self) -> Vec<Place> {
-        self.best.into_sorted().into_iter().map(|hit| hit.place).collect()
+    pub fn into_places(self) -> Result<Vec<Place>> {
+        reserve::collect(self.best.into_sorted().into_iter().map(|hit| hit.place))
     }
 }
 

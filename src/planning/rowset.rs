@@ -1,5 +1,8 @@
 //! A set of rows by their rowids: a range, and perhaps a list. The innermost loop of a search asks it about many rows.
 
+use crate::error::Result;
+use crate::resources::reserve;
+
 /// A number that a rowid is compared with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
@@ -52,7 +55,7 @@ impl RowSet {
     }
 
     /// Keeps only the rows in this list. Call it once, after all comparisons.
-    pub fn list(&mut self, mut rowids: Vec<i64>) {
+    pub fn list(&mut self, mut rowids: Vec<i64>) -> Result<()> {
         let (low, high) = (self.low, self.high);
         rowids.retain(|rowid| (low..=high).contains(&i128::from(*rowid)));
         if !rowids.is_sorted() {
@@ -64,7 +67,8 @@ impl RowSet {
             [first, .., last] => (i128::from(*first), i128::from(*last)),
             [only] => (i128::from(*only), i128::from(*only)),
         };
-        self.members = Some(Members::new(rowids));
+        self.members = Some(Members::new(rowids)?);
+        Ok(())
     }
 
     /// The lowest and the highest rowid that may be in the set. `None` if the set is empty.
@@ -98,22 +102,24 @@ impl RowSet {
 
 impl Members {
     /// `rowids` must be in ascending order, each once.
-    fn new(rowids: Vec<i64>) -> Self {
-        let (Some(first), Some(last)) = (rowids.first().copied(), rowids.last()) else { return Self::Sorted(rowids) };
+    fn new(rowids: Vec<i64>) -> Result<Self> {
+        let ends = rowids.first().copied().zip(rowids.last());
+        let Some((first, last)) = ends else { return Ok(Self::Sorted(rowids)) };
         let span = i128::from(*last) - i128::from(first) + 1;
         if span > DENSE * rowids.len() as i128 {
-            return Self::Sorted(rowids);
+            return Ok(Self::Sorted(rowids));
         }
-        let mut words = vec![0; (span as usize).div_ceil(64)];
+        let mut words = reserve::collect(std::iter::repeat_n(0, (span as usize).div_ceil(64)))?;
         for rowid in &rowids {
             let at = (rowid - first) as usize;
             words[at / 64] |= 1 << (at % 64);
         }
-        Self::Bits { first, words, count: rowids.len() }
+        Ok(Self::Bits { first, words, count: rowids.len() })
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::cmp::Ordering;
@@ -167,7 +173,7 @@ mod tests {
             let rowids: Vec<i64> = (-30..30).map(|i| i * spread).collect();
             let mut set = RowSet::all();
             set.compare(">=", Number::Integer(rowids[2]));
-            set.list(rowids.iter().rev().chain(&rowids).copied().collect());
+            set.list(rowids.iter().rev().chain(&rowids).copied().collect()).unwrap();
             assert_eq!(set.listed(), Some(58));
             assert_eq!(set.range(), Some((rowids[2], rowids[59])));
             for rowid in rowids.iter().flat_map(|rowid| [rowid - 1, *rowid, rowid + 1]).chain([i64::MIN, i64::MAX]) {
@@ -180,9 +186,9 @@ mod tests {
     #[test]
     fn the_ends_of_all_rowids_are_rowids() {
         let mut set = RowSet::all();
-        set.list(vec![i64::MAX, i64::MIN]);
+        set.list(vec![i64::MAX, i64::MIN]).unwrap();
         assert!(set.contains(i64::MIN) && set.contains(i64::MAX) && !set.contains(0));
-        set.list(Vec::new());
+        set.list(Vec::new()).unwrap();
         assert_eq!((set.listed(), set.range()), (Some(0), None));
     }
 }

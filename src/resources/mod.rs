@@ -5,4 +5,5 @@ pub mod config;
 pub mod per_process;
 pub mod pool;
 pub mod progress;
+pub mod reserve;
 pub mod stats;

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
 use crate::resources::pool::{self, Job};
+use crate::resources::reserve::{self, Reserve};
 use crate::topk::{Hit, Place, TopK};
 use crate::vector::{Vector, check_finite};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,9 +65,13 @@ where
         }
         let is_last = block.rows.len() < rows;
         let worth = block.rows.len() * queries / PAIRS_WORTH_A_THREAD;
-        let job = Arc::new(Meeting { asking, block, number, rules: rules.clone(), next: AtomicUsize::new(0) });
+        let (next, failed) = Default::default();
+        let job = Arc::new(Meeting { asking, block, number, rules: rules.clone(), next, failed });
         pool::run(job.clone(), threads.min(worth.max(1)))?;
         let met = Arc::into_inner(job).ok_or_else(|| Error::Bug("a finished job is still held".into()))?;
+        if let Some(error) = into_inner(met.failed) {
+            return Err(error);
+        }
         asking = met.asking;
         if is_last {
             return Ok((asking.into_iter().flat_map(into_inner).collect(), counts));
@@ -113,9 +118,10 @@ fn read<S: VectorSource>(
             }
             Err(error) => return Err(error.within(source.describe())),
         };
+        block.vectors.reserve_room(vector.len())?;
         block.vectors.extend_from_slice(&vector);
-        block.rows.push(source.row()?);
-        block.notes.push(source.note()?);
+        reserve::push(&mut block.rows, source.row()?)?;
+        reserve::push(&mut block.notes, source.note()?)?;
         counts.rows += 1;
     }
     Ok(block)
@@ -134,6 +140,8 @@ struct Meeting<N> {
     number: u32,
     rules: Rules,
     next: AtomicUsize,
+    /// Why a thread ended its work too early.
+    failed: Mutex<Option<Error>>,
 }
 
 impl<N: Clone + PartialEq + Send + Sync> Job for Meeting<N> {
@@ -141,18 +149,22 @@ impl<N: Clone + PartialEq + Send + Sync> Job for Meeting<N> {
         let mut sums = Vec::new();
         while let Some(piece) = self.asking.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let mut piece = piece.lock().unwrap_or_else(PoisonError::into_inner);
-            piece.iter_mut().for_each(|asking| self.meet(asking, &mut sums));
+            if let Err(error) = piece.iter_mut().try_for_each(|asking| self.meet(asking, &mut sums)) {
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                return;
+            }
         }
     }
 }
 
 impl<N: Clone + PartialEq> Meeting<N> {
-    fn meet(&self, asking: &mut BatchQuery<N>, sums: &mut Vec<f32>) {
+    fn meet(&self, asking: &mut BatchQuery<N>, sums: &mut Vec<f32>) -> Result<()> {
         let BatchQuery { scorer, best, without } = asking;
         let RowBlock { rows, notes, vectors } = &self.block;
+        let mut kept = Ok(());
         scorer.score_rows(vectors, sums, |at, score| {
             // The rows were checked when they were read, so that hardly any is refused.
-            if score.is_nan() || best.refuses(score) {
+            if score.is_nan() || best.refuses(score) || kept.is_err() {
                 return;
             }
             let (Some(row), Some(note)) = (rows.get(at), notes.get(at)) else { return };
@@ -163,8 +175,9 @@ impl<N: Clone + PartialEq> Meeting<N> {
                 Some(Without::Note(without)) => without == note,
             };
             if !is_out && best.wants(&place) && self.rules.admit(scorer.metric(), &place) {
-                best.offer(Hit { place, note: note.clone() });
+                kept = best.offer(Hit { place, note: note.clone() });
             }
         });
+        kept
     }
 }

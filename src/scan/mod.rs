@@ -98,7 +98,7 @@ pub fn scan<S: VectorSource>(
         }
         let place = Place { score, source: number, row: source.row()? };
         if best.wants(&place) && rules.admit(scorer.metric(), &place) {
-            best.offer(Hit { place, note: source.note()? });
+            best.offer(Hit { place, note: source.note()? })?;
         }
     }
     Ok(counts)

@@ -360,3 +360,42 @@ fn an_interrupt_ends_it() {
     let error = db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_err();
     assert!(error.to_string().contains("interrupted"), "{error}");
 }
+
+/// A statement that only reads gets its rows query by query. They are the same as those of a statement that writes, which
+/// are all found first.
+#[test]
+fn rows_that_stream_are_those_found_at_once() {
+    const ROWS: i64 = 1100;
+    fafcas::register_auto_extension().unwrap();
+    let db = Connection::open_in_memory().unwrap();
+    db.execute_batch(
+        "CREATE TABLE streamed(id INTEGER PRIMARY KEY, v BLOB); CREATE TABLE o(a); INSERT INTO o VALUES (1), (2);
+         CREATE TABLE kept(a, b, c, d); CREATE VIEW odd AS SELECT id AS rowid, id, v FROM streamed WHERE id % 2",
+    )
+    .unwrap();
+    let mut random = Random(21);
+    for _ in 0..ROWS {
+        db.execute("INSERT INTO streamed(v) VALUES (?1)", [blob(&[random.real() as f32, 1.0])]).unwrap();
+    }
+    let number = |sql: &str| -> i64 { db.query_row(sql, [], |row| row.get(0)).unwrap() };
+    let digest = |rows: &str| {
+        number(&format!("SELECT CAST(sum(a * b + 7 * c + round(d * 1000)) AS INTEGER) + 9 * count(*) FROM ({rows})"))
+    };
+    // More than a million hits, and fewer.
+    for (queries, asked, hits) in [("streamed", "query_rowid > 0", ROWS * ROWS), ("odd", "query_rowid < 99", 49 * ROWS)]
+    {
+        let rows = format!(
+            "SELECT query_id AS a, rank AS b, rowid AS c, score AS d \
+             FROM vec_topk_many('streamed', 'v', '{queries}', 'v', 1000000) WHERE {asked}"
+        );
+        db.execute_batch(&format!("DELETE FROM kept; INSERT INTO kept {rows}")).unwrap();
+        assert_eq!(number("SELECT count(*) FROM kept"), hits, "{queries}");
+        assert_eq!(digest(&rows), digest("SELECT * FROM kept"), "{queries}");
+        // An inner loop that asks the same again, from the beginning.
+        assert_eq!(number(&format!("SELECT count(*) FROM o CROSS JOIN ({rows})")), 2 * hits, "{queries}");
+        // Who takes one row has one query answered.
+        db.execute_batch("DELETE FROM vec_stats WHERE source = 'main.streamed'").unwrap();
+        number(&format!("SELECT b FROM ({rows}) LIMIT 1"));
+        assert_eq!(number("SELECT searches FROM vec_stats WHERE source = 'main.streamed'"), 1, "{queries}");
+    }
+}

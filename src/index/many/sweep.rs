@@ -1,7 +1,7 @@
 //! One pass of many queries over all codes, on several threads: which rows could be among the best of each query.
 
 use super::request::BatchRequest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::bar::{Aim, SharedGuesses};
 use crate::index::block::{Codes, Fine};
 use crate::index::format::HEADER;
@@ -13,6 +13,7 @@ use crate::kernels::F32Le;
 use crate::kernels::codes::GROUP;
 use crate::metric::Scorer;
 use crate::resources::pool::{self, Job, Started};
+use crate::resources::reserve::{self, Reserve};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,14 +79,21 @@ pub struct Shortlist {
     pub looked: u64,
     /// How many candidates were left when those below the bar were last dropped.
     kept: usize,
+    /// Why it ended too early: there was no memory for more candidates.
+    failed: Option<Error>,
 }
 
 impl Shortlist {
     /// Adds the list of another thread.
-    fn join(&mut self, other: Self) {
+    fn join(&mut self, other: Self) -> Result<()> {
+        if let Some(error) = other.failed {
+            return Err(error);
+        }
         self.bar = self.bar.max(other.bar);
         self.looked += other.looked;
+        self.candidates.reserve_room(other.candidates.len())?;
         self.candidates.extend(other.candidates);
+        Ok(())
     }
 
     /// Drops the candidates below the bar.
@@ -135,10 +143,24 @@ impl<M: Method> BatchSweep<M> {
 
     /// Adds a candidate to the list of a query. Its guess raises the bar if enough rows seem to be above it.
     pub fn take(&self, number: usize, list: &mut Shortlist, candidate: BatchCandidate, guess: Option<f32>) {
-        if let Some(guess) = guess.filter(|guess| *guess > list.bar) {
-            list.bar = list.bar.max(self.guesses[number].offer(guess));
+        if let Err(error) = self.try_to_take(number, list, candidate, guess) {
+            // Nothing is above this bar, so no more candidates are taken.
+            list.bar = f32::INFINITY;
+            list.failed = Some(error);
         }
-        list.candidates.push(candidate);
+    }
+
+    fn try_to_take(
+        &self,
+        number: usize,
+        list: &mut Shortlist,
+        candidate: BatchCandidate,
+        guess: Option<f32>,
+    ) -> Result<()> {
+        if let Some(guess) = guess.filter(|guess| *guess > list.bar) {
+            list.bar = list.bar.max(self.guesses[number].offer(guess)?);
+        }
+        reserve::push(&mut list.candidates, candidate)
     }
 
     /// The row of a slot, if it takes part in the search of this query.
@@ -234,7 +256,7 @@ impl<M: Method> RunningSweep<M> {
         self.started.finish()?;
         let (mut lists, mut parts) = (self.lists, self.job.lists.lock().unwrap_or_else(PoisonError::into_inner));
         for part in parts.drain(..) {
-            lists.iter_mut().zip(part).for_each(|(list, part)| list.join(part));
+            lists.iter_mut().zip(part).try_for_each(|(list, part)| list.join(part))?;
         }
         Ok(lists)
     }

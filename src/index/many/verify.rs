@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::index::proposer::{Proposal, Proposals};
 use crate::index::request::{FetchedRow, Reason, RowSource, Stats};
 use crate::index::verify::{Verdict, Verifier, vector_of};
+use crate::resources::reserve;
 use crate::topk::Place;
 use std::slice;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ impl<Q: Clone> BatchState<Q> {
         }
         for ((seeker, proposals), verifier) in sweep.seekers.iter().zip(&proposals).zip(verifiers) {
             match verifier.left(&seeker.aim, proposals) {
-                None => self.places[seeker.number] = Some(verifier.into_places()),
+                None => self.places[seeker.number] = Some(verifier.into_places()?),
                 Some(aim) => self.left.push(Seeker { aim, ..seeker.clone() }),
             }
         }
@@ -98,12 +99,13 @@ fn verify<P: Proposals, R: RowSource>(
     let mut proposed: Vec<BatchProposal> = Vec::new();
     for (query, proposals) in (0..).zip(proposals) {
         while let Some(Proposal { rowid, fingerprint }) = proposals.next(f32::NEG_INFINITY, stats)? {
-            proposed.push(BatchProposal { rowid, fingerprint, query });
+            reserve::push(&mut proposed, BatchProposal { rowid, fingerprint, query })?;
         }
     }
     proposed.sort_unstable();
-    let groups: Vec<&[BatchProposal]> = proposed.chunk_by(|a, b| a.rowid == b.rowid).collect();
-    let rowids: Vec<i64> = groups.iter().map(|group| group[0].rowid).collect();
+    let mut groups: Vec<&[BatchProposal]> = Vec::new();
+    proposed.chunk_by(|a, b| a.rowid == b.rowid).try_for_each(|group| reserve::push(&mut groups, group))?;
+    let rowids = reserve::collect(groups.iter().map(|group| group[0].rowid))?;
     stats.fetched += proposed.len() as u64;
     let mut reason = None;
     let mut refused = None;

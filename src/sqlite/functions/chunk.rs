@@ -3,11 +3,13 @@
 use super::embedding::named;
 use crate::error::Result;
 use crate::planning::plan::Plan;
+use crate::resources::reserve;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::planner::{Signature, called, choose};
+use std::ops::Range;
 
 /// The table function.
 pub struct Chunk {
@@ -51,7 +53,8 @@ pub struct Whole {
 pub struct Part {
     start: usize,
     stop: usize,
-    text: String,
+    /// Its bytes in the text.
+    bytes: Range<usize>,
 }
 
 fn cut(connection: Connection, arguments: &[ValueRef<'_>]) -> Result<Vec<Part>> {
@@ -68,7 +71,10 @@ fn cut(connection: Connection, arguments: &[ValueRef<'_>]) -> Result<Vec<Part>> 
     let model = named(arguments[3])?;
     let heartbeat = connection.heartbeat()?;
     let chunks = model.chunks(text, max_tokens, overlap, &|| heartbeat.check())?;
-    Ok(chunks.iter().map(|chunk| Part { start: chunk.start, stop: chunk.stop, text: chunk.text.to_owned() }).collect())
+    reserve::collect(chunks.iter().map(|chunk| {
+        let first = chunk.text.as_ptr().addr() - text.as_ptr().addr();
+        Part { start: chunk.start, stop: chunk.stop, bytes: first..first + chunk.text.len() }
+    }))
 }
 
 impl Listing for Whole {
@@ -77,7 +83,7 @@ impl Listing for Whole {
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Part>> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
         let parts = cut(self.connection, &given)?;
-        self.arguments = given.into_iter().map(ValueRef::to_owned).collect();
+        self.arguments = given.into_iter().map(ValueRef::copied).collect::<Result<_>>()?;
         Ok(parts)
     }
 
@@ -86,8 +92,11 @@ impl Listing for Whole {
             0 => Value::Integer(at as i64 + 1),
             1 => Value::Integer(part.start as i64),
             2 => Value::Integer(part.stop as i64),
-            3 => Value::from(part.text.as_str()),
-            _ => self.arguments.get(column - 4).cloned().unwrap_or(Value::Null),
+            3 => match self.arguments.first() {
+                Some(Value::Text(text)) => ValueRef::Text(text.get(part.bytes.clone()).unwrap_or_default()).copied()?,
+                _ => Value::Null,
+            },
+            _ => self.arguments.get(column - 4).map_or(Ok(Value::Null), Value::copied)?,
         })
     }
 }

@@ -136,9 +136,10 @@ impl Work {
             if value == Value::Null {
                 continue;
             }
-            let text = args::text("text", value.borrow()).map_err(|error| error.within(self.source.describe(rowid)))?;
+            args::text("text", value.borrow()).map_err(|error| error.within(self.source.describe(rowid)))?;
+            let Value::Text(text) = value else { continue };
             bytes += text.len();
-            texts.push(text.to_owned());
+            texts.push(String::from_utf8(text).unwrap_or_default());
             rowids.push(rowid);
         }
         Ok((rowids, texts))
@@ -148,7 +149,8 @@ impl Work {
 impl Cursor for Reader {
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
         let plan = Plan::from_number(plan);
-        self.arguments = called(SIGNATURE, plan, arguments)?.into_iter().map(|value| value.to_owned()).collect();
+        self.arguments =
+            called(SIGNATURE, plan, arguments)?.into_iter().map(|value| value.copied()).collect::<Result<_>>()?;
         self.work = None;
         let mut work = Work::new(self.connection, &self.arguments, plan, arguments)?;
         self.window = work.window(self.connection)?;
@@ -179,7 +181,7 @@ impl Cursor for Reader {
                 Some(work) => Value::from(work.model.fingerprint()?),
                 None => Value::Null,
             },
-            _ => self.arguments.get(column - 3).cloned().unwrap_or(Value::Null),
+            _ => self.arguments.get(column - 3).map_or(Ok(Value::Null), Value::copied)?,
         })
     }
 

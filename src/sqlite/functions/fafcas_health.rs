@@ -74,7 +74,7 @@ impl Listing for Patient {
         let path = one(args::text("table_name as text", given[0])?)?;
         let column = args::text("column_name as text", given[1])?;
         let findings = examine(self.connection, &path, column)?;
-        self.arguments = given.into_iter().map(ValueRef::to_owned).collect();
+        self.arguments = given.into_iter().map(ValueRef::copied).collect::<Result<_>>()?;
         Ok(findings)
     }
 

@@ -133,7 +133,7 @@ impl<'a> Asked<'a> {
             words => args::text("words as text", words)?,
         };
         let fts_table = args::text("fts_table as text", fts_table)?;
-        let made_of = [table.to_owned(), column.to_owned(), each];
+        let made_of = [table.copied()?, column.copied()?, each];
         Ok((Self { made_of, fts_table, words, k, options: HybridOptions::from_json(text)? }, query))
     }
 
@@ -264,10 +264,7 @@ fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, wor
         return Ok(());
     }
     missing.sort_unstable();
-    let list = List::collect::<Error>(|with| {
-        missing.iter().for_each(|&row| with(ValueRef::Integer(row)));
-        Ok(())
-    })?;
+    let list = List::collect(|with| missing.iter().try_for_each(|&row| with(ValueRef::Integer(row))))?;
     let conditions = Conditions { list: Some((Listed::Rowid, list)), ..Conditions::default() };
     for hit in search.run(missing.len(), &Rules::default(), &conditions)? {
         // The list may be given as a superset.
@@ -302,13 +299,13 @@ impl Listing for Both {
 
     fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)))
+        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)?))
     }
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Joined>> {
         self.answered = None;
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = Answered::new(self.connection, &given);
+        let asked = Answered::new(self.connection, &given)?;
         let found = self.find(&given)?;
         self.answered = Some(asked);
         Ok(found)
@@ -327,7 +324,7 @@ impl Listing for Both {
             3 => real(found.by_vector),
             4 => real(found.by_words),
             5 => Value::Integer(at as i64 + 1),
-            _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 6)),
+            _ => self.answered.as_ref().map_or(Ok(Value::Null), |answered| answered.argument(column - 6))?,
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::analysis::projection::{Plane, RowStream};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::plan::{Plan, Slot};
+use crate::resources::reserve::{self, Reserve};
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
@@ -80,12 +81,12 @@ impl Map {
         let running = Running::enter(std::slice::from_ref(&source))?;
         let mut vectors = Vectors { source: &mut source, dimensions: None, rows: 0 };
         let plane = Plane::fit(&mut vectors)?;
-        let (mut points, ids) = (Vec::with_capacity(vectors.rows), &mut self.ids);
+        let (mut points, ids) = (Vec::new(), &mut self.ids);
+        points.reserve_room(vectors.rows)?;
         vectors.scan(|vector, scan| {
             let (x, y) = plane.place(vector);
-            points.push(Point { row: scan.row()?, x, y });
-            ids.extend(scan.note()?);
-            Ok(())
+            reserve::push(&mut points, Point { row: scan.row()?, x, y })?;
+            scan.note()?.map_or(Ok(()), |id| reserve::push(ids, id))
         })?;
         drop(running);
         slow.note(VecMap::NAME, std::slice::from_ref(&source));
@@ -148,13 +149,13 @@ impl Listing for Map {
 
     fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)))
+        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)?))
     }
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Point>> {
         self.answered = None;
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = Answered::new(self.connection, &given);
+        let asked = Answered::new(self.connection, &given)?;
         let points = self.draw(&given)?;
         self.answered = Some(asked);
         Ok(points)
@@ -168,8 +169,11 @@ impl Listing for Map {
             1 => Value::Real(point.x),
             2 => Value::Real(point.y),
             3 if !source.has_id() => Value::Null,
-            3 => source.id(point.row, &self.ids.get(at).cloned())?,
-            _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 4)),
+            3 => match self.ids.get(at) {
+                Some(id) => id.copied()?,
+                None => source.id(point.row, &None)?,
+            },
+            _ => self.answered.as_ref().map_or(Ok(Value::Null), |answered| answered.argument(column - 4))?,
         })
     }
 }

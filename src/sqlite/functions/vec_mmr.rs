@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
 use crate::planning::plan::{Plan, Slot};
+use crate::resources::reserve::{self, Reserve};
 use crate::scan::Rules;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
@@ -16,7 +17,7 @@ use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing,
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::{Answered, Planner, Signature, called, choose};
 use crate::sqlite::search::waiting::{Kept, Place};
-use crate::sqlite::search::{Hit, Search, Slow};
+use crate::sqlite::search::{Hit, Search, Slow, copied};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::reentry::Running;
@@ -84,7 +85,7 @@ impl Diverse {
         let lambda = args::share("lambda", lambda)?;
         let query = args::vector(query).map_err(|error| error.within("query"))?;
         let Some(query) = query else { return Ok(Vec::new()) };
-        let made_of = [table, column, options].map(ValueRef::to_owned);
+        let made_of = [table.copied()?, column.copied()?, options.copied()?];
         let mut kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
         let slow = Slow::watch();
         let hits = diverse(self.connection, &mut kept.search, k, lambda)?;
@@ -115,27 +116,38 @@ fn diverse(connection: Connection, search: &mut Search, k: usize, lambda: f64) -
         return Ok(hits);
     }
     let vectors = vectors(search, &mut hits)?;
-    let scores: Vec<f64> = hits.iter().map(|hit| hit.place.score).collect();
+    let scores = reserve::collect(hits.iter().map(|hit| hit.place.score))?;
     let metric = search.metric();
     let order = ranking::mmr(&scores, k, lambda, |from, to| {
         connection.check_interrupt()?;
         let scorer = Scorer::new(metric, vectors[from].clone())?;
-        to.iter().map(|&at| scorer.score(&vectors[at])).collect()
+        let mut similarities = Vec::new();
+        similarities.reserve_room(to.len())?;
+        to.iter().try_for_each(|&at| scorer.score(&vectors[at]).map(|similarity| similarities.push(similarity)))?;
+        Ok(similarities)
     })?;
-    Ok(order.into_iter().map(|at| hits[at].clone()).collect())
+    let mut chosen = Vec::new();
+    chosen.reserve_room(order.len())?;
+    for at in order {
+        chosen.push(copied(&hits[at])?);
+    }
+    Ok(chosen)
 }
 
 /// The vectors of the hits. A row that another connection removed since it was found is no hit any more.
 fn vectors(search: &mut Search, hits: &mut Vec<Hit>) -> Result<Vec<Vec<F32Le>>> {
     let dimensions = search.scorer().query().len();
-    let rows: Vec<i64> = hits.iter().map(|hit| hit.place.row).collect();
-    let Some(first) = hits.first().cloned() else { return Ok(Vec::new()) };
-    let source = search.source(&first)?;
+    let rows = reserve::collect(hits.iter().map(|hit| hit.place.row))?;
+    let Some(first) = hits.first() else { return Ok(Vec::new()) };
+    let source = search.source(first)?;
     let _running = Running::enter(std::slice::from_ref(source))?;
     let found = source.vectors(&rows)?;
     let mut is_there = found.iter().map(|vector| vector.as_ref().is_some_and(|vector| vector.len() == dimensions));
     hits.retain(|_| is_there.next().unwrap_or(false));
-    Ok(found.into_iter().flatten().filter(|vector| vector.len() == dimensions).collect())
+    let mut vectors = Vec::new();
+    vectors.reserve_room(hits.len())?;
+    vectors.extend(found.into_iter().flatten().filter(|vector| vector.len() == dimensions));
+    Ok(vectors)
 }
 
 impl Listing for Diverse {
@@ -143,13 +155,13 @@ impl Listing for Diverse {
 
     fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)))
+        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)?))
     }
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Hit>> {
         self.answered = None;
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = Answered::new(self.connection, &given);
+        let asked = Answered::new(self.connection, &given)?;
         let hits = self.find(&given)?;
         self.answered = Some(asked);
         Ok(hits)
@@ -164,7 +176,7 @@ impl Listing for Diverse {
             1 => search.source(hit)?.id(hit.place.row, &hit.note)?,
             2 => Value::Real(hit.place.score),
             3 => Value::Integer(at as i64 + 1),
-            _ => self.answered.as_ref().map_or(Value::Null, |answered| answered.argument(column - 4)),
+            _ => self.answered.as_ref().map_or(Ok(Value::Null), |answered| answered.argument(column - 4))?,
         })
     }
 }

@@ -54,14 +54,14 @@ impl<'a> Args<'a> {
         List::collect(|with| self.each_of_list(at, with))
     }
 
-    fn each_of_list(self, at: usize, with: &mut dyn FnMut(ValueRef<'_>)) -> Result<()> {
+    fn each_of_list(self, at: usize, with: &mut dyn FnMut(ValueRef<'_>) -> Result<()>) -> Result<()> {
         let Some(&list) = self.values.get(at) else { return Ok(()) };
         let mut value = std::ptr::null_mut();
         // SAFETY: `list` is a protected value; SQLite answers MISUSE where it is no list.
         let mut code = unsafe { api::vtab_in_first(list, &mut value) };
         while code == ffi::SQLITE_OK as i32 && !value.is_null() {
             // SAFETY: SQLite just handed the value over, and it lives until the next call.
-            with(unsafe { read(value) });
+            with(unsafe { read(value) })?;
             // SAFETY: as for `vtab_in_first`.
             code = unsafe { api::vtab_in_next(list, &mut value) };
         }

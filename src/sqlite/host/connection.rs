@@ -266,6 +266,12 @@ impl Statement {
         self.raw().is_null()
     }
 
+    /// Whether it has begun a run and not ended it.
+    pub fn is_running(&self) -> bool {
+        // SAFETY: the statement is live.
+        !self.is_gone() && unsafe { api::stmt_busy(self.raw()) } != 0
+    }
+
     /// Moves to the next row, if there is one. A step that fails ends the run.
     #[inline]
     pub fn step(&mut self) -> Result<bool> {

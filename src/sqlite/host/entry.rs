@@ -83,6 +83,7 @@ pub fn code(error: &Error) -> c_int {
     match error {
         Error::Mistake(_) => ffi::SQLITE_ERROR as c_int,
         Error::Damaged(_) => ffi::SQLITE_CORRUPT_VTAB as c_int,
+        Error::Memory(_) => ffi::SQLITE_NOMEM as c_int,
         Error::Bug(_) => ffi::SQLITE_INTERNAL as c_int,
         Error::Sqlite { code, .. } => *code,
     }

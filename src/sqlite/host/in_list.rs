@@ -1,6 +1,8 @@
 //! The values of an IN list, close together in memory: each on its own would cost more to keep than SQLite takes to give it.
 
 use super::value::ValueRef;
+use crate::error::Result;
+use crate::resources::reserve::{self, Reserve};
 use std::cmp::Ordering;
 use std::rc::Rc;
 
@@ -26,25 +28,27 @@ enum Item {
 }
 
 impl Packed {
-    fn push(&mut self, value: ValueRef<'_>) {
-        let mut keep = |bytes: &[u8]| {
+    fn push(&mut self, value: ValueRef<'_>) -> Result<()> {
+        let mut keep = |bytes: &[u8]| -> Result<(usize, usize)> {
             let start = self.bytes.len();
+            self.bytes.reserve_room(bytes.len())?;
             self.bytes.extend_from_slice(bytes);
-            (start, self.bytes.len())
+            Ok((start, self.bytes.len()))
         };
-        self.items.push(match value {
+        let item = match value {
             ValueRef::Null => Item::Null,
             ValueRef::Integer(x) => Item::Integer(x),
             ValueRef::Real(x) => Item::Real(x),
             ValueRef::Text(text) => {
-                let (start, end) = keep(text);
+                let (start, end) = keep(text)?;
                 Item::Text(start, end)
             }
             ValueRef::Blob(blob) => {
-                let (start, end) = keep(blob);
+                let (start, end) = keep(blob)?;
                 Item::Blob(start, end)
             }
-        });
+        };
+        reserve::push(&mut self.items, item)
     }
 
     fn read(&self, item: Item) -> ValueRef<'_> {
@@ -61,7 +65,7 @@ impl Packed {
 
 impl List {
     /// The values that `each` shows to what it is given.
-    pub fn collect<E>(each: impl FnOnce(&mut dyn FnMut(ValueRef<'_>)) -> Result<(), E>) -> Result<Self, E> {
+    pub fn collect(each: impl FnOnce(&mut dyn FnMut(ValueRef<'_>) -> Result<()>) -> Result<()>) -> Result<Self> {
         let mut packed = Packed::default();
         each(&mut |value| packed.push(value))?;
         Ok(Self(Rc::new(packed)))
@@ -83,14 +87,15 @@ impl List {
     }
 
     /// For asking whether a value is in the list. SQLite gives lists in order, which is looked at once.
-    pub fn members(&self) -> Members {
+    pub fn members(&self) -> Result<Members> {
         let is_sorted = self.values().is_sorted_by(|a, b| compare(*a, *b).is_le());
         let mut order: Vec<u32> = Vec::new();
         if !is_sorted {
+            order.reserve_room(self.len())?;
             order.extend(0..u32::try_from(self.len()).unwrap_or(u32::MAX));
             order.sort_unstable_by(|a, b| compare(self.at(*a), self.at(*b)));
         }
-        Members { list: self.clone(), order }
+        Ok(Members { list: self.clone(), order })
     }
 
     fn at(&self, at: u32) -> ValueRef<'_> {
@@ -154,11 +159,7 @@ mod tests {
     use ValueRef::{Blob, Integer, Null, Real, Text};
 
     fn list(values: &[ValueRef<'_>]) -> List {
-        List::collect::<()>(|with| {
-            values.iter().for_each(|value| with(*value));
-            Ok(())
-        })
-        .unwrap()
+        List::collect(|with| values.iter().try_for_each(|value| with(*value))).unwrap()
     }
 
     const ALL: [ValueRef<'_>; 14] = [
@@ -192,18 +193,18 @@ mod tests {
         let half: Vec<ValueRef<'_>> = ALL.iter().copied().skip(1).step_by(2).collect();
         let backwards: Vec<ValueRef<'_>> = half.iter().rev().chain(&half).copied().collect();
         for values in [half.as_slice(), &backwards] {
-            let members = list(values).members();
+            let members = list(values).members().unwrap();
             for value in ALL {
                 assert_eq!(members.contains(value), half.contains(&value), "{value:?} in {values:?}");
             }
         }
-        assert!(!list(&ALL).members().contains(Null));
-        assert!(!list(&[]).members().contains(Integer(0)));
+        assert!(!list(&ALL).members().unwrap().contains(Null));
+        assert!(!list(&[]).members().unwrap().contains(Integer(0)));
     }
 
     #[test]
     fn equal_numbers_are_equal_whichever_way_they_are_kept() {
-        let members = list(&[Integer(0), Real(5.0), Integer(7)]).members();
+        let members = list(&[Integer(0), Real(5.0), Integer(7)]).members().unwrap();
         for value in [Real(-0.0), Integer(5), Real(7.0)] {
             assert!(members.contains(value), "{value:?}");
         }

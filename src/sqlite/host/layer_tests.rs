@@ -137,12 +137,12 @@ impl Writable for Scratch {
                 }
                 Change::Insert { rowid, values } => {
                     let rowid = rowid.unwrap_or_else(|| rows.keys().last().map_or(1, |last| last + 1));
-                    rows.insert(rowid, values.get(0).to_owned());
+                    rows.insert(rowid, values.get(0).copied()?);
                     rowid
                 }
                 Change::Update { old, new, values } => {
                     let before = rows.remove(&old).unwrap_or(Value::Null);
-                    rows.insert(new, if values.unchanged(0) { before } else { values.get(0).to_owned() });
+                    rows.insert(new, if values.unchanged(0) { before } else { values.get(0).copied()? });
                     new
                 }
             })

@@ -1,5 +1,7 @@
 //! Values: those that SQLite owns, and our own.
 
+use crate::error::Result;
+use crate::resources::reserve;
 use crate::vector::shown;
 use std::fmt;
 
@@ -40,6 +42,11 @@ impl From<&str> for Value {
 }
 
 impl Value {
+    /// A copy. Texts and blobs may be as large as SQLite lets them be.
+    pub fn copied(&self) -> Result<Self> {
+        self.borrow().copied()
+    }
+
     /// This value, lent.
     pub fn borrow(&self) -> ValueRef<'_> {
         match self {
@@ -54,14 +61,14 @@ impl Value {
 
 impl ValueRef<'_> {
     /// A copy that outlives SQLite's.
-    pub fn to_owned(self) -> Value {
-        match self {
+    pub fn copied(self) -> Result<Value> {
+        Ok(match self {
             Self::Null => Value::Null,
             Self::Integer(x) => Value::Integer(x),
             Self::Real(x) => Value::Real(x),
-            Self::Text(text) => Value::Text(text.to_vec()),
-            Self::Blob(blob) => Value::Blob(blob.to_vec()),
-        }
+            Self::Text(text) => Value::Text(reserve::copy(text)?),
+            Self::Blob(blob) => Value::Blob(reserve::copy(blob)?),
+        })
     }
 }
 

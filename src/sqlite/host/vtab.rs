@@ -292,7 +292,7 @@ impl IndexInfo<'_> {
         // SAFETY: as in `is_list`; the value lives until this callback returns.
         unsafe {
             let code = api::vtab_rhs_value(self.raw, at as c_int, &mut value);
-            (code == ffi::SQLITE_OK as c_int && !value.is_null()).then(|| read(value).to_owned())
+            (code == ffi::SQLITE_OK as c_int && !value.is_null()).then(|| read(value).copied().ok()).flatten()
         }
     }
 

@@ -309,7 +309,7 @@ impl IndexReader {
         if conditions.names_one() {
             return Ok(Filter::Table);
         }
-        let Some(set) = source.row_set(conditions) else { return self.filter_by_key(source, index, wanted) };
+        let Some(set) = source.row_set(conditions)? else { return self.filter_by_key(source, index, wanted) };
         let (matching, read) = match (set.listed(), set.range()) {
             _ if conditions.is_empty() => (rows, Read::Range),
             (Some(listed), _) => (listed as u64, Read::List),
@@ -335,7 +335,7 @@ impl IndexReader {
             ByKey::Keys if conditions.is_list_alone() => {
                 let reach = usize::try_from(cost::reach(sizes)).unwrap_or(usize::MAX);
                 let trial = Trial { reach, patience: cost::patience(sizes) };
-                if let Some(members) = source.members_of_id(conditions) {
+                if let Some(members) = source.members_of_id(conditions)? {
                     return Ok(Filter::Keys(members, trial));
                 }
             }
@@ -357,7 +357,7 @@ impl IndexReader {
         Ok(match source.keyed(wanted.conditions, most)? {
             Some(rowids) if prefers_codes(rowids.len() as u64) => {
                 let mut set = RowSet::all();
-                set.list(rowids);
+                set.list(rowids)?;
                 Filter::Rows(Arc::new(set))
             }
             None if prefers_codes(index.header.rows) => Filter::None,

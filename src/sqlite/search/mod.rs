@@ -28,6 +28,11 @@ use std::time::{Duration, Instant};
 /// A row that was found; the note is its id, where it could not be looked up again.
 pub type Hit = topk::Hit<Option<Value>>;
 
+/// A copy of a hit.
+pub fn copied(hit: &Hit) -> Result<Hit> {
+    Ok(Hit { place: hit.place, note: hit.note.as_ref().map(Value::copied).transpose()? })
+}
+
 /// A search that is ready to run.
 pub struct Search {
     sources: Vec<Source>,
@@ -138,7 +143,7 @@ impl Search {
                 let floor = best.last();
                 let wanted = Wanted { scorer: &self.scorer, limit, rules: &rules, conditions, number, floor };
                 if let Some(places) = index.search(source, &wanted)? {
-                    places.into_iter().for_each(|place| best.offer(Hit { place, note: None }));
+                    places.into_iter().try_for_each(|place| best.offer(Hit { place, note: None }))?;
                     ways.push(Path::Index);
                     continue;
                 }
@@ -180,7 +185,7 @@ impl Slow {
         let Self(Some((start, limit))) = self else { return };
         let took = start.elapsed().as_millis();
         if took > u128::from(limit) {
-            let titles: Vec<&str> = sources.iter().map(|source| source.title.as_str()).collect();
+            let titles: Vec<&str> = sources.iter().map(|source| &*source.title).collect();
             api::log(&format!("{function}: {} took {took} ms", titles.join(", ")));
         }
     }

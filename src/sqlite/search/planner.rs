@@ -169,14 +169,14 @@ pub struct Answered {
 
 impl Answered {
     /// A question, to be compared and kept.
-    pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Self {
-        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Self { arguments, moment: connection.moment() }
+    pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Result<Self> {
+        let arguments = arguments.iter().map(|argument| argument.copied()).collect::<Result<_>>()?;
+        Ok(Self { arguments, moment: connection.moment() })
     }
 
     /// An argument, for the hidden column that echoes it.
-    pub fn argument(&self, at: usize) -> Value {
-        self.arguments.get(at).cloned().unwrap_or(Value::Null)
+    pub fn argument(&self, at: usize) -> Result<Value> {
+        self.arguments.get(at).map_or(Ok(Value::Null), Value::copied)
     }
 }
 
@@ -191,21 +191,19 @@ pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
     ];
     const ID: [(Slot, &str); 5] =
         [(Slot::IdIs, "="), (Slot::IdAbove, ">"), (Slot::IdFrom, ">="), (Slot::IdBelow, "<"), (Slot::IdTo, "<=")];
-    let compared = |table: [(Slot, &'static str); 5]| {
-        let values = table
-            .into_iter()
-            .filter_map(|(slot, operator)| plan.position(slot).map(|at| (operator, arguments.get(at).to_owned())));
-        values.collect::<Vec<_>>()
+    let compared = |table: [(Slot, &'static str); 5]| -> Result<Vec<(&'static str, Value)>> {
+        let given = table.into_iter().filter_map(|(slot, operator)| plan.position(slot).map(|at| (operator, at)));
+        given.map(|(operator, at)| Ok((operator, arguments.get(at).copied()?))).collect()
     };
     let is_number = |value: ValueRef<'_>| matches!(value, ValueRef::Integer(_) | ValueRef::Real(_));
     // What is not a number is compared with a rowid by SQLite alone.
-    let rowid = compared(ROWID).into_iter().filter(|(_, value)| is_number(value.borrow())).collect();
+    let rowid = compared(ROWID)?.into_iter().filter(|(_, value)| is_number(value.borrow())).collect();
     let list = match (plan.position(Slot::RowidIn), plan.position(Slot::IdIn)) {
         (Some(at), _) => Some((Listed::Rowid, arguments.list(at)?)).filter(|(_, list)| list.values().all(is_number)),
         (None, Some(at)) => Some((Listed::Id, arguments.list(at)?)),
         (None, None) => None,
     };
-    Ok(Conditions { rowid, id: compared(ID), list })
+    Ok(Conditions { rowid, id: compared(ID)?, list })
 }
 
 /// The bounds on score and distance that the cursor got.

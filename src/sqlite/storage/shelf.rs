@@ -256,17 +256,18 @@ impl Shelf {
     pub(super) fn tail(&mut self, beside: &str) -> Result<Option<(Tail, Value)>> {
         let sql = || format!("SELECT rowid, token, {beside} FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
         let mut run = self.tail.run(self.connection, "tail", sql)?;
-        let read = |run: &Statement| {
-            (Tail { place: run.integer(0), token: run.column(1).to_owned() }, run.column(2).to_owned())
-        };
-        Ok(run.step()?.then(|| read(&run)))
+        if !run.step()? {
+            return Ok(None);
+        }
+        let tail = Tail { place: run.integer(0), token: run.column(1).copied()? };
+        Ok(Some((tail, run.column(2).copied()?)))
     }
 
     pub(super) fn token(&mut self, place: i64) -> Result<Option<Value>> {
         let sql = || format!("SELECT token FROM {} WHERE rowid = ?1", self.pending);
         let mut run = self.token.run(self.connection, "token", sql)?;
         run.bind(1, ValueRef::Integer(place))?;
-        Ok(run.step()?.then(|| run.column(0).to_owned()))
+        if run.step()? { run.column(0).copied().map(Some) } else { Ok(None) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! SQL identifiers inside text arguments: `nodes`, `aux.nodes`, `"odd name"."a,b"`, and lists of them.
 
 use crate::error::{Error, Result};
+use crate::resources::reserve;
 use crate::vector::shown;
 
 /// A table or view as the user named it.
@@ -24,10 +25,11 @@ pub fn paths(text: &str) -> Result<Vec<Path>> {
     let mut paths = Vec::new();
     loop {
         let first = name(&mut rest).ok_or_else(wrong)?;
-        paths.push(match symbol(&mut rest, '.') {
+        let path = match symbol(&mut rest, '.') {
             true => Path { schema: Some(first), name: name(&mut rest).ok_or_else(wrong)? },
             false => Path { schema: None, name: first },
-        });
+        };
+        reserve::push(&mut paths, path)?;
         if !symbol(&mut rest, ',') {
             return if rest.trim().is_empty() { Ok(paths) } else { Err(wrong()) };
         }

@@ -4,6 +4,7 @@ use super::catalogue::{RowKey, plain_or_quoted};
 use super::conditions::{Conditions, canonical};
 use crate::error::{Error, Result};
 use crate::planning::rowset::RowSet;
+use crate::resources::reserve::Reserve;
 use crate::resources::stats::Path as Way;
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::stored;
@@ -12,13 +13,14 @@ use crate::sqlite::host::in_list::List;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::vector::{ElementType, Vector};
 use std::collections::HashSet;
+use std::rc::Rc;
 
-/// One pass over a source.
-pub struct Scan<'a> {
+/// One pass over a source. It may rest between two rows while its statement is left alone.
+pub struct Scan {
     pub(super) statement: Run,
-    pub(super) title: &'a str,
-    pub(super) column: &'a str,
-    pub(super) rows: &'a RowKey,
+    pub(super) title: Rc<str>,
+    pub(super) column: Rc<str>,
+    pub(super) rows: Rc<RowKey>,
     pub(super) element: ElementType,
     pub(super) keeps_id: bool,
     /// The result column that a list is compared with.
@@ -41,7 +43,7 @@ pub(super) struct Pending {
     running: bool,
 }
 
-impl Scan<'_> {
+impl Scan {
     pub(super) fn bind(&mut self, conditions: Conditions) -> Result<()> {
         let mut parameter = 0;
         for (_, value) in conditions.rowid.iter().chain(&conditions.id) {
@@ -51,6 +53,11 @@ impl Scan<'_> {
         let parameter = parameter + 1;
         self.pending = conditions.list.map(|(_, values)| Pending { parameter, values, next: 0, running: false });
         Ok(())
+    }
+
+    /// Whether its statement is still on the row that was met last. A host may reset a statement that it did not prepare.
+    pub fn is_on_a_row(&self) -> bool {
+        self.statement.is_running()
     }
 
     /// How rows are found.
@@ -80,6 +87,7 @@ impl Scan<'_> {
             // All rows of one value are equal in that column, so the first tells whether an earlier value had them all.
             pending.running = self.statement.step()?;
             if pending.running {
+                self.seen.reserve_room(1)?;
                 if self.seen.insert(canonical(self.statement.column(self.listed))) {
                     return Ok(true);
                 }
@@ -89,7 +97,7 @@ impl Scan<'_> {
     }
 }
 
-impl VectorSource for Scan<'_> {
+impl VectorSource for Scan {
     type Note = Option<Value>;
 
     #[inline]
@@ -100,7 +108,7 @@ impl VectorSource for Scan<'_> {
 
     #[inline]
     fn row(&self) -> Result<i64> {
-        match self.rows {
+        match &*self.rows {
             RowKey::Rowid(_) => Ok(self.statement.integer(0)),
             RowKey::None => Ok(self.position),
             RowKey::Column(name) => match self.statement.column(0) {
@@ -119,15 +127,15 @@ impl VectorSource for Scan<'_> {
     }
 
     fn note(&self) -> Result<Self::Note> {
-        Ok(self.keeps_id.then(|| self.statement.column(2).to_owned()))
+        if self.keeps_id { self.statement.column(2).copied().map(Some) } else { Ok(None) }
     }
 
     fn describe(&self) -> String {
-        let row = match (self.rows, self.keeps_id) {
+        let row = match (&*self.rows, self.keeps_id) {
             (RowKey::None, true) => format!("id {}", self.statement.column(2)),
             (RowKey::None, false) => format!("row {}", self.position),
             _ => format!("rowid {}", self.statement.integer(0)),
         };
-        format!("table {}, column {}, {row}", self.title, plain_or_quoted(self.column))
+        format!("table {}, column {}, {row}", self.title, plain_or_quoted(&self.column))
     }
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::cost;
 use crate::planning::rowset::RowSet;
+use crate::resources::reserve::{self, Reserve};
 use crate::resources::stats::{self, Entry};
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::stored;
@@ -18,7 +19,9 @@ use crate::sqlite::host::connection::{Connection, Reusable, Statement};
 use crate::sqlite::host::in_list::{LARGEST, List, Members};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::vector::{ElementType, Vector};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A searchable table or view, and the statements kept for it.
@@ -26,15 +29,15 @@ pub struct Source {
     connection: Connection,
     schema: String,
     name: String,
-    column: String,
+    column: Rc<str>,
     /// What the `source` column says: the name, with the schema if the user gave one, quoted where SQL would want it.
-    pub title: String,
+    pub title: Rc<str>,
     /// The columns of the table, for what an index must know.
     columns: Vec<TableColumn>,
     kind: TableKind,
     /// What is counted of this column.
     pub stats: Arc<Entry>,
-    rows: RowKey,
+    rows: Rc<RowKey>,
     id: IdColumn,
     id_affinity: Affinity,
     element: ElementType,
@@ -90,12 +93,12 @@ impl Source {
             connection,
             schema,
             name,
-            column,
-            title,
+            column: column.into(),
+            title: title.into(),
             columns,
             kind,
             stats,
-            rows,
+            rows: Rc::new(rows),
             id,
             id_affinity,
             element: ElementType::default(),
@@ -112,7 +115,7 @@ impl Source {
     }
 
     fn check_identity(&self) -> Result<()> {
-        if self.rows != RowKey::None || matches!(self.id, IdColumn::Column(_)) {
+        if *self.rows != RowKey::None || matches!(self.id, IdColumn::Column(_)) {
             return Ok(());
         }
         Err(Error::Mistake(format!(
@@ -172,7 +175,7 @@ impl Source {
 
     /// What the rowid of an ordinary table is called; nothing for other sources.
     pub fn rowid_name(&self) -> Option<&'static str> {
-        match self.rows {
+        match *self.rows {
             RowKey::Rowid(name) if self.kind == TableKind::Table => Some(name),
             _ => None,
         }
@@ -188,7 +191,7 @@ impl Source {
         match self.kind {
             TableKind::View => "a view",
             TableKind::Virtual => "a virtual table",
-            TableKind::Table if self.rows != RowKey::None => "a table with rowids",
+            TableKind::Table if *self.rows != RowKey::None => "a table with rowids",
             TableKind::Table if ROWIDS.iter().all(|name| has_column(&self.columns, name)) => {
                 "a table whose columns hide the rowid"
             }
@@ -218,12 +221,12 @@ impl Source {
 
     /// Whether the column is computed, so that no trigger sees it change.
     pub fn is_generated(&self) -> bool {
-        self.columns.iter().any(|column| column.name == self.column && column.is_generated)
+        self.columns.iter().any(|column| *column.name == *self.column && column.is_generated)
     }
 
     /// Whether the column has a declared type.
     pub fn is_typed(&self) -> bool {
-        self.columns.iter().any(|column| column.name == self.column && !column.kind.is_empty())
+        self.columns.iter().any(|column| *column.name == *self.column && !column.kind.is_empty())
     }
 
     /// To recognise the same source again.
@@ -233,13 +236,13 @@ impl Source {
 
     /// Whether rows have a rowid to show.
     pub fn has_rowid(&self) -> bool {
-        self.rows != RowKey::None
+        *self.rows != RowKey::None
     }
 
     /// The `id` of a row that a scan found with this note.
     pub fn id(&mut self, rowid: i64, note: &Option<Value>) -> Result<Value> {
         if let Some(id) = note {
-            return Ok(id.clone());
+            return id.copied();
         }
         if self.id == IdColumn::Rowid {
             return Ok(Value::Integer(rowid));
@@ -254,7 +257,7 @@ impl Source {
         let mut rowids = Vec::new();
         while scan.advance()? {
             if scan.statement.column(1) != ValueRef::Null {
-                rowids.push(scan.row()?);
+                reserve::push(&mut rowids, scan.row()?)?;
             }
         }
         Ok(rowids)
@@ -308,24 +311,34 @@ impl Source {
     ///
     /// Where rows cannot be looked up one by one, or only by reading a view from its beginning, all are read once.
     pub fn vectors(&mut self, rows: &[i64]) -> Result<Vec<Option<Vec<F32Le>>>> {
-        if matches!(self.rows, RowKey::Rowid(_)) {
-            let element = self.element;
-            let owned = |value: Value| stored(value.borrow(), element).map(|vector| vector.map(Vector::into_owned));
-            return rows.iter().map(|&row| owned(self.value(row)?)).collect();
+        let mut vectors = Vec::new();
+        vectors.reserve_room(rows.len())?;
+        if matches!(*self.rows, RowKey::Rowid(_)) {
+            for row in rows {
+                vectors.push(owned(stored(self.value(*row)?.borrow(), self.element)?)?);
+            }
+            return Ok(vectors);
         }
-        let wanted: HashSet<i64> = rows.iter().copied().collect();
+        let mut wanted: HashSet<i64> = HashSet::new();
+        wanted.reserve_room(rows.len())?;
+        wanted.extend(rows);
         let mut found = HashMap::new();
         let everything = Conditions::default();
         let mut scan = self.scan(&everything)?;
         while scan.advance()? {
             let row = scan.row()?;
             if wanted.contains(&row)
-                && let Some(vector) = scan.vector()?
+                && !found.contains_key(&row)
+                && let Some(vector) = owned(scan.vector()?)?
             {
-                found.entry(row).or_insert(vector.into_owned());
+                found.reserve_room(1)?;
+                found.insert(row, vector);
             }
         }
-        Ok(rows.iter().map(|row| found.get(row).cloned()).collect())
+        for row in rows {
+            vectors.push(found.get(row).map(|vector| reserve::copy(vector)).transpose()?);
+        }
+        Ok(vectors)
     }
 
     /// Its name with that of its database, as SQL writes it.
@@ -347,11 +360,11 @@ impl Source {
         let sql = || format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
         let mut run = self.lookup.run(self.connection, expression, sql)?;
         run.bind(1, ValueRef::Integer(rowid))?;
-        Ok(if run.step()? { run.column(0).to_owned() } else { Value::Null })
+        if run.step()? { run.column(0).copied() } else { Ok(Value::Null) }
     }
 
     /// Starts reading the rows that meet the conditions.
-    pub fn scan(&mut self, conditions: &Conditions) -> Result<Scan<'_>> {
+    pub fn scan(&mut self, conditions: &Conditions) -> Result<Scan> {
         let mut conditions = self.safe(conditions);
         let members = self.members(&conditions)?;
         if members.is_some() {
@@ -373,10 +386,10 @@ impl Source {
         statement.step()?;
         let rows = u64::try_from(statement.integer(0)).unwrap_or(u64::MAX);
         let is_worthwhile = cost::prefers_scan(rows, listed as u64);
-        Ok(is_worthwhile.then(|| self.row_set(conditions).unwrap_or_else(RowSet::all)))
+        if is_worthwhile { Ok(Some(self.row_set(conditions)?.unwrap_or_else(RowSet::all))) } else { Ok(None) }
     }
 
-    fn read(&mut self, mut conditions: Conditions, members: Option<RowSet>, value: &str) -> Result<Scan<'_>> {
+    fn read(&mut self, mut conditions: Conditions, members: Option<RowSet>, value: &str) -> Result<Scan> {
         let mut sql = self.scan_sql(&conditions, value);
         // One statement is kept, so that a search per outer row of a join compiles it once.
         let statement = match self.scan.waiting(&sql) {
@@ -390,16 +403,14 @@ impl Source {
                 self.scan.run(self.connection, &sql, || sql.clone())?
             }
         };
-        let keeps_id = self.keeps_id();
-        let title = &self.title;
         let names_one = conditions.names_one();
         let mut scan = Scan {
             statement,
-            title,
-            column: &self.column,
-            rows: &self.rows,
+            title: self.title.clone(),
+            column: self.column.clone(),
+            rows: self.rows.clone(),
             element: self.element,
-            keeps_id,
+            keeps_id: self.keeps_id(),
             listed: if matches!(conditions.list, Some((Listed::Id, _))) { 2 } else { 0 },
             position: 0,
             names_one,
@@ -418,22 +429,25 @@ impl Source {
     }
 
     /// The rows that may meet the conditions, where rowids alone can tell; `None` where a condition is on something else.
-    pub fn row_set(&self, conditions: &Conditions) -> Option<RowSet> {
+    pub fn row_set(&self, conditions: &Conditions) -> Result<Option<RowSet>> {
         if self.rowid_name().is_none() || self.id != IdColumn::Rowid && !conditions.are_on_rowid() {
-            return None;
+            return Ok(None);
         }
         let mut set = RowSet::all();
         for (operator, value) in conditions.rowid.iter().chain(&conditions.id) {
-            set.compare(operator, number(value)?);
+            let Some(number) = number(value) else { return Ok(None) };
+            set.compare(operator, number);
         }
         if let Some((_, values)) = &conditions.list {
-            let mut rowids = Vec::with_capacity(values.len());
+            let mut rowids = Vec::new();
+            rowids.reserve_room(values.len())?;
             for value in values.values() {
-                rowids.extend(integer(value)?);
+                let Some(rowid) = integer(value) else { return Ok(None) };
+                rowids.extend(rowid);
             }
-            set.list(rowids);
+            set.list(rowids)?;
         }
-        Some(set)
+        Ok(Some(set))
     }
 
     /// The rowids that the key's own index gives for conditions on the key; `None` where there is no such index, or they
@@ -462,15 +476,15 @@ impl Source {
     }
 
     /// For telling whether a row's id is in the list; `None` where that takes more than to look at it.
-    pub fn members_of_id(&self, conditions: &Conditions) -> Option<Members> {
-        let Some((Listed::Id, values)) = self.safe(conditions).list else { return None };
+    pub fn members_of_id(&self, conditions: &Conditions) -> Result<Option<Members>> {
+        let Some((Listed::Id, values)) = self.safe(conditions).list else { return Ok(None) };
         let is_plain = |value: ValueRef<'_>| match value {
             ValueRef::Null => true,
             ValueRef::Integer(x) => self.id_affinity == Affinity::Numeric && (x as f64).abs() < LARGEST,
             ValueRef::Real(x) => self.id_affinity == Affinity::Numeric && x.abs() < LARGEST,
             ValueRef::Text(_) | ValueRef::Blob(_) => self.id_affinity == Affinity::Other,
         };
-        values.values().all(is_plain).then(|| values.members())
+        if values.values().all(is_plain) { values.members().map(Some) } else { Ok(None) }
     }
 
     /// The parameters are numbered in the order [`Scan::bind`] binds them: rowid, id, and the list's value last.
@@ -544,7 +558,7 @@ impl Source {
 
     /// RowKey that cannot be asked for again carry their id along.
     fn keeps_id(&self) -> bool {
-        !matches!(self.rows, RowKey::Rowid(_)) && matches!(self.id, IdColumn::Column(_))
+        !matches!(*self.rows, RowKey::Rowid(_)) && matches!(self.id, IdColumn::Column(_))
     }
 
     fn from(&self) -> String {
@@ -552,7 +566,7 @@ impl Source {
     }
 
     fn row_expression(&self) -> String {
-        match &self.rows {
+        match &*self.rows {
             RowKey::Rowid(name) => format!("t.{name}"),
             RowKey::Column(name) => format!("t.{}", quoted(name)),
             RowKey::None => "NULL".into(),
@@ -564,6 +578,15 @@ impl Source {
             IdColumn::Column(name) => format!("t.{}", quoted(name)),
             IdColumn::Rowid | IdColumn::Composite => self.row_expression(),
         }
+    }
+}
+
+/// A vector of our own.
+fn owned(vector: Option<Vector<'_>>) -> Result<Option<Vec<F32Le>>> {
+    match vector {
+        Some(Cow::Borrowed(vector)) => reserve::copy(vector).map(Some),
+        Some(Cow::Owned(vector)) => Ok(Some(vector)),
+        None => Ok(None),
     }
 }
 
@@ -586,7 +609,7 @@ fn rowids_of_keys(statement: &mut Statement, conditions: &Conditions, most: u64)
             if rowids.len() as u64 >= most {
                 return Ok(None);
             }
-            rowids.push(statement.integer(0));
+            reserve::push(&mut rowids, statement.integer(0))?;
         }
         statement.reset();
         if values.as_mut().is_none_or(|values| values.peek().is_none()) {

@@ -35,8 +35,9 @@ impl Asked {
             ValueRef::Null => None,
             k => Some(usize::try_from(args::count("k", k)?).unwrap_or(usize::MAX)),
         };
+        let copy = |at: usize| given[at].copied();
         Ok(Self {
-            arguments: std::array::from_fn(|at| given[at].to_owned()),
+            arguments: [copy(0)?, copy(1)?, copy(2)?, copy(3)?, copy(4)?],
             k,
             hint: value(Slot::Limit).and_then(|limit| hint(limit, value(Slot::Offset))),
             rules: rules(plan, arguments),
@@ -46,15 +47,15 @@ impl Asked {
 
     /// Whether only the number of rows differs, or which of them count.
     pub fn is_same_search(&self, other: &Self) -> bool {
-        let but_k = |asked: &Self| (asked.arguments[..3].to_vec(), asked.arguments[4].clone());
-        but_k(self) == but_k(other)
+        self.arguments[..3] == other.arguments[..3] && self.arguments[4] == other.arguments[4]
     }
 
     /// The search, opened or found waiting; nothing where the query is NULL.
     pub fn open(&self, connection: Connection, waiting: &Place) -> Result<Option<Kept>> {
         let [table, column, query, _, options] = &self.arguments;
         let Some(query) = args::vector(query.borrow()).map_err(|error| error.within("query"))? else { return Ok(None) };
-        waiting.search(connection, [table.clone(), column.clone(), options.clone()], query.into_owned()).map(Some)
+        let made_of = [table.copied()?, column.copied()?, options.copied()?];
+        waiting.search(connection, made_of, query.into_owned()).map(Some)
     }
 }
 

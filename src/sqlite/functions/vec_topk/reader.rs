@@ -10,7 +10,7 @@ use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Cursor, Table};
 use crate::sqlite::search::waiting::{Kept, Place};
-use crate::sqlite::search::{Hit, Slow, hash};
+use crate::sqlite::search::{Hit, Slow, copied, hash};
 use crate::sqlite::tables::conditions::canonical;
 
 /// One running search.
@@ -124,14 +124,14 @@ impl Reader {
 
     fn result(&mut self, column: Column) -> Result<Value> {
         let rank = self.passed + self.at + 1;
-        let hit = self.hit()?.clone();
+        let hit = copied(self.hit()?)?;
         let Some(Kept { search, .. }) = &mut self.search else { return Ok(Value::Null) };
         let score = hit.place.score;
         Ok(match column {
             Column::Score => Value::Real(score),
             Column::Distance => Value::Real(search.metric().distance(score)),
             Column::Rank => Value::Integer(rank as i64),
-            Column::Source => Value::from(search.source(&hit)?.title.as_str()),
+            Column::Source => Value::from(&*search.source(&hit)?.title),
             Column::Rowid if !search.source(&hit)?.has_rowid() => Value::Null,
             Column::Rowid => Value::Integer(hit.place.row),
             _ => search.source(&hit)?.id(hit.place.row, &hit.note)?,
@@ -170,7 +170,7 @@ impl Cursor for Reader {
     fn column(&mut self, column: usize) -> Result<Value> {
         let column = *Column::ALL.get(column).ok_or_else(|| Error::Bug(format!("column {column} was asked for")))?;
         match (Column::ARGUMENTS.iter().position(|&argument| argument == column), &self.asked) {
-            (Some(at), Some(asked)) => Ok(asked.arguments[at].clone()),
+            (Some(at), Some(asked)) => asked.arguments[at].copied(),
             _ => self.result(column),
         }
     }

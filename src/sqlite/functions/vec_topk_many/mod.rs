@@ -1,8 +1,9 @@
 //! `vec_topk_many(table_name, column_name, query_table, query_column, k [, options])`: the k nearest rows for every row of
 //! a table of queries, in one shared pass.
 //!
-//! Queries are taken some thousands at a time, so that memory is bounded by the result. All of it is found before the
-//! first row is given: a statement that writes what it reads sees the rows as they were.
+//! Queries are taken some thousands at a time, and the next when the reader has come to the end of what was found for those
+//! before, so that memory is bounded by those. Only where a statement is running that writes, all is found before the first
+//! row is given: it must see the rows as they were.
 
 use crate::error::{Error, Result};
 use crate::index::many;
@@ -10,6 +11,7 @@ use crate::metric::{Metric, Scorer};
 use crate::planning::options::ManyOptions;
 use crate::planning::plan::{Plan, Slot};
 use crate::resources::config;
+use crate::resources::reserve::{self, Reserve};
 use crate::resources::stats::Path;
 use crate::scan::{BatchQuery, Rules, VectorSource, Without, scan_many};
 use crate::sqlite::host::args::{self, Args};
@@ -69,7 +71,7 @@ const PAIR_COST: f64 = 0.05;
 
 /// Bytes of queries that are answered at a time.
 const CHUNK_BYTES: usize = 8 << 20;
-/// Queries times k that are answered at a time.
+/// Hits that are found at a time, and hits that are kept in case that an inner loop of a join asks the same again.
 const CHUNK_HITS: usize = 1 << 20;
 
 impl Table for VecTopkMany {
@@ -90,8 +92,8 @@ impl Table for VecTopkMany {
     }
 
     fn open(&self) -> Result<Reader> {
-        let (asked, moment, batch, pairs) = Default::default();
-        Ok(Reader { connection: self.connection, asked, moment, batch, pairs, at: 0 })
+        let (asked, moment, batch, answers, at) = Default::default();
+        Ok(Reader { connection: self.connection, asked, moment, batch, answers, is_whole: true, at })
     }
 }
 
@@ -128,13 +130,29 @@ impl VecTopkMany {
 /// One call, and its rows.
 pub struct Reader {
     connection: Connection,
-    /// What the present pairs answer.
+    /// What the present answers are to.
     asked: Option<Asked>,
     /// When they were found.
     moment: Moment,
     batch: Option<Batch>,
-    pairs: Vec<Pair>,
-    at: usize,
+    answers: Vec<Answer>,
+    /// No answers before these were given up.
+    is_whole: bool,
+    at: At,
+}
+
+/// A query that was read, and the rows that are near to it.
+struct Answer {
+    row: i64,
+    note: Option<Value>,
+    hits: Vec<Hit>,
+}
+
+/// The present row: which of the answers, and which of its hits.
+#[derive(Debug, Clone, Copy, Default)]
+struct At {
+    answer: usize,
+    hit: usize,
 }
 
 /// Everything a call is asked.
@@ -149,33 +167,74 @@ struct Asked {
 impl Asked {
     fn read(plan: Plan, arguments: Args<'_>) -> Result<Self> {
         let given = called(SIGNATURE, plan, arguments)?;
-        let arguments_given = given.into_iter().map(ValueRef::to_owned).collect();
+        let arguments_given = given.into_iter().map(ValueRef::copied).collect::<Result<_>>()?;
         Ok(Self { arguments: arguments_given, rules: rules(plan, arguments), conditions: conditions(plan, arguments)? })
     }
 }
 
-/// A query and a row that is near to it.
-struct Pair {
-    /// The query's number in the batch.
-    query: usize,
-    hit: Hit,
-    rank: usize,
-}
-
 impl Reader {
-    fn find(&mut self, asked: Asked) -> Result<()> {
-        (self.asked, self.batch) = (None, None);
+    fn start(&mut self, asked: Asked) -> Result<()> {
+        (self.asked, self.batch, self.answers, self.is_whole) = (None, None, Vec::new(), true);
         self.moment = self.connection.moment();
-        let mut batch = Batch::open(self.connection, &asked)?;
-        let slow = Slow::watch();
-        self.pairs = batch.run(&asked.conditions)?;
-        slow.note(VecTopkMany::NAME, &batch.sources);
-        (self.asked, self.batch) = (Some(asked), Some(batch));
+        self.batch = Some(Batch::open(self.connection, &asked)?);
+        self.find()?;
+        while self.connection.is_writing() && self.is_more() {
+            self.find()?;
+        }
+        self.asked = Some(asked);
         Ok(())
     }
 
-    fn present(&self) -> Result<(&Pair, &Batch)> {
-        let present = self.pairs.get(self.at).zip(self.batch.as_ref());
+    fn is_more(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| !batch.reading.is_done)
+    }
+
+    /// Finds answers to the next queries.
+    fn find(&mut self) -> Result<()> {
+        // One that fails is not used again.
+        let Some(mut batch) = self.batch.take() else { return Ok(()) };
+        let slow = Slow::watch();
+        let answers = batch.next()?;
+        slow.note(VecTopkMany::NAME, &batch.sources);
+        self.batch = Some(batch);
+        if self.answers.is_empty() {
+            self.answers = answers;
+        } else {
+            self.answers.reserve_room(answers.len())?;
+            self.answers.extend(answers);
+        }
+        Ok(())
+    }
+
+    /// Goes to the next row from here, which may be this one.
+    fn settle(&mut self) -> Result<()> {
+        loop {
+            while let Some(answer) = self.answers.get(self.at.answer) {
+                if self.at.hit < answer.hits.len() {
+                    return Ok(());
+                }
+                self.at = At { answer: self.at.answer + 1, hit: 0 };
+            }
+            if !self.is_more() {
+                return Ok(());
+            }
+            if self.answers.iter().map(|answer| answer.hits.len()).sum::<usize>() >= CHUNK_HITS {
+                (self.answers, self.at, self.is_whole) = (Vec::new(), At::default(), false);
+            }
+            self.find()?;
+        }
+    }
+
+    /// Whether the answers at hand, and those to come, are to the same question: an inner loop of a join asks it again for
+    /// each outer row.
+    fn is_answered(&self, asked: &Asked) -> bool {
+        let is_same = self.asked.as_ref() == Some(asked) && self.moment == self.connection.moment();
+        is_same && self.is_whole && self.batch.is_some()
+    }
+
+    fn present(&self) -> Result<(&Answer, &Hit)> {
+        let answer = self.answers.get(self.at.answer);
+        let present = answer.and_then(|answer| answer.hits.get(self.at.hit).map(|hit| (answer, hit)));
         present.ok_or_else(|| Error::Bug("a row was read past the end".into()))
     }
 }
@@ -183,51 +242,51 @@ impl Reader {
 impl Cursor for Reader {
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
         let asked = Asked::read(Plan::from_number(plan), arguments)?;
-        self.at = 0;
-        // An inner loop of a join asks the same again for each outer row.
-        if self.asked.as_ref() == Some(&asked) && self.moment == self.connection.moment() {
-            return Ok(());
+        self.at = At::default();
+        if !self.is_answered(&asked) {
+            self.start(asked)?;
         }
-        self.pairs.clear();
-        self.find(asked)
+        self.settle()
     }
 
     fn advance(&mut self) -> Result<()> {
-        self.at += 1;
-        Ok(())
+        self.at.hit += 1;
+        self.settle()
     }
 
     fn at_end(&self) -> bool {
-        self.at >= self.pairs.len()
+        self.at.answer >= self.answers.len()
     }
 
     fn column(&mut self, column: usize) -> Result<Value> {
         match (Column::ALL.get(column), &self.asked) {
             (Some(column), _) => {
-                let present = self.pairs.get(self.at).zip(self.batch.as_mut());
-                let (pair, batch) = present.ok_or_else(|| Error::Bug("a row was read past the end".into()))?;
-                batch.column(pair, *column)
+                let At { answer, hit } = self.at;
+                let present = self.answers.get(answer).zip(self.batch.as_mut());
+                let (answer, batch) = present.ok_or_else(|| Error::Bug("a row was read past the end".into()))?;
+                batch.column(answer, hit, *column)
             }
-            (None, Some(asked)) => Ok(asked.arguments.get(column - Column::ALL.len()).cloned().unwrap_or(Value::Null)),
+            (None, Some(asked)) => {
+                asked.arguments.get(column - Column::ALL.len()).map_or(Ok(Value::Null), Value::copied)
+            }
             (None, None) => Ok(Value::Null),
         }
     }
 
     /// A hash of what identifies query and row, so that OR does not take two pairs for one.
     fn rowid(&self) -> Result<i64> {
-        let (pair, batch) = self.present()?;
+        let (answer, hit) = self.present()?;
         let key = |row: i64, note: &Option<Value>| match note {
             Some(id) => canonical(id.borrow()),
             None => row.to_le_bytes().into(),
         };
-        let (row, note) = batch.asked.get(pair.query).ok_or_else(|| Error::Bug("an unknown query".into()))?;
-        let (query, found) = (key(*row, note), key(pair.hit.place.row, &pair.hit.note));
+        let (query, found) = (key(answer.row, &answer.note), key(hit.place.row, &hit.note));
         let length = query.len().to_le_bytes();
-        Ok(hash(&[&length, query.as_slice(), &pair.hit.place.source.to_le_bytes(), &found].concat()))
+        Ok(hash(&[&length, query.as_slice(), &hit.place.source.to_le_bytes(), &found].concat()))
     }
 }
 
-/// What one call names, and the queries it met.
+/// What one call names, and how far its queries are read.
 struct Batch {
     sources: Vec<Source>,
     /// The index of each source that has one.
@@ -236,10 +295,8 @@ struct Batch {
     /// The source in which a query's own row is left out.
     own: Option<u32>,
     metric: Metric,
-    k: usize,
     rules: Rules,
-    /// Of each query that has a vector, what it is known by.
-    asked: Vec<(i64, Option<Value>)>,
+    reading: Reading,
 }
 
 /// A query that was read.
@@ -267,78 +324,72 @@ impl Batch {
             .try_into()
             .map_err(|_| Error::expected("query_table to name one table or view", shown(table)))?;
         let column = text("query_column as text", 3)?;
-        let queries = Source::open(connection, &path, column, options.query_key.as_deref())
+        let mut queries = Source::open(connection, &path, column, options.query_key.as_deref())
             .map_err(|error| named(error, &path.name))?;
         let own = if options.exclude_self { Some(own(&sources, &queries)?) } else { None };
         let indexes = sources.iter().map(|source| IndexReader::open(source, &options.each)).collect::<Result<_>>()?;
-        Ok(Self {
-            sources,
-            indexes,
-            queries,
-            own,
-            metric: options.each.metric,
+        let (metric, rules) = (options.each.metric, Rules { skip_bad: options.each.skip_bad, ..asked.rules.clone() });
+        let reading = Reading {
+            scan: queries.scan(&asked.conditions).map_err(|error| named(error, &queries.title))?,
+            metric,
             k: usize::try_from(k).unwrap_or(usize::MAX),
-            rules: Rules { skip_bad: options.each.skip_bad, ..asked.rules.clone() },
-            asked: Vec::new(),
-        })
-    }
-
-    fn run(&mut self, conditions: &Conditions) -> Result<Vec<Pair>> {
-        let Self { sources, indexes, queries, own, metric, k, rules, asked } = self;
-        let _running = Running::enter(sources.iter().chain([&*queries]))?;
-        let mut pairs = Vec::new();
-        let (title, stats, has_rowid) = (queries.title.clone(), queries.stats.clone(), queries.has_rowid());
-        let scan = queries.scan(conditions).map_err(|error| named(error, &title))?;
-        let mut reading = Reading {
-            scan,
-            metric: *metric,
-            k: *k,
+            most: None,
             skips: rules.skip_bad,
             length: None,
             next: None,
             bad: 0,
+            is_begun: false,
             is_done: false,
         };
-        loop {
-            let chunk = reading.chunk().map_err(|error| named(error, &title))?;
-            stats.bad.fetch_add(std::mem::take(&mut reading.bad), Relaxed);
-            if chunk.is_empty() {
-                return Ok(pairs);
-            }
-            let first = asked.len();
-            asked.extend(chunk.iter().map(|query| (query.row, query.note.clone())));
-            let asking = |query: Query| {
-                let itself = if has_rowid { Without::Row(query.row) } else { Without::Note(query.note) };
-                BatchQuery { scorer: query.scorer, best: TopK::new(*k), without: own.map(|_| itself) }
-            };
-            let mut asking: Vec<Asker> = chunk.into_iter().map(asking).collect();
-            for ((number, source), index) in (0..).zip(sources.iter_mut()).zip(indexes.iter_mut()) {
-                let excludes = *own == Some(number);
-                asking = Pass { source, index: index.as_mut(), number, rules, k: *k, excludes }.run(asking)?;
-            }
-            for (query, asking) in (first..).zip(asking) {
-                let hits = asking.best.into_sorted().into_iter();
-                pairs.extend((1..).zip(hits).map(|(rank, hit)| Pair { query, hit, rank }));
-            }
-        }
+        Ok(Self { sources, indexes, queries, own, metric, rules, reading })
     }
 
-    fn column(&mut self, pair: &Pair, column: Column) -> Result<Value> {
-        let place = pair.hit.place;
+    /// Answers to the next queries; none behind the last.
+    fn next(&mut self) -> Result<Vec<Answer>> {
+        let Self { sources, indexes, queries, own, metric: _, rules, reading } = self;
+        let _running = Running::enter(sources.iter().chain([&*queries]))?;
+        let chunk = reading.chunk().map_err(|error| named(error, &queries.title))?;
+        queries.stats.bad.fetch_add(std::mem::take(&mut reading.bad), Relaxed);
+        let (k, has_rowid) = (reading.k, queries.has_rowid());
+        let (mut asking, mut answers) = (Vec::new(), Vec::new());
+        asking.reserve_room(chunk.len())?;
+        answers.reserve_room(chunk.len())?;
+        for Query { scorer, row, note } in chunk {
+            let without = match own {
+                None => None,
+                Some(_) if has_rowid => Some(Without::Row(row)),
+                Some(_) => Some(Without::Note(note.as_ref().map(Value::copied).transpose()?)),
+            };
+            asking.push(BatchQuery { scorer, best: TopK::new(k), without });
+            answers.push(Answer { row, note, hits: Vec::new() });
+        }
+        for ((number, source), index) in (0..).zip(sources.iter_mut()).zip(indexes.iter_mut()) {
+            let excludes = *own == Some(number);
+            asking = Pass { source, index: index.as_mut(), number, rules, k, excludes }.run(asking)?;
+        }
+        for (answer, asking) in answers.iter_mut().zip(asking) {
+            answer.hits = asking.best.into_sorted();
+        }
+        reading.most = answers.iter().map(|answer| answer.hits.len()).max();
+        Ok(answers)
+    }
+
+    fn column(&mut self, answer: &Answer, at: usize, column: Column) -> Result<Value> {
+        let hit = answer.hits.get(at).ok_or_else(|| Error::Bug("a row was read past the end".into()))?;
+        let place = hit.place;
         let source = self.sources.get_mut(place.source as usize);
         let source = source.ok_or_else(|| Error::Bug("a hit from an unknown source".into()))?;
-        let (row, note) = self.asked.get(pair.query).ok_or_else(|| Error::Bug("an unknown query".into()))?;
         Ok(match column {
             Column::QueryRowid if !self.queries.has_rowid() => Value::Null,
-            Column::QueryRowid => Value::Integer(*row),
-            Column::QueryId => self.queries.id(*row, note)?,
+            Column::QueryRowid => Value::Integer(answer.row),
+            Column::QueryId => self.queries.id(answer.row, &answer.note)?,
             Column::Rowid if !source.has_rowid() => Value::Null,
             Column::Rowid => Value::Integer(place.row),
-            Column::Id => source.id(place.row, &pair.hit.note)?,
+            Column::Id => source.id(place.row, &hit.note)?,
             Column::Score => Value::Real(place.score),
             Column::Distance => Value::Real(self.metric.distance(place.score)),
-            Column::Rank => Value::Integer(pair.rank as i64),
-            Column::Source => Value::from(source.title.as_str()),
+            Column::Rank => Value::Integer(at as i64 + 1),
+            Column::Source => Value::from(&*source.title),
         })
     }
 }
@@ -361,10 +412,12 @@ fn own(sources: &[Source], queries: &Source) -> Result<u32> {
 }
 
 /// Reads queries, as many at a time as are answered together.
-struct Reading<'a> {
-    scan: Scan<'a>,
+struct Reading {
+    scan: Scan,
     metric: Metric,
     k: usize,
+    /// The most hits that a query of the last chunk had.
+    most: Option<usize>,
     skips: bool,
     /// Of the queries so far.
     length: Option<usize>,
@@ -372,14 +425,19 @@ struct Reading<'a> {
     next: Option<Query>,
     /// Queries that were passed over.
     bad: u64,
+    is_begun: bool,
     is_done: bool,
 }
 
-impl Reading<'_> {
+impl Reading {
     /// The next queries, all of one length; none at the end.
     fn chunk(&mut self) -> Result<Vec<Query>> {
+        if self.is_begun && !self.is_done && !self.scan.is_on_a_row() {
+            return Err(Error::expected("the host to reset statements of its own alone", "those of fafcas"));
+        }
         let mut chunk: Vec<Query> = self.next.take().into_iter().collect();
         while !self.is_full(&chunk) && !self.is_done {
+            self.is_begun = true;
             // A statement that is stepped beyond its end begins anew.
             self.is_done = !self.scan.advance()?;
             if self.is_done {
@@ -390,7 +448,7 @@ impl Reading<'_> {
                     self.next = Some(query);
                     break;
                 }
-                Ok(Some(query)) => chunk.push(query),
+                Ok(Some(query)) => reserve::push(&mut chunk, query)?,
                 Ok(None) => {}
                 Err(_) if self.skips => self.bad += 1,
                 Err(error) => return Err(error.within(self.scan.describe())),
@@ -399,8 +457,10 @@ impl Reading<'_> {
         Ok(chunk)
     }
 
+    /// A large k may be beyond the rows that there are: once some queries were answered, these tell what to expect.
     fn is_full(&self, chunk: &[Query]) -> bool {
-        let most = |length: usize| (CHUNK_BYTES / (4 * length)).min(CHUNK_HITS / self.k.max(1)).max(1);
+        let hits = self.most.map_or(self.k, |most| self.k.min(2 * most));
+        let most = |length: usize| (CHUNK_BYTES / (4 * length)).min(CHUNK_HITS / hits.max(1)).max(1);
         chunk.first().is_some_and(|first| chunk.len() >= most(length(first)))
     }
 
@@ -471,7 +531,7 @@ impl Pass<'_> {
         let Some(answers) = index.search_many(self.source, &many)? else { return Ok(Vec::new()) };
         let answered = answers.iter().map(Option::is_some).collect();
         for (asking, places) in asking.iter_mut().zip(answers) {
-            places.into_iter().flatten().for_each(|place| asking.best.offer(Hit { place, note: None }));
+            places.into_iter().flatten().try_for_each(|place| asking.best.offer(Hit { place, note: None }))?;
         }
         Ok(answered)
     }

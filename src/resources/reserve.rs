@@ -1,0 +1,99 @@
+//! Memory that grows with what a caller asks for, taken so that running out of it is an error.
+//!
+//! Where a `Vec` and its like grow by themselves, running out of memory ends the process and takes the host along: that is
+//! no panic, and nothing catches it. So whatever grows with k, with rows that are found, or with what a statement passes in
+//! asks here for room first. What has a fixed size does not: a host that has no kilobyte left is lost in any case.
+
+use crate::error::{Error, Result};
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::hash::{BuildHasher, Hash};
+
+/// A collection that can be asked for room.
+pub trait Reserve {
+    /// Makes room for so many more.
+    fn reserve_room(&mut self, more: usize) -> Result<()>;
+}
+
+impl<T> Reserve for Vec<T> {
+    #[inline]
+    fn reserve_room(&mut self, more: usize) -> Result<()> {
+        self.try_reserve(more).map_err(|_| none_left::<T>(self.len(), more))
+    }
+}
+
+impl<T: Ord> Reserve for BinaryHeap<T> {
+    #[inline]
+    fn reserve_room(&mut self, more: usize) -> Result<()> {
+        self.try_reserve(more).map_err(|_| none_left::<T>(self.len(), more))
+    }
+}
+
+impl<T: Eq + Hash, S: BuildHasher> Reserve for HashSet<T, S> {
+    #[inline]
+    fn reserve_room(&mut self, more: usize) -> Result<()> {
+        self.try_reserve(more).map_err(|_| none_left::<T>(self.len(), more))
+    }
+}
+
+impl<K: Eq + Hash, V, S: BuildHasher> Reserve for HashMap<K, V, S> {
+    #[inline]
+    fn reserve_room(&mut self, more: usize) -> Result<()> {
+        self.try_reserve(more).map_err(|_| none_left::<(K, V)>(self.len(), more))
+    }
+}
+
+/// Appends a value.
+#[inline]
+pub fn push<T>(list: &mut Vec<T>, value: T) -> Result<()> {
+    list.reserve_room(1)?;
+    list.push(value);
+    Ok(())
+}
+
+/// A copy of values that lie side by side.
+pub fn copy<T: Copy>(values: &[T]) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(values.len()).map_err(|_| none_left::<T>(0, values.len()))?;
+    list.extend_from_slice(values);
+    Ok(list)
+}
+
+/// All values of an iterator that knows how many they are.
+pub fn collect<T>(values: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(values.len()).map_err(|_| none_left::<T>(0, values.len()))?;
+    list.extend(values);
+    Ok(list)
+}
+
+/// Collections double when they grow one by one.
+#[cold]
+fn none_left<T>(length: usize, more: usize) -> Error {
+    let bytes = more.max(length).saturating_mul(size_of::<T>());
+    Error::Memory(format!("expected memory for {bytes} bytes more, not none; ask for less at a time"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_had_is_an_error_that_says_how_much() {
+        let mut list: Vec<u64> = vec![1, 2];
+        let error = list.reserve_room(1 << 60).unwrap_err();
+        let said = format!("expected memory for {} bytes more, not none; ask for less at a time", 1u64 << 63);
+        assert_eq!((error.to_string(), list.as_slice()), (said, [1, 2].as_slice()));
+        assert!(matches!(BinaryHeap::<u64>::new().reserve_room(usize::MAX), Err(Error::Memory(_))));
+        assert!(matches!(HashSet::<u64>::new().reserve_room(usize::MAX), Err(Error::Memory(_))));
+        assert!(matches!(HashMap::<u64, u64>::new().reserve_room(usize::MAX), Err(Error::Memory(_))));
+    }
+
+    #[test]
+    fn what_can_be_had_is_there() {
+        let mut list = copy(&[1, 2]).unwrap();
+        push(&mut list, 3).unwrap();
+        assert_eq!(list, [1, 2, 3]);
+        assert_eq!(collect([4, 5].into_iter()).unwrap(), [4, 5]);
+    }
+}

@@ -1,0 +1,144 @@
+//! Searches that ask for more memory than there is: an error, where Rust's collections would end the process.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, unsafe_code)]
+
+use rusqlite::{Connection, ErrorCode};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Refuses large pieces once too much is taken. Small ones are always there, as nothing helps a host that has none left.
+/// SQLite's own memory is not counted.
+struct Limited;
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
+/// What has a fixed size is smaller than this.
+const LARGE: usize = 256 << 10;
+
+#[global_allocator]
+static ALLOCATOR: Limited = Limited;
+
+// SAFETY: every call goes to the system's allocator as it came, or gets no memory.
+unsafe impl GlobalAlloc for Limited {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let taken = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        if layout.size() >= LARGE && taken > LIMIT.load(Ordering::Relaxed) {
+            NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+            REFUSED.fetch_add(1, Ordering::Relaxed);
+            return null_mut();
+        }
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// With so many bytes, beyond those that are taken already.
+fn with_room<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    LIMIT.store(NOW.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+    let result = work();
+    LIMIT.store(usize::MAX, Ordering::Relaxed);
+    result
+}
+
+const ROWS: i64 = 12_000;
+const QUERY: &str = "(SELECT v FROM t WHERE id = 7)";
+
+/// What is asked for, and the function that has to say that it is too much. Each takes two megabytes at least.
+const TOO_MUCH: [(&str, &str); 14] = [
+    ("vec_topk", "SELECT count(*) FROM vec_topk('t', 'v', QUERY, 1000000000, '{\"index\": false}')"),
+    ("vec_topk", "SELECT count(*) FROM vec_topk('t', 'v', QUERY, 1000000000, '{\"index\": \"i\"}')"),
+    ("vec_topk", "SELECT count(*) FROM vec_topk('t', 'v', QUERY, 1000000000, '{\"index\": \"i\", \"exact\": true}')"),
+    ("vec_topk", "SELECT count(*) FROM vec_topk('x', 'v', QUERY, 1000000000)"),
+    ("vec_topk", "INSERT INTO sink SELECT rowid FROM vec_topk('t', 'v', QUERY)"),
+    ("vec_topk", "SELECT count(*) FROM vec_topk('t', 'v', QUERY) WHERE rowid IN (SELECT id FROM numbers)"),
+    ("vec_topk", "SELECT count(*) FROM vec_topk('t', 'v', QUERY) WHERE id IN (SELECT id FROM numbers)"),
+    ("vec_topk", "SELECT count(*) FROM vec_topk('w', 'v', QUERY) WHERE id IN (SELECT 'k' || id FROM numbers)"),
+    ("vec_topk", "SELECT count(*) FROM vec_topk('t', 'v', zeroblob(4000000), 1)"),
+    ("vec_topk_many", "INSERT INTO sink SELECT rowid FROM vec_topk_many('t', 'v', 'q', 'v', 1000000)"),
+    (
+        "vec_topk_many",
+        "INSERT INTO sink SELECT rowid FROM vec_topk_many('t', 'v', 'q', 'v', 9000, '{\"index\": \"i\"}')",
+    ),
+    (
+        "vec_topk_many",
+        "INSERT INTO sink SELECT rowid FROM vec_topk_many('t', 'v', 'q', 'v', 9000, '{\"index\": \"i\", \"exact\": true}')",
+    ),
+    ("vec_mmr", "SELECT count(*) FROM vec_mmr('t', 'v', QUERY, 1000000000, 0.5)"),
+    ("vec_map", "SELECT count(*) FROM vec_map('x', 'v')"),
+];
+
+fn database() -> Connection {
+    fafcas::register_auto_extension().unwrap();
+    let db = Connection::open_in_memory().unwrap();
+    db.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); CREATE TABLE q(id INTEGER PRIMARY KEY, v BLOB);
+         CREATE TABLE w(id TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID; CREATE TABLE sink(x);
+         CREATE TABLE numbers(id INTEGER PRIMARY KEY); CREATE VIEW x AS SELECT id || ' is its id' AS id, v FROM t",
+    )
+    .unwrap();
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                INSERT INTO t SELECT i, fafcas_normalize(json_array(i % 13, i % 17, i % 19, 1 + i % 23)) FROM n";
+    db.execute(fill, [ROWS]).unwrap();
+    db.execute("INSERT INTO q SELECT id, v FROM t LIMIT 20", []).unwrap();
+    db.execute("INSERT INTO w SELECT 'k' || id, v FROM t LIMIT 100", []).unwrap();
+    db.execute("INSERT INTO numbers SELECT a.id * 12 + b.id FROM t AS a, (SELECT id FROM t LIMIT 12) AS b", [])
+        .unwrap();
+    db.execute_batch("CREATE VIRTUAL TABLE i USING vec_index(t, v)").unwrap();
+    db
+}
+
+fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
+    let mut statement = db.prepare(&sql.replace("QUERY", QUERY))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+/// One test, because the allocator is that of the whole process.
+#[test]
+fn what_takes_too_much_memory_is_an_error_and_the_host_lives_on() {
+    let db = database();
+    let modest = "SELECT rowid, score FROM vec_topk('t', 'v', QUERY, 10, '{\"index\": \"i\"}')";
+    for threads in [1, 2] {
+        db.query_row("SELECT fafcas_config('threads', ?1)", [threads], |_| Ok(())).unwrap();
+        for (function, sql) in TOO_MUCH {
+            run(&db, modest).unwrap();
+            let refused = REFUSED.load(Ordering::Relaxed);
+            let error = with_room(256 << 10, || run(&db, sql)).expect_err(sql);
+            assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OutOfMemory), "{sql}: {error}");
+            let text = error.to_string();
+            assert!(
+                text.starts_with(&format!("{function}: ")) && text.contains("expected memory for "),
+                "{sql}: {text}"
+            );
+            assert!(REFUSED.load(Ordering::Relaxed) > refused, "{sql}: {text}");
+            println!("{text}: {sql}");
+            with_room(256 << 10, || run(&db, modest)).unwrap();
+        }
+    }
+    many_streams(&db);
+    too_long_a_vector(&db);
+}
+
+/// What a reader of many searches does not take is not found, and what it has taken is not kept.
+fn many_streams(db: &Connection) {
+    let sql = "SELECT query_id, rank FROM vec_topk_many('t', 'v', 't', 'v', 1000000) LIMIT 1";
+    with_room(4 << 20, || run(db, sql)).unwrap();
+    let sql = "SELECT count(*) FROM vec_topk_many('t', 'v', 'q', 'v', 1000000)";
+    let all: i64 = with_room(128 << 20, || db.query_row(sql, [], |row| row.get(0))).unwrap();
+    assert_eq!(all, 20 * ROWS);
+}
+
+/// A JSON array is read no further than a vector may be long, but counted.
+fn too_long_a_vector(db: &Connection) {
+    let sql = "SELECT fafcas_normalize('[' || replace(hex(zeroblob(1000000)), '00', '1,') || '1]')";
+    let error = with_room(1 << 20, || run(db, sql)).unwrap_err().to_string();
+    assert_eq!(error, "fafcas_normalize: expected at most 65536 dimensions, not 1000001");
+}
