@@ -6,36 +6,44 @@ use crate::error::{Error, Result};
 use std::cell::RefCell;
 
 thread_local! {
-    static RUNNING: RefCell<Vec<Identity>> = const { RefCell::new(Vec::new()) };
+    /// The views that are being read, of each search that runs within another.
+    static RUNNING: RefCell<Vec<Vec<Identity>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Marks sources as being read, until it is dropped.
 pub struct Running {
-    before: usize,
+    /// How many searches it runs within.
+    depth: usize,
 }
 
 impl Running {
-    /// Views over views that search each other may nest this deep.
-    const DEEPEST: usize = 64;
+    /// So many searches may run within each other, by views over views. Each takes up to 16 KB of stack without optimisation,
+    /// and threads of some hosts have no more than 256 KB.
+    const DEEPEST: usize = 8;
 
-    /// Refuses sources that are being read already.
+    /// Refuses views that are being read already, and searches too deep within others.
     pub fn enter<'a>(sources: impl IntoIterator<Item = &'a Source> + Clone) -> Result<Self> {
         RUNNING.with_borrow_mut(|running| {
-            for source in sources.clone() {
-                if running.contains(&source.identity()) || running.len() >= Self::DEEPEST {
-                    let view = format!("{} searched from within itself", source.title);
-                    return Err(Error::expected("a source that does not search itself", view));
-                }
+            let views = || sources.clone().into_iter().filter(|source| !source.is_table());
+            let is_running = |source: &&Source| running.iter().flatten().any(|other| *other == source.identity());
+            if let Some(source) = views().find(is_running) {
+                let view = format!("{} searched from within itself", source.title);
+                return Err(Error::expected("a source that does not search itself", view));
             }
-            let before = running.len();
-            running.extend(sources.into_iter().map(Source::identity));
-            Ok(Self { before })
+            let depth = running.len();
+            if depth >= Self::DEEPEST {
+                let title = sources.clone().into_iter().next().map(|source| source.title.clone()).unwrap_or_default();
+                let most = format!("searches at most {} deep within each other", Self::DEEPEST);
+                return Err(Error::expected(most, format!("one of {title} within {depth}")));
+            }
+            running.push(views().map(Source::identity).collect());
+            Ok(Self { depth })
         })
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        RUNNING.with_borrow_mut(|running| running.truncate(self.before));
+        RUNNING.with_borrow_mut(|running| running.truncate(self.depth));
     }
 }
