@@ -18,8 +18,8 @@ import sys
 from pathlib import Path
 
 # Not more than these. Lower them as names are mended, and never raise them: 6 and 0 are what is aimed at.
-MOST_SHARED = 46
-MOST_RIDDLES = 20
+MOST_SHARED = 6
+MOST_RIDDLES = 2
 
 INSTRUCTION_SETS = {"scalar", "avx2", "avx512", "neon"}
 RIDDLE_TYPES = {"Answered", "Asked", "Asker", "Asking", "Finding", "Found", "Kept", "Known", "Seen"}

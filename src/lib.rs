@@ -43,7 +43,7 @@ pub use sqlite::host::exports::register_auto_extension;
 
 use error::Result;
 use sqlite::functions::bm25::register_bm25;
-use sqlite::functions::chunk::Chunk;
+use sqlite::functions::chunk::ChunkFunction;
 use sqlite::functions::embed_rows::EmbedRows;
 use sqlite::functions::embedding as e;
 use sqlite::functions::fafcas_health::FafcasHealth;
@@ -83,7 +83,7 @@ const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_function::<VecMmr>,
     register_function::<VecMap>,
     register_function::<EmbedRows>,
-    register_function::<Chunk>,
+    register_function::<ChunkFunction>,
     register_function::<FafcasHealth>,
     register_function::<FafcasModels>,
     register_writable_function::<VecStats>,

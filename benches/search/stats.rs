@@ -3,7 +3,7 @@
 
 use super::data::{Data, median, path, ratio, table, time};
 use fafcas::config::SLOW_MS;
-use fafcas::resources::stats::{self, Entry, Path};
+use fafcas::resources::stats::{self, Entry, SearchPath};
 use rusqlite::Connection;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -70,7 +70,7 @@ fn count(entry: &Entry, hits: u64) {
         counter.fetch_add(1, Relaxed);
     }
     entry.pending.store(0, Relaxed);
-    entry.searched(Path::Index, start.elapsed());
+    entry.searched(SearchPath::Index, start.elapsed());
 }
 
 fn counting(beside: &[(&str, Duration, u64)]) {

@@ -15,7 +15,7 @@ pub struct Entry {
     is_forgotten: AtomicBool,
     /// How many searches there were, and how long they took.
     pub times: Histogram,
-    /// The way in which the last search was answered, as a number of [`Path`].
+    /// The way in which the last search was answered, as a number of [`SearchPath`].
     path: AtomicU64,
     /// Rows whose vectors were scored one by one.
     pub rows: AtomicU64,
@@ -41,7 +41,7 @@ pub struct Entry {
 
 /// The way in which a search was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path {
+pub enum SearchPath {
     /// Nothing was searched.
     None,
     /// By scoring every row.
@@ -54,7 +54,7 @@ pub enum Path {
     Model,
 }
 
-impl Path {
+impl SearchPath {
     const ALL: [(Self, &'static str); 5] = [
         (Self::None, ""),
         (Self::Scan, "scan"),
@@ -77,14 +77,14 @@ impl Entry {
     }
 
     /// Notes a search that has ended.
-    pub fn searched(&self, path: Path, took: Duration) {
+    pub fn searched(&self, path: SearchPath, took: Duration) {
         self.path.store(path as u64, Relaxed);
         self.times.add(took);
     }
 
     /// The way in which the last search was answered.
     pub fn path(&self) -> &'static str {
-        Path::ALL.get(self.path.load(Relaxed) as usize).map_or("", |(_, name)| name)
+        SearchPath::ALL.get(self.path.load(Relaxed) as usize).map_or("", |(_, name)| name)
     }
 }
 
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_path_is_known_by_its_number() {
         let entry = Entry::default();
-        for (path, name) in Path::ALL {
+        for (path, name) in SearchPath::ALL {
             entry.searched(path, Duration::ZERO);
             assert_eq!(entry.path(), name);
         }

@@ -23,7 +23,7 @@ const PIECE: usize = 16;
 const PAIRS_WORTH_A_THREAD: usize = 1 << 12;
 
 /// A query, and the best rows that it has met.
-pub struct BatchQuery<N> {
+pub struct ScanQuery<N> {
     /// The query. All queries have the same length.
     pub scorer: Scorer,
     /// The best rows so far.
@@ -46,10 +46,10 @@ pub enum Without<N> {
 pub fn scan_many<S: VectorSource>(
     source: &mut S,
     number: u32,
-    asking: Vec<BatchQuery<S::Note>>,
+    asking: Vec<ScanQuery<S::Note>>,
     rules: &Rules,
     threads: usize,
-) -> Result<(Vec<BatchQuery<S::Note>>, ScanCounts)>
+) -> Result<(Vec<ScanQuery<S::Note>>, ScanCounts)>
 where
     S::Note: Clone + PartialEq + Send + Sync + 'static,
 {
@@ -135,7 +135,7 @@ fn checked<'a>(scorer: &Scorer, row: Vector<'a>) -> Result<Vector<'a>> {
 }
 
 struct Meeting<N> {
-    asking: Vec<Mutex<Vec<BatchQuery<N>>>>,
+    asking: Vec<Mutex<Vec<ScanQuery<N>>>>,
     block: RowBlock<N>,
     number: u32,
     rules: Rules,
@@ -158,8 +158,8 @@ impl<N: Clone + PartialEq + Send + Sync> Job for Meeting<N> {
 }
 
 impl<N: Clone + PartialEq> Meeting<N> {
-    fn meet(&self, asking: &mut BatchQuery<N>, sums: &mut Vec<f32>) -> Result<()> {
-        let BatchQuery { scorer, best, without } = asking;
+    fn meet(&self, asking: &mut ScanQuery<N>, sums: &mut Vec<f32>) -> Result<()> {
+        let ScanQuery { scorer, best, without } = asking;
         let RowBlock { rows, notes, vectors } = &self.block;
         let mut kept = Ok(());
         scorer.score_rows(vectors, sums, |at, score| {

@@ -2,7 +2,7 @@
 
 mod many;
 
-pub use many::{BatchQuery, Without, scan_many};
+pub use many::{ScanQuery, Without, scan_many};
 
 use crate::error::Result;
 use crate::metric::{Metric, Scorer};

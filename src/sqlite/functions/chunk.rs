@@ -12,14 +12,14 @@ use crate::sqlite::search::planner::{Signature, called, choose};
 use std::ops::Range;
 
 /// The table function.
-pub struct Chunk {
+pub struct ChunkFunction {
     connection: Connection,
 }
 
 const SIGNATURE: Signature =
     Signature { first: 4, names: &["whole_text", "max_tokens", "overlap", "model"], required: 1 };
 
-impl Table for Chunk {
+impl Table for ChunkFunction {
     const NAME: &'static str = "chunk";
     type Cursor = Listed<Whole>;
 

@@ -30,7 +30,7 @@ const SIGNATURE: Signature = Signature { first: 3, names: &["table_name", "colum
 
 impl Table for EmbedRows {
     const NAME: &'static str = "embed_rows";
-    type Cursor = Reader;
+    type Cursor = EmbeddingReader;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         let schema = "CREATE TABLE x(rowid INTEGER, embedding BLOB, fingerprint TEXT, \
@@ -53,13 +53,19 @@ impl Table for EmbedRows {
         }))
     }
 
-    fn open(&self) -> Result<Reader> {
-        Ok(Reader { connection: self.connection, arguments: Vec::new(), work: None, window: Vec::new(), at: 0 })
+    fn open(&self) -> Result<EmbeddingReader> {
+        Ok(EmbeddingReader {
+            connection: self.connection,
+            arguments: Vec::new(),
+            work: None,
+            window: Vec::new(),
+            at: 0,
+        })
     }
 }
 
 /// One bulk embedding.
-pub struct Reader {
+pub struct EmbeddingReader {
     connection: Connection,
     arguments: Vec<Value>,
     work: Option<Work>,
@@ -146,7 +152,7 @@ impl Work {
     }
 }
 
-impl Cursor for Reader {
+impl Cursor for EmbeddingReader {
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
         let plan = Plan::from_number(plan);
         self.arguments =

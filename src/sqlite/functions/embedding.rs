@@ -3,7 +3,7 @@
 use crate::embed::{DEFAULT_MODEL, Model, model};
 use crate::error::Result;
 use crate::resources::config::EMBED_THREADS;
-use crate::resources::stats::{self, Path};
+use crate::resources::stats::{self, SearchPath};
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::value::{Value, ValueRef};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub fn blob(vector: &[f32]) -> Value {
 pub fn count(model: &Model, texts: u64, start: Instant) {
     let entry = stats::entry("embed", model.name());
     entry.rows.fetch_add(texts, Relaxed);
-    entry.searched(Path::Model, start.elapsed());
+    entry.searched(SearchPath::Model, start.elapsed());
     let cache = model.take_counters();
     entry.memory.bytes.store(cache.bytes, Relaxed);
     entry.memory.hits.fetch_add(cache.hits, Relaxed);

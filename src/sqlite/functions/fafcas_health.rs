@@ -47,14 +47,14 @@ impl Table for FafcasHealth {
 }
 
 /// One rule and how it is kept.
-pub struct Finding {
+pub struct HealthRow {
     rule: &'static str,
     expected: String,
     actual: String,
     ok: bool,
 }
 
-impl Finding {
+impl HealthRow {
     fn new(rule: &'static str, expected: impl Display, actual: impl Display, ok: bool) -> Self {
         Self { rule, expected: expected.to_string(), actual: actual.to_string(), ok }
     }
@@ -67,9 +67,9 @@ pub struct Patient {
 }
 
 impl Listing for Patient {
-    type Row = Finding;
+    type Row = HealthRow;
 
-    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Finding>> {
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<HealthRow>> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
         let path = one(args::text("table_name as text", given[0])?)?;
         let column = args::text("column_name as text", given[1])?;
@@ -78,7 +78,7 @@ impl Listing for Patient {
         Ok(findings)
     }
 
-    fn column(&mut self, finding: &Finding, _: usize, column: usize) -> Result<Value> {
+    fn column(&mut self, finding: &HealthRow, _: usize, column: usize) -> Result<Value> {
         Ok(match column {
             0 => Value::from(finding.rule),
             1 => Value::from(finding.expected.as_str()),
@@ -89,7 +89,7 @@ impl Listing for Patient {
     }
 }
 
-fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<Finding>> {
+fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<HealthRow>> {
     let opened = survived(Source::open_any(connection, path, column, None))?;
     let schema = opened.as_ref().map_or("main", |source| source.schema());
     // A temporary table lasts no longer than the connection; what is wanted of its database is no matter.
@@ -97,10 +97,10 @@ fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<Find
     let mut findings = SETTINGS.iter().map(|setting| setting.check(connection, schema)).collect::<Result<Vec<_>>>()?;
     const SOURCE: &str = "a table or view with this column";
     match opened {
-        Err(error) => findings.push(Finding::new("source", SOURCE, error, false)),
+        Err(error) => findings.push(HealthRow::new("source", SOURCE, error, false)),
         Ok(mut source) => {
             let name = format!("{}, column {}", source.full_name(), source.column());
-            findings.push(Finding::new("source", SOURCE, name, true));
+            findings.push(HealthRow::new("source", SOURCE, name, true));
             examine_column(&mut source, &mut findings)?;
         }
     }
@@ -120,16 +120,16 @@ fn survived<T>(outcome: Result<T>) -> Result<Result<T>> {
 }
 
 /// A pragma and the value that is wanted of it.
-struct Setting {
+struct PragmaRule {
     name: &'static str,
     /// What its numbers stand for; nothing where they are just numbers.
     words: &'static [&'static str],
-    wanted: Wanted,
+    wanted: ExpectedValue,
     /// Whether each database has its own.
     of_database: bool,
 }
 
-enum Wanted {
+enum ExpectedValue {
     Is(&'static str),
     AtLeast(i64),
 }
@@ -137,47 +137,47 @@ enum Wanted {
 const SWITCH: &[&str] = &["OFF", "ON"];
 
 /// As `sql/harden.sql` sets them; it says why.
-const SETTINGS: [Setting; 7] = [
-    Setting { name: "journal_mode", words: &[], wanted: Wanted::Is("wal"), of_database: true },
-    Setting { name: "busy_timeout", words: &[], wanted: Wanted::AtLeast(5000), of_database: false },
-    Setting {
+const SETTINGS: [PragmaRule; 7] = [
+    PragmaRule { name: "journal_mode", words: &[], wanted: ExpectedValue::Is("wal"), of_database: true },
+    PragmaRule { name: "busy_timeout", words: &[], wanted: ExpectedValue::AtLeast(5000), of_database: false },
+    PragmaRule {
         name: "synchronous",
         words: &["OFF", "NORMAL", "FULL", "EXTRA"],
-        wanted: Wanted::Is("NORMAL"),
+        wanted: ExpectedValue::Is("NORMAL"),
         of_database: true,
     },
-    Setting { name: "mmap_size", words: &[], wanted: Wanted::Is("0"), of_database: true },
-    Setting {
+    PragmaRule { name: "mmap_size", words: &[], wanted: ExpectedValue::Is("0"), of_database: true },
+    PragmaRule {
         name: "temp_store",
         words: &["DEFAULT", "FILE", "MEMORY"],
-        wanted: Wanted::Is("MEMORY"),
+        wanted: ExpectedValue::Is("MEMORY"),
         of_database: false,
     },
-    Setting { name: "foreign_keys", words: SWITCH, wanted: Wanted::Is("ON"), of_database: false },
-    Setting { name: "recursive_triggers", words: SWITCH, wanted: Wanted::Is("ON"), of_database: false },
+    PragmaRule { name: "foreign_keys", words: SWITCH, wanted: ExpectedValue::Is("ON"), of_database: false },
+    PragmaRule { name: "recursive_triggers", words: SWITCH, wanted: ExpectedValue::Is("ON"), of_database: false },
 ];
 
-impl Setting {
-    fn check(&self, connection: Connection, schema: &str) -> Result<Finding> {
+impl PragmaRule {
+    fn check(&self, connection: Connection, schema: &str) -> Result<HealthRow> {
         let actual = match survived(self.read(connection, schema))? {
             Ok(actual) => actual,
-            Err(error) => return Ok(Finding::new(self.name, self.expected(), advised(error), false)),
+            Err(error) => return Ok(HealthRow::new(self.name, self.expected(), advised(error), false)),
         };
         // A database without a file has one journal mode and no other.
         if self.name == "journal_mode" && connection.file_name(schema).is_none() {
-            return Ok(Finding::new(self.name, "memory", &actual, actual == "memory"));
+            return Ok(HealthRow::new(self.name, "memory", &actual, actual == "memory"));
         }
         let ok = match self.wanted {
-            Wanted::Is(wanted) => actual == wanted,
-            Wanted::AtLeast(least) => actual.parse::<i64>().is_ok_and(|actual| actual >= least),
+            ExpectedValue::Is(wanted) => actual == wanted,
+            ExpectedValue::AtLeast(least) => actual.parse::<i64>().is_ok_and(|actual| actual >= least),
         };
-        Ok(Finding::new(self.name, self.expected(), actual, ok))
+        Ok(HealthRow::new(self.name, self.expected(), actual, ok))
     }
 
     fn expected(&self) -> String {
         match self.wanted {
-            Wanted::Is(wanted) => wanted.to_string(),
-            Wanted::AtLeast(least) => format!("at least {least}"),
+            ExpectedValue::Is(wanted) => wanted.to_string(),
+            ExpectedValue::AtLeast(least) => format!("at least {least}"),
         }
     }
 
@@ -206,16 +206,16 @@ fn advised(error: Error) -> String {
     }
 }
 
-fn examine_column(source: &mut Source, findings: &mut Vec<Finding>) -> Result<()> {
+fn examine_column(source: &mut Source, findings: &mut Vec<HealthRow>) -> Result<()> {
     const READABLE: &str = "every row";
     let found = match survived(read(source))? {
         Ok(found) => found,
         Err(error) => {
-            findings.push(Finding::new("readable", READABLE, advised(error), false));
+            findings.push(HealthRow::new("readable", READABLE, advised(error), false));
             return examine_indexes(source, None, findings);
         }
     };
-    findings.push(Finding::new("readable", READABLE, format_args!("{} rows", found.values + found.nulls), true));
+    findings.push(HealthRow::new("readable", READABLE, format_args!("{} rows", found.values + found.nulls), true));
     for (rule, expected, exceptions) in [
         ("vectors", "vectors or NULL".to_string(), &found.not_vectors),
         ("finite", "no NaN and no infinities".into(), &found.not_finite),
@@ -226,9 +226,9 @@ fn examine_column(source: &mut Source, findings: &mut Vec<Finding>) -> Result<()
             ("dimensions", Some(dimensions)) if exceptions.count == 0 => dimensions.to_string(),
             _ => exceptions.to_string(),
         };
-        findings.push(Finding::new(rule, expected, actual, exceptions.count == 0));
+        findings.push(HealthRow::new(rule, expected, actual, exceptions.count == 0));
     }
-    findings.push(Finding::new("null_vectors", "any number", found.nulls, true));
+    findings.push(HealthRow::new("null_vectors", "any number", found.nulls, true));
     examine_indexes(source, Some(found.values), findings)
 }
 
@@ -246,11 +246,11 @@ fn read(source: &mut Source) -> Result<Invariants> {
 /// Below so many vectors a search takes milliseconds without an index.
 const FEW: u64 = 10_000;
 
-fn examine_indexes(source: &Source, values: Option<u64>, findings: &mut Vec<Finding>) -> Result<()> {
+fn examine_indexes(source: &Source, values: Option<u64>, findings: &mut Vec<HealthRow>) -> Result<()> {
     let indexes = match survived(indexes(source))? {
         Ok(indexes) => indexes,
         Err(error) => {
-            findings.push(Finding::new("index", "readable properties", advised(error), false));
+            findings.push(HealthRow::new("index", "readable properties", advised(error), false));
             return Ok(());
         }
     };
@@ -260,8 +260,8 @@ fn examine_indexes(source: &Source, values: Option<u64>, findings: &mut Vec<Find
     if indexes.is_empty() {
         let has_few = values.is_none_or(|values| values < FEW);
         findings.push(match source.rowid_name() {
-            Some(_) => Finding::new("index", format_args!("one from {FEW} vectors on"), "none", has_few),
-            None => Finding::new("index", "none, as this is no ordinary table with rowids", "none", true),
+            Some(_) => HealthRow::new("index", format_args!("one from {FEW} vectors on"), "none", has_few),
+            None => HealthRow::new("index", "none, as this is no ordinary table with rowids", "none", true),
         });
     }
     Ok(())
@@ -282,7 +282,7 @@ struct IndexProperties {
 }
 
 impl IndexProperties {
-    fn check(&self, values: Option<u64>) -> Finding {
+    fn check(&self, values: Option<u64>) -> HealthRow {
         let lacks_codes = values.is_some_and(|values| self.known + self.pending < values);
         let state = match self.state.as_str() {
             "ready" | "merge due" if lacks_codes => "rebuild",
@@ -295,7 +295,7 @@ impl IndexProperties {
         };
         let why = self.sign.as_ref().map(|sign| format!(" ({sign})")).unwrap_or_default();
         let actual = format!("{}: {state}, {} pending{why}{advice}", self.name, self.pending);
-        Finding::new("index", "ready", actual, state == "ready")
+        HealthRow::new("index", "ready", actual, state == "ready")
     }
 }
 

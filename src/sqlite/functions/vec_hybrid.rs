@@ -15,11 +15,11 @@ use crate::sqlite::host::in_list::List;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed as ListedRows, Listing, Risk, Table};
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
-use crate::sqlite::search::planner::{Answered, Planner, Signature, called, choose};
-use crate::sqlite::search::waiting::{Kept, Place};
+use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose};
+use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::search::words::{Matches, matches};
 use crate::sqlite::search::{Search, Slow, sources};
-use crate::sqlite::tables::conditions::{Conditions, Listed};
+use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::source::Source;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ use std::collections::HashMap;
 /// The table function.
 pub struct VecHybrid {
     connection: Connection,
-    waiting: Place,
+    waiting: WaitingPlace,
 }
 
 const SIGNATURE: Signature = Signature {
@@ -48,7 +48,10 @@ impl Table for VecHybrid {
         let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, by_vector REAL, by_words REAL, rank INTEGER, \
                       table_name HIDDEN, column_name HIDDEN, fts_table HIDDEN, query HIDDEN, words HIDDEN, k HIDDEN, \
                       options HIDDEN)";
-        Ok((Self { connection, waiting: Place::default() }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+        Ok((
+            Self { connection, waiting: WaitingPlace::default() },
+            Declaration { schema: schema.into(), risk: Risk::Normal },
+        ))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -82,15 +85,15 @@ impl VecHybrid {
 pub struct Both {
     connection: Connection,
     /// Where the search by vectors waits for the next statement.
-    waiting: Place,
-    answered: Option<Answered>,
+    waiting: WaitingPlace,
+    answered: Option<KeptQuestion>,
     found_in: FoundIn,
 }
 
 /// What knows the ids of the rows that were found.
 enum FoundIn {
     Nothing,
-    Search(Kept),
+    Search(WaitingSearch),
     /// Where words alone were asked for.
     Table(Box<Source>),
 }
@@ -104,7 +107,7 @@ pub struct Joined {
 }
 
 /// What is asked, read from the arguments.
-struct Asked<'a> {
+struct HybridQuestion<'a> {
     /// For the search by vectors.
     made_of: [Value; 3],
     fts_table: &'a str,
@@ -113,7 +116,7 @@ struct Asked<'a> {
     options: HybridOptions,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> HybridQuestion<'a> {
     fn read(given: &[ValueRef<'a>]) -> Result<(Self, ValueRef<'a>)> {
         let &[table, column, fts_table, query, words, k, options] = given else {
             return Err(Error::Bug("vec_hybrid was called with other arguments than its own".into()));
@@ -146,7 +149,7 @@ impl<'a> Asked<'a> {
 impl Both {
     fn find(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Joined>> {
         self.rest();
-        let (asked, query) = Asked::read(given)?;
+        let (asked, query) = HybridQuestion::read(given)?;
         let query = args::vector(query).map_err(|error| error.within("query"))?;
         let words = matches(self.connection, asked.fts_table, asked.words, &asked.options.weights)?;
         let Some(query) = query else { return self.by_words(&asked, words) };
@@ -158,7 +161,7 @@ impl Both {
         Ok(found)
     }
 
-    fn by_words(&mut self, asked: &Asked<'_>, words: Matches) -> Result<Vec<Joined>> {
+    fn by_words(&mut self, asked: &HybridQuestion<'_>, words: Matches) -> Result<Vec<Joined>> {
         let [table, column, _] = &asked.made_of;
         let (table, column) =
             (args::text("table_name as text", table.borrow())?, args::text("column_name as text", column.borrow())?);
@@ -220,7 +223,7 @@ fn best(words: HashMap<i64, f64>, limit: usize) -> Vec<(i64, f64)> {
     rows
 }
 
-fn by_both(search: &mut Search, asked: &Asked<'_>, words: Matches) -> Result<Vec<Joined>> {
+fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> Result<Vec<Joined>> {
     let Some(source) = search.sources().first() else { return Ok(Vec::new()) };
     check_rowids(source)?;
     let Matches { bm25: words, bound } = words;
@@ -265,7 +268,7 @@ fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, wor
     }
     missing.sort_unstable();
     let list = List::collect(|with| missing.iter().try_for_each(|&row| with(ValueRef::Integer(row))))?;
-    let conditions = Conditions { list: Some((Listed::Rowid, list)), ..Conditions::default() };
+    let conditions = Conditions { list: Some((ListSubject::Rowid, list)), ..Conditions::default() };
     for hit in search.run(missing.len(), &Rules::default(), &conditions)? {
         // The list may be given as a superset.
         if missing.binary_search(&hit.place.row).is_ok() {
@@ -299,13 +302,13 @@ impl Listing for Both {
 
     fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)?))
+        Ok(self.answered.as_ref() == Some(&KeptQuestion::new(self.connection, &given)?))
     }
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Joined>> {
         self.answered = None;
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = Answered::new(self.connection, &given)?;
+        let asked = KeptQuestion::new(self.connection, &given)?;
         let found = self.find(&given)?;
         self.answered = Some(asked);
         Ok(found)

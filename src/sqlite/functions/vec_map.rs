@@ -15,7 +15,7 @@ use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::Slow;
 use crate::sqlite::search::estimates::{ROW_COST, rows};
-use crate::sqlite::search::planner::{Answered, Signature, called, choose};
+use crate::sqlite::search::planner::{KeptQuestion, Signature, called, choose};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::reentry::Running;
@@ -57,7 +57,7 @@ impl Table for VecMap {
 /// One map.
 pub struct Map {
     connection: Connection,
-    answered: Option<Answered>,
+    answered: Option<KeptQuestion>,
     source: Option<Source>,
     /// Of each point, where it could not be looked up again; else empty.
     ids: Vec<Value>,
@@ -149,13 +149,13 @@ impl Listing for Map {
 
     fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)?))
+        Ok(self.answered.as_ref() == Some(&KeptQuestion::new(self.connection, &given)?))
     }
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Point>> {
         self.answered = None;
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = Answered::new(self.connection, &given)?;
+        let asked = KeptQuestion::new(self.connection, &given)?;
         let points = self.draw(&given)?;
         self.answered = Some(asked);
         Ok(points)

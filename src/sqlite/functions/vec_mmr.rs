@@ -15,8 +15,8 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
-use crate::sqlite::search::planner::{Answered, Planner, Signature, called, choose};
-use crate::sqlite::search::waiting::{Kept, Place};
+use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose};
+use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::search::{Hit, Search, Slow, copied};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
@@ -25,7 +25,7 @@ use crate::sqlite::tables::reentry::Running;
 /// The table function.
 pub struct VecMmr {
     connection: Connection,
-    waiting: Place,
+    waiting: WaitingPlace,
 }
 
 const SIGNATURE: Signature =
@@ -41,7 +41,10 @@ impl Table for VecMmr {
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, rank INTEGER, table_name HIDDEN, \
                       column_name HIDDEN, query HIDDEN, k HIDDEN, lambda HIDDEN, options HIDDEN)";
-        Ok((Self { connection, waiting: Place::default() }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+        Ok((
+            Self { connection, waiting: WaitingPlace::default() },
+            Declaration { schema: schema.into(), risk: Risk::Normal },
+        ))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -71,9 +74,9 @@ impl VecMmr {
 pub struct Diverse {
     connection: Connection,
     /// Where the search waits for the next statement.
-    waiting: Place,
-    answered: Option<Answered>,
-    search: Option<Kept>,
+    waiting: WaitingPlace,
+    answered: Option<KeptQuestion>,
+    search: Option<WaitingSearch>,
 }
 
 impl Diverse {
@@ -155,13 +158,13 @@ impl Listing for Diverse {
 
     fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&Answered::new(self.connection, &given)?))
+        Ok(self.answered.as_ref() == Some(&KeptQuestion::new(self.connection, &given)?))
     }
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Hit>> {
         self.answered = None;
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = Answered::new(self.connection, &given)?;
+        let asked = KeptQuestion::new(self.connection, &given)?;
         let hits = self.find(&given)?;
         self.answered = Some(asked);
         Ok(hits)
@@ -169,7 +172,7 @@ impl Listing for Diverse {
 
     /// The rowid is the rank: no two rows share it, and the same arguments give it again.
     fn column(&mut self, hit: &Hit, at: usize, column: usize) -> Result<Value> {
-        let Some(Kept { search, .. }) = &mut self.search else { return Ok(Value::Null) };
+        let Some(WaitingSearch { search, .. }) = &mut self.search else { return Ok(Value::Null) };
         Ok(match column {
             0 if !search.source(hit)?.has_rowid() => Value::Null,
             0 => Value::Integer(hit.place.row),

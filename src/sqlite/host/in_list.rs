@@ -87,7 +87,7 @@ impl List {
     }
 
     /// For asking whether a value is in the list. SQLite gives lists in order, which is looked at once.
-    pub fn members(&self) -> Result<Members> {
+    pub fn members(&self) -> Result<ListMembers> {
         let is_sorted = self.values().is_sorted_by(|a, b| compare(*a, *b).is_le());
         let mut order: Vec<u32> = Vec::new();
         if !is_sorted {
@@ -95,7 +95,7 @@ impl List {
             order.extend(0..u32::try_from(self.len()).unwrap_or(u32::MAX));
             order.sort_unstable_by(|a, b| compare(self.at(*a), self.at(*b)));
         }
-        Ok(Members { list: self.clone(), order })
+        Ok(ListMembers { list: self.clone(), order })
     }
 
     fn at(&self, at: u32) -> ValueRef<'_> {
@@ -104,13 +104,13 @@ impl List {
 }
 
 /// A list that is asked for values: what is equal to bytes or numbers in it, without regard to affinities and collations.
-pub struct Members {
+pub struct ListMembers {
     list: List,
     /// The places in order; none where the list is.
     order: Vec<u32>,
 }
 
-impl Members {
+impl ListMembers {
     /// Whether the value is in the list; NULL never is.
     pub fn contains(&self, value: ValueRef<'_>) -> bool {
         let is_it = |other: ValueRef<'_>| compare(other, value);

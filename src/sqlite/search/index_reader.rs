@@ -9,7 +9,7 @@ use crate::planning::rowset::RowSet;
 use crate::resources::config;
 use crate::scan::Rules;
 use crate::sqlite::host::connection::Connection;
-use crate::sqlite::host::in_list::Members;
+use crate::sqlite::host::in_list::ListMembers;
 use crate::sqlite::storage::changes::{Changed, Changes, Guard};
 use crate::sqlite::storage::shelf::Shelf;
 use crate::sqlite::storage::table_rows::TableRows;
@@ -46,7 +46,7 @@ enum Filter {
     /// These.
     Rows(Arc<RowSet>),
     /// All, and of those found only rows with these keys.
-    Keys(Members, Trial),
+    Keys(ListMembers, Trial),
     /// The table itself is the cheaper way.
     Table,
 }
@@ -102,7 +102,7 @@ fn named_but_absent<T>(source: &Source, options: &Options) -> Result<Option<T>> 
 }
 
 /// What a search asks of an index.
-pub struct Wanted<'a> {
+pub struct IndexQuestion<'a> {
     /// The query.
     pub scorer: &'a Scorer,
     /// How many rows.
@@ -141,13 +141,13 @@ impl IndexReader {
     }
 
     /// The best rows, or `None` where the table has to answer.
-    pub fn search(&mut self, source: &mut Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
+    pub fn search(&mut self, source: &mut Source, wanted: &IndexQuestion<'_>) -> Result<Option<Vec<Place>>> {
         let found = self.find(source, wanted);
         self.rows.release();
         found
     }
 
-    fn find(&mut self, source: &mut Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
+    fn find(&mut self, source: &mut Source, wanted: &IndexQuestion<'_>) -> Result<Option<Vec<Place>>> {
         if self.is_exact {
             return self.search_exactly(source, wanted);
         }
@@ -170,7 +170,7 @@ impl IndexReader {
         &mut self,
         source: &Source,
         index: &Index,
-        wanted: &Wanted<'_>,
+        wanted: &IndexQuestion<'_>,
         filter: Filter,
     ) -> Result<Tried> {
         let (rows, keys) = match filter {
@@ -226,8 +226,8 @@ impl IndexReader {
         }
     }
 
-    fn search_exactly(&mut self, source: &Source, wanted: &Wanted<'_>) -> Result<Option<Vec<Place>>> {
-        let &Wanted { scorer, limit, rules, number, floor, conditions } = wanted;
+    fn search_exactly(&mut self, source: &Source, wanted: &IndexQuestion<'_>) -> Result<Option<Vec<Place>>> {
+        let &IndexQuestion { scorer, limit, rules, number, floor, conditions } = wanted;
         if !conditions.is_empty() {
             return Ok(None);
         }
@@ -304,7 +304,7 @@ fn strays(index: &Index, changes: Option<&Changes>, rows: Option<&RowSet>) -> us
 
 impl IndexReader {
     /// The cheapest way to the rows that meet the conditions.
-    fn filter(&mut self, source: &mut Source, index: &Index, wanted: &Wanted<'_>) -> Result<Filter> {
+    fn filter(&mut self, source: &mut Source, index: &Index, wanted: &IndexQuestion<'_>) -> Result<Filter> {
         let (rows, conditions) = (index.header.rows, wanted.conditions);
         if conditions.names_one() {
             return Ok(Filter::Table);
@@ -324,7 +324,7 @@ impl IndexReader {
     }
 
     /// The same where rowids do not tell.
-    fn filter_by_key(&mut self, source: &mut Source, index: &Index, wanted: &Wanted<'_>) -> Result<Filter> {
+    fn filter_by_key(&mut self, source: &mut Source, index: &Index, wanted: &IndexQuestion<'_>) -> Result<Filter> {
         let (rows, conditions) = (index.header.rows, wanted.conditions);
         let Some((_, listed)) = &conditions.list else {
             return self.filter_by_rowids(source, index, wanted, cost::most_keys(rows));
@@ -350,7 +350,7 @@ impl IndexReader {
         &mut self,
         source: &mut Source,
         index: &Index,
-        wanted: &Wanted<'_>,
+        wanted: &IndexQuestion<'_>,
         most: u64,
     ) -> Result<Filter> {
         let prefers_codes = |matching| self.is_named || cost::prefers_codes(sizes(index, wanted, matching), Read::List);
@@ -366,7 +366,7 @@ impl IndexReader {
     }
 }
 
-fn sizes(index: &Index, wanted: &Wanted<'_>, matching: u64) -> Sizes {
+fn sizes(index: &Index, wanted: &IndexQuestion<'_>, matching: u64) -> Sizes {
     let header = &index.header;
     Sizes { rows: header.rows, matching, limit: wanted.limit as u64, dimensions: header.dimensions }
 }

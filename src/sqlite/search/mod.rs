@@ -6,13 +6,13 @@ pub mod planner;
 pub mod waiting;
 pub mod words;
 
-use self::index_reader::{IndexReader, Wanted, chosen};
+use self::index_reader::{IndexQuestion, IndexReader, chosen};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::Options;
 use crate::resources::config::SLOW_MS;
-use crate::resources::stats::Path;
+use crate::resources::stats::SearchPath;
 use crate::scan::{Rules, scan};
 use crate::sqlite::host::api;
 use crate::sqlite::host::connection::Connection;
@@ -141,10 +141,10 @@ impl Search {
         for (number, source) in (0..).zip(&mut self.sources) {
             if let Some(index) = self.indexes.get_mut(number as usize).and_then(Option::as_mut) {
                 let floor = best.last();
-                let wanted = Wanted { scorer: &self.scorer, limit, rules: &rules, conditions, number, floor };
+                let wanted = IndexQuestion { scorer: &self.scorer, limit, rules: &rules, conditions, number, floor };
                 if let Some(places) = index.search(source, &wanted)? {
                     places.into_iter().try_for_each(|place| best.offer(Hit { place, note: None }))?;
-                    ways.push(Path::Index);
+                    ways.push(SearchPath::Index);
                     continue;
                 }
             }
@@ -158,12 +158,12 @@ impl Search {
             source.stats.bad.fetch_add(counts.bad, Relaxed);
         }
         self.note(&ways, start.elapsed());
-        self.is_scanned = ways.contains(&Path::Scan);
+        self.is_scanned = ways.contains(&SearchPath::Scan);
         Ok(best.into_sorted())
     }
 
     /// Counts a search that is done.
-    fn note(&self, ways: &[Path], took: Duration) {
+    fn note(&self, ways: &[SearchPath], took: Duration) {
         for (source, way) in self.sources.iter().zip(ways) {
             source.stats.searched(*way, took);
         }

@@ -8,7 +8,7 @@ use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, IndexInfo};
-use crate::sqlite::tables::conditions::{Conditions, Listed};
+use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 
 /// The arguments of a table function: hidden columns that the caller makes equal to something.
 #[derive(Debug, Clone, Copy)]
@@ -162,12 +162,12 @@ pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Resu
 
 /// What a cursor has answered. An inner loop of a join asks the same again for each outer row.
 #[derive(PartialEq)]
-pub struct Answered {
+pub struct KeptQuestion {
     arguments: Vec<Value>,
     moment: Moment,
 }
 
-impl Answered {
+impl KeptQuestion {
     /// A question, to be compared and kept.
     pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Result<Self> {
         let arguments = arguments.iter().map(|argument| argument.copied()).collect::<Result<_>>()?;
@@ -199,8 +199,10 @@ pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
     // What is not a number is compared with a rowid by SQLite alone.
     let rowid = compared(ROWID)?.into_iter().filter(|(_, value)| is_number(value.borrow())).collect();
     let list = match (plan.position(Slot::RowidIn), plan.position(Slot::IdIn)) {
-        (Some(at), _) => Some((Listed::Rowid, arguments.list(at)?)).filter(|(_, list)| list.values().all(is_number)),
-        (None, Some(at)) => Some((Listed::Id, arguments.list(at)?)),
+        (Some(at), _) => {
+            Some((ListSubject::Rowid, arguments.list(at)?)).filter(|(_, list)| list.values().all(is_number))
+        }
+        (None, Some(at)) => Some((ListSubject::Id, arguments.list(at)?)),
         (None, None) => None,
     };
     Ok(Conditions { rowid, id: compared(ID)?, list })

@@ -18,42 +18,42 @@ use std::rc::Rc;
 
 /// The place where one search waits.
 #[derive(Clone, Default)]
-pub struct Place(Rc<RefCell<Option<Kept>>>);
+pub struct WaitingPlace(Rc<RefCell<Option<WaitingSearch>>>);
 
 /// A search with what it was made of: the arguments for tables, column and options.
-pub struct Kept {
+pub struct WaitingSearch {
     /// The search.
     pub search: Search,
     made_of: [Value; 3],
     watch: Watch,
 }
 
-impl Place {
+impl WaitingPlace {
     /// A search for this query, made of these arguments: the one that waits here, or one that is opened now.
-    pub fn search(&self, connection: Connection, made_of: [Value; 3], query: Vec<F32Le>) -> Result<Kept> {
+    pub fn search(&self, connection: Connection, made_of: [Value; 3], query: Vec<F32Le>) -> Result<WaitingSearch> {
         match self.take(&made_of) {
             Some(mut kept) => {
                 kept.search.ask(query)?;
                 Ok(kept)
             }
-            None => Kept::open(connection, made_of, query),
+            None => WaitingSearch::open(connection, made_of, query),
         }
     }
 
-    fn take(&self, made_of: &[Value; 3]) -> Option<Kept> {
+    fn take(&self, made_of: &[Value; 3]) -> Option<WaitingSearch> {
         let mut kept = self.0.borrow_mut().take()?;
         (kept.made_of == *made_of && kept.watch.is_quiet()).then_some(kept)
     }
 
     /// Lets a search wait here, in place of another; unless a schema that it does not know decides what it reads.
-    pub fn put(&self, kept: Kept) {
+    pub fn put(&self, kept: WaitingSearch) {
         if kept.search.is_of_tables() {
             *self.0.borrow_mut() = Some(kept);
         }
     }
 }
 
-impl Kept {
+impl WaitingSearch {
     /// Watches the schemas from before the search is opened, so that it sees all that changes since.
     fn open(connection: Connection, made_of: [Value; 3], query: Vec<F32Le>) -> Result<Self> {
         let [table, column, options] = &made_of;

@@ -81,7 +81,7 @@ pub enum Changed {
 
 /// Changes up to a tail. The table of changes is only ever appended to, so where the same token stands in the same place,
 /// all before it is the same, and so are the vectors of those rows.
-struct Kept {
+struct KnownChanges {
     scope: u64,
     generation: Token,
     tail: Tail,
@@ -90,7 +90,7 @@ struct Kept {
     held: Held,
 }
 
-static KEPT: PerProcess<Mutex<Vec<Kept>>> = PerProcess::new(|| Mutex::new(Vec::new()));
+static KEPT: PerProcess<Mutex<Vec<KnownChanges>>> = PerProcess::new(|| Mutex::new(Vec::new()));
 
 /// How many tails of one index are remembered, for the snapshots of a few transactions. They share most of their codes.
 const MOST_KEPT: usize = 4;
@@ -100,7 +100,7 @@ const ALWAYS: usize = 4 << 20;
 /// Bytes of vectors that are read before all threads encode them.
 const BATCH_BYTES: usize = 4 << 20;
 
-fn kept() -> MutexGuard<'static, Vec<Kept>> {
+fn kept() -> MutexGuard<'static, Vec<KnownChanges>> {
     KEPT.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -267,13 +267,13 @@ impl Shelf {
         let (scope, generation, held) = (self.scope, index.header.generation, Held::new(index.account(), 0));
         let mut kept = kept();
         kept.retain(|other| other.scope != scope || other.generation == generation && other.tail != tail);
-        kept.push(Kept { scope, generation, tail, changes: changes.clone(), held });
+        kept.push(KnownChanges { scope, generation, tail, changes: changes.clone(), held });
         index::set_aside(trim(&mut kept, budget()));
     }
 }
 
 /// Forgets the oldest tails: of each index beyond a few, and of all beyond the budget. Gives the bytes of those that stay.
-fn trim(kept: &mut Vec<Kept>, budget: usize) -> usize {
+fn trim(kept: &mut Vec<KnownChanges>, budget: usize) -> usize {
     let (mut indexes, mut total) = (HashMap::<u64, (usize, usize)>::new(), 0);
     let mut newest_first = std::mem::take(kept);
     newest_first.reverse();

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::index::{FetchedRow, RowSource, Stretch};
 use crate::sqlite::host::args::vector;
 use crate::sqlite::host::connection::{Connection, Reusable, Run, Statement};
-use crate::sqlite::host::in_list::Members;
+use crate::sqlite::host::in_list::ListMembers;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
 use crate::sqlite::tables::source::Source;
@@ -206,7 +206,7 @@ impl TableRows {
     }
 
     /// The rows that have one of these ids; the others do not take part.
-    pub fn keyed(&self, source: &Source, members: Members) -> Result<KeyedRows<'_>> {
+    pub fn keyed(&self, source: &Source, members: ListMembers) -> Result<KeyedRows<'_>> {
         let fetch = self.fetch_keyed.run(self.connection, "keyed", || source.keyed_sql())?;
         Ok(KeyedRows { fetch, members, title: &self.title, is_stable: self.is_stable })
     }
@@ -231,7 +231,7 @@ pub(super) fn top(value: ValueRef<'_>) -> i64 {
 /// Rows of a table of which only those with certain ids take part.
 pub struct KeyedRows<'a> {
     fetch: Run,
-    members: Members,
+    members: ListMembers,
     title: &'a str,
     is_stable: bool,
 }

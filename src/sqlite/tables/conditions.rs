@@ -34,12 +34,12 @@ pub struct Conditions {
     /// Comparisons of the id.
     pub id: Vec<(&'static str, Value)>,
     /// A list of which one must be equal.
-    pub list: Option<(Listed, List)>,
+    pub list: Option<(ListSubject, List)>,
 }
 
 /// What a list is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listed {
+pub enum ListSubject {
     /// The rowid.
     Rowid,
     /// The id.
@@ -64,7 +64,7 @@ impl Conditions {
 
     /// Whether they are on the rowid alone.
     pub(super) fn are_on_rowid(&self) -> bool {
-        self.id.is_empty() && !matches!(self.list, Some((Listed::Id, _)))
+        self.id.is_empty() && !matches!(self.list, Some((ListSubject::Id, _)))
     }
 }
 

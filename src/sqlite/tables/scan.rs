@@ -5,7 +5,7 @@ use super::conditions::{Conditions, canonical};
 use crate::error::{Error, Result};
 use crate::planning::rowset::RowSet;
 use crate::resources::reserve::Reserve;
-use crate::resources::stats::Path as Way;
+use crate::resources::stats::SearchPath as Way;
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::stored;
 use crate::sqlite::host::connection::Run;

@@ -4,7 +4,7 @@ use super::catalogue::{
     IdColumn, ROWIDS, RowKey, TableColumn, TableEntry, TableKind, columns, existing, find, has_column, has_key_index,
     plain_or_quoted, table_id, table_rows, view_id, view_rows,
 };
-use super::conditions::{Affinity, Conditions, Listed, integer, number};
+use super::conditions::{Affinity, Conditions, ListSubject, integer, number};
 use super::identifier::{Path, quoted};
 use super::scan::Scan;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::resources::stats::{self, Entry};
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::stored;
 use crate::sqlite::host::connection::{Connection, Reusable, Statement};
-use crate::sqlite::host::in_list::{LARGEST, List, Members};
+use crate::sqlite::host::in_list::{LARGEST, List, ListMembers};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::vector::{ElementType, Vector};
 use std::borrow::Cow;
@@ -395,7 +395,7 @@ impl Source {
         let statement = match self.scan.waiting(&sql) {
             Some(run) => run,
             None => {
-                if matches!(conditions.list, Some((Listed::Id, _))) && !self.is_searched(&sql)? {
+                if matches!(conditions.list, Some((ListSubject::Id, _))) && !self.is_searched(&sql)? {
                     // Without an index each value would be a scan. SQLite holds the rows against the list in any case.
                     conditions.list = None;
                     sql = self.scan_sql(&conditions, value);
@@ -411,7 +411,7 @@ impl Source {
             rows: self.rows.clone(),
             element: self.element,
             keeps_id: self.keeps_id(),
-            listed: if matches!(conditions.list, Some((Listed::Id, _))) { 2 } else { 0 },
+            listed: if matches!(conditions.list, Some((ListSubject::Id, _))) { 2 } else { 0 },
             position: 0,
             names_one,
             pending: None,
@@ -454,7 +454,7 @@ impl Source {
     /// are more than `most`.
     pub fn keyed(&mut self, conditions: &Conditions, most: u64) -> Result<Option<Vec<i64>>> {
         let conditions = self.safe(conditions);
-        let is_long = |(_, values): &(Listed, List)| values.len() as u64 > most;
+        let is_long = |(_, values): &(ListSubject, List)| values.len() as u64 > most;
         if conditions.are_on_rowid() || conditions.list.as_ref().is_some_and(is_long) {
             return Ok(None);
         }
@@ -476,8 +476,8 @@ impl Source {
     }
 
     /// For telling whether a row's id is in the list; `None` where that takes more than to look at it.
-    pub fn members_of_id(&self, conditions: &Conditions) -> Result<Option<Members>> {
-        let Some((Listed::Id, values)) = self.safe(conditions).list else { return Ok(None) };
+    pub fn members_of_id(&self, conditions: &Conditions) -> Result<Option<ListMembers>> {
+        let Some((ListSubject::Id, values)) = self.safe(conditions).list else { return Ok(None) };
         let is_plain = |value: ValueRef<'_>| match value {
             ValueRef::Null => true,
             ValueRef::Integer(x) => self.id_affinity == Affinity::Numeric && (x as f64).abs() < LARGEST,
@@ -493,8 +493,8 @@ impl Source {
         let mut terms = self.compared(conditions);
         let parameter = terms.len() + 1;
         match conditions.list {
-            Some((Listed::Rowid, _)) => terms.push(format!("{row} = ?{parameter}")),
-            Some((Listed::Id, _)) => terms.push(self.compared_id("=", parameter)),
+            Some((ListSubject::Rowid, _)) => terms.push(format!("{row} = ?{parameter}")),
+            Some((ListSubject::Id, _)) => terms.push(self.compared_id("=", parameter)),
             None => {}
         }
         let keeps_id = self.keeps_id() || conditions.list.is_some();
@@ -552,7 +552,7 @@ impl Source {
                 text.clone_from(&text.as_slice().max(b":").to_vec());
             }
         }
-        safe.list = safe.list.filter(|(listed, values)| *listed == Listed::Rowid || values.values().all(is_safe));
+        safe.list = safe.list.filter(|(listed, values)| *listed == ListSubject::Rowid || values.values().all(is_safe));
         safe
     }
 

@@ -13,20 +13,20 @@ use crate::error::Result;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::planner::{Signature, choose};
-use crate::sqlite::search::waiting::Place;
+use crate::sqlite::search::waiting::WaitingPlace;
 use planning::plan;
-use reader::Reader;
+use reader::TopkReader;
 
 /// The table function.
 pub struct VecTopk {
     connection: Connection,
-    waiting: Place,
+    waiting: WaitingPlace,
 }
 
 /// The columns, in the order of the declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
-enum Column {
+enum TopkColumn {
     Rowid,
     Id,
     Score,
@@ -40,7 +40,7 @@ enum Column {
     Options,
 }
 
-impl Column {
+impl TopkColumn {
     const ALL: [Self; 11] = [
         Self::Rowid,
         Self::Id,
@@ -61,12 +61,12 @@ impl Column {
 
 impl Table for VecTopk {
     const NAME: &'static str = "vec_topk";
-    type Cursor = Reader;
+    type Cursor = TopkReader;
 
     fn connect(connection: Connection, _arguments: &[&str]) -> Result<(Self, Declaration)> {
         Ok((
-            Self { connection, waiting: Place::default() },
-            Declaration { schema: Column::SCHEMA.into(), risk: Risk::Normal },
+            Self { connection, waiting: WaitingPlace::default() },
+            Declaration { schema: TopkColumn::SCHEMA.into(), risk: Risk::Normal },
         ))
     }
 
@@ -74,13 +74,13 @@ impl Table for VecTopk {
         Ok(choose(info, SIGNATURE, |planner| plan(self.connection, planner)))
     }
 
-    fn open(&self) -> Result<Reader> {
-        Ok(Reader::new(self.connection, self.waiting.clone()))
+    fn open(&self) -> Result<TopkReader> {
+        Ok(TopkReader::new(self.connection, self.waiting.clone()))
     }
 }
 
 const SIGNATURE: Signature = Signature {
-    first: Column::Table as i32,
+    first: TopkColumn::Table as i32,
     names: &["table_name", "column_name", "query", "k", "options"],
     required: 3,
 };

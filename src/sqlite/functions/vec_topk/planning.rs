@@ -1,6 +1,6 @@
 //! The plan of one `vec_topk`: which conditions are passed down, what the search is thought to cost, and which way it may go.
 
-use super::Column;
+use super::TopkColumn;
 use crate::planning::plan::Slot;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
@@ -30,7 +30,7 @@ pub fn plan(connection: Connection, planner: &mut Planner<'_, '_>) {
 fn keep_conditions(planner: &mut Planner<'_, '_>) {
     let k = planner.constraint(K);
     let is_limited = k.is_some_and(|at| planner.info.literal(at) != Some(Value::Null));
-    let ranks = planner.info.reads(Column::Rank as usize);
+    let ranks = planner.info.reads(TopkColumn::Rank as usize);
     for (at, constraint) in planner.info.constraints().into_iter().enumerate() {
         let Some(slot) = slot(constraint.column, constraint.operator).filter(|_| constraint.usable) else { continue };
         let commutes = match slot {
@@ -58,7 +58,8 @@ fn keep_condition(planner: &mut Planner<'_, '_>, slot: Slot, at: usize) {
 }
 
 fn order(planner: &mut Planner<'_, '_>) {
-    let best_first = [(Column::Score as i32, true), (Column::Distance as i32, false), (Column::Rank as i32, false)];
+    let best_first =
+        [(TopkColumn::Score as i32, true), (TopkColumn::Distance as i32, false), (TopkColumn::Rank as i32, false)];
     if let [term] = planner.info.order()[..]
         && best_first.contains(&term)
     {
@@ -93,25 +94,25 @@ fn slot(column: i32, operator: u32) -> Option<Slot> {
         OFFSET => return Some(Slot::Offset),
         _ => {}
     }
-    let slots = match Column::ALL.into_iter().find(|&known| known as i32 == column)? {
-        Column::Score => {
+    let slots = match TopkColumn::ALL.into_iter().find(|&known| known as i32 == column)? {
+        TopkColumn::Score => {
             [None, Some(Slot::ScoreAbove), Some(Slot::ScoreFrom), Some(Slot::ScoreBelow), Some(Slot::ScoreTo)]
         }
-        Column::Distance => [
+        TopkColumn::Distance => [
             None,
             Some(Slot::DistanceAbove),
             Some(Slot::DistanceFrom),
             Some(Slot::DistanceBelow),
             Some(Slot::DistanceTo),
         ],
-        Column::Rowid => [
+        TopkColumn::Rowid => [
             Some(Slot::RowidIs),
             Some(Slot::RowidAbove),
             Some(Slot::RowidFrom),
             Some(Slot::RowidBelow),
             Some(Slot::RowidTo),
         ],
-        Column::Id => {
+        TopkColumn::Id => {
             [Some(Slot::IdIs), Some(Slot::IdAbove), Some(Slot::IdFrom), Some(Slot::IdBelow), Some(Slot::IdTo)]
         }
         _ => return None,

@@ -8,12 +8,12 @@ use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::search::planner::{called, conditions, rules};
-use crate::sqlite::search::waiting::{Kept, Place};
+use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::tables::conditions::Conditions;
 
 /// Everything a search is asked.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
+pub struct TopkQuestion {
     /// The five arguments as they came, which the hidden columns echo.
     pub arguments: [Value; 5],
     /// The k of the form with k.
@@ -26,7 +26,7 @@ pub struct Asked {
     pub conditions: Conditions,
 }
 
-impl Asked {
+impl TopkQuestion {
     /// What SQLite passed on by the plan.
     pub fn read(plan: Plan, arguments: Args<'_>) -> Result<Self> {
         let given = called(SIGNATURE, plan, arguments)?;
@@ -51,7 +51,7 @@ impl Asked {
     }
 
     /// The search, opened or found waiting; nothing where the query is NULL.
-    pub fn open(&self, connection: Connection, waiting: &Place) -> Result<Option<Kept>> {
+    pub fn open(&self, connection: Connection, waiting: &WaitingPlace) -> Result<Option<WaitingSearch>> {
         let [table, column, query, _, options] = &self.arguments;
         let Some(query) = args::vector(query.borrow()).map_err(|error| error.within("query"))? else { return Ok(None) };
         let made_of = [table.copied()?, column.copied()?, options.copied()?];

@@ -1,7 +1,7 @@
 //! The cursor of `vec_topk`: finds rows in batches, and gives them one by one.
 
-use super::question::Asked;
-use super::{Column, VecTopk};
+use super::question::TopkQuestion;
+use super::{TopkColumn, VecTopk};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::Rules;
@@ -9,20 +9,20 @@ use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Cursor, Table};
-use crate::sqlite::search::waiting::{Kept, Place};
+use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::search::{Hit, Slow, copied, hash};
 use crate::sqlite::tables::conditions::canonical;
 
 /// One running search.
-pub struct Reader {
+pub struct TopkReader {
     connection: Connection,
     /// Where the search waits for the next statement.
-    waiting: Place,
+    waiting: WaitingPlace,
     /// What the present hits answer.
-    asked: Option<Asked>,
+    asked: Option<TopkQuestion>,
     /// When they were found.
     moment: Moment,
-    search: Option<Kept>,
+    search: Option<WaitingSearch>,
     hits: Vec<Hit>,
     /// The present row among the hits.
     at: usize,
@@ -32,9 +32,9 @@ pub struct Reader {
     batch: Option<usize>,
 }
 
-impl Reader {
+impl TopkReader {
     /// One that has been asked nothing.
-    pub fn new(connection: Connection, waiting: Place) -> Self {
+    pub fn new(connection: Connection, waiting: WaitingPlace) -> Self {
         let (asked, moment, search, batch, hits) = Default::default();
         Self { connection, waiting, asked, moment, search, hits, at: 0, passed: 0, batch }
     }
@@ -50,11 +50,11 @@ impl Reader {
     const MOST_BY_SCAN: usize = 1 << 20;
 
     /// Whether the hits at hand answer the same question: an inner loop of a join asks it again for each outer row.
-    fn is_answered(&self, asked: &Asked) -> bool {
+    fn is_answered(&self, asked: &TopkQuestion) -> bool {
         self.asked.as_ref() == Some(asked) && self.passed == 0 && self.moment == self.connection.moment()
     }
 
-    fn start(&mut self, asked: Asked) -> Result<()> {
+    fn start(&mut self, asked: TopkQuestion) -> Result<()> {
         let before = self.asked.take();
         if !before.is_some_and(|before| before.is_same_search(&asked)) {
             self.rest();
@@ -87,7 +87,7 @@ impl Reader {
         }
     }
 
-    fn find(&mut self, asked: &Asked, size: usize, after: Option<Hit>) -> Result<()> {
+    fn find(&mut self, asked: &TopkQuestion, size: usize, after: Option<Hit>) -> Result<()> {
         self.at = 0;
         self.hits.clear();
         // One that fails is not used again.
@@ -122,32 +122,32 @@ impl Reader {
         self.hits.get(self.at).ok_or_else(|| Error::Bug("a row was read past the end".into()))
     }
 
-    fn result(&mut self, column: Column) -> Result<Value> {
+    fn result(&mut self, column: TopkColumn) -> Result<Value> {
         let rank = self.passed + self.at + 1;
         let hit = copied(self.hit()?)?;
-        let Some(Kept { search, .. }) = &mut self.search else { return Ok(Value::Null) };
+        let Some(WaitingSearch { search, .. }) = &mut self.search else { return Ok(Value::Null) };
         let score = hit.place.score;
         Ok(match column {
-            Column::Score => Value::Real(score),
-            Column::Distance => Value::Real(search.metric().distance(score)),
-            Column::Rank => Value::Integer(rank as i64),
-            Column::Source => Value::from(&*search.source(&hit)?.title),
-            Column::Rowid if !search.source(&hit)?.has_rowid() => Value::Null,
-            Column::Rowid => Value::Integer(hit.place.row),
+            TopkColumn::Score => Value::Real(score),
+            TopkColumn::Distance => Value::Real(search.metric().distance(score)),
+            TopkColumn::Rank => Value::Integer(rank as i64),
+            TopkColumn::Source => Value::from(&*search.source(&hit)?.title),
+            TopkColumn::Rowid if !search.source(&hit)?.has_rowid() => Value::Null,
+            TopkColumn::Rowid => Value::Integer(hit.place.row),
             _ => search.source(&hit)?.id(hit.place.row, &hit.note)?,
         })
     }
 }
 
-impl Drop for Reader {
+impl Drop for TopkReader {
     fn drop(&mut self) {
         self.rest();
     }
 }
 
-impl Cursor for Reader {
+impl Cursor for TopkReader {
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
-        let asked = Asked::read(Plan::from_number(plan), arguments)?;
+        let asked = TopkQuestion::read(Plan::from_number(plan), arguments)?;
         if self.is_answered(&asked) {
             self.at = 0;
             return Ok(());
@@ -168,8 +168,9 @@ impl Cursor for Reader {
     }
 
     fn column(&mut self, column: usize) -> Result<Value> {
-        let column = *Column::ALL.get(column).ok_or_else(|| Error::Bug(format!("column {column} was asked for")))?;
-        match (Column::ARGUMENTS.iter().position(|&argument| argument == column), &self.asked) {
+        let column =
+            *TopkColumn::ALL.get(column).ok_or_else(|| Error::Bug(format!("column {column} was asked for")))?;
+        match (TopkColumn::ARGUMENTS.iter().position(|&argument| argument == column), &self.asked) {
             (Some(at), Some(asked)) => asked.arguments[at].copied(),
             _ => self.result(column),
         }

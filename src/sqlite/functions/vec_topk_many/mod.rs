@@ -12,8 +12,8 @@ use crate::planning::options::ManyOptions;
 use crate::planning::plan::{Plan, Slot};
 use crate::resources::config;
 use crate::resources::reserve::{self, Reserve};
-use crate::resources::stats::Path;
-use crate::scan::{BatchQuery, Rules, VectorSource, Without, scan_many};
+use crate::resources::stats::SearchPath;
+use crate::scan::{Rules, ScanQuery, VectorSource, Without, scan_many};
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::ffi;
@@ -41,7 +41,7 @@ pub struct VecTopkMany {
 /// The columns in front of the arguments, in the order of the declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
-enum Column {
+enum ManyColumn {
     QueryRowid,
     QueryId,
     Rowid,
@@ -52,7 +52,7 @@ enum Column {
     Source,
 }
 
-impl Column {
+impl ManyColumn {
     const ALL: [Self; 8] =
         [Self::QueryRowid, Self::QueryId, Self::Rowid, Self::Id, Self::Score, Self::Distance, Self::Rank, Self::Source];
     const SCHEMA: &'static str = "CREATE TABLE x(query_rowid INTEGER, query_id, rowid INTEGER, id, score REAL, distance REAL, \
@@ -61,7 +61,7 @@ impl Column {
 }
 
 const SIGNATURE: Signature = Signature {
-    first: Column::ALL.len() as i32,
+    first: ManyColumn::ALL.len() as i32,
     names: &["table_name", "column_name", "query_table", "query_column", "k", "options"],
     required: 5,
 };
@@ -76,24 +76,24 @@ const CHUNK_HITS: usize = 1 << 20;
 
 impl Table for VecTopkMany {
     const NAME: &'static str = "vec_topk_many";
-    type Cursor = Reader;
+    type Cursor = ManyReader;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: Column::SCHEMA.into(), risk: Risk::Normal }))
+        Ok((Self { connection }, Declaration { schema: ManyColumn::SCHEMA.into(), risk: Risk::Normal }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
         Ok(choose(info, SIGNATURE, |planner| {
-            planner.rowid_conditions(Column::QueryRowid as i32);
+            planner.rowid_conditions(ManyColumn::QueryRowid as i32);
             keep_bounds(planner);
             self.estimate(planner);
             planner.info.describe(&format!("many{}", planner.plan.describe()));
         }))
     }
 
-    fn open(&self) -> Result<Reader> {
+    fn open(&self) -> Result<ManyReader> {
         let (asked, moment, batch, answers, at) = Default::default();
-        Ok(Reader { connection: self.connection, asked, moment, batch, answers, is_whole: true, at })
+        Ok(ManyReader { connection: self.connection, asked, moment, batch, answers, is_whole: true, at })
     }
 }
 
@@ -101,10 +101,10 @@ impl Table for VecTopkMany {
 fn keep_bounds(planner: &mut Planner<'_, '_>) {
     for (at, constraint) in planner.info.constraints().into_iter().enumerate().filter(|(_, known)| known.usable) {
         let slot = match (constraint.column, constraint.operator) {
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_GT) if column == Column::Score as i32 => Slot::ScoreAbove,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_GE) if column == Column::Score as i32 => Slot::ScoreFrom,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_LT) if column == Column::Distance as i32 => Slot::DistanceBelow,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_LE) if column == Column::Distance as i32 => Slot::DistanceTo,
+            (column, ffi::SQLITE_INDEX_CONSTRAINT_GT) if column == ManyColumn::Score as i32 => Slot::ScoreAbove,
+            (column, ffi::SQLITE_INDEX_CONSTRAINT_GE) if column == ManyColumn::Score as i32 => Slot::ScoreFrom,
+            (column, ffi::SQLITE_INDEX_CONSTRAINT_LT) if column == ManyColumn::Distance as i32 => Slot::DistanceBelow,
+            (column, ffi::SQLITE_INDEX_CONSTRAINT_LE) if column == ManyColumn::Distance as i32 => Slot::DistanceTo,
             _ => continue,
         };
         planner.keep(slot, at);
@@ -128,21 +128,21 @@ impl VecTopkMany {
 }
 
 /// One call, and its rows.
-pub struct Reader {
+pub struct ManyReader {
     connection: Connection,
     /// What the present answers are to.
-    asked: Option<Asked>,
+    asked: Option<ManyQuestion>,
     /// When they were found.
     moment: Moment,
     batch: Option<Batch>,
-    answers: Vec<Answer>,
+    answers: Vec<QueryAnswer>,
     /// No answers before these were given up.
     is_whole: bool,
     at: At,
 }
 
 /// A query that was read, and the rows that are near to it.
-struct Answer {
+struct QueryAnswer {
     row: i64,
     note: Option<Value>,
     hits: Vec<Hit>,
@@ -157,14 +157,14 @@ struct At {
 
 /// Everything a call is asked.
 #[derive(Debug, Clone, PartialEq)]
-struct Asked {
+struct ManyQuestion {
     /// The arguments as they came, which the hidden columns echo.
     arguments: Vec<Value>,
     rules: Rules,
     conditions: Conditions,
 }
 
-impl Asked {
+impl ManyQuestion {
     fn read(plan: Plan, arguments: Args<'_>) -> Result<Self> {
         let given = called(SIGNATURE, plan, arguments)?;
         let arguments_given = given.into_iter().map(ValueRef::copied).collect::<Result<_>>()?;
@@ -172,8 +172,8 @@ impl Asked {
     }
 }
 
-impl Reader {
-    fn start(&mut self, asked: Asked) -> Result<()> {
+impl ManyReader {
+    fn start(&mut self, asked: ManyQuestion) -> Result<()> {
         (self.asked, self.batch, self.answers, self.is_whole) = (None, None, Vec::new(), true);
         self.moment = self.connection.moment();
         self.batch = Some(Batch::open(self.connection, &asked)?);
@@ -227,21 +227,21 @@ impl Reader {
 
     /// Whether the answers at hand, and those to come, are to the same question: an inner loop of a join asks it again for
     /// each outer row.
-    fn is_answered(&self, asked: &Asked) -> bool {
+    fn is_answered(&self, asked: &ManyQuestion) -> bool {
         let is_same = self.asked.as_ref() == Some(asked) && self.moment == self.connection.moment();
         is_same && self.is_whole && self.batch.is_some()
     }
 
-    fn present(&self) -> Result<(&Answer, &Hit)> {
+    fn present(&self) -> Result<(&QueryAnswer, &Hit)> {
         let answer = self.answers.get(self.at.answer);
         let present = answer.and_then(|answer| answer.hits.get(self.at.hit).map(|hit| (answer, hit)));
         present.ok_or_else(|| Error::Bug("a row was read past the end".into()))
     }
 }
 
-impl Cursor for Reader {
+impl Cursor for ManyReader {
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
-        let asked = Asked::read(Plan::from_number(plan), arguments)?;
+        let asked = ManyQuestion::read(Plan::from_number(plan), arguments)?;
         self.at = At::default();
         if !self.is_answered(&asked) {
             self.start(asked)?;
@@ -259,7 +259,7 @@ impl Cursor for Reader {
     }
 
     fn column(&mut self, column: usize) -> Result<Value> {
-        match (Column::ALL.get(column), &self.asked) {
+        match (ManyColumn::ALL.get(column), &self.asked) {
             (Some(column), _) => {
                 let At { answer, hit } = self.at;
                 let present = self.answers.get(answer).zip(self.batch.as_mut());
@@ -267,7 +267,7 @@ impl Cursor for Reader {
                 batch.column(answer, hit, *column)
             }
             (None, Some(asked)) => {
-                asked.arguments.get(column - Column::ALL.len()).map_or(Ok(Value::Null), Value::copied)
+                asked.arguments.get(column - ManyColumn::ALL.len()).map_or(Ok(Value::Null), Value::copied)
             }
             (None, None) => Ok(Value::Null),
         }
@@ -296,18 +296,18 @@ struct Batch {
     own: Option<u32>,
     metric: Metric,
     rules: Rules,
-    reading: Reading,
+    reading: QueryReader,
 }
 
 /// A query that was read.
-struct Query {
+struct ReadQuery {
     scorer: Scorer,
     row: i64,
     note: Option<Value>,
 }
 
 impl Batch {
-    fn open(connection: Connection, asked: &Asked) -> Result<Self> {
+    fn open(connection: Connection, asked: &ManyQuestion) -> Result<Self> {
         let text = |what, at: usize| {
             let value = asked.arguments.get(at).map_or(ValueRef::Null, Value::borrow);
             args::text(what, value)
@@ -329,7 +329,7 @@ impl Batch {
         let own = if options.exclude_self { Some(own(&sources, &queries)?) } else { None };
         let indexes = sources.iter().map(|source| IndexReader::open(source, &options.each)).collect::<Result<_>>()?;
         let (metric, rules) = (options.each.metric, Rules { skip_bad: options.each.skip_bad, ..asked.rules.clone() });
-        let reading = Reading {
+        let reading = QueryReader {
             scan: queries.scan(&asked.conditions).map_err(|error| named(error, &queries.title))?,
             metric,
             k: usize::try_from(k).unwrap_or(usize::MAX),
@@ -345,7 +345,7 @@ impl Batch {
     }
 
     /// Answers to the next queries; none behind the last.
-    fn next(&mut self) -> Result<Vec<Answer>> {
+    fn next(&mut self) -> Result<Vec<QueryAnswer>> {
         let Self { sources, indexes, queries, own, metric: _, rules, reading } = self;
         let _running = Running::enter(sources.iter().chain([&*queries]))?;
         let chunk = reading.chunk().map_err(|error| named(error, &queries.title))?;
@@ -354,14 +354,14 @@ impl Batch {
         let (mut asking, mut answers) = (Vec::new(), Vec::new());
         asking.reserve_room(chunk.len())?;
         answers.reserve_room(chunk.len())?;
-        for Query { scorer, row, note } in chunk {
+        for ReadQuery { scorer, row, note } in chunk {
             let without = match own {
                 None => None,
                 Some(_) if has_rowid => Some(Without::Row(row)),
                 Some(_) => Some(Without::Note(note.as_ref().map(Value::copied).transpose()?)),
             };
-            asking.push(BatchQuery { scorer, best: TopK::new(k), without });
-            answers.push(Answer { row, note, hits: Vec::new() });
+            asking.push(ScanQuery { scorer, best: TopK::new(k), without });
+            answers.push(QueryAnswer { row, note, hits: Vec::new() });
         }
         for ((number, source), index) in (0..).zip(sources.iter_mut()).zip(indexes.iter_mut()) {
             let excludes = *own == Some(number);
@@ -374,22 +374,22 @@ impl Batch {
         Ok(answers)
     }
 
-    fn column(&mut self, answer: &Answer, at: usize, column: Column) -> Result<Value> {
+    fn column(&mut self, answer: &QueryAnswer, at: usize, column: ManyColumn) -> Result<Value> {
         let hit = answer.hits.get(at).ok_or_else(|| Error::Bug("a row was read past the end".into()))?;
         let place = hit.place;
         let source = self.sources.get_mut(place.source as usize);
         let source = source.ok_or_else(|| Error::Bug("a hit from an unknown source".into()))?;
         Ok(match column {
-            Column::QueryRowid if !self.queries.has_rowid() => Value::Null,
-            Column::QueryRowid => Value::Integer(answer.row),
-            Column::QueryId => self.queries.id(answer.row, &answer.note)?,
-            Column::Rowid if !source.has_rowid() => Value::Null,
-            Column::Rowid => Value::Integer(place.row),
-            Column::Id => source.id(place.row, &hit.note)?,
-            Column::Score => Value::Real(place.score),
-            Column::Distance => Value::Real(self.metric.distance(place.score)),
-            Column::Rank => Value::Integer(at as i64 + 1),
-            Column::Source => Value::from(&*source.title),
+            ManyColumn::QueryRowid if !self.queries.has_rowid() => Value::Null,
+            ManyColumn::QueryRowid => Value::Integer(answer.row),
+            ManyColumn::QueryId => self.queries.id(answer.row, &answer.note)?,
+            ManyColumn::Rowid if !source.has_rowid() => Value::Null,
+            ManyColumn::Rowid => Value::Integer(place.row),
+            ManyColumn::Id => source.id(place.row, &hit.note)?,
+            ManyColumn::Score => Value::Real(place.score),
+            ManyColumn::Distance => Value::Real(self.metric.distance(place.score)),
+            ManyColumn::Rank => Value::Integer(at as i64 + 1),
+            ManyColumn::Source => Value::from(&*source.title),
         })
     }
 }
@@ -412,7 +412,7 @@ fn own(sources: &[Source], queries: &Source) -> Result<u32> {
 }
 
 /// Reads queries, as many at a time as are answered together.
-struct Reading {
+struct QueryReader {
     scan: Scan,
     metric: Metric,
     k: usize,
@@ -422,20 +422,20 @@ struct Reading {
     /// Of the queries so far.
     length: Option<usize>,
     /// A query of another length, which begins the next chunk.
-    next: Option<Query>,
+    next: Option<ReadQuery>,
     /// Queries that were passed over.
     bad: u64,
     is_begun: bool,
     is_done: bool,
 }
 
-impl Reading {
+impl QueryReader {
     /// The next queries, all of one length; none at the end.
-    fn chunk(&mut self) -> Result<Vec<Query>> {
+    fn chunk(&mut self) -> Result<Vec<ReadQuery>> {
         if self.is_begun && !self.is_done && !self.scan.is_on_a_row() {
             return Err(Error::expected("the host to reset statements of its own alone", "those of fafcas"));
         }
-        let mut chunk: Vec<Query> = self.next.take().into_iter().collect();
+        let mut chunk: Vec<ReadQuery> = self.next.take().into_iter().collect();
         while !self.is_full(&chunk) && !self.is_done {
             self.is_begun = true;
             // A statement that is stepped beyond its end begins anew.
@@ -458,13 +458,13 @@ impl Reading {
     }
 
     /// A large k may be beyond the rows that there are: once some queries were answered, these tell what to expect.
-    fn is_full(&self, chunk: &[Query]) -> bool {
+    fn is_full(&self, chunk: &[ReadQuery]) -> bool {
         let hits = self.most.map_or(self.k, |most| self.k.min(2 * most));
         let most = |length: usize| (CHUNK_BYTES / (4 * length)).min(CHUNK_HITS / hits.max(1)).max(1);
         chunk.first().is_some_and(|first| chunk.len() >= most(length(first)))
     }
 
-    fn query(&mut self) -> Result<Option<Query>> {
+    fn query(&mut self) -> Result<Option<ReadQuery>> {
         let Some(vector) = self.scan.vector()? else { return Ok(None) };
         let scorer = Scorer::new(self.metric, vector.into_owned())?;
         let expected = *self.length.get_or_insert(scorer.query().len());
@@ -473,16 +473,16 @@ impl Reading {
             let what = format_args!("{expected} dimensions as in the queries before");
             return Err(Error::expected(what, scorer.query().len()));
         }
-        Ok(Some(Query { scorer, row: self.scan.row()?, note: self.scan.note()? }))
+        Ok(Some(ReadQuery { scorer, row: self.scan.row()?, note: self.scan.note()? }))
     }
 }
 
-fn length(query: &Query) -> usize {
+fn length(query: &ReadQuery) -> usize {
     query.scorer.query().len()
 }
 
 /// A query, and what it has found.
-type Asker = BatchQuery<Option<Value>>;
+type NotedQuery = ScanQuery<Option<Value>>;
 
 /// Some queries against one source.
 struct Pass<'a> {
@@ -495,7 +495,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn run(mut self, mut asking: Vec<Asker>) -> Result<Vec<Asker>> {
+    fn run(mut self, mut asking: Vec<NotedQuery>) -> Result<Vec<NotedQuery>> {
         let (start, queries) = (Instant::now(), asking.len());
         let answered = self.by_index(&mut asking)?;
         let is_left = |at: usize| !answered.get(at).copied().unwrap_or(false);
@@ -503,19 +503,19 @@ impl Pass<'_> {
         if scanned > 0 {
             // Codes may be of no use to a few queries beside those that are answered.
             let (left, mut rest): (Vec<_>, Vec<_>) = asking.into_iter().enumerate().partition(|(at, _)| is_left(*at));
-            let (places, left): (Vec<usize>, Vec<Asker>) = left.into_iter().unzip();
+            let (places, left): (Vec<usize>, Vec<NotedQuery>) = left.into_iter().unzip();
             rest.extend(places.into_iter().zip(self.by_scan(left)?));
             rest.sort_unstable_by_key(|(at, _)| *at);
             asking = rest.into_iter().map(|(_, asking)| asking).collect();
         }
         let each = start.elapsed() / queries.max(1) as u32;
-        (scanned..queries).for_each(|_| self.source.stats.searched(Path::Index, each));
-        (0..scanned).for_each(|_| self.source.stats.searched(Path::Scan, each));
+        (scanned..queries).for_each(|_| self.source.stats.searched(SearchPath::Index, each));
+        (0..scanned).for_each(|_| self.source.stats.searched(SearchPath::Scan, each));
         Ok(asking)
     }
 
     /// Asks the index, if there is one; says which queries it has answered.
-    fn by_index(&mut self, asking: &mut [Asker]) -> Result<Vec<bool>> {
+    fn by_index(&mut self, asking: &mut [NotedQuery]) -> Result<Vec<bool>> {
         let Some(index) = self.index.as_mut() else { return Ok(Vec::new()) };
         let excludes = self.excludes;
         let wanted = asking.iter().map(|asking| many::BatchQuery {
@@ -536,7 +536,7 @@ impl Pass<'_> {
         Ok(answered)
     }
 
-    fn by_scan(&mut self, mut asking: Vec<Asker>) -> Result<Vec<Asker>> {
+    fn by_scan(&mut self, mut asking: Vec<NotedQuery>) -> Result<Vec<NotedQuery>> {
         let (title, queries) = (self.source.title.clone(), asking.len() as u64);
         let without: Vec<_> = asking.iter_mut().map(|asking| asking.without.take()).collect();
         if self.excludes {
