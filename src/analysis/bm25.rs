@@ -1,6 +1,6 @@
 //! BM25 as FTS5 computes it, and the most that a row could reach with all words of a query.
 //!
-//! A phrase's weight (idf) is `ln((rows - with + 0.5) / (with + 0.5))`, but at least [`LEAST_IDF`]. A row's score is the sum
+//! A phrase's weight (idf) is `ln((rows - with + 0.5) / (with + 0.5))`, but at least 1e-6. A row's score is the sum
 //! over the phrases of `idf * frequency * (K1 + 1) / (frequency + K1 * (1 - B + B * length / mean length))`. However often
 //! a phrase stands in a row, its part stays below `idf * (K1 + 1)`, so the sum of these is the bound. Weights of
 //! columns change a frequency before it saturates, and so they do not change the bound.
