@@ -6,12 +6,15 @@
 mod bm25;
 mod exact;
 mod filters;
+mod finalised;
 mod fresh;
 mod health;
 mod hybrid;
+mod interrupt;
 mod many;
 mod map;
 mod mmr;
 mod result_codes;
+mod rollback;
 #[path = "../support/mod.rs"]
 mod support;

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod support;
-
+use crate::support::{absent, environment, library, models, python_with, succeed};
 use std::process::Command;
-use support::{absent, environment, library, models, python_with, succeed};
 
 #[test]
 fn measures_are_those_worked_out_by_hand() {

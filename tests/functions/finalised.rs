@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, unsafe_code)]
 
-mod support;
-
+use crate::support::{Random, blob};
 use rusqlite::ffi;
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::ptr::{null, null_mut};
-use support::{Random, blob};
 
 /// Searches that keep statements of many kinds.
 const SEARCHES: [&str; 8] = [

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
-
+use crate::support::blob;
 use rusqlite::Connection;
-use support::blob;
 
 /// What is asked for each of four outer rows, always the same; the first row has to be row 3 while it is changed.
 const JOINS: [&str; 4] = [
@@ -72,14 +70,14 @@ fn a_running_join_does_not_show_what_was_rolled_back() {
 fn an_inner_loop_is_one_search() {
     let db = database();
     // Searches are counted by the table's name, in the whole process.
-    db.execute_batch("CREATE TABLE counted AS SELECT * FROM t").unwrap();
+    db.execute_batch("CREATE TABLE looped AS SELECT * FROM t").unwrap();
     let searches = || -> i64 {
-        let sql = "SELECT coalesce(sum(searches), 0) FROM vec_stats WHERE source = 'main.counted'";
+        let sql = "SELECT coalesce(sum(searches), 0) FROM vec_stats WHERE source = 'main.looped'";
         db.query_row(sql, [], |row| row.get(0)).unwrap()
     };
     let ask = |sql: &str| {
         let before = searches();
-        let sql = format!("SELECT count(*) FROM ({})", sql.replace("'t'", "'counted'"));
+        let sql = format!("SELECT count(*) FROM ({})", sql.replace("'t'", "'looped'"));
         db.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap();
         searches() - before
     };
