@@ -32,8 +32,9 @@ def free_ports(count):
 
 
 def commands(program):
-    """The page's lines that run a program with options, split into arguments. Their ports are replaced by free ones."""
-    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(program + " -")]
+    """The lines of the page's blocks that run a program, split into arguments. Their ports are replaced by free ones."""
+    blocks = PAGE.read_text(encoding="utf-8").split("```")[1::2]
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith(program + " ")]
     ports = sorted(set(re.findall(r"127\.0\.0\.1:(\d+)", "\n".join(lines))))
     free = dict(zip(ports, free_ports(len(ports))))
     lines = [re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda port: str(free[port[0]]), line) for line in lines]
