@@ -25,6 +25,7 @@ pub mod codec;
 pub mod index;
 #[doc(hidden)]
 pub mod kernels;
+mod lock;
 #[doc(hidden)]
 pub mod metric;
 mod native;

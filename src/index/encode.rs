@@ -3,9 +3,10 @@
 use crate::codec::{Encoder, Space, fingerprint, four_bit, one_bit};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
+use crate::lock::{into_inner, lock};
 use crate::resources::pool::{self, Job};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Rows that a thread takes at a time.
 const PIECE: usize = 64;
@@ -56,7 +57,7 @@ pub fn encode(space: &Arc<Space>, batch: VectorBatch, threads: usize) -> Result<
     let job = Arc::new(Encoding { space: space.clone(), batch, next: AtomicUsize::new(0), done });
     pool::run(job.clone(), threads.min(pieces))?;
     let job = Arc::into_inner(job).ok_or_else(|| Error::Bug("a finished job is still held".into()))?;
-    Ok(job.done.into_iter().flat_map(|piece| piece.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
+    Ok(job.done.into_iter().flat_map(into_inner).collect())
 }
 
 struct Encoding {
@@ -73,7 +74,7 @@ impl Job for Encoding {
             let piece = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(done) = self.done.get(piece) else { return };
             let encoded = self.encode_piece(piece, &mut encoder);
-            *done.lock().unwrap_or_else(PoisonError::into_inner) = encoded;
+            *lock(done) = encoded;
         }
     }
 }

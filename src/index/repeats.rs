@@ -16,6 +16,7 @@ use super::store::Store;
 use super::verify::{FetchedScore, FetchedScores};
 use crate::codec::fingerprint;
 use crate::error::Result;
+use crate::lock::lock;
 use crate::metric::{Metric, Scorer};
 use crate::resources::cache::{Account, Held};
 use crate::resources::config::CACHE_BYTES;
@@ -24,7 +25,7 @@ use crate::resources::reserve;
 use crate::scan::Rules;
 use crate::topk::Place;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Bytes of all answers. These are a few hundred answers of ten rows, so that comparing with all of them takes no time.
 ///
@@ -71,7 +72,7 @@ struct Answers {
 static ANSWERS: PerProcess<Mutex<Answers>> = PerProcess::new(Mutex::default);
 
 fn answers() -> MutexGuard<'static, Answers> {
-    ANSWERS.get().lock().unwrap_or_else(PoisonError::into_inner)
+    lock(ANSWERS.get())
 }
 
 /// Drops the answers of an index.

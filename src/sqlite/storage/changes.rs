@@ -6,6 +6,7 @@ use super::table_rows::{self, TableRows, first_unknown};
 use super::trust::{self, Base};
 use crate::error::Result;
 use crate::index::{self, FetchedRow, Index, Overlay, RowSource, Token, VectorBatch};
+use crate::lock::lock;
 use crate::resources::cache::Held;
 use crate::resources::config::CACHE_BYTES;
 use crate::resources::per_process::PerProcess;
@@ -13,7 +14,7 @@ use crate::sqlite::host::connection::Reusable;
 use crate::sqlite::host::value::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The rows that changed since an index was written, as a search needs them.
 #[derive(Clone)]
@@ -101,7 +102,7 @@ const ALWAYS: usize = 4 << 20;
 const BATCH_BYTES: usize = 4 << 20;
 
 fn kept() -> MutexGuard<'static, Vec<KnownChanges>> {
-    KEPT.get().lock().unwrap_or_else(PoisonError::into_inner)
+    lock(KEPT.get())
 }
 
 fn budget() -> usize {
