@@ -31,6 +31,8 @@ pub mod metric;
 mod native;
 mod planning;
 #[doc(hidden)]
+pub mod random;
+#[doc(hidden)]
 pub mod resources;
 #[doc(hidden)]
 pub mod scan;

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
-    ("analysis", &["error", "kernels", "resources", "vector"]),
-    ("codec", &["kernels", "metric"]),
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
+    ("analysis", &["error", "kernels", "random", "resources", "vector"]),
+    ("codec", &["kernels", "metric", "random"]),
     ("index", &["codec", "error", "kernels", "lock", "metric", "resources", "scan", "topk", "vector"]),
     ("embed", &["error", "lock", "native"]),
     ("kernels", &[]),
@@ -16,6 +16,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("vector", &["error", "kernels"]),
     ("metric", &["error", "kernels", "vector"]),
     ("planning", &["error", "metric", "resources", "vector"]),
+    ("random", &[]),
     ("topk", &["error", "resources"]),
     ("resources", &["error", "lock", "vector"]),
     ("scan", &["error", "kernels", "lock", "metric", "resources", "topk", "vector"]),
