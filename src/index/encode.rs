@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 
 /// Rows that a thread takes at a time.
 const PIECE: usize = 64;
+/// Bytes of vectors that are collected before all threads encode them.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Rows with their vectors, one after the other.
 #[derive(Debug, Clone, Default)]
@@ -35,9 +37,9 @@ impl VectorBatch {
         self.rowids.is_empty()
     }
 
-    /// Bytes of its vectors.
-    pub fn bytes(&self) -> usize {
-        size_of_val(self.vectors.as_slice())
+    /// Whether it is time to encode it.
+    pub fn is_full(&self) -> bool {
+        size_of_val(self.vectors.as_slice()) >= BATCH_BYTES
     }
 }
 
