@@ -1,5 +1,6 @@
 //! Conditions on a source's own columns, and how SQLite compares their values.
 
+use crate::planning::plan::Comparison;
 use crate::planning::rowset::Number;
 use crate::sqlite::host::in_list::{LARGEST, List};
 use crate::sqlite::host::value::{Value, ValueRef};
@@ -30,9 +31,9 @@ impl Affinity {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conditions {
     /// Comparisons of the rowid with numbers.
-    pub rowid: Vec<(&'static str, Value)>,
+    pub rowid: Vec<(Comparison, Value)>,
     /// Comparisons of the id.
-    pub id: Vec<(&'static str, Value)>,
+    pub id: Vec<(Comparison, Value)>,
     /// A list of which one must be equal.
     pub list: Option<(ListSubject, List)>,
 }
@@ -54,7 +55,7 @@ impl Conditions {
 
     /// Whether they say what the rowid or id is, which hardly more than one row can meet.
     pub fn names_one(&self) -> bool {
-        self.rowid.iter().chain(&self.id).any(|(operator, _)| *operator == "=")
+        self.rowid.iter().chain(&self.id).any(|(comparison, _)| *comparison == Comparison::Is)
     }
 
     /// Whether there is a list and nothing else.

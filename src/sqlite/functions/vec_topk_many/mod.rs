@@ -9,14 +9,13 @@ use crate::error::{Error, Result};
 use crate::index::many;
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::ManyOptions;
-use crate::planning::plan::{Plan, Slot};
+use crate::planning::plan::{Plan, Slot, Subject};
 use crate::resources::config;
 use crate::resources::reserve::{self, Reserve};
 use crate::resources::stats::SearchPath;
 use crate::scan::{Rules, ScanQuery, VectorSource, Without, scan_many};
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::{Connection, Moment};
-use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::estimates::rows;
@@ -100,14 +99,14 @@ impl Table for VecTopkMany {
 /// Bounds that cut off the far end commute with the k best.
 fn keep_bounds(planner: &mut Planner<'_, '_>) {
     for (at, constraint) in planner.info.constraints().into_iter().enumerate().filter(|(_, known)| known.usable) {
-        let slot = match (constraint.column, constraint.operator) {
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_GT) if column == ManyColumn::Score as i32 => Slot::ScoreAbove,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_GE) if column == ManyColumn::Score as i32 => Slot::ScoreFrom,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_LT) if column == ManyColumn::Distance as i32 => Slot::DistanceBelow,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_LE) if column == ManyColumn::Distance as i32 => Slot::DistanceTo,
+        let subject = match constraint.column {
+            column if column == ManyColumn::Score as i32 => Subject::Score,
+            column if column == ManyColumn::Distance as i32 => Subject::Distance,
             _ => continue,
         };
-        planner.keep(slot, at);
+        if let Some(slot) = planner.slot(subject, at, constraint).filter(|slot| slot.drops_far_end()) {
+            planner.keep(slot, at);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Source;
 use crate::error::Result;
+use crate::planning::plan::Comparison;
 use crate::planning::rowset::RowSet;
 use crate::resources::reserve::{self, Reserve};
 use crate::sqlite::host::connection::Statement;
@@ -26,9 +27,9 @@ impl Source {
             return Ok(None);
         }
         let mut set = RowSet::all();
-        for (operator, value) in conditions.rowid.iter().chain(&conditions.id) {
+        for (comparison, value) in conditions.rowid.iter().chain(&conditions.id) {
             let Some(number) = number(value) else { return Ok(None) };
-            set.compare(operator, number);
+            set.compare(*comparison, number);
         }
         if let Some((_, values)) = &conditions.list {
             let mut rowids = Vec::new();
@@ -86,7 +87,7 @@ impl Source {
         let parameter = terms.len() + 1;
         match conditions.list {
             Some((ListSubject::Rowid, _)) => terms.push(format!("{row} = ?{parameter}")),
-            Some((ListSubject::Id, _)) => terms.push(self.compared_id("=", parameter)),
+            Some((ListSubject::Id, _)) => terms.push(self.compared_id(Comparison::Is, parameter)),
             None => {}
         }
         let keeps_id = self.keeps_id() || conditions.list.is_some();
@@ -109,16 +110,16 @@ impl Source {
     /// The comparisons of rowid and id, with parameters from 1 on.
     fn compared(&self, conditions: &Conditions) -> Vec<String> {
         let row = self.row_expression();
-        let rowid = conditions.rowid.iter().zip(1..).map(|((operator, _), at)| format!("{row} {operator} ?{at}"));
+        let rowid = conditions.rowid.iter().zip(1..).map(|((by, _), at)| format!("{row} {} ?{at}", by.sql()));
         let first = conditions.rowid.len() + 1;
-        let id = conditions.id.iter().zip(first..).map(|((operator, _), at)| self.compared_id(operator, at));
+        let id = conditions.id.iter().zip(first..).map(|((by, _), at)| self.compared_id(*by, at));
         rowid.chain(id).collect()
     }
 
     /// Equality may use the key's index. Order is by bytes, as in any comparison of the result column `id`.
-    fn compared_id(&self, operator: &str, parameter: usize) -> String {
-        let collation = if operator == "=" { "" } else { " COLLATE BINARY" };
-        format!("{}{collation} {operator} ?{parameter}", self.id_expression())
+    fn compared_id(&self, comparison: Comparison, parameter: usize) -> String {
+        let collation = if comparison == Comparison::Is { "" } else { " COLLATE BINARY" };
+        format!("{}{collation} {} ?{parameter}", self.id_expression(), comparison.sql())
     }
 
     /// The conditions on the id that may be put to the key column without losing rows that SQLite's own comparison, which
@@ -132,13 +133,15 @@ impl Source {
             self.id_affinity == Affinity::Numeric || !matches!(value, ValueRef::Integer(_) | ValueRef::Real(_))
         };
         let mut safe = conditions.clone();
-        safe.id.retain(|(operator, value)| {
-            let in_order = *operator == "=" || self.id_affinity == Affinity::Other || !matches!(value, Value::Text(_));
+        safe.id.retain(|(comparison, value)| {
+            let in_order = *comparison == Comparison::Is
+                || self.id_affinity == Affinity::Other
+                || !matches!(value, Value::Text(_));
             is_safe(value.borrow()) && in_order
         });
-        for (operator, value) in &mut safe.id {
+        for (comparison, value) in &mut safe.id {
             if let Value::Text(text) = value
-                && operator.starts_with('<')
+                && matches!(comparison, Comparison::Below | Comparison::To)
             {
                 // Whatever reads as a number sorts before a colon.
                 text.clone_from(&text.as_slice().max(b":").to_vec());
