@@ -9,15 +9,30 @@ use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Constraint, ConstraintKind, IndexInfo};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 
-/// The arguments of a table function: hidden columns that the caller makes equal to something.
+/// How a table function is called, and what it gives.
 #[derive(Debug, Clone, Copy)]
 pub struct Signature {
-    /// The first hidden column.
-    pub first: i32,
-    /// The arguments' names.
-    pub names: &'static [&'static str],
+    /// The columns of its rows, with their types.
+    pub columns: &'static [&'static str],
+    /// The arguments' names. They are hidden columns behind the others, which the caller makes equal to something.
+    pub arguments: &'static [&'static str],
     /// How many of them a call must have.
     pub required: usize,
+}
+
+impl Signature {
+    /// The declaration that SQLite wants.
+    pub fn schema(self) -> String {
+        let columns = self.columns.iter().map(|column| (*column).to_owned());
+        let arguments = self.arguments.iter().map(|name| format!("{name} HIDDEN"));
+        format!("CREATE TABLE x({})", columns.chain(arguments).collect::<Vec<_>>().join(", "))
+    }
+
+    /// The value of a hidden column: the argument that the call gave.
+    pub fn echo(self, arguments: &[Value], column: usize) -> Result<Value> {
+        let argument = column.checked_sub(self.columns.len()).and_then(|at| arguments.get(at));
+        argument.map_or(Ok(Value::Null), Value::copied)
+    }
 }
 
 /// One choice of plan.
@@ -63,7 +78,9 @@ impl<'a, 'b> Planner<'a, 'b> {
     /// Keeps the arguments of a call.
     fn arguments(&mut self, signature: Signature) -> Arguments {
         let constraints = self.info.constraints();
-        for ((column, slot), at) in (signature.first..).zip(Slot::ARGUMENTS).zip(0..signature.names.len()) {
+        for ((column, slot), at) in
+            (signature.columns.len() as i32..).zip(Slot::ARGUMENTS).zip(0..signature.arguments.len())
+        {
             let mut given = constraints.iter().enumerate().filter(|(_, constraint)| {
                 constraint.column == column && constraint.kind == ConstraintKind::Compares(Comparison::Is)
             });
@@ -149,10 +166,10 @@ impl Planner<'_, '_> {
 
 /// The arguments as the cursor got them, or what is missing.
 pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Result<Vec<ValueRef<'a>>> {
-    let given = Slot::ARGUMENTS.iter().take(signature.names.len());
+    let given = Slot::ARGUMENTS.iter().take(signature.arguments.len());
     let values: Vec<Option<usize>> = given.map(|&slot| plan.position(slot)).collect();
     if values.iter().take(signature.required).any(Option::is_none) {
-        let names = signature.names.get(..signature.required).unwrap_or_default();
+        let names = signature.arguments.get(..signature.required).unwrap_or_default();
         return Err(Error::expected(format_args!("the arguments {}", names.join(", ")), "fewer"));
     }
     Ok(values.into_iter().map(|at| at.map_or(ValueRef::Null, |at| arguments.get(at))).collect())
@@ -172,9 +189,9 @@ impl KeptQuestion {
         Ok(Self { arguments, moment: connection.moment() })
     }
 
-    /// An argument, for the hidden column that echoes it.
-    pub fn argument(&self, at: usize) -> Result<Value> {
-        self.arguments.get(at).map_or(Ok(Value::Null), Value::copied)
+    /// The arguments, which hidden columns echo.
+    pub fn arguments(&self) -> &[Value] {
+        &self.arguments
     }
 }
 

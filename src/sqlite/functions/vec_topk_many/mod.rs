@@ -54,14 +54,20 @@ enum ManyColumn {
 impl ManyColumn {
     const ALL: [Self; 8] =
         [Self::QueryRowid, Self::QueryId, Self::Rowid, Self::Id, Self::Score, Self::Distance, Self::Rank, Self::Source];
-    const SCHEMA: &'static str = "CREATE TABLE x(query_rowid INTEGER, query_id, rowid INTEGER, id, score REAL, distance REAL, \
-         rank INTEGER, source TEXT, table_name HIDDEN, column_name HIDDEN, query_table HIDDEN, query_column HIDDEN, \
-         k HIDDEN, options HIDDEN)";
 }
 
 const SIGNATURE: Signature = Signature {
-    first: ManyColumn::ALL.len() as i32,
-    names: &["table_name", "column_name", "query_table", "query_column", "k", "options"],
+    columns: &[
+        "query_rowid INTEGER",
+        "query_id",
+        "rowid INTEGER",
+        "id",
+        "score REAL",
+        "distance REAL",
+        "rank INTEGER",
+        "source TEXT",
+    ],
+    arguments: &["table_name", "column_name", "query_table", "query_column", "k", "options"],
     required: 5,
 };
 
@@ -78,7 +84,7 @@ impl Table for VecTopkMany {
     type Cursor = ManyReader;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: ManyColumn::SCHEMA.into(), risk: Risk::Normal }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -265,9 +271,7 @@ impl Cursor for ManyReader {
                 let (answer, batch) = present.ok_or_else(|| Error::Bug("a row was read past the end".into()))?;
                 batch.column(answer, hit, *column)
             }
-            (None, Some(asked)) => {
-                asked.arguments.get(column - ManyColumn::ALL.len()).map_or(Ok(Value::Null), Value::copied)
-            }
+            (None, Some(asked)) => SIGNATURE.echo(&asked.arguments, column),
             (None, None) => Ok(Value::Null),
         }
     }
