@@ -18,9 +18,11 @@ pub mod error;
 
 mod analysis;
 mod codec;
+mod lock;
 mod metric;
 mod native;
 mod planning;
+mod random;
 mod resources;
 mod scan;
 mod sqlite;
@@ -37,6 +39,7 @@ pub mod parts {
     pub use crate::analysis::ranking::candidates;
     pub use crate::codec::{Encoder, Space};
     pub use crate::metric::{Metric, Scorer};
+    pub use crate::random::splitmix64;
     pub use crate::resources::stats::{Entry, SearchPath, entry};
     pub use crate::scan::*;
     pub use crate::topk::Place;

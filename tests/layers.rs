@@ -4,20 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
-    ("analysis", &["error", "kernels", "resources", "vector"]),
-    ("codec", &["kernels", "metric"]),
-    ("index", &["codec", "error", "kernels", "metric", "resources", "scan", "topk", "vector"]),
-    ("embed", &["error", "native"]),
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
+    ("analysis", &["error", "kernels", "random", "resources", "vector"]),
+    ("codec", &["kernels", "metric", "random"]),
+    ("index", &["codec", "error", "kernels", "lock", "metric", "resources", "scan", "topk", "vector"]),
+    ("embed", &["error", "lock", "native"]),
     ("kernels", &[]),
+    ("lock", &[]),
     ("native", &["error"]),
     ("error", &[]),
     ("vector", &["error", "kernels"]),
     ("metric", &["error", "kernels", "vector"]),
     ("planning", &["error", "metric", "resources", "vector"]),
+    ("random", &[]),
     ("topk", &["error", "resources"]),
-    ("resources", &["error", "vector"]),
-    ("scan", &["error", "kernels", "metric", "resources", "topk", "vector"]),
+    ("resources", &["error", "lock", "vector"]),
+    ("scan", &["error", "kernels", "lock", "metric", "resources", "topk", "vector"]),
 ];
 
 /// The floors of `sqlite`, the lowest first: each uses only those before it.

@@ -573,7 +573,7 @@ impl Writable for VecIndex {
 
     fn change(&mut self, change: Change<'_>) -> Result<i64> {
         const COMMAND: usize = 2;
-        let Change::Insert { values, .. } = change else {
+        let Change::Insert(values) = change else {
             return Err(Error::Mistake("expected an INSERT of a command, the only change an index takes".into()));
         };
         let command = text("a command 'merge', 'rebuild' or 'check' as text", values.get(COMMAND))?;

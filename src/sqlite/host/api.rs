@@ -151,7 +151,6 @@ routines! {
     fn value_text(value: *mut ffi::sqlite3_value) -> *const c_uchar;
     fn value_blob(value: *mut ffi::sqlite3_value) -> *const c_void;
     fn value_bytes(value: *mut ffi::sqlite3_value) -> c_int;
-    fn value_nochange(value: *mut ffi::sqlite3_value) -> c_int;
 
     fn context_db_handle(context: *mut ffi::sqlite3_context) -> *mut ffi::sqlite3;
     fn user_data(context: *mut ffi::sqlite3_context) -> *mut c_void;
@@ -208,7 +207,6 @@ routines! {
         constraint: c_int,
         value: *mut *mut ffi::sqlite3_value,
     ) -> c_int;
-    fn vtab_nochange(context: *mut ffi::sqlite3_context) -> c_int;
 }
 
 /// The host's version as it writes it, `3.54.1`.

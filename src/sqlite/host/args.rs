@@ -42,13 +42,6 @@ impl<'a> Args<'a> {
         self.values.get(at).map_or(ValueRef::Null, |&value| unsafe { read(value) })
     }
 
-    /// Whether an UPDATE leaves the column of this argument as it was.
-    #[allow(dead_code)]
-    pub fn unchanged(self, at: usize) -> bool {
-        // SAFETY: as in `get`.
-        self.values.get(at).is_some_and(|&value| unsafe { api::value_nochange(value) } != 0)
-    }
-
     /// All values of an IN list that `xBestIndex` asked to have at once.
     pub fn list(self, at: usize) -> Result<List> {
         List::collect(|with| self.each_of_list(at, with))

@@ -26,10 +26,6 @@ pub trait Table: Sized + 'static {
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice>;
     /// Starts a read.
     fn open(&self) -> Result<Self::Cursor>;
-    /// Replaces an SQL function where its first argument is a column of this table.
-    fn find_function(&self, _name: &str, _arity: i32) -> Option<Overload> {
-        None
-    }
 }
 
 /// One running read.
@@ -118,10 +114,6 @@ pub trait Writable: Table {
     }
     /// Makes one change; gives the rowid of an inserted row.
     fn change(&mut self, change: Change<'_>) -> Result<i64>;
-    /// A transaction, or a savepoint in it, takes one of its steps.
-    fn transaction(&mut self, _step: Transaction) -> Result<()> {
-        Ok(())
-    }
     /// ALTER TABLE RENAME.
     fn rename(&mut self, name: &str) -> Result<()> {
         Err(Error::expected("a table that can be renamed", name))
@@ -150,11 +142,10 @@ type Attach<T> = fn(Connection, &[&str]) -> Result<(T, Declaration)>;
 /// Where a virtual table may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Risk {
-    /// Everywhere.
-    Innocuous,
     /// In views and triggers of trusted schemas, and in statements.
     Normal,
-    /// In statements alone.
+    /// In statements alone. No table says so yet; those that read tables by name are going to.
+    #[allow(dead_code)]
     Direct,
 }
 
@@ -169,70 +160,26 @@ pub enum Choice {
 
 /// One change to a writable table.
 pub enum Change<'a> {
-    /// DELETE of a row.
+    /// DELETE of the row with this rowid.
     Delete(i64),
-    /// INSERT; the rowid where the statement names one. `values` are the columns.
-    Insert {
-        /// The rowid asked for.
-        rowid: Option<i64>,
-        /// The columns' values: argument 0 is column 0.
-        values: Row<'a>,
-    },
-    /// UPDATE of a row, perhaps with a new rowid.
-    Update {
-        /// The row that is there.
-        old: i64,
-        /// The rowid it is to have.
-        new: i64,
-        /// The columns' values; [`Row::unchanged`] tells those that stay.
-        values: Row<'a>,
-    },
+    /// INSERT of these columns.
+    Insert(Row<'a>),
+    /// UPDATE of a row. No table of ours takes one, so it carries nothing.
+    Update,
 }
 
-/// The columns of an inserted or updated row.
+/// The columns of an inserted row.
 #[derive(Clone, Copy)]
 pub struct Row<'a>(Args<'a>);
 
 impl<'a> Row<'a> {
+    /// `xUpdate` gets two rowids in front of the columns.
     const FIRST: usize = 2;
 
     /// The value of a column.
     pub fn get(self, column: usize) -> ValueRef<'a> {
         self.0.get(column + Self::FIRST)
     }
-
-    /// Whether an UPDATE leaves the column as it was.
-    pub fn unchanged(self, column: usize) -> bool {
-        self.0.unchanged(column + Self::FIRST)
-    }
-}
-
-/// A step of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transaction {
-    /// The first write.
-    Begin,
-    /// Before the commit: the last chance to fail.
-    Sync,
-    /// It is kept.
-    Commit,
-    /// It is undone.
-    Rollback,
-    /// A savepoint with this number begins.
-    Savepoint(i32),
-    /// The savepoint and those within it are forgotten.
-    Release(i32),
-    /// Back to the savepoint.
-    RollbackTo(i32),
-}
-
-/// A function that stands in for another: the code SQLite keeps in `xFindFunction`'s result.
-#[derive(Clone, Copy)]
-pub struct Overload {
-    /// The replacement.
-    pub call: unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value),
-    /// Tells the planner that the function may be answered by `best_index`, as an operator of this number (150 to 255).
-    pub operator: Option<u8>,
 }
 
 /// SQLite's question for a plan.
@@ -361,11 +308,6 @@ impl IndexInfo<'_> {
         self.raw.estimatedRows = rows;
     }
 
-    /// Promises at most one row.
-    pub fn unique(&mut self) {
-        self.raw.idxFlags |= ffi::SQLITE_INDEX_SCAN_UNIQUE as c_int;
-    }
-
     /// What EXPLAIN QUERY PLAN shows.
     pub fn describe(&mut self, text: &str) {
         self.raw.idxStr = api::message(text);
@@ -465,7 +407,7 @@ impl<T: Table> Callbacks<T> {
         xSync: None,
         xCommit: None,
         xRollback: None,
-        xFindFunction: Some(Self::find_function),
+        xFindFunction: None,
         xRename: None,
         xSavepoint: None,
         xRelease: None,
@@ -623,9 +565,6 @@ impl<T: Table> Callbacks<T> {
     ) -> c_int {
         // SAFETY: see above.
         unsafe {
-            if api::vtab_nochange(context) != 0 {
-                return ffi::SQLITE_OK as c_int;
-            }
             let outcome = Self::on_cursor(cursor, |cursor| cursor.column(column as usize));
             status(outcome.map(|value| result(context, Ok(value))))
         }
@@ -635,35 +574,11 @@ impl<T: Table> Callbacks<T> {
         // SAFETY: see above.
         status(unsafe { Self::on_cursor(cursor, |cursor| cursor.rowid()).map(|rowid| *place = rowid) })
     }
-
-    unsafe extern "C" fn find_function(
-        vtab: *mut ffi::sqlite3_vtab,
-        arity: c_int,
-        name: *const c_char,
-        call: *mut Option<unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value)>,
-        data: *mut *mut c_void,
-    ) -> c_int {
-        // SAFETY: see above.
-        let found =
-            unsafe {
-                settle(vtab, T::NAME, || {
-                    Ok(Self::table(vtab).find_function(&CStr::from_ptr(name).to_string_lossy(), arity))
-                })
-            };
-        let Ok(Some(overload)) = found else { return 0 };
-        // SAFETY: see above.
-        unsafe {
-            *call = Some(overload.call);
-            *data = std::ptr::null_mut();
-        }
-        overload.operator.map_or(1, c_int::from)
-    }
 }
 
 fn declare(connection: Connection, declaration: &Declaration) -> Result<()> {
     let schema = c_name(&declaration.schema)?;
     let option = match declaration.risk {
-        Risk::Innocuous => Some(ffi::SQLITE_VTAB_INNOCUOUS),
         Risk::Normal => None,
         Risk::Direct => Some(ffi::SQLITE_VTAB_DIRECTONLY),
     };
@@ -684,17 +599,7 @@ struct WriteCallbacks<T>(PhantomData<T>);
 
 // SAFETY, for all callbacks below: as for `Callbacks`.
 impl<T: Writable> WriteCallbacks<T> {
-    const WRITE: ffi::sqlite3_module = ffi::sqlite3_module {
-        xUpdate: Some(Self::update),
-        xBegin: Some(Self::begin),
-        xSync: Some(Self::sync),
-        xCommit: Some(Self::commit),
-        xRollback: Some(Self::rollback),
-        xSavepoint: Some(Self::savepoint),
-        xRelease: Some(Self::release),
-        xRollbackTo: Some(Self::rollback_to),
-        ..Callbacks::<T>::BASE
-    };
+    const WRITE: ffi::sqlite3_module = ffi::sqlite3_module { xUpdate: Some(Self::update), ..Callbacks::<T>::BASE };
 
     const FUNCTION: ModuleV4 = ModuleV4 { base: Self::WRITE, integrity: None };
 
@@ -755,41 +660,6 @@ impl<T: Writable> WriteCallbacks<T> {
         }
     }
 
-    unsafe extern "C" fn begin(vtab: *mut ffi::sqlite3_vtab) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Begin)) }
-    }
-
-    unsafe extern "C" fn sync(vtab: *mut ffi::sqlite3_vtab) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Sync)) }
-    }
-
-    unsafe extern "C" fn commit(vtab: *mut ffi::sqlite3_vtab) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Commit)) }
-    }
-
-    unsafe extern "C" fn rollback(vtab: *mut ffi::sqlite3_vtab) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Rollback)) }
-    }
-
-    unsafe extern "C" fn savepoint(vtab: *mut ffi::sqlite3_vtab, number: c_int) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Savepoint(number))) }
-    }
-
-    unsafe extern "C" fn release(vtab: *mut ffi::sqlite3_vtab, number: c_int) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Release(number))) }
-    }
-
-    unsafe extern "C" fn rollback_to(vtab: *mut ffi::sqlite3_vtab, number: c_int) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::RollbackTo(number))) }
-    }
-
     unsafe extern "C" fn rename(vtab: *mut ffi::sqlite3_vtab, name: *const c_char) -> c_int {
         // SAFETY: see above; the name is terminated.
         unsafe { Self::on_table(vtab, |table| table.rename(&CStr::from_ptr(name).to_string_lossy())) }
@@ -821,17 +691,17 @@ impl<T: Writable> WriteCallbacks<T> {
     }
 }
 
-/// Sorts out what `xUpdate` is asked to do.
+/// Sorts out what `xUpdate` is asked to do, by the rowids in front of the columns: that of the row that is there, and that
+/// which it is to have.
 fn change(arguments: Args<'_>) -> Result<Change<'_>> {
     let rowid = |at| match arguments.get(at) {
         ValueRef::Null => Ok(None),
         ValueRef::Integer(rowid) => Ok(Some(rowid)),
         other => Err(Error::expected("an integer rowid", other)),
     };
-    let values = Row(arguments);
     Ok(match (arguments.count(), rowid(0)?, rowid(1)?) {
         (1, Some(old), _) => Change::Delete(old),
-        (_, None, rowid) => Change::Insert { rowid, values },
-        (_, Some(old), new) => Change::Update { old, new: new.unwrap_or(old), values },
+        (_, None, _) => Change::Insert(Row(arguments)),
+        (_, Some(_), _) => Change::Update,
     })
 }

@@ -6,14 +6,15 @@ use super::table_rows::{self, TableRows, first_unknown};
 use super::trust::{self, Base};
 use crate::error::Result;
 use crate::index::{self, FetchedRow, Index, Overlay, RowSource, Token, VectorBatch};
+use crate::lock::lock;
 use crate::resources::cache::Held;
-use crate::resources::config::CACHE_BYTES;
+use crate::resources::config::cache_bytes;
 use crate::resources::per_process::PerProcess;
 use crate::sqlite::host::connection::Reusable;
 use crate::sqlite::host::value::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The rows that changed since an index was written, as a search needs them.
 #[derive(Clone)]
@@ -94,18 +95,16 @@ static KEPT: PerProcess<Mutex<Vec<KnownChanges>>> = PerProcess::new(|| Mutex::ne
 
 /// How many tails of one index are remembered, for the snapshots of a few transactions. They share most of their codes.
 const MOST_KEPT: usize = 4;
-/// Changed rows take one part in so many of the memory that indexes may use; a few always fit.
+/// The codes of changed rows may take one part in `SHARE` of the bytes that are meant for indexes, and `ALWAYS` bytes in any case.
 const SHARE: usize = 4;
 const ALWAYS: usize = 4 << 20;
-/// Bytes of vectors that are read before all threads encode them.
-const BATCH_BYTES: usize = 4 << 20;
 
 fn kept() -> MutexGuard<'static, Vec<KnownChanges>> {
-    KEPT.get().lock().unwrap_or_else(PoisonError::into_inner)
+    lock(KEPT.get())
 }
 
-fn budget() -> usize {
-    (usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX) / SHARE).max(ALWAYS)
+fn most_of_changes() -> usize {
+    (cache_bytes() / SHARE).max(ALWAYS)
 }
 
 impl Shelf {
@@ -116,7 +115,7 @@ impl Shelf {
         trust::forget(self.scope);
         let mut kept = kept();
         kept.retain(|other| other.scope != self.scope);
-        index::set_aside(trim(&mut kept, budget()));
+        index::set_aside(trim(&mut kept, most_of_changes()));
     }
     /// The rows that changed since the index was written, encoded once for all searches of the process. Adds to `encoded`
     /// how many that were.
@@ -214,7 +213,7 @@ impl Shelf {
         threads: usize,
         encoded: &AtomicU64,
     ) -> Result<Option<Changes>> {
-        let most = (budget() / changes.overlay.row_bytes()).saturating_sub(changes.overlay.len());
+        let most = (most_of_changes() / changes.overlay.row_bytes()).saturating_sub(changes.overlay.len());
         let mut changed = BTreeSet::new();
         let (mut expected, log) = (changes.place + 1, &mut changes.log);
         self.each_change(changes.place, |place, rowid| {
@@ -268,19 +267,20 @@ impl Shelf {
         let mut kept = kept();
         kept.retain(|other| other.scope != scope || other.generation == generation && other.tail != tail);
         kept.push(KnownChanges { scope, generation, tail, changes: changes.clone(), held });
-        index::set_aside(trim(&mut kept, budget()));
+        index::set_aside(trim(&mut kept, most_of_changes()));
     }
 }
 
-/// Forgets the oldest tails: of each index beyond a few, and of all beyond the budget. Gives the bytes of those that stay.
-fn trim(kept: &mut Vec<KnownChanges>, budget: usize) -> usize {
+/// Forgets the oldest tails: of each index beyond `MOST_KEPT`, and of all indexes beyond `most` bytes. Gives the bytes of those
+/// that stay.
+fn trim(kept: &mut Vec<KnownChanges>, most: usize) -> usize {
     let (mut indexes, mut total) = (HashMap::<u64, (usize, usize)>::new(), 0);
     let mut newest_first = std::mem::take(kept);
     newest_first.reverse();
     for mut tail in newest_first {
         let (tails, bytes) = indexes.entry(tail.scope).or_default();
         let more = tail.changes.overlay.bytes().saturating_sub(*bytes);
-        if kept.is_empty() || *tails < MOST_KEPT && total + more <= budget {
+        if kept.is_empty() || *tails < MOST_KEPT && total + more <= most {
             (*tails, *bytes, total) = (*tails + 1, *bytes + more, total + more);
             tail.held.set(more);
             kept.push(tail);
@@ -317,7 +317,7 @@ impl Changes {
                     without.push(rowid);
                 }
             }
-            if batch.bytes() >= BATCH_BYTES {
+            if batch.is_full() {
                 self.overlay.change(std::mem::take(&mut batch), &[], threads)?;
             }
         }

@@ -8,9 +8,10 @@ use super::signs::Sign;
 use super::table_rows::TableRows;
 use crate::error::Result;
 use crate::index::{Difference, Index};
+use crate::lock::lock;
 use crate::resources::per_process::PerProcess;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// An index in one state, by its scope and generation.
 type IndexState = (u64, [u8; 16]);
@@ -36,7 +37,7 @@ struct Sound {
 static VERDICTS: PerProcess<Mutex<BTreeMap<IndexState, Judgement>>> = PerProcess::new(|| Mutex::new(BTreeMap::new()));
 
 fn verdicts() -> MutexGuard<'static, BTreeMap<IndexState, Judgement>> {
-    VERDICTS.get().lock().unwrap_or_else(PoisonError::into_inner)
+    lock(VERDICTS.get())
 }
 
 fn state(shelf: &Shelf, index: &Index) -> IndexState {
