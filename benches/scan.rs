@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code)]
 
-use fafcas::random::splitmix64;
+use fafcas::parts::splitmix64;
 use rusqlite::{Connection, ffi, params};
 use std::ffi::CString;
 use std::path::PathBuf;

@@ -7,10 +7,7 @@ use fafcas::index::{
     Builder, FetchedRow, Index, Mean, MemoryStore, Opened, Outcome, Request, RowSource, Stats, Store, open,
 };
 use fafcas::kernels::F32Le;
-use fafcas::metric::{Metric, Scorer};
-use fafcas::random::splitmix64;
-use fafcas::scan::Rules;
-use fafcas::topk::Place;
+use fafcas::parts::{Metric, Place, Rules, Scorer, splitmix64};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;

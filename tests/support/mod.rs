@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use fafcas::random::splitmix64;
+use fafcas::parts::splitmix64;
 use rusqlite::Connection;
 
 /// The loadable library that cargo built for this very run, beside the test's own binary.

@@ -16,17 +16,18 @@ pub struct ChunkFunction {
     connection: Connection,
 }
 
-const SIGNATURE: Signature =
-    Signature { first: 4, names: &["whole_text", "max_tokens", "overlap", "model"], required: 1 };
+const SIGNATURE: Signature = Signature {
+    columns: &["seq INTEGER", "start INTEGER", "stop INTEGER", "text TEXT"],
+    arguments: &["whole_text", "max_tokens", "overlap", "model"],
+    required: 1,
+};
 
 impl Table for ChunkFunction {
     const NAME: &'static str = "chunk";
     type Cursor = Listed<Whole>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(seq INTEGER, start INTEGER, stop INTEGER, text TEXT, \
-                      whole_text HIDDEN, max_tokens HIDDEN, overlap HIDDEN, model HIDDEN)";
-        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -96,7 +97,7 @@ impl Listing for Whole {
                 Some(Value::Text(text)) => ValueRef::Text(text.get(part.bytes.clone()).unwrap_or_default()).copied()?,
                 _ => Value::Null,
             },
-            _ => self.arguments.get(column - 4).map_or(Ok(Value::Null), Value::copied)?,
+            _ => SIGNATURE.echo(&self.arguments, column)?,
         })
     }
 }

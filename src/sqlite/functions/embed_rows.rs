@@ -26,16 +26,18 @@ pub struct EmbedRows {
     connection: Connection,
 }
 
-const SIGNATURE: Signature = Signature { first: 3, names: &["table_name", "column_name", "model"], required: 2 };
+const SIGNATURE: Signature = Signature {
+    columns: &["rowid INTEGER", "embedding BLOB", "fingerprint TEXT"],
+    arguments: &["table_name", "column_name", "model"],
+    required: 2,
+};
 
 impl Table for EmbedRows {
     const NAME: &'static str = "embed_rows";
     type Cursor = EmbeddingReader;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(rowid INTEGER, embedding BLOB, fingerprint TEXT, \
-                      table_name HIDDEN, column_name HIDDEN, model HIDDEN)";
-        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal }))
     }
 
     /// Embedding a row costs the same in every plan, and so much that nothing else counts; in one pass it is cheaper.
@@ -187,7 +189,7 @@ impl Cursor for EmbeddingReader {
                 Some(work) => Value::from(work.model.fingerprint()?),
                 None => Value::Null,
             },
-            _ => self.arguments.get(column - 3).map_or(Ok(Value::Null), Value::copied)?,
+            _ => SIGNATURE.echo(&self.arguments, column)?,
         })
     }
 

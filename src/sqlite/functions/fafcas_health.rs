@@ -25,16 +25,18 @@ pub struct FafcasHealth {
     connection: Connection,
 }
 
-const SIGNATURE: Signature = Signature { first: 4, names: &["table_name", "column_name"], required: 2 };
+const SIGNATURE: Signature = Signature {
+    columns: &["rule TEXT", "expected TEXT", "actual TEXT", "ok INTEGER"],
+    arguments: &["table_name", "column_name"],
+    required: 2,
+};
 
 impl Table for FafcasHealth {
     const NAME: &'static str = "fafcas_health";
     type Cursor = Listed<Patient>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(rule TEXT, expected TEXT, actual TEXT, ok INTEGER, \
-                      table_name HIDDEN, column_name HIDDEN)";
-        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -84,7 +86,7 @@ impl Listing for Patient {
             1 => Value::from(finding.expected.as_str()),
             2 => Value::from(finding.actual.as_str()),
             3 => Value::Integer(finding.ok.into()),
-            _ => self.arguments.get(column - 4).cloned().unwrap_or(Value::Null),
+            _ => SIGNATURE.echo(&self.arguments, column)?,
         })
     }
 }

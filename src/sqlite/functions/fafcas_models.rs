@@ -6,18 +6,23 @@ use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::planner::Signature;
 
 /// The table.
 pub struct FafcasModels;
+
+const SIGNATURE: Signature = Signature {
+    columns: &["name TEXT", "dimensions INTEGER", "max_tokens INTEGER", "fingerprint TEXT", "loaded INTEGER"],
+    arguments: &[],
+    required: 0,
+};
 
 impl Table for FafcasModels {
     const NAME: &'static str = "fafcas_models";
     type Cursor = Listed<Models>;
 
     fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema =
-            "CREATE TABLE x(name TEXT, dimensions INTEGER, max_tokens INTEGER, fingerprint TEXT, loaded INTEGER)";
-        Ok((Self, Declaration { schema: schema.into(), risk: Risk::Normal }))
+        Ok((Self, Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {

@@ -31,8 +31,8 @@ pub struct VecHybrid {
 }
 
 const SIGNATURE: Signature = Signature {
-    first: 6,
-    names: &["table_name", "column_name", "fts_table", "query", "words", "k", "options"],
+    columns: &["rowid INTEGER", "id", "score REAL", "by_vector REAL", "by_words REAL", "rank INTEGER"],
+    arguments: &["table_name", "column_name", "fts_table", "query", "words", "k", "options"],
     required: 5,
 };
 const K: Slot = Slot::Sixth;
@@ -45,12 +45,9 @@ impl Table for VecHybrid {
     type Cursor = ListedRows<Both>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, by_vector REAL, by_words REAL, rank INTEGER, \
-                      table_name HIDDEN, column_name HIDDEN, fts_table HIDDEN, query HIDDEN, words HIDDEN, k HIDDEN, \
-                      options HIDDEN)";
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: schema.into(), risk: Risk::Normal },
+            Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal },
         ))
     }
 
@@ -327,7 +324,7 @@ impl Listing for Both {
             3 => real(found.by_vector),
             4 => real(found.by_words),
             5 => Value::Integer(at as i64 + 1),
-            _ => self.answered.as_ref().map_or(Ok(Value::Null), |answered| answered.argument(column - 6))?,
+            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], KeptQuestion::arguments), column)?,
         })
     }
 }

@@ -28,8 +28,11 @@ pub struct VecMmr {
     waiting: WaitingPlace,
 }
 
-const SIGNATURE: Signature =
-    Signature { first: 4, names: &["table_name", "column_name", "query", "k", "lambda", "options"], required: 5 };
+const SIGNATURE: Signature = Signature {
+    columns: &["rowid INTEGER", "id", "score REAL", "rank INTEGER"],
+    arguments: &["table_name", "column_name", "query", "k", "lambda", "options"],
+    required: 5,
+};
 const K: Slot = Slot::Fourth;
 const OPTIONS: Slot = Slot::Sixth;
 const RANK: i32 = 3;
@@ -39,11 +42,9 @@ impl Table for VecMmr {
     type Cursor = Listed<Diverse>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, rank INTEGER, table_name HIDDEN, \
-                      column_name HIDDEN, query HIDDEN, k HIDDEN, lambda HIDDEN, options HIDDEN)";
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: schema.into(), risk: Risk::Normal },
+            Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal },
         ))
     }
 
@@ -179,7 +180,7 @@ impl Listing for Diverse {
             1 => search.source(hit)?.id(hit.place.row, &hit.note)?,
             2 => Value::Real(hit.place.score),
             3 => Value::Integer(at as i64 + 1),
-            _ => self.answered.as_ref().map_or(Ok(Value::Null), |answered| answered.argument(column - 4))?,
+            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], KeptQuestion::arguments), column)?,
         })
     }
 }

@@ -11,6 +11,7 @@ use super::entry::{c_name, code, guard, result};
 use super::ffi;
 use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
+use crate::planning::plan::Comparison;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
 
@@ -195,10 +196,38 @@ pub struct IndexInfo<'a> {
 pub struct Constraint {
     /// The number of the column; -1 for the rowid.
     pub column: i32,
-    /// One of SQLite's `SQLITE_INDEX_CONSTRAINT_` numbers.
-    pub operator: u32,
+    /// What it says about the column.
+    pub kind: ConstraintKind,
     /// Whether the other side of the condition is known in this plan.
     pub usable: bool,
+}
+
+/// What a term says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConstraintKind {
+    /// The column compares like this.
+    Compares(Comparison),
+    /// Not of a column: how many rows are wanted.
+    Limit,
+    /// Not of a column: how many rows are passed over first.
+    Offset,
+    /// What no table function has a use for.
+    Other,
+}
+
+impl ConstraintKind {
+    fn of(operator: u32) -> Self {
+        match operator {
+            ffi::SQLITE_INDEX_CONSTRAINT_EQ => Self::Compares(Comparison::Is),
+            ffi::SQLITE_INDEX_CONSTRAINT_GT => Self::Compares(Comparison::Above),
+            ffi::SQLITE_INDEX_CONSTRAINT_GE => Self::Compares(Comparison::From),
+            ffi::SQLITE_INDEX_CONSTRAINT_LT => Self::Compares(Comparison::Below),
+            ffi::SQLITE_INDEX_CONSTRAINT_LE => Self::Compares(Comparison::To),
+            ffi::SQLITE_INDEX_CONSTRAINT_LIMIT => Self::Limit,
+            ffi::SQLITE_INDEX_CONSTRAINT_OFFSET => Self::Offset,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl IndexInfo<'_> {
@@ -208,7 +237,7 @@ impl IndexInfo<'_> {
             .map(|at| {
                 // SAFETY: SQLite passes `nConstraint` of them.
                 let raw = unsafe { &*self.raw.aConstraint.add(at) };
-                Constraint { column: raw.iColumn, operator: u32::from(raw.op), usable: raw.usable != 0 }
+                Constraint { column: raw.iColumn, kind: ConstraintKind::of(u32::from(raw.op)), usable: raw.usable != 0 }
             })
             .collect()
     }

@@ -1,24 +1,38 @@
 //! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
 
 use crate::error::{Error, Result};
-use crate::planning::plan::{Plan, Slot};
+use crate::planning::plan::{Comparison, Plan, Slot, Subject};
 use crate::scan::{Range, Rules};
 use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::{Connection, Moment};
-use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::host::vtab::{Choice, IndexInfo};
+use crate::sqlite::host::vtab::{Choice, Constraint, ConstraintKind, IndexInfo};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 
-/// The arguments of a table function: hidden columns that the caller makes equal to something.
+/// How a table function is called, and what it gives.
 #[derive(Debug, Clone, Copy)]
 pub struct Signature {
-    /// The first hidden column.
-    pub first: i32,
-    /// The arguments' names.
-    pub names: &'static [&'static str],
+    /// The columns of its rows, with their types.
+    pub columns: &'static [&'static str],
+    /// The arguments' names. They are hidden columns behind the others, which the caller makes equal to something.
+    pub arguments: &'static [&'static str],
     /// How many of them a call must have.
     pub required: usize,
+}
+
+impl Signature {
+    /// The declaration that SQLite wants.
+    pub fn schema(self) -> String {
+        let columns = self.columns.iter().map(|column| (*column).to_owned());
+        let arguments = self.arguments.iter().map(|name| format!("{name} HIDDEN"));
+        format!("CREATE TABLE x({})", columns.chain(arguments).collect::<Vec<_>>().join(", "))
+    }
+
+    /// The value of a hidden column: the argument that the call gave.
+    pub fn echo(self, arguments: &[Value], column: usize) -> Result<Value> {
+        let argument = column.checked_sub(self.columns.len()).and_then(|at| arguments.get(at));
+        argument.map_or(Ok(Value::Null), Value::copied)
+    }
 }
 
 /// One choice of plan.
@@ -64,9 +78,11 @@ impl<'a, 'b> Planner<'a, 'b> {
     /// Keeps the arguments of a call.
     fn arguments(&mut self, signature: Signature) -> Arguments {
         let constraints = self.info.constraints();
-        for ((column, slot), at) in (signature.first..).zip(Slot::ARGUMENTS).zip(0..signature.names.len()) {
+        for ((column, slot), at) in
+            (signature.columns.len() as i32..).zip(Slot::ARGUMENTS).zip(0..signature.arguments.len())
+        {
             let mut given = constraints.iter().enumerate().filter(|(_, constraint)| {
-                constraint.column == column && constraint.operator == ffi::SQLITE_INDEX_CONSTRAINT_EQ
+                constraint.column == column && constraint.kind == ConstraintKind::Compares(Comparison::Is)
             });
             match (given.clone().find(|(_, constraint)| constraint.usable), given.next()) {
                 (Some((constraint, _)), _) => self.keep(slot, constraint),
@@ -114,7 +130,7 @@ impl<'a, 'b> Planner<'a, 'b> {
 
     /// Asks for the values in the plan's order. SQLite checks all conditions again, but not the arguments.
     fn hand_over(&mut self) -> Plan {
-        for (slot, _) in Slot::ALL {
+        for slot in Slot::ALL {
             let Some(constraint) = self.constraint(slot) else { continue };
             self.info.take(constraint, Slot::ARGUMENTS.contains(&slot));
             if matches!(slot, Slot::RowidIn | Slot::IdIn) {
@@ -128,33 +144,32 @@ impl<'a, 'b> Planner<'a, 'b> {
 impl Planner<'_, '_> {
     /// Keeps the conditions on a column that holds the rowid.
     pub fn rowid_conditions(&mut self, column: i32) {
-        let slots = [
-            (ffi::SQLITE_INDEX_CONSTRAINT_EQ, Slot::RowidIs),
-            (ffi::SQLITE_INDEX_CONSTRAINT_GT, Slot::RowidAbove),
-            (ffi::SQLITE_INDEX_CONSTRAINT_GE, Slot::RowidFrom),
-            (ffi::SQLITE_INDEX_CONSTRAINT_LT, Slot::RowidBelow),
-            (ffi::SQLITE_INDEX_CONSTRAINT_LE, Slot::RowidTo),
-        ];
         for (at, constraint) in self.info.constraints().into_iter().enumerate() {
-            if constraint.column != column || !constraint.usable {
-                continue;
+            let slot = self.slot(Subject::Rowid, at, constraint);
+            if let Some(slot) = slot.filter(|_| constraint.column == column && constraint.usable) {
+                self.keep(slot, at);
             }
-            let slot = slots.iter().find(|(operator, _)| *operator == constraint.operator).map(|(_, slot)| *slot);
-            match slot {
-                Some(Slot::RowidIs) if self.info.is_list(at) => self.keep(Slot::RowidIn, at),
-                Some(slot) => self.keep(slot, at),
-                None => {}
+        }
+    }
+
+    /// The slot of a constraint on a column that holds the subject, if it can be passed on.
+    pub fn slot(&mut self, subject: Subject, at: usize, constraint: Constraint) -> Option<Slot> {
+        match constraint.kind {
+            ConstraintKind::Compares(comparison) => {
+                let list = Slot::of_list(subject).filter(|_| comparison == Comparison::Is && self.info.is_list(at));
+                list.or_else(|| Slot::of(subject, comparison))
             }
+            ConstraintKind::Limit | ConstraintKind::Offset | ConstraintKind::Other => None,
         }
     }
 }
 
 /// The arguments as the cursor got them, or what is missing.
 pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Result<Vec<ValueRef<'a>>> {
-    let given = Slot::ARGUMENTS.iter().take(signature.names.len());
+    let given = Slot::ARGUMENTS.iter().take(signature.arguments.len());
     let values: Vec<Option<usize>> = given.map(|&slot| plan.position(slot)).collect();
     if values.iter().take(signature.required).any(Option::is_none) {
-        let names = signature.names.get(..signature.required).unwrap_or_default();
+        let names = signature.arguments.get(..signature.required).unwrap_or_default();
         return Err(Error::expected(format_args!("the arguments {}", names.join(", ")), "fewer"));
     }
     Ok(values.into_iter().map(|at| at.map_or(ValueRef::Null, |at| arguments.get(at))).collect())
@@ -174,30 +189,21 @@ impl KeptQuestion {
         Ok(Self { arguments, moment: connection.moment() })
     }
 
-    /// An argument, for the hidden column that echoes it.
-    pub fn argument(&self, at: usize) -> Result<Value> {
-        self.arguments.get(at).map_or(Ok(Value::Null), Value::copied)
+    /// The arguments, which hidden columns echo.
+    pub fn arguments(&self) -> &[Value] {
+        &self.arguments
     }
 }
 
 /// The conditions on rowid and id that the cursor got.
 pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
-    const ROWID: [(Slot, &str); 5] = [
-        (Slot::RowidIs, "="),
-        (Slot::RowidAbove, ">"),
-        (Slot::RowidFrom, ">="),
-        (Slot::RowidBelow, "<"),
-        (Slot::RowidTo, "<="),
-    ];
-    const ID: [(Slot, &str); 5] =
-        [(Slot::IdIs, "="), (Slot::IdAbove, ">"), (Slot::IdFrom, ">="), (Slot::IdBelow, "<"), (Slot::IdTo, "<=")];
-    let compared = |table: [(Slot, &'static str); 5]| -> Result<Vec<(&'static str, Value)>> {
-        let given = table.into_iter().filter_map(|(slot, operator)| plan.position(slot).map(|at| (operator, at)));
-        given.map(|(operator, at)| Ok((operator, arguments.get(at).copied()?))).collect()
+    let compared = |subject| -> Result<Vec<(Comparison, Value)>> {
+        let given = Slot::comparisons(subject).filter_map(|(slot, by)| plan.position(slot).map(|at| (by, at)));
+        given.map(|(by, at)| Ok((by, arguments.get(at).copied()?))).collect()
     };
     let is_number = |value: ValueRef<'_>| matches!(value, ValueRef::Integer(_) | ValueRef::Real(_));
     // What is not a number is compared with a rowid by SQLite alone.
-    let rowid = compared(ROWID)?.into_iter().filter(|(_, value)| is_number(value.borrow())).collect();
+    let rowid = compared(Subject::Rowid)?.into_iter().filter(|(_, value)| is_number(value.borrow())).collect();
     let list = match (plan.position(Slot::RowidIn), plan.position(Slot::IdIn)) {
         (Some(at), _) => {
             Some((ListSubject::Rowid, arguments.list(at)?)).filter(|(_, list)| list.values().all(is_number))
@@ -205,7 +211,7 @@ pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
         (None, Some(at)) => Some((ListSubject::Id, arguments.list(at)?)),
         (None, None) => None,
     };
-    Ok(Conditions { rowid, id: compared(ID)?, list })
+    Ok(Conditions { rowid, id: compared(Subject::Id)?, list })
 }
 
 /// The bounds on score and distance that the cursor got.

@@ -1,5 +1,6 @@
 //! Conditions on the columns `rowid` and `id` of a search, and how SQLite compares such values.
 
+use crate::planning::plan::Comparison;
 use crate::planning::rowset::Number;
 use crate::sqlite::host::in_list::{LARGEST, List};
 use crate::sqlite::host::value::{Value, ValueRef};
@@ -30,10 +31,10 @@ impl Affinity {
 /// Conditions on rowid and id, which the statement that reads a source applies.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conditions {
-    /// Comparisons of the rowid with numbers.
-    pub rowid: Vec<(&'static str, Value)>,
-    /// Comparisons of the id.
-    pub id: Vec<(&'static str, Value)>,
+    /// Comparisons of the rowid, each with a number.
+    pub rowid: Vec<(Comparison, Value)>,
+    /// Comparisons of the id, each with a value.
+    pub id: Vec<(Comparison, Value)>,
     /// An IN: one value of the list must be equal.
     pub list: Option<(ListSubject, List)>,
 }
@@ -53,9 +54,9 @@ impl Conditions {
         self.rowid.is_empty() && self.id.is_empty() && self.list.is_none()
     }
 
-    /// Whether they say what the rowid or id is, which hardly more than one row can meet.
+    /// Whether the rowid or id must be equal to one value. Then there is hardly more than one row.
     pub fn names_one(&self) -> bool {
-        self.rowid.iter().chain(&self.id).any(|(operator, _)| *operator == "=")
+        self.rowid.iter().chain(&self.id).any(|(comparison, _)| *comparison == Comparison::Is)
     }
 
     /// Whether there is a list and nothing else.

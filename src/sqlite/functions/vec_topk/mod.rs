@@ -23,7 +23,7 @@ pub struct VecTopk {
     waiting: WaitingPlace,
 }
 
-/// The columns, in the order of the declaration.
+/// The columns in front of the arguments, in the order of the declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 enum TopkColumn {
@@ -33,31 +33,17 @@ enum TopkColumn {
     Distance,
     Rank,
     Source,
-    Table,
-    Vectors,
-    Query,
-    K,
-    Options,
 }
 
 impl TopkColumn {
-    const ALL: [Self; 11] = [
-        Self::Rowid,
-        Self::Id,
-        Self::Score,
-        Self::Distance,
-        Self::Rank,
-        Self::Source,
-        Self::Table,
-        Self::Vectors,
-        Self::Query,
-        Self::K,
-        Self::Options,
-    ];
-    const SCHEMA: &'static str = "CREATE TABLE x(rowid INTEGER, id, score REAL, distance REAL, rank INTEGER, source TEXT, \
-         table_name HIDDEN, column_name HIDDEN, query HIDDEN, k HIDDEN, options HIDDEN)";
-    const ARGUMENTS: [Self; 5] = [Self::Table, Self::Vectors, Self::Query, Self::K, Self::Options];
+    const ALL: [Self; 6] = [Self::Rowid, Self::Id, Self::Score, Self::Distance, Self::Rank, Self::Source];
 }
+
+const SIGNATURE: Signature = Signature {
+    columns: &["rowid INTEGER", "id", "score REAL", "distance REAL", "rank INTEGER", "source TEXT"],
+    arguments: &["table_name", "column_name", "query", "k", "options"],
+    required: 3,
+};
 
 impl Table for VecTopk {
     const NAME: &'static str = "vec_topk";
@@ -66,7 +52,7 @@ impl Table for VecTopk {
     fn connect(connection: Connection, _arguments: &[&str]) -> Result<(Self, Declaration)> {
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: TopkColumn::SCHEMA.into(), risk: Risk::Normal },
+            Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal },
         ))
     }
 
@@ -78,9 +64,3 @@ impl Table for VecTopk {
         Ok(TopkReader::new(self.connection, self.waiting.clone()))
     }
 }
-
-const SIGNATURE: Signature = Signature {
-    first: TopkColumn::Table as i32,
-    names: &["table_name", "column_name", "query", "k", "options"],
-    required: 3,
-};

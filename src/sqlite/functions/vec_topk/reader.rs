@@ -1,7 +1,7 @@
 //! The cursor of `vec_topk`: finds rows in batches, and gives them one by one.
 
 use super::question::TopkQuestion;
-use super::{TopkColumn, VecTopk};
+use super::{SIGNATURE, TopkColumn, VecTopk};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::Rules;
@@ -134,7 +134,7 @@ impl TopkReader {
             TopkColumn::Source => Value::from(&*search.source(&hit)?.title),
             TopkColumn::Rowid if !search.source(&hit)?.has_rowid() => Value::Null,
             TopkColumn::Rowid => Value::Integer(hit.place.row),
-            _ => search.source(&hit)?.id(hit.place.row, &hit.note)?,
+            TopkColumn::Id => search.source(&hit)?.id(hit.place.row, &hit.note)?,
         })
     }
 }
@@ -168,11 +168,10 @@ impl Cursor for TopkReader {
     }
 
     fn column(&mut self, column: usize) -> Result<Value> {
-        let column =
-            *TopkColumn::ALL.get(column).ok_or_else(|| Error::Bug(format!("column {column} was asked for")))?;
-        match (TopkColumn::ARGUMENTS.iter().position(|&argument| argument == column), &self.asked) {
-            (Some(at), Some(asked)) => asked.arguments[at].copied(),
-            _ => self.result(column),
+        match (TopkColumn::ALL.get(column), &self.asked) {
+            (Some(column), _) => self.result(*column),
+            (None, Some(asked)) => SIGNATURE.echo(&asked.arguments, column),
+            (None, None) => Ok(Value::Null),
         }
     }
 

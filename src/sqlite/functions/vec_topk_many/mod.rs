@@ -9,14 +9,13 @@ use crate::error::{Error, Result};
 use crate::index::many;
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::ManyOptions;
-use crate::planning::plan::{Plan, Slot};
+use crate::planning::plan::{Plan, Slot, Subject};
 use crate::resources::config;
 use crate::resources::reserve::{self, Reserve};
 use crate::resources::stats::SearchPath;
 use crate::scan::{Rules, ScanQuery, VectorSource, Without, scan_many};
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::{Connection, Moment};
-use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::estimates::rows;
@@ -55,14 +54,20 @@ enum ManyColumn {
 impl ManyColumn {
     const ALL: [Self; 8] =
         [Self::QueryRowid, Self::QueryId, Self::Rowid, Self::Id, Self::Score, Self::Distance, Self::Rank, Self::Source];
-    const SCHEMA: &'static str = "CREATE TABLE x(query_rowid INTEGER, query_id, rowid INTEGER, id, score REAL, distance REAL, \
-         rank INTEGER, source TEXT, table_name HIDDEN, column_name HIDDEN, query_table HIDDEN, query_column HIDDEN, \
-         k HIDDEN, options HIDDEN)";
 }
 
 const SIGNATURE: Signature = Signature {
-    first: ManyColumn::ALL.len() as i32,
-    names: &["table_name", "column_name", "query_table", "query_column", "k", "options"],
+    columns: &[
+        "query_rowid INTEGER",
+        "query_id",
+        "rowid INTEGER",
+        "id",
+        "score REAL",
+        "distance REAL",
+        "rank INTEGER",
+        "source TEXT",
+    ],
+    arguments: &["table_name", "column_name", "query_table", "query_column", "k", "options"],
     required: 5,
 };
 
@@ -79,7 +84,7 @@ impl Table for VecTopkMany {
     type Cursor = ManyReader;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: ManyColumn::SCHEMA.into(), risk: Risk::Normal }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -100,14 +105,14 @@ impl Table for VecTopkMany {
 /// Bounds that cut off the far end commute with the k best.
 fn keep_bounds(planner: &mut Planner<'_, '_>) {
     for (at, constraint) in planner.info.constraints().into_iter().enumerate().filter(|(_, known)| known.usable) {
-        let slot = match (constraint.column, constraint.operator) {
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_GT) if column == ManyColumn::Score as i32 => Slot::ScoreAbove,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_GE) if column == ManyColumn::Score as i32 => Slot::ScoreFrom,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_LT) if column == ManyColumn::Distance as i32 => Slot::DistanceBelow,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_LE) if column == ManyColumn::Distance as i32 => Slot::DistanceTo,
+        let subject = match constraint.column {
+            column if column == ManyColumn::Score as i32 => Subject::Score,
+            column if column == ManyColumn::Distance as i32 => Subject::Distance,
             _ => continue,
         };
-        planner.keep(slot, at);
+        if let Some(slot) = planner.slot(subject, at, constraint).filter(|slot| slot.drops_far_end()) {
+            planner.keep(slot, at);
+        }
     }
 }
 
@@ -266,9 +271,7 @@ impl Cursor for ManyReader {
                 let (answer, batch) = present.ok_or_else(|| Error::Bug("a row was read past the end".into()))?;
                 batch.column(answer, hit, *column)
             }
-            (None, Some(asked)) => {
-                asked.arguments.get(column - ManyColumn::ALL.len()).map_or(Ok(Value::Null), Value::copied)
-            }
+            (None, Some(asked)) => SIGNATURE.echo(&asked.arguments, column),
             (None, None) => Ok(Value::Null),
         }
     }
