@@ -1,7 +1,9 @@
-//! `vec_hybrid(table_name, column_name, fts_table, query, words, k [, options])`: the best rows by vectors and words at once.
+//! `vec_hybrid(table_name, column_name, fts_table, query, words, k [, options])`: the best rows by vectors and words
+//! together.
 //!
-//! The nearest rows are found as `vec_topk` finds them, the rows with the words by one MATCH, and both scores of a row are joined by
-//! [`hybrid`]. With k, so many of each list are looked at as [`hybrid::candidates`] says; without, all rows of both.
+//! The nearest rows are found as `vec_topk` finds them, and the rows with the words by one MATCH. [`hybrid`] computes one
+//! score from the two of each row. With k, [`hybrid::candidates`] says how many rows of each list are looked at; without k,
+//! all are.
 
 use crate::analysis::hybrid::{self, HybridFormula};
 use crate::error::{Error, Result};
@@ -81,17 +83,17 @@ impl VecHybrid {
 /// One running search.
 pub struct Both {
     connection: Connection,
-    /// Where the search by vectors waits for the next statement.
+    /// The search by vectors waits here for the next statement.
     waiting: WaitingPlace,
     answered: Option<KeptQuestion>,
     found_in: FoundIn,
 }
 
-/// What knows the ids of the rows that were found.
+/// Gives the ids of the rows that were found.
 enum FoundIn {
     Nothing,
     Search(WaitingSearch),
-    /// Where words alone were asked for.
+    /// If only words were asked for.
     Table(Box<Source>),
 }
 
@@ -103,9 +105,9 @@ pub struct Joined {
     by_words: Option<f64>,
 }
 
-/// What is asked, read from the arguments.
+/// What one call asks.
 struct HybridQuestion<'a> {
-    /// For the search by vectors.
+    /// The arguments for the search by vectors.
     made_of: [Value; 3],
     fts_table: &'a str,
     words: &'a str,
@@ -208,7 +210,7 @@ fn check_rowids(source: &Source) -> Result<()> {
     ))
 }
 
-/// The rows with the highest values, the first rowid first among equals.
+/// The rows with the highest values. Rows with equal values are in ascending order of their rowids.
 fn best(words: HashMap<i64, f64>, limit: usize) -> Vec<(i64, f64)> {
     let order = |a: &(i64, f64), b: &(i64, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     let mut rows: Vec<(i64, f64)> = words.into_iter().collect();
@@ -256,8 +258,8 @@ fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> R
     Ok(joined)
 }
 
-/// The cosines of rows that words found and vectors did not; `None` for one without a vector. Rows of the full text that are no rows
-/// of the table are left out.
+/// Adds the cosines of rows that the words found and the vectors did not: `None` for a row without a vector. Rows of the full
+/// text that the table does not have are left out.
 fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, words: &[(i64, f64)]) -> Result<()> {
     let mut missing: Vec<i64> = words.iter().map(|(row, _)| *row).filter(|row| !cosines.contains_key(row)).collect();
     if missing.is_empty() {
@@ -267,7 +269,7 @@ fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, wor
     let list = List::collect(|with| missing.iter().try_for_each(|&row| with(ValueRef::Integer(row))))?;
     let conditions = Conditions { list: Some((ListSubject::Rowid, list)), ..Conditions::default() };
     for hit in search.run(missing.len(), &Rules::default(), &conditions)? {
-        // The list may be given as a superset.
+        // The search may give more rows than the list has.
         if missing.binary_search(&hit.place.row).is_ok() {
             cosines.insert(hit.place.row, Some(hit.place.score));
         }
@@ -281,14 +283,14 @@ fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, wor
     Ok(())
 }
 
-/// The spread of a table's vectors, from a sample of them that depends on nothing but the table.
+/// How much the vectors of a table differ, from a sample of them. The sample depends only on the table.
 fn spread(source: &Source, metric: Metric) -> Result<f64> {
     const ROWS: i64 = 64;
     let sample = source.sample(ROWS)?;
     let mut products = Vec::new();
     for (at, vector) in sample.iter().enumerate() {
         let Ok(scorer) = Scorer::new(metric, vector.clone()) else { continue };
-        // Vectors of other lengths are for the search to complain about.
+        // A vector of another length is left out: the search itself reports it.
         products.extend(sample.iter().take(at).filter_map(|other| scorer.score(other).ok()));
     }
     Ok(hybrid::spread(&products))
