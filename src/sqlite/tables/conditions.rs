@@ -77,13 +77,22 @@ pub(super) fn number(value: &Value) -> Option<Number> {
     }
 }
 
-/// The rowid that equals a value of a list, if one does; `None` where that is not for numbers to tell.
-pub(super) fn integer(value: ValueRef<'_>) -> Option<Option<i64>> {
-    match value {
-        ValueRef::Integer(x) => Some(Some(x)),
-        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => Some(Some(x as i64)),
-        ValueRef::Real(_) | ValueRef::Null => Some(None),
-        ValueRef::Text(_) | ValueRef::Blob(_) => None,
+/// Which rowid equals a value of a list.
+pub(super) enum EqualRowid {
+    Is(i64),
+    None,
+    /// Numbers alone cannot tell.
+    Unknown,
+}
+
+impl EqualRowid {
+    pub fn to(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Integer(x) => Self::Is(x),
+            ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => Self::Is(x as i64),
+            ValueRef::Real(_) | ValueRef::Null => Self::None,
+            ValueRef::Text(_) | ValueRef::Blob(_) => Self::Unknown,
+        }
     }
 }
 

@@ -531,7 +531,7 @@ impl Pass<'_> {
         });
         let wanted: Vec<_> = wanted.collect();
         let many = Many { queries: &wanted, limit: self.k, rules: self.rules, number: self.number };
-        let Some(answers) = index.search_many(self.source, &many)? else { return Ok(Vec::new()) };
+        let answers = index.search_many(self.source, &many)?;
         let answered = answers.iter().map(Option::is_some).collect();
         for (asking, places) in asking.iter_mut().zip(answers) {
             places.into_iter().flatten().try_for_each(|place| asking.best.offer(Hit { place, note: None }))?;
