@@ -1,4 +1,4 @@
-//! The virtual-table layer on a real SQLite: a scratch table that keeps rows in memory and a diary of its callbacks.
+//! The layer of virtual tables on a real SQLite. Its table keeps rows in memory, and notes which callbacks were called.
 
 use super::args::Args;
 use super::connection::Connection;
@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 thread_local! {
     static DIARY: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static ROWS: RefCell<BTreeMap<i64, Value>> = const { RefCell::new(BTreeMap::new()) };
-    /// Tables and cursors alive.
+    /// How many tables and cursors have been made and not dropped.
     static ALIVE: RefCell<i32> = const { RefCell::new(0) };
-    /// The callback that is to fail, and whether by panic.
+    /// The callback that must fail, and whether it must panic.
     static TRAP: RefCell<Option<(&'static str, bool)>> = const { RefCell::new(None) };
 }
 
-/// Notes a callback, and fails where the test set a trap for it.
+/// Notes a callback. Fails if the test wants that callback to fail.
 fn note(event: impl Into<String>) -> Result<()> {
     let event = event.into();
     let trap = TRAP.with_borrow(|trap| trap.filter(|(name, _)| event.starts_with(name)));
@@ -234,7 +234,7 @@ fn an_error_or_panic_in_any_callback_is_a_message() {
             TRAP.set(None);
             let message = outcome.unwrap_err().to_string();
             let expected = if panics { "panic: 100%s %n panic (this is a bug" } else { "scratch: 50%s%n of it" };
-            // SQLite itself keeps back what xDestroy says.
+            // SQLite does not pass on the message of xDestroy.
             assert!(message.contains(expected) || callback == "destroy", "{callback}: {message}");
             assert!(rows(&host).contains(&row(1, "a")), "{callback}");
         }

@@ -1,7 +1,8 @@
-//! Virtual tables: two traits in plain Rust, and the callbacks SQLite wants made from them.
+//! Virtual tables: traits in plain Rust, and the callbacks that SQLite wants, made from them.
 //!
-//! sqlite-loadable's tables abort the host on UPDATE, pass error texts as printf formats and let panics out; these do not.
-//! Every callback runs inside one guard, errors reach the user with SQLite's own codes, and `%` in a message is just `%`.
+//! The tables of `sqlite-loadable` are not used: they abort the host on UPDATE, take error texts for formats of printf, and
+//! let panics reach SQLite. Here every callback runs inside [`guard`], an error has SQLite's own code, and a `%` in a message
+//! stays a `%`.
 
 use super::api;
 use super::args::{Args, bytes, read};
@@ -16,45 +17,47 @@ use std::marker::PhantomData;
 
 /// A virtual table that can be read.
 pub trait Table: Sized + 'static {
-    /// The module's name in SQL; also in front of its error messages.
+    /// The name of the module in SQL. Error messages begin with it.
     const NAME: &'static str;
-    /// One running read of the table.
+    /// Reads the table once.
     type Cursor: Cursor;
-    /// Attaches to the table. `arguments` are those of CREATE VIRTUAL TABLE, from the module's name on.
+    /// Connects to the table. `arguments` are those that SQLite passes: the name of the module, the schema, the name of the
+    /// table, and what CREATE VIRTUAL TABLE has in parentheses.
     fn connect(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)>;
-    /// Chooses which constraints the cursor will be given.
+    /// Chooses the constraints whose values the cursor gets.
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice>;
-    /// Starts a read.
+    /// Makes a cursor.
     fn open(&self) -> Result<Self::Cursor>;
 }
 
-/// One running read.
+/// Reads a table, row by row.
 pub trait Cursor {
-    /// Starts over with the plan and the values `best_index` asked for.
+    /// Begins again, with the plan of `best_index` and the values it asked for.
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()>;
     /// Moves to the next row.
     fn advance(&mut self) -> Result<()>;
-    /// Whether the rows are used up.
+    /// Whether there is no present row any more.
     fn at_end(&self) -> bool;
     /// A column of the present row.
     fn column(&mut self, column: usize) -> Result<Value>;
-    /// The present row's identity.
+    /// The rowid of the present row.
     fn rowid(&self) -> Result<i64>;
 }
 
-/// A read whose rows are all there at once. [`Listed`] makes a cursor of it.
+/// Finds all rows at once. [`Listed`] makes a cursor of it.
 pub trait Listing {
-    /// What is kept of a row.
+    /// What is kept for each row.
     type Row;
-    /// Whether the rows at hand answer what is asked now: an inner loop of a join asks the same for each outer row.
+    /// Whether the last rows are also the answer to this question. The inner loop of a join may ask the same for each outer
+    /// row.
     fn is_answered(&self, _plan: i32, _arguments: Args<'_>) -> Result<bool> {
         Ok(false)
     }
     /// All rows.
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Self::Row>>;
-    /// A column of a row; `at` is the row's place in the list.
+    /// A column of a row. `at` is the place of the row in the list.
     fn column(&mut self, row: &Self::Row, at: usize, column: usize) -> Result<Value>;
-    /// The row's identity.
+    /// The rowid of a row.
     fn rowid(&self, _row: &Self::Row, at: usize) -> i64 {
         at as i64 + 1
     }
@@ -68,7 +71,7 @@ pub struct Listed<L: Listing> {
 }
 
 impl<L: Listing> Listed<L> {
-    /// Nothing listed yet.
+    /// A cursor without rows so far.
     pub fn new(listing: L) -> Self {
         Self { listing, rows: Vec::new(), at: 0 }
     }
@@ -102,9 +105,9 @@ impl<L: Listing> Cursor for Listed<L> {
     }
 }
 
-/// A virtual table that can be written, and what it may keep in the database.
+/// A virtual table that takes INSERT or DELETE, and may have tables of its own in the database.
 pub trait Writable: Table {
-    /// CREATE VIRTUAL TABLE, as far as it differs from attaching to one that exists.
+    /// CREATE VIRTUAL TABLE, if it does more than connecting to a table that exists.
     fn create(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
         Self::connect(connection, arguments)
     }
@@ -112,31 +115,31 @@ pub trait Writable: Table {
     fn destroy(&mut self) -> Result<()> {
         Ok(())
     }
-    /// Makes one change; gives the rowid of an inserted row.
+    /// Makes one change. Returns the rowid of an inserted row.
     fn change(&mut self, change: Change<'_>) -> Result<i64>;
     /// ALTER TABLE RENAME.
     fn rename(&mut self, name: &str) -> Result<()> {
         Err(Error::expected("a table that can be renamed", name))
     }
-    /// Whether `NAME_suffix` is a table of ours that defensive mode must protect.
+    /// Whether SQLite must protect the table `NAME_suffix` in defensive mode.
     fn shadow_name(_suffix: &str) -> bool {
         false
     }
-    /// What `PRAGMA integrity_check` should report.
+    /// What `PRAGMA integrity_check` reports; `None` if all is well.
     fn integrity(&self, _quick: bool) -> Result<Option<String>> {
         Ok(None)
     }
 }
 
-/// What a table says of itself when SQLite attaches to it.
+/// What a table says about itself when SQLite connects to it.
 pub struct Declaration {
-    /// `CREATE TABLE x(...)`; the name does not matter.
+    /// `CREATE TABLE x(...)`. The name has no meaning.
     pub schema: String,
     /// Where it may be used.
     pub risk: Risk,
 }
 
-/// CREATE VIRTUAL TABLE, or attaching to one that exists.
+/// CREATE VIRTUAL TABLE, or connecting to a table that exists.
 type Attach<T> = fn(Connection, &[&str]) -> Result<(T, Declaration)>;
 
 /// Where a virtual table may be used.
@@ -152,9 +155,9 @@ pub enum Risk {
 /// The answer of `best_index`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// The plan number the cursor will get.
+    /// The number of the plan, which the cursor gets.
     Plan(i32),
-    /// These constraints cannot be used together; SQLite tries others.
+    /// There is no plan for these constraints. SQLite asks again with other ones.
     Unusable,
 }
 
@@ -182,20 +185,20 @@ impl<'a> Row<'a> {
     }
 }
 
-/// SQLite's question for a plan.
+/// What SQLite knows of a statement when it asks for a plan.
 pub struct IndexInfo<'a> {
     raw: &'a mut ffi::sqlite3_index_info,
     taken: i32,
 }
 
-/// A term of WHERE on one of the table's columns.
+/// A condition of WHERE on a column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Constraint {
-    /// The column, -1 for the rowid.
+    /// The number of the column; -1 for the rowid.
     pub column: i32,
-    /// What it says of the column.
+    /// What it says about the column.
     pub kind: ConstraintKind,
-    /// Whether its other side is known in this plan.
+    /// Whether the other side of the condition is known in this plan.
     pub usable: bool,
 }
 
@@ -239,7 +242,8 @@ impl IndexInfo<'_> {
             .collect()
     }
 
-    /// Asks for the value of a constraint as the cursor's next argument. With `enforced`, SQLite does not check it again.
+    /// Asks for the value of a constraint as the next argument of the cursor. With `enforced`, SQLite does not check the
+    /// condition again.
     pub fn take(&mut self, at: usize, enforced: bool) {
         if at < self.raw.nConstraint as usize {
             self.taken += 1;
@@ -250,19 +254,19 @@ impl IndexInfo<'_> {
         }
     }
 
-    /// Whether a constraint is an IN whose values can be had all at once.
+    /// Whether a constraint is an IN and SQLite can pass all its values at once.
     pub fn is_list(&mut self, at: usize) -> bool {
         // SAFETY: the structure is SQLite's own of this call, and it checks the number.
         unsafe { api::vtab_in(self.raw, at as c_int, -1) != 0 }
     }
 
-    /// Asks for the values of such a constraint; the cursor's argument is then a list.
+    /// Asks for all values of such a constraint at once. The argument of the cursor is then a list.
     pub fn take_list(&mut self, at: usize) {
         // SAFETY: as in `is_list`.
         unsafe { api::vtab_in(self.raw, at as c_int, 1) };
     }
 
-    /// The other side of a constraint, where it is a literal.
+    /// The other side of a constraint if it is a literal.
     pub fn literal(&mut self, at: usize) -> Option<Value> {
         let mut value = std::ptr::null_mut();
         // SAFETY: as in `is_list`; the value lives until this callback returns.
@@ -272,7 +276,7 @@ impl IndexInfo<'_> {
         }
     }
 
-    /// The collation a constraint compares by.
+    /// The collation that a constraint uses.
     pub fn collation(&mut self, at: usize) -> String {
         // SAFETY: as in `is_list`; the name is terminated and copied.
         unsafe {
@@ -281,7 +285,7 @@ impl IndexInfo<'_> {
         }
     }
 
-    /// The terms of ORDER BY: column, and whether it descends.
+    /// The terms of ORDER BY: the number of the column, and whether the order is descending.
     pub fn order(&self) -> Vec<(i32, bool)> {
         (0..self.raw.nOrderBy as usize)
             .map(|at| {
@@ -292,7 +296,7 @@ impl IndexInfo<'_> {
             .collect()
     }
 
-    /// Promises rows in the order asked for.
+    /// Promises that the rows come in the order of ORDER BY.
     pub fn ordered(&mut self) {
         self.raw.orderByConsumed = 1;
     }
@@ -302,7 +306,7 @@ impl IndexInfo<'_> {
         self.raw.colUsed & (1 << column.min(63)) != 0
     }
 
-    /// What the plan is thought to cost, in the planner's units, and how many rows it gives.
+    /// What the plan probably costs, in the units of SQLite's planner, and how many rows it probably gives.
     pub fn estimate(&mut self, cost: f64, rows: i64) {
         self.raw.estimatedCost = cost;
         self.raw.estimatedRows = rows;
@@ -315,7 +319,7 @@ impl IndexInfo<'_> {
     }
 }
 
-/// Registers a table function: a read-only table that exists without CREATE.
+/// Registers a table function: a table that exists without CREATE and can only be read.
 pub fn register_function<T: Table>(connection: Connection) -> Result<()> {
     register(connection, T::NAME, &Callbacks::<T>::FUNCTION)
 }
@@ -341,7 +345,7 @@ fn register(connection: Connection, name: &str, module: &'static ModuleV4) -> Re
     }
 }
 
-/// The module structure of SQLite 3.44; older ones do not look past the fields they know.
+/// The module structure of SQLite 3.44. Older versions do not read beyond the fields that they know.
 #[repr(C)]
 struct ModuleV4 {
     base: ffi::sqlite3_module,
@@ -350,24 +354,24 @@ struct ModuleV4 {
     >,
 }
 
-/// What SQLite holds as a `sqlite3_vtab`.
+/// SQLite has a pointer to this as a `sqlite3_vtab`.
 #[repr(C)]
 struct TableInstance<T> {
     base: ffi::sqlite3_vtab,
     table: T,
 }
 
-/// What SQLite holds as a `sqlite3_vtab_cursor`.
+/// SQLite has a pointer to this as a `sqlite3_vtab_cursor`.
 #[repr(C)]
 struct Reading<C> {
     base: ffi::sqlite3_vtab_cursor,
     cursor: C,
 }
 
-/// The outcome of a callback, or the code SQLite is to get.
+/// The result of a callback, or the code that SQLite gets.
 type Settled<T> = std::result::Result<T, c_int>;
 
-/// Hands SQLite the outcome of a callback on a table: the code, and the text in the table's own field.
+/// Runs a callback on a table. The text of an error goes to the field of the table that SQLite reads it from.
 unsafe fn settle<T>(vtab: *mut ffi::sqlite3_vtab, name: &str, body: impl FnOnce() -> Result<T>) -> Settled<T> {
     guard(name, body).map_err(|error| {
         // SAFETY: the caller passes a live table; SQLite allocated the text or we did through it.
@@ -691,8 +695,8 @@ impl<T: Writable> WriteCallbacks<T> {
     }
 }
 
-/// Sorts out what `xUpdate` is asked to do, by the rowids in front of the columns: that of the row that is there, and that
-/// which it is to have.
+/// Which change `xUpdate` asks for. In front of the columns are two rowids: the present one, and the new one. A DELETE has
+/// the first alone, and an INSERT has NULL there.
 fn change(arguments: Args<'_>) -> Result<Change<'_>> {
     let rowid = |at| match arguments.get(at) {
         ValueRef::Null => Ok(None),

@@ -1,4 +1,5 @@
-//! What changed since an index was written, encoded once for all searches of the process; and whether that is all.
+//! The rows that changed since an index was written. They are encoded once for all searches of the process. This file also
+//! decides whether these are all changes.
 
 use super::shelf::{Anchor, Shelf, Tail};
 use super::signs::Sign;
@@ -21,35 +22,35 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub struct Changes {
     /// Their codes.
     pub overlay: Overlay,
-    /// Those that have something else than a vector of the index's dimensions.
+    /// Those whose value is not a vector with the dimensions of the index.
     pub strays: Arc<HashSet<i64>>,
-    /// The place and token of the last of them.
+    /// The place and the token of the last entry of the list of changes.
     pub tail: Option<(i64, i64)>,
-    /// The place up to which the list of changes was read.
+    /// The list of changes was read up to this place.
     place: i64,
     log: Log,
 }
 
-/// What was seen of the list of changes itself.
+/// What was found out about the list of changes itself.
 #[derive(Clone, Copy, Default)]
 struct Log {
     anchor: Option<Anchor>,
-    /// The last place where an entry is missing before it, or names no row.
+    /// The last place whose entry names no row, or has a gap before it. 0 if there is none.
     broken: i64,
-    /// Every row behind the first up to the second is noted.
+    /// Every row with a rowid above the first and up to the second is in the list.
     walked: Option<(i64, i64)>,
 }
 
-/// What a search knows of an index from its triggers, and from the search before it.
+/// What a search knows about an index from its triggers and from the search before.
 #[derive(Default)]
 pub struct Guard {
     /// The sign of the triggers.
     sign: Option<Sign>,
-    /// What was found in order last.
+    /// The last state in which all changes were known.
     orderly: Option<Orderly>,
 }
 
-/// A state of an index and its table.
+/// A state of an index and of its table. In the same state, nothing has to be checked again.
 struct Orderly {
     generation: Token,
     tail: Tail,
@@ -58,7 +59,7 @@ struct Orderly {
 }
 
 impl Guard {
-    /// One for an index whose triggers have this sign.
+    /// For an index whose triggers have this sign.
     pub fn new(sign: Option<Sign>) -> Self {
         Self { sign, orderly: None }
     }
@@ -76,24 +77,26 @@ pub enum Changed {
     Nothing,
     /// These rows.
     Rows(Changes),
-    /// The index is of no use to a search: more rows changed than memory is meant for, or nobody knows which.
+    /// A search cannot use the index: the codes of so many changed rows may not be kept in memory, or it is not known which
+    /// rows changed.
     TooMuch,
 }
 
-/// Changes up to a tail. The table of changes is only ever appended to, so where the same token stands in the same place,
-/// all before it is the same, and so are the vectors of those rows.
+/// The changes up to a tail. Entries are only ever added at the end of the list. So if the same token is at the same place,
+/// all entries before it are the same, and so are the vectors of their rows.
 struct KnownChanges {
     scope: u64,
     generation: Token,
     tail: Tail,
     changes: Changes,
-    /// What it takes beyond the newer tails of its index.
+    /// Bytes that it takes in addition to the newer tails of its index.
     held: Held,
 }
 
 static KEPT: PerProcess<Mutex<Vec<KnownChanges>>> = PerProcess::new(|| Mutex::new(Vec::new()));
 
-/// How many tails of one index are remembered, for the snapshots of a few transactions. They share most of their codes.
+/// How many tails of one index are kept, because several transactions may read different snapshots. They share most of their
+/// codes.
 const MOST_KEPT: usize = 4;
 /// The codes of changed rows may take one part in `SHARE` of the bytes that are meant for indexes, and `ALWAYS` bytes in any case.
 const SHARE: usize = 4;
@@ -108,7 +111,7 @@ fn most_of_changes() -> usize {
 }
 
 impl Shelf {
-    /// Gives up what is in memory of the index.
+    /// Drops everything that the process keeps in memory for the index.
     pub fn forget(&mut self) {
         [&self.read, &self.tail, &self.token].into_iter().for_each(Reusable::clear);
         index::forget(self.scope);
@@ -117,8 +120,8 @@ impl Shelf {
         kept.retain(|other| other.scope != self.scope);
         index::set_aside(trim(&mut kept, most_of_changes()));
     }
-    /// The rows that changed since the index was written, encoded once for all searches of the process. Adds to `encoded`
-    /// how many that were.
+    /// The rows that changed since the index was written. Rows that no search of the process has encoded yet are encoded
+    /// now, and their number is added to `encoded`.
     pub fn changes(
         &mut self,
         index: &Index,
@@ -152,7 +155,7 @@ impl Shelf {
         Ok(if has_changes { Changed::Rows(changes) } else { Changed::Nothing })
     }
 
-    /// Whether the changes are all there are, as far as can be told without comparing; or else, by comparing.
+    /// Whether these are all changes. If there is a sign that they may not be, all rows are compared with their codes.
     fn is_in_order(
         &mut self,
         index: &Index,
@@ -203,7 +206,7 @@ impl Shelf {
         Ok(None)
     }
 
-    /// The changes up to the tail. `None` where they are too many, or the authorizer of the connection conceals them.
+    /// The changes up to the tail. `None` if they are too many, or if the authorizer of the connection hides them.
     fn extended(
         &mut self,
         index: &Index,
@@ -239,7 +242,7 @@ impl Shelf {
         Ok(Some(changes))
     }
 
-    /// The longest beginning of the changes that is known already.
+    /// The changes that are encoded already: as many as possible from the beginning of the list.
     fn known(&mut self, index: &Index, tail: &Tail) -> Result<Changes> {
         let generation = index.header.generation;
         let mut known: Vec<(Tail, Changes)> = kept()
@@ -291,7 +294,8 @@ fn trim(kept: &mut Vec<KnownChanges>, most: usize) -> usize {
 }
 
 impl Changes {
-    /// Reads and encodes rows. Gives whether they could be seen: what an authorizer conceals is not to be known to all.
+    /// Reads and encodes rows. Returns whether the connection can see them. If its authorizer hides them, the result must
+    /// not be shared with other connections.
     fn take(
         &mut self,
         changed: BTreeSet<i64>,

@@ -1,21 +1,22 @@
-//! Conditions on a source's own columns, and how SQLite compares their values.
+//! Conditions on the columns `rowid` and `id` of a search, and how SQLite compares such values.
 
 use crate::planning::plan::Comparison;
 use crate::planning::rowset::Number;
 use crate::sqlite::host::in_list::{LARGEST, List};
 use crate::sqlite::host::value::{Value, ValueRef};
 
-/// What SQLite makes of values stored in a column: the part of its rules that comparisons of `id` depend on.
+/// The affinity of a column, which decides how SQLite stores values in it. Only the difference that matters for comparisons
+/// of `id` is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Affinity {
-    /// INTEGER, REAL or NUMERIC: no text that reads as a number is stored as text.
+    /// INTEGER, REAL or NUMERIC: SQLite stores a text that reads as a number as a number.
     Numeric,
-    /// TEXT, BLOB or none: it may be.
+    /// TEXT, BLOB or none: such a text stays a text.
     Other,
 }
 
 impl Affinity {
-    /// By SQLite's rules for declared types, in their order.
+    /// SQLite's rules for declared types, in SQLite's order.
     pub fn of(kind: &str) -> Self {
         let kind = kind.to_ascii_uppercase();
         let names = |words: &[&str]| words.iter().any(|word| kind.contains(word));
@@ -27,14 +28,14 @@ impl Affinity {
     }
 }
 
-/// Conditions on a source's own columns, to be met by the statement that reads it.
+/// Conditions on rowid and id, which the statement that reads a source applies.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conditions {
-    /// Comparisons of the rowid with numbers.
+    /// Comparisons of the rowid, each with a number.
     pub rowid: Vec<(Comparison, Value)>,
-    /// Comparisons of the id.
+    /// Comparisons of the id, each with a value.
     pub id: Vec<(Comparison, Value)>,
-    /// A list of which one must be equal.
+    /// An IN: one value of the list must be equal.
     pub list: Option<(ListSubject, List)>,
 }
 
@@ -53,7 +54,7 @@ impl Conditions {
         self.rowid.is_empty() && self.id.is_empty() && self.list.is_none()
     }
 
-    /// Whether they say what the rowid or id is, which hardly more than one row can meet.
+    /// Whether the rowid or id must be equal to one value. Then there is hardly more than one row.
     pub fn names_one(&self) -> bool {
         self.rowid.iter().chain(&self.id).any(|(comparison, _)| *comparison == Comparison::Is)
     }
@@ -63,7 +64,7 @@ impl Conditions {
         self.rowid.is_empty() && self.id.is_empty() && self.list.is_some()
     }
 
-    /// Whether they are on the rowid alone.
+    /// Whether all conditions are on the rowid.
     pub(super) fn are_on_rowid(&self) -> bool {
         self.id.is_empty() && !matches!(self.list, Some((ListSubject::Id, _)))
     }
@@ -77,7 +78,7 @@ pub(super) fn number(value: &Value) -> Option<Number> {
     }
 }
 
-/// Which rowid equals a value of a list.
+/// Which rowid is equal to a value of a list. Nothing is said here about a text or BLOB.
 pub(super) enum EqualRowid {
     Is(i64),
     None,
@@ -96,7 +97,7 @@ impl EqualRowid {
     }
 }
 
-/// Bytes that are equal when SQLite would call the values of a column equal.
+/// Bytes that are equal if the two values of a column are equal to SQLite.
 pub fn canonical(value: ValueRef<'_>) -> Vec<u8> {
     let tagged = |tag: u8, bytes: &[u8]| [&[tag], bytes].concat();
     match value {

@@ -1,4 +1,4 @@
-//! How a source's rows meet conditions: by a set of rowids, by the key's own index, or in the statement that reads them.
+//! How the rows of a source meet conditions: by a set of rowids, by the index of the key, or in the statement that reads them.
 
 use super::Source;
 use crate::error::Result;
@@ -11,17 +11,17 @@ use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::catalogue::IdColumn;
 use crate::sqlite::tables::conditions::{Affinity, Conditions, EqualRowid, ListSubject, number};
 
-/// Values of a list that are looked up by one run of a statement.
+/// How many values of a list one run of a statement looks up.
 const KEYS: usize = 64;
 
 impl Source {
-    /// Whether SQLite would find the rows of a statement by a key.
+    /// Whether SQLite finds the rows of a statement by a key or an index, rather than by a scan.
     pub(super) fn is_searched(&self, sql: &str) -> Result<bool> {
         let mut plan = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
         Ok(plan.step()? && plan.text(3).starts_with("SEARCH"))
     }
 
-    /// The rows that may meet the conditions, where rowids alone can tell; `None` where a condition is on something else.
+    /// The rows that may meet the conditions, if rowids alone decide that. `None` if a condition is on something else.
     pub fn row_set(&self, conditions: &Conditions) -> Result<Option<RowSet>> {
         if self.rowid_name().is_none() || self.id != IdColumn::Rowid && !conditions.are_on_rowid() {
             return Ok(None);
@@ -46,8 +46,8 @@ impl Source {
         Ok(Some(set))
     }
 
-    /// The rowids that the key's own index gives for conditions on the key; `None` where there is no such index, or they
-    /// are more than `most`.
+    /// The rowids of the rows that meet conditions on the key, from the index of the key. `None` if there is no such index, or
+    /// if there are more than `most`.
     pub fn keyed(&mut self, conditions: &Conditions, most: u64) -> Result<Option<Vec<i64>>> {
         let conditions = self.safe(conditions);
         let is_long = |(_, values): &(ListSubject, List)| values.len() as u64 > most;
@@ -71,7 +71,7 @@ impl Source {
         rowids_of_keys(&mut run, &conditions, most)
     }
 
-    /// For telling whether a row's id is in the list; `None` where that takes more than to look at it.
+    /// Tells whether the id of a row is in the list. `None` if affinity could make values equal that differ in their bytes.
     pub fn members_of_id(&self, conditions: &Conditions) -> Result<Option<ListMembers>> {
         let Some((ListSubject::Id, values)) = self.safe(conditions).list else { return Ok(None) };
         let is_plain = |value: ValueRef<'_>| match value {
@@ -83,7 +83,7 @@ impl Source {
         if values.values().all(is_plain) { values.members().map(Some) } else { Ok(None) }
     }
 
-    /// The parameters are numbered in the order [`Scan::bind`] binds them: rowid, id, and the list's value last.
+    /// The parameters have the order in which [`Scan::bind`] binds them: rowid, id, and last the value of the list.
     pub(super) fn scan_sql(&self, conditions: &Conditions, value: &str) -> String {
         let row = self.row_expression();
         let mut terms = self.compared(conditions);
@@ -98,7 +98,7 @@ impl Source {
         format!("SELECT {row}, {value}, {kept} FROM {}{}", self.from(), clause(&terms))
     }
 
-    /// The rows of [`KEYS`] values of a list at once, which spares SQLite to begin anew for each of them.
+    /// A statement that gives the rows of [`KEYS`] values of a list in one run, so that there are fewer runs.
     fn keys_sql(&self, conditions: &Conditions) -> String {
         let (row, mut terms) = (self.row_expression(), self.compared(conditions));
         if conditions.list.is_none() {
@@ -110,7 +110,7 @@ impl Source {
         format!("SELECT {row} FROM (VALUES {values}) AS listed CROSS JOIN {}{}", self.from(), clause(&terms))
     }
 
-    /// The comparisons of rowid and id, with parameters from 1 on.
+    /// The comparisons of rowid and id. Their parameters begin at 1.
     fn compared(&self, conditions: &Conditions) -> Vec<String> {
         let row = self.row_expression();
         let rowid = conditions.rowid.iter().zip(1..).map(|((by, _), at)| format!("{row} {} ?{at}", by.sql()));
@@ -119,18 +119,18 @@ impl Source {
         rowid.chain(id).collect()
     }
 
-    /// Equality may use the key's index. Order is by bytes, as in any comparison of the result column `id`.
+    /// Equality may use the index of the key. Other comparisons are by bytes, as in any comparison with the result column `id`.
     fn compared_id(&self, comparison: Comparison, parameter: usize) -> String {
         let collation = if comparison == Comparison::Is { "" } else { " COLLATE BINARY" };
         format!("{}{collation} {} ?{parameter}", self.id_expression(), comparison.sql())
     }
 
-    /// The conditions on the id that may be put to the key column without losing rows that SQLite's own comparison, which
-    /// follows, would keep.
+    /// The conditions on the id that the key column may be compared with. They lose no row that SQLite's own check, which comes
+    /// afterwards, would keep.
     ///
-    /// The two differ because a value takes the key column's affinity, while the result column `id` has none, so that SQLite
-    /// compares by the affinity of the other side, which is not known here. Where that is numeric, a stored text that
-    /// reads as a number counts as one: it may equal a number, and it is less than every text.
+    /// The two comparisons differ. In the first, the value gets the affinity of the key column. The result column `id` has no
+    /// affinity, so in the second SQLite takes the affinity of the other side, which is not known here. If that is numeric, a
+    /// stored text that reads as a number counts as a number: it may be equal to a number, and it is less than every text.
     pub(super) fn safe(&self, conditions: &Conditions) -> Conditions {
         let is_safe = |value: ValueRef<'_>| {
             self.id_affinity == Affinity::Numeric || !matches!(value, ValueRef::Integer(_) | ValueRef::Real(_))
@@ -146,7 +146,7 @@ impl Source {
             if let Value::Text(text) = value
                 && matches!(comparison, Comparison::Below | Comparison::To)
             {
-                // Whatever reads as a number sorts before a colon.
+                // A text that reads as a number begins with a character that sorts before the colon.
                 text.clone_from(&text.as_slice().max(b":").to_vec());
             }
         }
@@ -159,7 +159,7 @@ fn clause(terms: &[String]) -> String {
     if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) }
 }
 
-/// Binds the conditions and reads the rows of all values of the list; `None` if they are more than `most`.
+/// Binds the conditions and reads the rowids of all values of the list. `None` if there are more than `most`.
 fn rowids_of_keys(statement: &mut Statement, conditions: &Conditions, most: u64) -> Result<Option<Vec<i64>>> {
     let compared = conditions.rowid.iter().chain(&conditions.id).map(|(_, value)| value);
     (1..).zip(compared).try_for_each(|(at, value)| statement.bind(at, value.borrow()))?;

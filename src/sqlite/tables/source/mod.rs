@@ -1,4 +1,4 @@
-//! A table or view of the user's, read row by row: what it is called, how its rows are known, and the statements over it.
+//! A table or view of the user: its name, how its rows are told apart, and the statements that read them.
 
 mod filter;
 
@@ -25,32 +25,32 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A searchable table or view, and the statements kept for it.
+/// A table or view that can be searched, with the statements that are kept for it.
 pub struct Source {
     connection: Connection,
     schema: String,
     name: String,
     column: Rc<str>,
-    /// What the `source` column says: the name, with the schema if the user gave one, quoted where SQL would want it.
+    /// The value of the column `source`: the name, with the schema if the user gave one. It is quoted if SQL needs that.
     pub title: Rc<str>,
-    /// The columns of the table, for what an index must know.
+    /// The columns of the table. An index asks about them.
     columns: Vec<TableColumn>,
     kind: TableKind,
-    /// What is counted of this column.
+    /// The counters of this column.
     pub stats: Arc<Entry>,
     rows: Rc<RowKey>,
     id: IdColumn,
     id_affinity: Affinity,
     element: ElementType,
-    /// The last statement of each kind: a join asks for the same one row after row.
+    /// The last statement of each kind. A join needs the same one for row after row.
     scan: Reusable,
     lookup: Reusable,
     keys: Reusable,
-    /// What the last statement for keys would have been that has no index.
+    /// The last statement for keys that no index can answer. So it is not asked about again.
     unsearched: String,
 }
 
-/// The connection, schema and name of a source.
+/// What makes two sources the same: the connection, the schema and the name.
 pub type Identity = (Connection, String, String);
 
 impl Source {
@@ -61,7 +61,7 @@ impl Source {
         Ok(source)
     }
 
-    /// The same for readers who can do without knowing the rows.
+    /// The same for callers that need neither rowid nor id.
     pub fn open_any(connection: Connection, path: &Path, column: &str, key: Option<&str>) -> Result<Self> {
         let TableEntry { schema, name, kind } = find(connection, path)?;
         let is_view = kind == TableKind::View;
@@ -107,7 +107,7 @@ impl Source {
         })
     }
 
-    /// The same source, whose vectors have elements of this type.
+    /// The same source, with vectors of this element type.
     pub fn with_elements(self, element: ElementType) -> Self {
         Self { element, ..self }
     }
@@ -124,7 +124,7 @@ impl Source {
         )))
     }
 
-    /// Whether rows have an id to show.
+    /// Whether the rows have an id.
     pub fn has_id(&self) -> bool {
         match self.id {
             IdColumn::Column(_) => true,
@@ -133,14 +133,14 @@ impl Source {
         }
     }
 
-    /// Counts in the entry that the column has now, where the one from before was forgotten.
+    /// Takes the present counters of the column, if those from before were deleted.
     pub fn count_anew(&mut self) {
         if self.stats.is_forgotten() {
             self.stats = stats::entry(&format!("{}.{}", self.schema, self.name), &self.column);
         }
     }
 
-    /// Refuses to give the id of a table with a composite key, unless the user said which column to take.
+    /// Fails if the table has a composite key and the user did not say which column is the id.
     pub fn check_id(&self) -> Result<()> {
         if self.id != IdColumn::Composite {
             return Ok(());
@@ -151,7 +151,7 @@ impl Source {
         )))
     }
 
-    /// The connection it is read on.
+    /// The connection that reads it.
     pub fn connection(&self) -> Connection {
         self.connection
     }
@@ -161,7 +161,7 @@ impl Source {
         &self.schema
     }
 
-    /// Its name in that database.
+    /// The name of the table or view in that database.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -171,7 +171,7 @@ impl Source {
         &self.column
     }
 
-    /// What the rowid of an ordinary table is called; nothing for other sources.
+    /// The name of the rowid of an ordinary table; `None` for other sources.
     pub fn rowid_name(&self) -> Option<&'static str> {
         match *self.rows {
             RowKey::Rowid(name) if self.kind == TableKind::Table => Some(name),
@@ -179,12 +179,12 @@ impl Source {
         }
     }
 
-    /// Whether it is a table of SQLite's own.
+    /// Whether it is an ordinary table: neither a view nor a virtual table.
     pub fn is_table(&self) -> bool {
         self.kind == TableKind::Table
     }
 
-    /// What it is, for whoever wanted an ordinary table with rowids.
+    /// What kind of source it is, for messages that refuse it.
     pub fn kind(&self) -> &'static str {
         match self.kind {
             TableKind::View => "a view",
@@ -197,7 +197,7 @@ impl Source {
         }
     }
 
-    /// Whether the rowid is a column of the table, so that nothing renumbers it.
+    /// Whether the rowid is a column of the table (INTEGER PRIMARY KEY). Then SQLite never gives the rows new rowids.
     pub fn has_stable_rowids(&self) -> Result<bool> {
         let mut key = self.columns.iter().filter(|column| column.in_key);
         let (first, second) = (key.next(), key.next());
@@ -205,7 +205,7 @@ impl Source {
         Ok(self.kind == TableKind::Table && is_integer && !has_key_index(self.connection, &self.schema, &self.name)?)
     }
 
-    /// Whether writing one row with REPLACE may delete others: where something beside the rowid is unique.
+    /// Whether REPLACE of one row may delete other rows. It may if something besides the rowid is unique.
     pub fn has_unique_index(&self) -> Result<bool> {
         let sql = format!("PRAGMA {}.index_list({})", quoted(&self.schema), quoted(&self.name));
         let mut statement = self.connection.prepare(&sql)?;
@@ -217,7 +217,7 @@ impl Source {
         Ok(false)
     }
 
-    /// Whether the column is computed, so that no trigger sees it change.
+    /// Whether the column is computed. No trigger fires when its value changes.
     pub fn is_generated(&self) -> bool {
         self.columns.iter().any(|column| *column.name == *self.column && column.is_generated)
     }
@@ -227,17 +227,17 @@ impl Source {
         self.columns.iter().any(|column| *column.name == *self.column && !column.kind.is_empty())
     }
 
-    /// To recognise the same source again.
+    /// Equal for two sources if they are the same.
     pub fn identity(&self) -> Identity {
         (self.connection, self.schema.to_ascii_lowercase(), self.name.to_ascii_lowercase())
     }
 
-    /// Whether rows have a rowid to show.
+    /// Whether the rows have a rowid.
     pub fn has_rowid(&self) -> bool {
         *self.rows != RowKey::None
     }
 
-    /// The `id` of a row that a scan found with this note.
+    /// The `id` of a row, by the rowid and the note that a scan gave.
     pub fn id(&mut self, rowid: i64, note: &Option<Value>) -> Result<Value> {
         if let Some(id) = note {
             return id.copied();
@@ -249,7 +249,7 @@ impl Source {
         self.looked_up(&self.id_expression(), rowid)
     }
 
-    /// The rowids of the rows that meet the conditions and have a value in the column, as the source gives them.
+    /// The rowids of the rows that meet the conditions and have a value in the column, in the order of the source.
     pub fn rowids(&mut self, conditions: &Conditions) -> Result<Vec<i64>> {
         let mut scan = self.scan(conditions)?;
         let mut rowids = Vec::new();
@@ -261,17 +261,18 @@ impl Source {
         Ok(rowids)
     }
 
-    /// The column's value in a row; NULL when the row is gone.
+    /// The value of the column in a row. NULL if the row is gone.
     pub fn value(&mut self, rowid: i64) -> Result<Value> {
         self.looked_up(&format!("t.{}", quoted(&self.column)), rowid)
     }
 
-    /// Whether there is a row.
+    /// Whether the row exists.
     pub fn has_row(&mut self, rowid: i64) -> Result<bool> {
         Ok(self.looked_up("1", rowid)? != Value::Null)
     }
 
-    /// The vectors of up to so many rows of a table, whose rowids lie evenly between the first and the last; none of a view.
+    /// The vectors of at most `count` rows of a table. Their rowids are spread evenly from the first to the last.
+    /// None of a view.
     pub fn sample(&self, count: i64) -> Result<Vec<Vec<F32Le>>> {
         let mut vectors = Vec::new();
         if self.rowid_name().is_none() {
@@ -289,7 +290,7 @@ impl Source {
             let place = first + (last - first) * at / i128::from(count.max(2) - 1);
             next.bind(1, ValueRef::Integer(i64::try_from(place).unwrap_or(i64::MAX)))?;
             if next.step()? && seen.replace(next.integer(0)) != Some(next.integer(0)) {
-                // What is no vector is for the search to complain about.
+                // A value that is no vector is left out: the search itself reports it.
                 if let Ok(Some(vector)) = stored(next.column(1), self.element) {
                     vectors.push(vector.into_owned());
                 }
@@ -299,15 +300,15 @@ impl Source {
         Ok(vectors)
     }
 
-    /// A statement for the value and the id of a row.
+    /// The statement that reads the value and the id of a row.
     pub fn keyed_sql(&self) -> String {
         let (row, id, column) = (self.row_expression(), self.id_expression(), quoted(&self.column));
         format!("SELECT t.{column}, {id} FROM {} WHERE {row} = ?1", self.from())
     }
 
-    /// The vectors of these rows, in their order; `None` for a row that is gone.
+    /// The vectors of these rows, in the same order. `None` for a row that is gone.
     ///
-    /// Where rows cannot be looked up one by one, or only by reading a view from its beginning, all are read once.
+    /// If rows cannot be looked up by rowid, or only by reading a view from its beginning each time, all rows are read once.
     pub fn vectors(&mut self, rows: &[i64]) -> Result<Vec<Option<Vec<F32Le>>>> {
         let mut vectors = Vec::new();
         vectors.reserve_room(rows.len())?;
@@ -339,17 +340,17 @@ impl Source {
         Ok(vectors)
     }
 
-    /// Its name with that of its database, as SQL writes it.
+    /// The name with that of the database, as SQL writes it.
     pub fn full_name(&self) -> String {
         format!("{}.{}", plain_or_quoted(&self.schema), plain_or_quoted(&self.name))
     }
 
-    /// The name of a row for messages.
+    /// How messages name a row.
     pub fn describe(&self, rowid: i64) -> String {
         format!("{}, rowid {rowid}", self.describe_column())
     }
 
-    /// The name of the column for messages.
+    /// How messages name the column.
     pub fn describe_column(&self) -> String {
         format!("table {}, column {}", self.title, plain_or_quoted(&self.column))
     }
@@ -371,8 +372,8 @@ impl Source {
         self.read(conditions, members, &format!("t.{}", quoted(&self.column)))
     }
 
-    /// For a list so long that the whole table is read faster: the rows to stop at. They are all rows where the list is of
-    /// keys, which SQLite holds against it in any case.
+    /// For a list so long that reading the whole table is faster: the rows to give. If the list is of keys, these are all rows,
+    /// because SQLite checks the condition itself in any case.
     fn members(&self, conditions: &Conditions) -> Result<Option<RowSet>> {
         const FEW: usize = 1000;
         let listed = conditions.list.as_ref().map_or(0, |(_, values)| values.len());
@@ -389,12 +390,12 @@ impl Source {
 
     fn read(&mut self, mut conditions: Conditions, members: Option<RowSet>, value: &str) -> Result<Scan> {
         let mut sql = self.scan_sql(&conditions, value);
-        // One statement is kept, so that a search per outer row of a join compiles it once.
+        // One statement is kept, so that a join that searches for each outer row compiles it once.
         let statement = match self.scan.waiting(&sql) {
             Some(run) => run,
             None => {
                 if matches!(conditions.list, Some((ListSubject::Id, _))) && !self.is_searched(&sql)? {
-                    // Without an index each value would be a scan. SQLite holds the rows against the list in any case.
+                    // Without an index, each value would need a scan. SQLite checks the condition itself in any case.
                     conditions.list = None;
                     sql = self.scan_sql(&conditions, value);
                 }
@@ -420,7 +421,7 @@ impl Source {
         Ok(scan)
     }
 
-    /// RowKey that cannot be asked for again carry their id along.
+    /// Whether a scan keeps the id of each row, because rows cannot be looked up by rowid later.
     fn keeps_id(&self) -> bool {
         !matches!(*self.rows, RowKey::Rowid(_)) && matches!(self.id, IdColumn::Column(_))
     }
@@ -445,7 +446,7 @@ impl Source {
     }
 }
 
-/// A vector of our own.
+/// A copy of a vector, unless it is ours already.
 fn owned(vector: Option<Vector<'_>>) -> Result<Option<Vec<F32Le>>> {
     match vector {
         Some(Cow::Borrowed(vector)) => reserve::copy(vector).map(Some),
