@@ -473,8 +473,7 @@ impl QueryReader {
         let expected = *self.length.get_or_insert(scorer.query().len());
         // Where bad rows are skipped it is the rows of the other table that do not fit.
         if scorer.query().len() != expected && !self.skips {
-            let what = format_args!("{expected} dimensions as in the queries before");
-            return Err(Error::expected(what, scorer.query().len()));
+            return Err(Error::dimensions(expected, "queries before", scorer.query().len()));
         }
         Ok(Some(ReadQuery { scorer, row: self.scan.row()?, note: self.scan.note()? }))
     }
