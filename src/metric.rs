@@ -149,7 +149,7 @@ impl Scorer {
         if row.len() == self.query.len() {
             return Ok(());
         }
-        Err(Error::expected(format_args!("{} dimensions as in the query", self.query.len()), row.len()))
+        Err(Error::dimensions(self.query.len(), "query", row.len()))
     }
 
     /// NaN if f32 sums are not reliable.
@@ -320,6 +320,7 @@ mod tests {
         let scorer = Scorer::new(Metric::Dot, vector(&[1.0, 2.0])).unwrap();
         let refusal = |row: &[f32]| scorer.score(&vector(row)).unwrap_err().to_string();
         assert_eq!(refusal(&[1.0]), "expected 2 dimensions as in the query, not 1");
+        assert_eq!(refusal(&[1.0; 4]), "expected 2 dimensions as in the query, not 4 (twice as many: float64?)");
         assert_eq!(refusal(&[1.0, f32::NAN]), "expected finite numbers, not NaN at [1]");
         assert!(Scorer::new(Metric::Dot, vector(&[f32::NEG_INFINITY])).is_err());
     }

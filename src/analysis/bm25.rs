@@ -18,6 +18,7 @@ pub struct QueryWeights {
     /// The idf of each phrase; 0 for a phrase without words.
     idf: Vec<f64>,
     mean_length: f64,
+    bound: f64,
 }
 
 impl QueryWeights {
@@ -35,7 +36,9 @@ impl QueryWeights {
             }
         };
         let mean_length = if rows > 0.0 && words > 0.0 { words / rows } else { 1.0 };
-        Self { idf: with.iter().map(idf).collect(), mean_length }
+        let idf: Vec<f64> = with.iter().map(idf).collect();
+        let bound = (K1 + 1.0) * idf.iter().sum::<f64>();
+        Self { idf, mean_length, bound }
     }
 
     /// How many phrases there are.
@@ -45,7 +48,7 @@ impl QueryWeights {
 
     /// The most that any row can score.
     pub fn bound(&self) -> f64 {
-        (K1 + 1.0) * self.idf.iter().sum::<f64>()
+        self.bound
     }
 
     /// The score of a row of this length, from the weighed frequency of each phrase. A table that keeps no lengths gives a
@@ -59,8 +62,7 @@ impl QueryWeights {
 
     /// The score as a share of the bound, 0 to 1; 0 for a query without words.
     pub fn share(&self, frequencies: &[f64], length: i64) -> f64 {
-        let bound = self.bound();
-        if bound > 0.0 { (self.score(frequencies, length) / bound).clamp(0.0, 1.0) } else { 0.0 }
+        if self.bound > 0.0 { (self.score(frequencies, length) / self.bound).clamp(0.0, 1.0) } else { 0.0 }
     }
 }
 

@@ -160,6 +160,11 @@ def collection():
     assert [hit.id for hit in notes.search("breakfast", 1)] == [2]
     frame = notes.to_pandas(vectors=True)
     assert list(frame.columns) == ["id", "text", "kind", "vector"] and frame.vector[0].shape == (384,), frame
+    notes.upsert(["x"], [{"id": 7, "kind": "other"}], [3])
+    frame = notes.to_pandas(where="id = 3")
+    assert frame.to_dict("records") == [{"id": 3, "text": "x", "metadata.id": 7, "kind": "other"}], frame
+    assert list(notes.to_pandas(where="false", vectors=True).columns) == ["id", "text", "vector"]
+    notes.delete([3])
     for level in ("", "IMMEDIATE", None):
         connection = sqlite3.connect(path, isolation_level=level)
         connection.row_factory = sqlite3.Row

@@ -2,8 +2,9 @@
 //! together.
 //!
 //! The nearest rows are found as `vec_topk` finds them, and the rows with the words by one MATCH. [`hybrid`] computes one
-//! score from the two of each row. With k, [`hybrid::candidates`] says how many rows of each list are looked at; without k,
-//! all are.
+//! score from the two of each row. With k, [`hybrid::candidates`] says how many rows of each list are looked at. Without k,
+//! all rows are, or those that meet the conditions on the rowid. Such conditions do not change a score: it depends only on
+//! the question, the row and the nearest of all rows.
 
 use crate::analysis::hybrid::{self, HybridFormula};
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use crate::sqlite::host::in_list::List;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed as ListedRows, Listing, Risk, Table};
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
-use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose};
+use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose, conditions};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::search::words::{Matches, matches};
 use crate::sqlite::search::{Search, Slow, sources};
@@ -39,6 +40,7 @@ const SIGNATURE: Signature = Signature {
 };
 const K: Slot = Slot::Sixth;
 const OPTIONS: Slot = Slot::Seventh;
+const ROWID: i32 = 0;
 const SCORE: i32 = 2;
 const RANK: i32 = 5;
 
@@ -69,14 +71,34 @@ impl VecHybrid {
             planner.info.ordered();
         }
         let size = rows(self.connection, planner, Slot::First);
+        keep_conditions(planner);
         let expected = match planner.literal(K) {
             Some(Value::Integer(k)) => k.clamp(1, size.max(1)),
             None if planner.plan.has(K) => 10,
+            _ if planner.plan.has(Slot::RowidIs) => 1,
+            _ if planner.plan.has(Slot::RowidIn) => 25,
             _ => size,
         };
         planner.info.estimate(size as f64 * ROW_COST, expected);
         let path = path(self.connection, planner, OPTIONS);
-        planner.info.describe(&path);
+        planner.info.describe(&format!("{path}{}", planner.plan.describe()));
+    }
+}
+
+/// Without k, keeps the conditions on the rowid, unless the place among all rows is wanted.
+///
+/// What is compared with another table's column is left to SQLite: each of its rows would be a search of its own, where now all of
+/// them share one. An IN is a list that is had once.
+fn keep_conditions(planner: &mut Planner<'_, '_>) {
+    let is_limited = planner.plan.has(K) && planner.literal(K) != Some(Value::Null);
+    if is_limited || planner.may_be_null(OPTIONS) || planner.info.reads(RANK as usize) {
+        return;
+    }
+    planner.rowid_conditions(ROWID);
+    for slot in [Slot::RowidIs, Slot::RowidAbove, Slot::RowidFrom, Slot::RowidBelow, Slot::RowidTo] {
+        if planner.plan.has(slot) && planner.literal(slot).is_none() {
+            planner.plan.remove(slot);
+        }
     }
 }
 
@@ -85,7 +107,7 @@ pub struct Both {
     connection: Connection,
     /// The search by vectors waits here for the next statement.
     waiting: WaitingPlace,
-    answered: Option<KeptQuestion>,
+    answered: Option<(KeptQuestion, Conditions)>,
     found_in: FoundIn,
 }
 
@@ -113,10 +135,12 @@ struct HybridQuestion<'a> {
     words: &'a str,
     k: Option<usize>,
     options: HybridOptions,
+    /// Which rows count, in the form without k.
+    conditions: Conditions,
 }
 
 impl<'a> HybridQuestion<'a> {
-    fn read(given: &[ValueRef<'a>]) -> Result<(Self, ValueRef<'a>)> {
+    fn read(given: &[ValueRef<'a>], conditions: Conditions) -> Result<(Self, ValueRef<'a>)> {
         let &[table, column, fts_table, query, words, k, options] = given else {
             return Err(Error::Bug("vec_hybrid was called with other arguments than its own".into()));
         };
@@ -136,7 +160,7 @@ impl<'a> HybridQuestion<'a> {
         };
         let fts_table = args::text("fts_table as text", fts_table)?;
         let made_of = [table.copied()?, column.copied()?, each];
-        Ok((Self { made_of, fts_table, words, k, options: HybridOptions::from_json(text)? }, query))
+        Ok((Self { made_of, fts_table, words, k, options: HybridOptions::from_json(text)?, conditions }, query))
     }
 
     /// How many rows of each list are looked at.
@@ -146,9 +170,9 @@ impl<'a> HybridQuestion<'a> {
 }
 
 impl Both {
-    fn find(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Joined>> {
+    fn find(&mut self, given: &[ValueRef<'_>], conditions: Conditions) -> Result<Vec<Joined>> {
         self.rest();
-        let (asked, query) = HybridQuestion::read(given)?;
+        let (asked, query) = HybridQuestion::read(given, conditions)?;
         let query = args::vector(query).map_err(|error| error.within("query"))?;
         let words = matches(self.connection, asked.fts_table, asked.words, &asked.options.weights)?;
         let Some(query) = query else { return self.by_words(&asked, words) };
@@ -225,19 +249,32 @@ fn best(words: HashMap<i64, f64>, limit: usize) -> Vec<(i64, f64)> {
 fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> Result<Vec<Joined>> {
     let Some(source) = search.sources().first() else { return Ok(Vec::new()) };
     check_rowids(source)?;
-    let Matches { bm25: words, bound } = words;
+    let Matches { bm25: mut words, bound } = words;
     let has_words = !words.is_empty();
     let spread = match asked.options.spread {
         Some(spread) => spread,
         None if has_words => spread(source, search.metric())?,
         None => hybrid::USUAL_SPREAD,
     };
-    let nearest = search.run(asked.candidates(), &Rules::default(), &Conditions::default())?;
-    let scores: Vec<f64> = nearest.iter().take(hybrid::NEAREST).map(|hit| hit.place.score).collect();
+    // Without words the score is the cosine, whatever the nearest of all rows are.
+    let nearest_of_all = match (asked.conditions.is_empty(), has_words) {
+        (true, _) => search.run(asked.candidates(), &Rules::default(), &Conditions::default())?,
+        (false, true) => search.run(hybrid::NEAREST, &Rules::default(), &Conditions::default())?,
+        (false, false) => Vec::new(),
+    };
+    let scores: Vec<f64> = nearest_of_all.iter().take(hybrid::NEAREST).map(|hit| hit.place.score).collect();
     let formula = HybridFormula::new(spread, asked.options.weight, &scores, bound);
+    let nearest = if asked.conditions.is_empty() {
+        nearest_of_all
+    } else {
+        search.run(usize::MAX, &Rules::default(), &asked.conditions)?
+    };
     let mut cosines: HashMap<i64, Option<f64>> =
         nearest.iter().map(|hit| (hit.place.row, Some(hit.place.score))).collect();
     if has_words {
+        if let Some(set) = search.first_source()?.row_set(&asked.conditions)?.filter(|_| !asked.conditions.is_empty()) {
+            words.retain(|row, _| set.contains(*row));
+        }
         let limit = asked.candidates();
         let by_words = if limit < words.len() {
             best(words.clone(), limit)
@@ -300,15 +337,18 @@ impl Listing for Both {
     type Row = Joined;
 
     fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
-        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&KeptQuestion::new(self.connection, &given)?))
+        let plan = Plan::from_number(plan);
+        let given = called(SIGNATURE, plan, arguments)?;
+        let asked = (KeptQuestion::new(self.connection, &given)?, conditions(plan, arguments)?);
+        Ok(self.answered.as_ref() == Some(&asked))
     }
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Joined>> {
         self.answered = None;
-        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = KeptQuestion::new(self.connection, &given)?;
-        let found = self.find(&given)?;
+        let plan = Plan::from_number(plan);
+        let given = called(SIGNATURE, plan, arguments)?;
+        let asked = (KeptQuestion::new(self.connection, &given)?, conditions(plan, arguments)?);
+        let found = self.find(&given, asked.1.clone())?;
         self.answered = Some(asked);
         Ok(found)
     }
@@ -326,7 +366,12 @@ impl Listing for Both {
             3 => real(found.by_vector),
             4 => real(found.by_words),
             5 => Value::Integer(at as i64 + 1),
-            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], KeptQuestion::arguments), column)?,
+            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], |(kept, _)| kept.arguments()), column)?,
         })
+    }
+
+    /// The terms of an OR are searches of their own, which find a row at different places.
+    fn rowid(&self, found: &Joined, _: usize) -> i64 {
+        found.row
     }
 }

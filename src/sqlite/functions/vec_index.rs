@@ -512,7 +512,7 @@ fn mean(source: &mut Source, table: &mut TableRows, everything: &Conditions, str
             0 => Err(Error::expected("at least 1 dimension", 0)),
             length => match *dimensions.get_or_insert(length) {
                 wanted if wanted == length => Ok(vector),
-                wanted => Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), length)),
+                wanted => Err(Error::dimensions(wanted, "rows before", length)),
             },
         });
         match fitting {

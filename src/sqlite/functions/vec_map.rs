@@ -132,9 +132,7 @@ impl Vectors<'_> {
 fn fitting(vector: &[F32Le], dimensions: &mut Option<usize>) -> Result<()> {
     match (vector.len(), *dimensions.get_or_insert(vector.len())) {
         (0, _) => Err(Error::expected("at least 1 dimension", 0)),
-        (length, wanted) if length != wanted => {
-            Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), length))
-        }
+        (length, wanted) if length != wanted => Err(Error::dimensions(wanted, "rows before", length)),
         _ => check_finite(vector),
     }
 }

@@ -126,9 +126,19 @@ pub fn text<'a>(what: &str, value: ValueRef<'a>) -> Result<&'a str> {
     }
 }
 
-/// A whole number of 0 or more.
+/// A whole number of 0 or more, which may be a text, as in SQLite's LIMIT: some hosts bind all parameters as texts.
 pub fn count(what: &str, value: ValueRef<'_>) -> Result<u64> {
-    whole(value).ok_or_else(|| Error::expected(format_args!("{what} as a whole number of 0 or more"), value))
+    let number = match value {
+        ValueRef::Text(text) => number_in(text),
+        other => Some(other),
+    };
+    number.and_then(whole).ok_or_else(|| Error::expected(format_args!("{what} as a whole number of 0 or more"), value))
+}
+
+/// The number that a text is.
+fn number_in(text: &[u8]) -> Option<ValueRef<'static>> {
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+    text.parse().map(ValueRef::Integer).or_else(|_| text.parse().map(ValueRef::Real)).ok()
 }
 
 /// A rank, which is 1 or more. `number` says in the message which of the ranks of the call it is.

@@ -233,31 +233,31 @@ impl IndexReader {
         }
         let query = many::BatchQuery { scorer, floor, without: None };
         let many = Many { queries: &[query], limit, rules, number };
-        Ok(self.find_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
+        Ok(self.find_many(source, &many)?.pop().flatten())
     }
 
-    /// The best rows for each query. `None` for a query, or for all of them, that a scan must answer.
-    pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
+    /// The best rows for each query, `None` for one that a scan must answer. Empty if a scan must answer all.
+    pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Vec<Option<Vec<Place>>>> {
         let found = self.find_many(source, many);
         self.rows.release();
         found
     }
 
-    fn find_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
+    fn find_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Vec<Option<Vec<Place>>>> {
         let &Many { queries, limit, rules, number } = many;
-        let Some(first) = queries.first() else { return Ok(None) };
-        let Some(index) = self.opened(source, first.scorer.query().len())? else { return Ok(None) };
+        let Some(first) = queries.first() else { return Ok(Vec::new()) };
+        let Some(index) = self.opened(source, first.scorer.query().len())? else { return Ok(Vec::new()) };
         if limit as u64 >= index.header.rows / SHARE && !self.is_named {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let changes = match self.changes(source, &index)? {
             Changed::Nothing => None,
             Changed::Rows(changes) => Some(changes),
-            Changed::TooMuch => return Ok(None),
+            Changed::TooMuch => return Ok(Vec::new()),
         };
         let strays = strays(&index, changes.as_ref(), None);
         if strays > 0 && !rules.skip_bad {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let overlay = changes.as_ref().map(|changes| &changes.overlay);
         let (is_exact, threads) = (self.is_exact, config::threads());
@@ -269,11 +269,11 @@ impl IndexReader {
             many::BatchOutcome::Found(answers) => {
                 let passed_over = strays * answers.iter().flatten().count();
                 source.stats.bad.fetch_add(stats.bad + passed_over as u64, Relaxed);
-                Ok(Some(answers))
+                Ok(answers)
             }
             many::BatchOutcome::Stale(_) => {
                 mark_stale(&self.shelf, &index);
-                Ok(None)
+                Ok(Vec::new())
             }
         }
     }

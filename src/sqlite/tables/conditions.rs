@@ -78,14 +78,22 @@ pub(super) fn number(value: &Value) -> Option<Number> {
     }
 }
 
-/// The rowid that is equal to a value of a list: `Some(None)` if there is none. `None` for a text or BLOB, about which
-/// nothing is said here.
-pub(super) fn integer(value: ValueRef<'_>) -> Option<Option<i64>> {
-    match value {
-        ValueRef::Integer(x) => Some(Some(x)),
-        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => Some(Some(x as i64)),
-        ValueRef::Real(_) | ValueRef::Null => Some(None),
-        ValueRef::Text(_) | ValueRef::Blob(_) => None,
+/// Which rowid is equal to a value of a list. Nothing is said here about a text or BLOB.
+pub(super) enum EqualRowid {
+    Is(i64),
+    None,
+    /// Numbers alone cannot tell.
+    Unknown,
+}
+
+impl EqualRowid {
+    pub fn to(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Integer(x) => Self::Is(x),
+            ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => Self::Is(x as i64),
+            ValueRef::Real(_) | ValueRef::Null => Self::None,
+            ValueRef::Text(_) | ValueRef::Blob(_) => Self::Unknown,
+        }
     }
 }
 

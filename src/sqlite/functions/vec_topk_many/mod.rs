@@ -475,8 +475,7 @@ impl QueryReader {
         let expected = *self.length.get_or_insert(scorer.query().len());
         // With `skip_bad` this is no error: the rows of the other table do not fit, and they are skipped.
         if scorer.query().len() != expected && !self.skips {
-            let what = format_args!("{expected} dimensions as in the queries before");
-            return Err(Error::expected(what, scorer.query().len()));
+            return Err(Error::dimensions(expected, "queries before", scorer.query().len()));
         }
         Ok(Some(ReadQuery { scorer, row: self.scan.row()?, note: self.scan.note()? }))
     }
@@ -533,7 +532,7 @@ impl Pass<'_> {
         });
         let wanted: Vec<_> = wanted.collect();
         let many = Many { queries: &wanted, limit: self.k, rules: self.rules, number: self.number };
-        let Some(answers) = index.search_many(self.source, &many)? else { return Ok(Vec::new()) };
+        let answers = index.search_many(self.source, &many)?;
         let answered = answers.iter().map(Option::is_some).collect();
         for (asking, places) in asking.iter_mut().zip(answers) {
             places.into_iter().flatten().try_for_each(|place| asking.best.offer(Hit { place, note: None }))?;

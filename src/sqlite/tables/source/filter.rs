@@ -9,7 +9,7 @@ use crate::sqlite::host::connection::Statement;
 use crate::sqlite::host::in_list::{LARGEST, List, ListMembers};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::catalogue::IdColumn;
-use crate::sqlite::tables::conditions::{Affinity, Conditions, ListSubject, integer, number};
+use crate::sqlite::tables::conditions::{Affinity, Conditions, EqualRowid, ListSubject, number};
 
 /// How many values of a list one run of a statement looks up.
 const KEYS: usize = 64;
@@ -35,8 +35,11 @@ impl Source {
             let mut rowids = Vec::new();
             rowids.reserve_room(values.len())?;
             for value in values.values() {
-                let Some(rowid) = integer(value) else { return Ok(None) };
-                rowids.extend(rowid);
+                match EqualRowid::to(value) {
+                    EqualRowid::Is(rowid) => rowids.push(rowid),
+                    EqualRowid::None => {}
+                    EqualRowid::Unknown => return Ok(None),
+                }
             }
             set.list(rowids)?;
         }

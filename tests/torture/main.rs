@@ -1,0 +1,9 @@
+//! Torture: faults, random histories, load and backups, each in a short form that `make test` runs and in a long one,
+//! `make torture`. Damage is in `tests/torture_corruption.rs`.
+
+mod faults;
+mod faulty;
+mod fixture;
+mod form;
+#[path = "../support/mod.rs"]
+mod support;
