@@ -85,10 +85,10 @@ impl VecHybrid {
     }
 }
 
-/// Without k, keeps the conditions on the rowid, unless the place among all rows is wanted.
+/// Without k, keeps the conditions on the rowid, unless the statement reads `rank`, which is the place among all rows.
 ///
-/// What is compared with another table's column is left to SQLite: each of its rows would be a search of its own, where now all of
-/// them share one. An IN is a list that is had once.
+/// A comparison with a column of another table is left to SQLite. Otherwise each row of that table would need a search of its
+/// own; so all of them share one search. An IN is kept: its list is read once.
 fn keep_conditions(planner: &mut Planner<'_, '_>) {
     let is_limited = planner.plan.has(K) && planner.literal(K) != Some(Value::Null);
     if is_limited || planner.may_be_null(OPTIONS) || planner.info.reads(RANK as usize) {
@@ -256,7 +256,7 @@ fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> R
         None if has_words => spread(source, search.metric())?,
         None => hybrid::USUAL_SPREAD,
     };
-    // Without words the score is the cosine, whatever the nearest of all rows are.
+    // Without words the score is the cosine. It does not depend on the nearest of all rows.
     let nearest_of_all = match (asked.conditions.is_empty(), has_words) {
         (true, _) => search.run(asked.candidates(), &Rules::default(), &Conditions::default())?,
         (false, true) => search.run(hybrid::NEAREST, &Rules::default(), &Conditions::default())?,
@@ -370,7 +370,8 @@ impl Listing for Both {
         })
     }
 
-    /// The terms of an OR are searches of their own, which find a row at different places.
+    /// The rowid itself, not the place in the list. Each term of an OR is a search of its own, and may find the same row at
+    /// another place.
     fn rowid(&self, found: &Joined, _: usize) -> i64 {
         found.row
     }
