@@ -67,7 +67,7 @@ use sqlite::host::connection::Connection;
 use sqlite::host::entry::{Scalar, scalar};
 use sqlite::host::vtab::{register_function, register_module, register_writable_function};
 
-/// Every scalar function: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the code.
+/// Every scalar function: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the Rust function.
 const SCALARS: &[Scalar] = &[
     scalar!("fafcas_normalize", 1, Pure, f::fafcas_normalize),
     scalar!("vec_dot", 2, Pure, f::vec_dot),

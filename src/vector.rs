@@ -69,8 +69,8 @@ impl ElementType {
     }
 }
 
-/// Reads the bytes of a BLOB as a vector, at any address: f32 in place, another type widened into a copy. It does not check
-/// the values.
+/// Reads the bytes of a BLOB as a vector, at any address. f32 is read in place; other types are widened into a copy. The
+/// values are not checked.
 pub fn read(blob: &[u8], element: ElementType) -> Result<Vector<'_>> {
     let whole =
         || Error::expected(format_args!("a BLOB of {}", element.elements()), format_args!("{} bytes", blob.len()));
@@ -100,7 +100,7 @@ pub fn from_json(text: &str) -> Result<Vec<F32Le>> {
     Ok(first)
 }
 
-/// The numbers of a JSON array: as many as a vector may have, and how many they are. The rest is read and not kept.
+/// The numbers of a JSON array, and how many there are. No more are kept than a vector may have; the rest is only counted.
 struct Numbers {
     first: Vec<F32Le>,
     count: usize,

@@ -145,13 +145,13 @@ impl Slot {
         (Self::IdTo, Subject::Id, Comparison::To),
     ];
 
-    /// The slot for a comparison. There is none for a score or distance that is equal to something.
+    /// The slot for a comparison. There is none for a score or distance that must be equal to a value.
     pub fn of(subject: Subject, comparison: Comparison) -> Option<Self> {
         let known = Self::COMPARISONS.iter().find(|(_, on, by)| (*on, *by) == (subject, comparison));
         known.map(|(slot, ..)| *slot)
     }
 
-    /// The slot for a list of values of which one must be equal.
+    /// The slot for an IN: one value of the list must be equal.
     pub fn of_list(subject: Subject) -> Option<Self> {
         match subject {
             Subject::Rowid => Some(Self::RowidIn),
@@ -166,12 +166,13 @@ impl Slot {
         known.map(|(slot, _, comparison)| (*slot, *comparison))
     }
 
-    /// Whether the slot's condition drops rows from the far end alone. It then commutes with "the k nearest".
+    /// Whether the condition of the slot drops only the farthest rows. Then it may be applied before or after the k nearest
+    /// are chosen, with the same result.
     pub fn drops_far_end(self) -> bool {
         matches!(self, Self::ScoreAbove | Self::ScoreFrom | Self::DistanceBelow | Self::DistanceTo)
     }
 
-    /// What EXPLAIN QUERY PLAN shows; nothing for an argument.
+    /// What EXPLAIN QUERY PLAN shows. Empty for an argument.
     fn text(self) -> String {
         let comparison = Self::COMPARISONS.iter().find(|(slot, ..)| *slot == self);
         match (self, comparison) {

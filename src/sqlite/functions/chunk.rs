@@ -1,4 +1,4 @@
-//! `chunk(text [, max_tokens [, overlap [, model]]])`: a long text in parts that the model has room for.
+//! `chunk(text [, max_tokens [, overlap [, model]]])`: a long text, cut into parts that are short enough for the model.
 
 use super::embedding::named;
 use crate::error::Result;
@@ -44,7 +44,7 @@ impl Table for ChunkFunction {
     }
 }
 
-/// A text that is cut, with what it is cut by.
+/// A text, and the arguments that say how it is cut.
 pub struct Whole {
     connection: Connection,
     arguments: Vec<Value>,
@@ -54,7 +54,7 @@ pub struct Whole {
 pub struct Part {
     start: usize,
     stop: usize,
-    /// Its bytes in the text.
+    /// Which bytes of the text it has.
     bytes: Range<usize>,
 }
 

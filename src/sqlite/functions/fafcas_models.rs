@@ -1,4 +1,5 @@
-//! `fafcas_models`: the models that `embed` finds, with the fingerprints that tell their vectors apart.
+//! `fafcas_models`: the models that `embed` finds, with their fingerprints. Vectors of models with different fingerprints
+//! cannot be compared.
 
 use crate::embed;
 use crate::error::Result;
@@ -35,7 +36,7 @@ impl Table for FafcasModels {
     }
 }
 
-/// The folder of models, read.
+/// The models in the folder.
 pub struct Models;
 
 impl Listing for Models {

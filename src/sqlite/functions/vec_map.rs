@@ -1,7 +1,7 @@
-//! `vec_map(table_name, column_name)`: every row with a vector as a point of a plane, for a picture of all.
+//! `vec_map(table_name, column_name)`: every row with a vector as a point of a plane, for a picture of all rows.
 //!
-//! The plane is that of [`projection`]: the rows are read at most 42 times, and what is kept of them is their points, in 24
-//! bytes each; where no rowid leads back to a row, its id as well.
+//! `analysis::projection` computes the plane. It reads the rows at most 42 times. Memory holds the points, 24 bytes each. If a
+//! row cannot be found again by its rowid, memory holds its id, too.
 
 use crate::analysis::projection::{Plane, RowStream};
 use crate::error::{Error, Result};
@@ -32,7 +32,8 @@ const SIGNATURE: Signature = Signature {
     arguments: &["table_name", "column_name"],
     required: 2,
 };
-/// How many scans of the rows a map is thought to take, for the planner: it was 28 for made vectors, 39 for real ones.
+/// How many scans of the rows a map probably takes, for SQLite's planner. It was 28 for generated vectors, and 39 for real
+/// ones.
 const SCANS: f64 = 30.0;
 
 impl Table for VecMap {
@@ -62,11 +63,11 @@ pub struct Map {
     connection: Connection,
     answered: Option<KeptQuestion>,
     source: Option<Source>,
-    /// Of each point, where it could not be looked up again; else empty.
+    /// The id of each point, if ids cannot be looked up later. Empty otherwise.
     ids: Vec<Value>,
 }
 
-/// A row in its place.
+/// A row and its point.
 pub struct Point {
     row: i64,
     x: f64,
@@ -101,9 +102,9 @@ impl Map {
 /// The rows of a source that have a vector, each checked.
 struct Vectors<'a> {
     source: &'a mut Source,
-    /// Of the first row; the others must have as many.
+    /// The dimensions of the first row. All rows must have as many.
     dimensions: Option<usize>,
-    /// How many the last scan met.
+    /// How many rows the last scan found.
     rows: usize,
 }
 

@@ -126,7 +126,7 @@ pub fn text<'a>(what: &str, value: ValueRef<'a>) -> Result<&'a str> {
     }
 }
 
-/// A whole number of 0 or more, which may be a text, as in SQLite's LIMIT: some hosts bind all parameters as texts.
+/// A whole number of 0 or more. It may be a text, as in SQLite's LIMIT, because some hosts bind all parameters as texts.
 pub fn count(what: &str, value: ValueRef<'_>) -> Result<u64> {
     let number = match value {
         ValueRef::Text(text) => number_in(text),
@@ -135,7 +135,7 @@ pub fn count(what: &str, value: ValueRef<'_>) -> Result<u64> {
     number.and_then(whole).ok_or_else(|| Error::expected(format_args!("{what} as a whole number of 0 or more"), value))
 }
 
-/// The number that a text is.
+/// The number that a text reads as.
 fn number_in(text: &[u8]) -> Option<ValueRef<'static>> {
     let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     text.parse().map(ValueRef::Integer).or_else(|_| text.parse().map(ValueRef::Real)).ok()

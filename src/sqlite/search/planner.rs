@@ -1,4 +1,5 @@
-//! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
+//! What all table functions have in common: they find their arguments among the constraints, and get the values in the order
+//! of the plan.
 
 use crate::error::{Error, Result};
 use crate::planning::plan::{Comparison, Plan, Slot, Subject};
@@ -9,12 +10,13 @@ use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Constraint, ConstraintKind, IndexInfo};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 
-/// How a table function is called, and what it gives.
+/// The columns and the arguments of a table function.
 #[derive(Debug, Clone, Copy)]
 pub struct Signature {
     /// The columns of its rows, with their types.
     pub columns: &'static [&'static str],
-    /// The arguments' names. They are hidden columns behind the others, which the caller makes equal to something.
+    /// The names of the arguments. SQLite knows them as hidden columns after the others, and a call as conditions that make
+    /// them equal to values.
     pub arguments: &'static [&'static str],
     /// How many of them a call must have.
     pub required: usize,
@@ -35,28 +37,27 @@ impl Signature {
     }
 }
 
-/// One choice of plan.
+/// Makes one plan.
 pub struct Planner<'a, 'b> {
-    /// SQLite's question.
+    /// What SQLite knows of the statement.
     pub info: &'a mut IndexInfo<'b>,
-    /// The slots kept so far.
+    /// The slots that are used so far.
     pub plan: Plan,
-    /// The constraint behind each slot, by the slot's number.
+    /// For each slot, by its number, the constraint that gives its value.
     taken: [Option<usize>; Slot::ALL.len()],
 }
 
-/// Whether a call's arguments are there.
+/// Whether the arguments of a call are known.
 enum Arguments {
-    /// All that the call has.
+    /// All arguments of the call are known.
     Known,
-    /// One depends on a table that comes later in this order of the join.
+    /// One argument depends on a table that comes later in this order of the join.
     Later,
-    /// One that is required was not given.
+    /// A required argument is missing.
     Missing,
 }
 
-/// Answers SQLite's question for a call. Once its arguments are kept, `with` keeps what else is wanted, and says what the call
-/// is thought to cost.
+/// Makes the plan of a call. After the arguments, `with` keeps other constraints and estimates what the call costs.
 pub fn choose(info: &mut IndexInfo<'_>, signature: Signature, with: impl FnOnce(&mut Planner<'_, '_>)) -> Choice {
     let mut planner = Planner::new(info);
     match planner.arguments(signature) {
@@ -94,8 +95,9 @@ impl<'a, 'b> Planner<'a, 'b> {
         Arguments::Known
     }
 
-    /// The plan of a call that lacks arguments: so dear that any plan in which they are seen wins. For the terms of an OR,
-    /// SQLite asks for a plan without showing them; where there is no other plan they are missing, and the cursor says so.
+    /// The plan of a call without its required arguments. It costs so much that any plan that has them wins. For the terms
+    /// of an OR, SQLite asks for a plan and does not show the arguments. If there is no other plan, they really are missing,
+    /// and the cursor reports it.
     fn incomplete(self) -> Plan {
         self.info.estimate(1e99, 1);
         Plan::default()
@@ -109,26 +111,26 @@ impl<'a, 'b> Planner<'a, 'b> {
         }
     }
 
-    /// The constraint kept for a slot.
+    /// The constraint that was kept for a slot.
     pub fn constraint(&self, slot: Slot) -> Option<usize> {
         self.taken[slot as usize].filter(|_| self.plan.has(slot))
     }
 
-    /// The value that is compared with for a slot, where it is a literal.
+    /// The value of a slot, if it is a literal.
     pub fn literal(&mut self, slot: Slot) -> Option<Value> {
         self.constraint(slot).and_then(|at| self.info.literal(at))
     }
 
-    /// Whether an optional argument is given and may turn out NULL, which is as if it were left out.
+    /// Whether an optional argument is given and may be NULL, which means the same as leaving it out.
     ///
-    /// A plan by OR would compare it with NULL again and lose every row. Cheap look-ups invite such plans, so where this is
-    /// true they must not look cheap.
+    /// In a plan for an OR, SQLite compares the hidden column with NULL again and loses every row. SQLite chooses such plans
+    /// if look-ups are cheap, so the estimates must not make them cheap if this is true.
     pub fn may_be_null(&mut self, argument: Slot) -> bool {
         let literal = self.constraint(argument).map(|at| self.info.literal(at).unwrap_or(Value::Null));
         literal == Some(Value::Null)
     }
 
-    /// Asks for the values in the plan's order. SQLite checks all conditions again, but not the arguments.
+    /// Asks for the values in the order of the plan. SQLite checks all conditions again, but not the arguments.
     fn hand_over(&mut self) -> Plan {
         for slot in Slot::ALL {
             let Some(constraint) = self.constraint(slot) else { continue };
@@ -152,7 +154,7 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// The slot of a constraint on a column that holds the subject, if it can be passed on.
+    /// The slot of a constraint on a column with this subject, if the constraint can be passed on.
     pub fn slot(&mut self, subject: Subject, at: usize, constraint: Constraint) -> Option<Slot> {
         match constraint.kind {
             ConstraintKind::Compares(comparison) => {
@@ -164,7 +166,7 @@ impl Planner<'_, '_> {
     }
 }
 
-/// The arguments as the cursor got them, or what is missing.
+/// The arguments that the cursor got. An error if a required one is missing.
 pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Result<Vec<ValueRef<'a>>> {
     let given = Slot::ARGUMENTS.iter().take(signature.arguments.len());
     let values: Vec<Option<usize>> = given.map(|&slot| plan.position(slot)).collect();
@@ -175,7 +177,7 @@ pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Resu
     Ok(values.into_iter().map(|at| at.map_or(ValueRef::Null, |at| arguments.get(at))).collect())
 }
 
-/// What a cursor has answered. An inner loop of a join asks the same again for each outer row.
+/// The question that the present rows of a cursor answer. The inner loop of a join may ask the same for each outer row.
 #[derive(PartialEq)]
 pub struct KeptQuestion {
     arguments: Vec<Value>,
@@ -183,13 +185,13 @@ pub struct KeptQuestion {
 }
 
 impl KeptQuestion {
-    /// A question, to be compared and kept.
+    /// The question of a call, at the present moment.
     pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Result<Self> {
         let arguments = arguments.iter().map(|argument| argument.copied()).collect::<Result<_>>()?;
         Ok(Self { arguments, moment: connection.moment() })
     }
 
-    /// The arguments, which hidden columns echo.
+    /// The arguments, which the hidden columns show.
     pub fn arguments(&self) -> &[Value] {
         &self.arguments
     }
@@ -202,7 +204,7 @@ pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
         given.map(|(by, at)| Ok((by, arguments.get(at).copied()?))).collect()
     };
     let is_number = |value: ValueRef<'_>| matches!(value, ValueRef::Integer(_) | ValueRef::Real(_));
-    // What is not a number is compared with a rowid by SQLite alone.
+    // A comparison of the rowid with a value that is no number is left to SQLite.
     let rowid = compared(Subject::Rowid)?.into_iter().filter(|(_, value)| is_number(value.borrow())).collect();
     let list = match (plan.position(Slot::RowidIn), plan.position(Slot::IdIn)) {
         (Some(at), _) => {
@@ -228,7 +230,7 @@ pub fn rules(plan: Plan, arguments: Args<'_>) -> Rules {
     }
 }
 
-/// The stricter of a limit that is itself excluded and one that is included.
+/// The stricter of two limits. The first does not belong to the range itself, the second does.
 fn tighter(
     excluded: Option<ValueRef<'_>>,
     included: Option<ValueRef<'_>>,
@@ -241,7 +243,7 @@ fn tighter(
     }
 }
 
-/// A bound that is exactly a double; any other is left to SQLite, which checks all of them again.
+/// A bound that is exact as f64. Every other bound is left to SQLite, which checks all bounds again.
 fn number(value: ValueRef<'_>) -> Option<f64> {
     match value {
         ValueRef::Real(x) => Some(x),

@@ -98,7 +98,8 @@ static KEPT: PerProcess<Mutex<Vec<KnownChanges>>> = PerProcess::new(|| Mutex::ne
 /// How many tails of one index are kept, because several transactions may read different snapshots. They share most of their
 /// codes.
 const MOST_KEPT: usize = 4;
-/// The codes of changed rows may take one part in `SHARE` of the bytes that are meant for indexes, and `ALWAYS` bytes in any case.
+/// The codes of changed rows may take one part in `SHARE` of the bytes that are meant for indexes. `ALWAYS` bytes are allowed in
+/// any case.
 const SHARE: usize = 4;
 const ALWAYS: usize = 4 << 20;
 

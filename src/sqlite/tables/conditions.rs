@@ -78,11 +78,11 @@ pub(super) fn number(value: &Value) -> Option<Number> {
     }
 }
 
-/// Which rowid is equal to a value of a list. Nothing is said here about a text or BLOB.
+/// The rowid that is equal to a value of a list.
 pub(super) enum EqualRowid {
     Is(i64),
     None,
-    /// Numbers alone cannot tell.
+    /// The value is a text or BLOB. Affinity decides whether a rowid is equal to it.
     Unknown,
 }
 

@@ -1,9 +1,9 @@
 //! `vec_topk(table_name, column_name, query [, k [, options]])`: the rows nearest to a query, best first.
 //!
-//! Two forms. With k the relation is the k nearest rows: only bounds that commute with that are passed down. Without k it is
-//! every row with a vector: conditions on rowid, id, score and distance are passed down, and rows are found in batches
-//! that grow as the reader goes on. A reader of `rank` sees the rank among all rows, so for it only bounds that cut off
-//! the far end are passed down.
+//! There are two forms. With k, the rows are the k nearest, and conditions choose among these. So only bounds that drop the
+//! farthest rows are passed on to the search. Without k, the rows are all that have a vector. Conditions on rowid, id, score
+//! and distance are passed on, and rows are found in batches that grow. `rank` is the rank among all rows. So if a statement
+//! reads it, again only bounds that drop the farthest rows are passed on.
 
 mod planning;
 mod question;

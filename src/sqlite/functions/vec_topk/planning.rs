@@ -1,4 +1,4 @@
-//! The plan of one `vec_topk`: which conditions are passed down, what the search is thought to cost, and which way it may go.
+//! The plan of one `vec_topk`: which conditions are passed on, what the search probably costs, and which way it may go.
 
 use super::TopkColumn;
 use crate::planning::plan::{Slot, Subject};
@@ -13,10 +13,10 @@ const K: Slot = Slot::Fourth;
 /// Conditions on the id.
 const ID_SLOTS: [Slot; 6] = [Slot::IdIs, Slot::IdIn, Slot::IdAbove, Slot::IdFrom, Slot::IdBelow, Slot::IdTo];
 
-/// What looking a row up is thought to cost, in the planner's units.
+/// What the look-up of a row probably costs, in the units of SQLite's planner.
 const LOOKUP_COST: f64 = 30.0;
 
-/// Keeps the conditions that are passed down, and says what the search is thought to cost and how it may go.
+/// Keeps the conditions that are passed on, estimates what the search costs, and describes the way it may go.
 pub fn plan(connection: Connection, planner: &mut Planner<'_, '_>) {
     keep_conditions(planner);
     order(planner);
@@ -43,7 +43,7 @@ fn keep_conditions(planner: &mut Planner<'_, '_>) {
             planner.keep(slot, at);
         }
     }
-    // One list can drive the statement; SQLite checks the other.
+    // Only one list can choose the rows. SQLite checks the other list.
     if planner.plan.has(Slot::IdIn) {
         planner.plan.remove(Slot::RowidIn);
     }
