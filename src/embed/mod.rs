@@ -5,11 +5,13 @@
 //! anything.
 
 mod cache;
+mod card;
 mod chunk;
 mod folder;
 mod locations;
 mod model;
 mod prefix;
+mod prompts;
 mod registry;
 mod runtime;
 mod session;
@@ -23,5 +25,6 @@ pub use cache::Counters;
 pub use chunk::Chunk;
 pub use locations::{Places, configure};
 pub use model::Model;
+pub use prompts::Prompts;
 pub use registry::{DEFAULT_MODEL, ModelListing, model, models};
 pub use runtime::version as runtime_version;

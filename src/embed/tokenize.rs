@@ -229,7 +229,16 @@ mod tests {
         let path = std::env::temp_dir().join(format!("fafcas-{}-{name}.json", std::process::id()));
         std::fs::write(&path, parts.to_string()).unwrap();
         let pooling = Ok(super::super::settings::Pooling::Mean);
-        let settings = Settings { pooling, max_tokens, lower_case: false, vocabulary: None, dimensions: None };
+        let prompts = super::super::prompts::Prompts::default();
+        let settings = Settings {
+            pooling,
+            max_tokens,
+            lower_case: false,
+            vocabulary: None,
+            dimensions: None,
+            kept: None,
+            prompts,
+        };
         let tokenizer = Tokenizer::load(&path, &settings);
         std::fs::remove_file(&path).unwrap();
         tokenizer.unwrap()
