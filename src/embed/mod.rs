@@ -7,6 +7,7 @@
 mod cache;
 mod card;
 mod chunk;
+mod encoder;
 mod folder;
 mod locations;
 mod model;
@@ -19,6 +20,7 @@ mod sessions;
 mod settings;
 mod split_work;
 mod tokenize;
+mod unigram;
 mod weights;
 
 pub use cache::Counters;

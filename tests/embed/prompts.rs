@@ -4,6 +4,8 @@
 use super::embed::{ROOT, batch, message, rows, tiny};
 use fafcas::embed::{Model, model, models};
 use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 const FILE: &str = "config_sentence_transformers.json";
@@ -215,4 +217,60 @@ fn modules_stay_in_the_folder_of_the_model() {
         let message = message(model(&name));
         assert!(message.contains(&format!("modules.json: expected {reason}")), "{message}");
     }
+}
+
+/// A tokenizer of each kind, as wrong as it can be.
+#[test]
+fn a_hostile_tokenizer_is_refused_or_works() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/tokenizer.json")).unwrap();
+    let with_model = |part: Value| {
+        let mut tokenizer: Value = serde_json::from_str(&text).unwrap();
+        tokenizer["model"] = part;
+        tokenizer
+    };
+    let pieces = |first: Value| {
+        json!([
+            first,
+            ["▁", -1.0],
+            ["red", -2.0],
+            ["a", -3.0],
+            ["b", -3.0],
+            ["c", -3.0],
+            ["d", -3.0],
+            ["e", -3.0],
+            ["f", -3.0],
+            ["g", -3.0],
+            ["h", -3.0],
+            ["i", -3.0]
+        ])
+    };
+    let unigram =
+        |vocab: Value, unknown: Value| with_model(json!({ "type": "Unigram", "unk_id": unknown, "vocab": vocab }));
+    let refused = [
+        ("unknown-type", with_model(json!({ "type": "Syllables", "vocab": {} }))),
+        ("no-vocab", with_model(json!({ "type": "Unigram", "unk_id": 0 }))),
+        ("odd-vocab", unigram(json!({ "red": 1 }), json!(0))),
+        ("odd-piece", unigram(pieces(json!([1, "red"])), json!(0))),
+        ("odd-score", unigram(pieces(json!(["<unk>", null])), json!(0))),
+        ("unknown-beyond", unigram(pieces(json!(["<unk>", 0.0])), json!(12))),
+        ("unknown-negative", unigram(pieces(json!(["<unk>", 0.0])), json!(-1))),
+        ("empty-vocab", unigram(json!([]), Value::Null)),
+        ("odd-merges", with_model(json!({ "type": "BPE", "vocab": { "a": 0 }, "merges": ["a b"] }))),
+        ("odd-pieces", with_model(json!({ "type": "WordPiece", "vocab": { "a": -1 }, "unk_token": "[UNK]" }))),
+        ("deep", Value::String("[".repeat(100_000))),
+    ];
+    for (name, content) in refused {
+        tiny(name, "tokens.onnx", &[("tokenizer.json", content)]);
+        let message = message(model(name));
+        assert!(message.starts_with(&format!("model {name}: ")) && !message.contains('\n'), "{message}");
+    }
+    // A tree of pieces that is a million steps deep must not take the stack with it.
+    let long = json!(["x".repeat(1_000_000), -1.0]);
+    tiny("deep-piece", "tokens.onnx", &[("tokenizer.json", unigram(pieces(long), json!(3)))]);
+    drop(model("deep-piece").unwrap().embed("red", 1).unwrap());
+    // Characters that no piece has, and nothing that stands for them.
+    tiny("no-unknown", "tokens.onnx", &[("tokenizer.json", unigram(pieces(json!(["<unk>", 0.0])), Value::Null))]);
+    let message = message(model("no-unknown"));
+    assert!(message.contains("a character is unknown, and the vocabulary has no unk_id"), "{message}");
 }
