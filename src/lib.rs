@@ -75,6 +75,8 @@ const SCALARS: &[Scalar] = &[
     scalar!("vec_version", 0, Pure, f::vec_version),
     scalar!("embed", 1, Deterministic, e::embed),
     scalar!("embed", 2, Deterministic, e::embed),
+    scalar!("embed_query", 1, Deterministic, e::embed_query),
+    scalar!("embed_query", 2, Deterministic, e::embed_query),
     scalar!("embed_tokens", 1, Deterministic, e::embed_tokens),
     scalar!("embed_tokens", 2, Deterministic, e::embed_tokens),
     scalar!("fafcas_info", 0, Volatile, f::fafcas_info),

@@ -14,6 +14,8 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
     ("bm25_share", -1, PLAIN),
     ("embed", 1, DETERMINISTIC),
     ("embed", 2, DETERMINISTIC),
+    ("embed_query", 1, DETERMINISTIC),
+    ("embed_query", 2, DETERMINISTIC),
     ("embed_tokens", 1, DETERMINISTIC),
     ("embed_tokens", 2, DETERMINISTIC),
     ("fafcas_config", 1, DIRECTONLY),

@@ -5,12 +5,12 @@
 
 use crate::faulty::{Fault, HERE, Kind, Manner, count, power_returns, with_fault};
 use crate::fixture::{DIMENSIONS, Indexed, TABLE, fill, open, vector};
-use crate::form::{by_form, report, seed};
+use crate::form::{by_form, child, order, report, seed};
 use crate::support::{Random, blob, scratch};
 use rusqlite::{Batch, Connection, fallible_iterator::FallibleIterator, ffi, types::Value};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// What is done while something fails.
 struct Task {
@@ -342,13 +342,10 @@ fn whatever_fails_nothing_is_half_done_and_searches_are_right() {
     assert!(met >= by_form(200, 5000), "only {met} faults were met");
 }
 
-/// Says to the child what to do: task, journal, file, and at which write to wait.
-const CHILD: &str = "FAFCAS_TORTURE_CHILD";
-
-/// What a child does that is going to be killed; nothing in the program that runs the tests.
+/// What a child does that is going to be killed: task, write to wait at, file.
 #[test]
-fn child() {
-    let Ok(order) = std::env::var(CHILD) else { return };
+fn killed() {
+    let Some(order) = order("faults::killed") else { return };
     let mut words = order.splitn(3, '|');
     let (task, at, path) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
     let task = TASKS.iter().find(|known| known.name == task).unwrap();
@@ -385,9 +382,7 @@ fn a_process_that_is_killed_leaves_nothing_half_done() {
 
 /// Whether the child came so far.
 fn kill_at(trial: &Trial, at: u32) -> bool {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "faults::child", "--nocapture"])
-        .env(CHILD, format!("{}|{at}|{}", trial.task.name, trial.path.display()))
+    let mut child = child("faults::killed", &format!("{}|{at}|{}", trial.task.name, trial.path.display()))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::env;
+use std::process::Command;
 
 /// Whether this is `make torture`.
 pub fn is_long() -> bool {
@@ -23,3 +24,19 @@ pub fn seed() -> u64 {
 pub fn report(test: &str, counts: &str) {
     println!("torture {test}: {counts} (FAFCAS_SEED={})", seed());
 }
+
+/// This program again, for one test that finds its order in the environment: what it does to its process concerns no other.
+pub fn child(test: &str, order: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).env(CHILD, format!("{test}|{order}"));
+    command
+}
+
+/// What this child is told to do; nothing in the program that runs the tests.
+pub fn order(test: &str) -> Option<String> {
+    let order = env::var(CHILD).ok()?;
+    let (name, order) = order.split_once('|')?;
+    (name == test).then(|| order.to_string())
+}
+
+const CHILD: &str = "FAFCAS_TORTURE_CHILD";

@@ -5,5 +5,8 @@ mod faults;
 mod faulty;
 mod fixture;
 mod form;
+mod load;
+mod plot;
+mod scripts;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! The scalar functions that embed: `embed`, `embed_tokens`.
+//! The scalar functions that embed: `embed`, `embed_query`, `embed_tokens`.
 
 use crate::embed::{DEFAULT_MODEL, Model, model};
 use crate::error::Result;
@@ -39,15 +39,27 @@ pub fn count(model: &Model, texts: u64, start: Instant) {
     entry.memory.evictions.fetch_add(cache.evictions, Relaxed);
 }
 
-/// `embed(text [, model])`.
+/// `embed(text [, model])`, of a document.
 pub fn embed(arguments: Args<'_>) -> Result<Value> {
+    embedded(arguments, Model::embed)
+}
+
+/// `embed_query(text [, model])`, of a question.
+pub fn embed_query(arguments: Args<'_>) -> Result<Value> {
+    embedded(arguments, Model::embed_query)
+}
+
+/// How a model embeds a text, with at most so many threads.
+type Embed = fn(&Model, &str, usize) -> Result<Arc<[f32]>>;
+
+fn embedded(arguments: Args<'_>, by: Embed) -> Result<Value> {
     if arguments.get(0) == ValueRef::Null || arguments.count() > 1 && arguments.get(1) == ValueRef::Null {
         return Ok(Value::Null);
     }
     let text = args::text("text", arguments.get(0))?;
     let model = named(arguments.get(1))?;
     let start = Instant::now();
-    let vector = model.embed(text, threads())?;
+    let vector = by(&model, text, threads())?;
     count(&model, 1, start);
     Ok(blob(&vector))
 }

@@ -13,7 +13,17 @@ use crate::sqlite::search::planner::Signature;
 pub struct FafcasModels;
 
 const SIGNATURE: Signature = Signature {
-    columns: &["name TEXT", "dimensions INTEGER", "max_tokens INTEGER", "fingerprint TEXT", "loaded INTEGER"],
+    columns: &[
+        "name TEXT",
+        "dimensions INTEGER",
+        "max_tokens INTEGER",
+        "fingerprint TEXT",
+        "loaded INTEGER",
+        "pooling TEXT",
+        "query_prompt TEXT",
+        "document_prompt TEXT",
+        "languages TEXT",
+    ],
     arguments: &[],
     required: 0,
 };
@@ -48,12 +58,17 @@ impl Listing for Models {
 
     fn column(&mut self, model: &embed::ModelListing, _: usize, column: usize) -> Result<Value> {
         let number = |number: Option<u64>| number.map_or(Value::Null, |number| Value::Integer(number as i64));
+        let some = |text: &str| if text.is_empty() { Value::Null } else { Value::from(text) };
         Ok(match column {
             0 => Value::from(model.name.as_str()),
             1 => number(model.dimensions),
             2 => number(model.max_tokens.map(|tokens| tokens as u64)),
             3 => model.fingerprint.as_deref().map_or(Value::Null, Value::from),
-            _ => Value::Integer(model.loaded.into()),
+            4 => Value::Integer(model.loaded.into()),
+            5 => model.pooling.as_deref().map_or(Value::Null, Value::from),
+            6 => some(&model.prompts.query),
+            7 => some(&model.prompts.document),
+            _ => some(&model.languages.join(" ")),
         })
     }
 }

@@ -18,6 +18,7 @@ use crate::sqlite::storage::trust::{is_stale, mark_stale};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::source::Source;
 use crate::topk::Place;
+use crate::vector::ElementType;
 use crate::vector::shown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -132,6 +133,9 @@ pub struct Many<'a> {
 impl IndexReader {
     /// The index that answers searches of this source, if there is one.
     pub fn open(source: &Source, options: &Options) -> Result<Option<Self>> {
+        if options.element != ElementType::F32 {
+            return Ok(None);
+        }
         let found = choose(source, options, watched, |watched| &watched.tracked)?;
         let Some(WatchedIndex { tracked, sign, .. }) = found else { return Ok(None) };
         let shelf = Shelf::new(source.connection(), source.schema(), &tracked.index);
