@@ -16,37 +16,56 @@ from .models import ensure_model
 _NOT_A_CONNECTION = "a connection of sqlite3, pysqlite3, apsw or SQLAlchemy, or a SQLAlchemy Engine"
 
 
-def load(connection: Any) -> None:
+# Of the library, beside the one that SQLite finds by itself.
+_SCHEMA_SEARCH = "sqlite3_fafcas_schema_search_init"
+
+
+def load(connection: Any, *, schema_search: bool = False) -> None:
     """Gives a connection fafcas's SQL functions, and lets numpy arrays be bound as vectors.
 
     `connection` is one of `sqlite3`, `pysqlite3` or `apsw`, a SQLAlchemy `Connection`, or an `Engine`, all of whose
     connections then have them. Loading extensions is switched off again afterwards. With `fafcas[embed]` installed, the
     first call ever fetches the model; `fafcas.fetch_model` tells how.
 
+    `schema_search` lets views and triggers that a database file stores search on this connection, or those of this engine.
+    It is only for files that you trust: they could read other attached databases. TEMP views and triggers always search. The
+    last load of a connection decides.
+
     Raises `LoadError` if this build of SQLite or Python cannot load extensions.
     """
     _prepare_embedding()
     if hasattr(connection, "load_extension") or hasattr(connection, "cursor"):
-        _load_into(connection)
+        _load_into(connection, schema_search)
     elif hasattr(connection, "dialect"):
-        _load_into_sqlalchemy(connection)
+        _load_into_sqlalchemy(connection, schema_search)
     else:
         raise TypeError(f"fafcas.load: expected {_NOT_A_CONNECTION}, not {type(connection).__qualname__}")
 
 
-def _load_into(connection: Any) -> None:
+def _load_into(connection: Any, schema_search: bool = False) -> None:
     """Loads into a connection of a database module."""
     library = loadable_path()
     if not hasattr(connection, "enable_load_extension"):
         raise LoadError(_no_extensions(connection))
     connection.enable_load_extension(True)
     try:
-        connection.load_extension(library)
+        if schema_search:
+            _load_by_entry(connection, library, _SCHEMA_SEARCH)
+        else:
+            connection.load_extension(library)
     except Exception as error:
         raise LoadError(f"fafcas: {library} could not be loaded: {error}") from error
     finally:
         connection.enable_load_extension(False)
     _take_arrays(connection)
+
+
+def _load_by_entry(connection: Any, library: str, entry: str) -> None:
+    try:
+        connection.load_extension(library, entrypoint=entry)
+    except TypeError:
+        # sqlite3 before Python 3.12, and pysqlite3.
+        connection.cursor().execute("SELECT load_extension(?, ?)", (library, entry)).fetchall()
 
 
 def _no_extensions(connection: Any) -> str:
@@ -58,19 +77,19 @@ def _no_extensions(connection: Any) -> str:
     )
 
 
-def _load_into_sqlalchemy(target: Any) -> None:
+def _load_into_sqlalchemy(target: Any, schema_search: bool) -> None:
     if target.dialect.name != "sqlite":
         raise TypeError(f"fafcas.load: expected a database of dialect sqlite, not {target.dialect.name}")
     if hasattr(target, "connection"):
-        _load_into(target.connection.driver_connection)
+        _load_into(target.connection.driver_connection, schema_search)
         return
     from sqlalchemy import event
 
     # At every checkout and not once at the connect: connections that the pool holds already need it too.
     def loaded(connection: Any, record: Any, _proxy: Any) -> None:
-        if not record.info.get("fafcas"):
-            _load_into(connection)
-            record.info["fafcas"] = True
+        if record.info.get("fafcas") is not schema_search:
+            _load_into(connection, schema_search)
+            record.info["fafcas"] = schema_search
 
     event.listen(target, "checkout", loaded)
 

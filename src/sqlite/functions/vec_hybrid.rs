@@ -50,7 +50,7 @@ impl Table for VecHybrid {
                       options HIDDEN)";
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: schema.into(), risk: Risk::Normal },
+            Declaration { schema: schema.into(), risk: Risk::Searching },
         ))
     }
 

@@ -43,7 +43,7 @@ impl Table for VecMmr {
                       column_name HIDDEN, query HIDDEN, k HIDDEN, lambda HIDDEN, options HIDDEN)";
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: schema.into(), risk: Risk::Normal },
+            Declaration { schema: schema.into(), risk: Risk::Searching },
         ))
     }
 

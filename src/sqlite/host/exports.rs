@@ -4,6 +4,7 @@ use super::entry::enter;
 use super::ffi;
 use crate::error::{Error, Result};
 use crate::register;
+use crate::resources::config;
 use std::ffi::{c_char, c_int};
 
 /// The entry point of the loadable library. It stays loaded for good: threads and caches outlive the connection.
@@ -18,7 +19,34 @@ pub unsafe extern "C" fn sqlite3_fafcas_init(
     host: *const ffi::sqlite3_api_routines,
 ) -> c_int {
     // SAFETY: SQLite calls this as it documents for entry points.
-    unsafe { enter(db, message, host, ffi::SQLITE_OK_LOAD_PERMANENTLY as c_int, register) }
+    unsafe { enter_loaded(db, message, host, config::schema_search()) }
+}
+
+/// The same for a connection whose databases are trusted: views and triggers that they store may search.
+///
+/// # Safety
+/// For SQLite alone to call.
+#[cfg(feature = "loadable")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_fafcas_schema_search_init(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite calls this as it documents for entry points.
+    unsafe { enter_loaded(db, message, host, config::SchemaSearch::Allowed) }
+}
+
+#[cfg(feature = "loadable")]
+unsafe fn enter_loaded(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+    search: config::SchemaSearch,
+) -> c_int {
+    let welcome = ffi::SQLITE_OK_LOAD_PERMANENTLY as c_int;
+    // SAFETY: the caller's.
+    unsafe { enter(db, message, host, welcome, |connection| register(connection, search)) }
 }
 
 /// The same under the name that SQLite tries first, for a library file under any name.
@@ -46,7 +74,9 @@ pub unsafe extern "C" fn linked_init(
     host: *const ffi::sqlite3_api_routines,
 ) -> c_int {
     // SAFETY: SQLite calls this as it documents for entry points.
-    unsafe { enter(db, message, host, ffi::SQLITE_OK as c_int, register) }
+    unsafe {
+        enter(db, message, host, ffi::SQLITE_OK as c_int, |connection| register(connection, config::schema_search()))
+    }
 }
 
 /// [`linked_init`] under the name that `include/fafcas.h` declares, for programs that link the static library. There is no
@@ -63,6 +93,13 @@ pub unsafe extern "C" fn sqlite3_fafcas_init(
 ) -> c_int {
     // SAFETY: SQLite calls this as it documents for entry points.
     unsafe { linked_init(db, message, host) }
+}
+
+/// [`config::allow_schema_search`] for C, as `include/fafcas.h` declares it.
+#[cfg(all(feature = "static", not(feature = "loadable")))]
+#[unsafe(no_mangle)]
+pub extern "C" fn fafcas_allow_schema_search() {
+    config::allow_schema_search();
 }
 
 /// Gives every connection that this process opens from now on the functions of this crate.

@@ -66,7 +66,7 @@ impl Table for VecTopk {
     fn connect(connection: Connection, _arguments: &[&str]) -> Result<(Self, Declaration)> {
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: TopkColumn::SCHEMA.into(), risk: Risk::Normal },
+            Declaration { schema: TopkColumn::SCHEMA.into(), risk: Risk::Searching },
         ))
     }
 

@@ -4,6 +4,15 @@
 //! It only reads, every row of the column among other things. What cannot be read is a row that says so and no error;
 //! only an interrupt, lack of memory and arguments of a wrong kind end the statement.
 
+mod stored_code;
+
+use super::embed_rows::EmbedRows;
+use super::vec_hybrid::VecHybrid;
+use super::vec_map::VecMap;
+use super::vec_mmr::VecMmr;
+use super::vec_stats::VecStats;
+use super::vec_topk::VecTopk;
+use super::vec_topk_many::VecTopkMany;
 use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
@@ -34,11 +43,11 @@ impl Table for FafcasHealth {
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         let schema = "CREATE TABLE x(rule TEXT, expected TEXT, actual TEXT, ok INTEGER, \
                       table_name HIDDEN, column_name HIDDEN)";
-        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Searching }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        Ok(choose(info, SIGNATURE, |planner| planner.info.estimate(1e6, 15)))
+        Ok(choose(info, SIGNATURE, |planner| planner.info.estimate(1e6, 16)))
     }
 
     fn open(&self) -> Result<Listed<Patient>> {
@@ -95,6 +104,7 @@ fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<Heal
     // A temporary table lasts no longer than the connection; what is wanted of its database is no matter.
     let schema = if schema.eq_ignore_ascii_case("temp") { "main" } else { schema };
     let mut findings = SETTINGS.iter().map(|setting| setting.check(connection, schema)).collect::<Result<Vec<_>>>()?;
+    findings.push(stored_code(connection, schema)?);
     const SOURCE: &str = "a table or view with this column";
     match opened {
         Err(error) => findings.push(HealthRow::new("source", SOURCE, error, false)),
@@ -105,6 +115,30 @@ fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<Heal
         }
     }
     Ok(findings)
+}
+
+/// What views and triggers that a database stores may call only if the host allows schema search, or not at all.
+const SEARCHING: [&str; 8] = [
+    VecTopk::NAME,
+    VecTopkMany::NAME,
+    VecHybrid::NAME,
+    VecMmr::NAME,
+    VecMap::NAME,
+    EmbedRows::NAME,
+    FafcasHealth::NAME,
+    VecStats::NAME,
+];
+
+fn stored_code(connection: Connection, schema: &str) -> Result<HealthRow> {
+    let (actual, ok) = match survived(stored_code::refused(connection, schema, &SEARCHING))? {
+        Ok(refused) if refused.is_empty() => ("all".to_string(), true),
+        Ok(refused) => {
+            let advice = "make them TEMP, or allow schema search; until then ALTER TABLE fails";
+            (format!("not {}: {advice}", refused.join(", ")), false)
+        }
+        Err(error) => (error.to_string(), false),
+    };
+    Ok(HealthRow::new("stored_code", "views and triggers that may run", actual, ok))
 }
 
 /// The outcome, to be told in a row; unless the statement is to end.
