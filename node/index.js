@@ -6,6 +6,8 @@ const os = require('node:os');
 const path = require('node:path');
 
 const LIBRARIES = path.join(__dirname, 'libraries');
+/** An entry point of the library, beside the one that SQLite finds by itself. */
+const SCHEMA_SEARCH = 'sqlite3_fafcas_schema_search_init';
 const ENDINGS = { win32: '.dll', darwin: '.dylib' };
 
 /** The path of the library, for whatever loads SQLite extensions by their path. */
@@ -20,14 +22,14 @@ function getLoadablePath() {
 }
 
 /** Gives a Database of better-sqlite3, or a DatabaseSync of node:sqlite, fafcas's SQL functions. */
-function load(db) {
+function load(db, { schemaSearch = false } = {}) {
   if (typeof db?.loadExtension !== 'function') {
     throw new TypeError('fafcas.load: expected a Database of better-sqlite3 or a DatabaseSync of node:sqlite');
   }
-  const library = getLoadablePath();
+  const place = [getLoadablePath(), ...(schemaSearch ? [SCHEMA_SEARCH] : [])];
   nameRuntime();
   if (typeof db.enableLoadExtension !== 'function') {
-    db.loadExtension(library);
+    db.loadExtension(...place);
     return;
   }
   try {
@@ -37,7 +39,7 @@ function load(db) {
     throw new Error(message, { cause });
   }
   try {
-    db.loadExtension(library);
+    db.loadExtension(...place);
   } finally {
     db.enableLoadExtension(false);
   }

@@ -58,7 +58,29 @@ def check(execute, executemany):
     assert tuple(found) == (3, 1.0), found
 
 
+SCHEMA = [
+    "CREATE TABLE places(v)",
+    "INSERT INTO places VALUES ('[1,0]'), ('[0,1]')",
+    "CREATE VIEW northmost AS SELECT rowid FROM vec_topk('places', 'v', '[0,1]', 1)",
+]
+
+
+def check_schema_search(connection, execute, error):
+    """A view that the file stores may search only if that was asked for, and what was asked for last holds."""
+    fafcas.load(connection)
+    for statement in SCHEMA:
+        execute(statement)
+    refused(error, "unsafe use of virtual table")(lambda: execute("SELECT * FROM northmost"))
+    for _ in range(2):
+        fafcas.load(connection, schema_search=True)
+        assert tuple(execute("SELECT * FROM northmost")) == (2,)
+    fafcas.load(connection)
+    refused(error, "unsafe use of virtual table")(lambda: execute("SELECT * FROM northmost"))
+
+
 def check_dbapi(module):
+    connection = module.connect(":memory:")
+    check_schema_search(connection, lambda sql: connection.execute(sql).fetchone(), module.OperationalError)
     connection = module.connect(":memory:")
     fafcas.load(connection)
     fafcas.load(connection)
@@ -102,6 +124,8 @@ def apsw():
     assert connection.execute("SELECT :v", {"v": np.ones(1)}).get == np.ones(1, "f4").tobytes()
     assert connection.cursor().execute("SELECT length(?)", (np.ones(2),)).get == 8
     assert connection.execute("SELECT 1").get == 1
+    other = apsw.Connection(":memory:")
+    check_schema_search(other, lambda sql: other.execute(sql).fetchone(), apsw.SQLError)
     # Another connection, and one with a cursor of its own, are as they were.
     assert len(apsw.Connection(":memory:").execute("SELECT ?", (np.ones(1),)).get) == 8
 
@@ -124,6 +148,14 @@ def sqlalchemy():
     with engine.connect() as connection:
         assert connection.execute(text(SEARCH.replace("?", ":text")), {"text": "breakfast"}).scalar() == 2
         assert len(connection.execute(text("SELECT :v"), {"v": np.ones(2)}).scalar()) == 8
+
+    searching = create_engine("sqlite://")
+    fafcas.load(searching)
+    fafcas.load(searching, schema_search=True)
+    with searching.connect() as connection:
+        for statement in [*SCHEMA, "SELECT rowid FROM northmost"]:
+            found = connection.execute(text(statement))
+        assert found.scalar() == 2
 
     with create_engine("sqlite://").connect() as connection:
         fafcas.load(connection)
@@ -276,6 +308,7 @@ import sqlite3
 import numpy
 import fafcas
 fafcas.load(sqlite3.connect(":memory:"))
+fafcas.load(sqlite3.connect(":memory:"), schema_search=True)
 path: str = fafcas.loadable_path()
 blob: bytes = fafcas.vector([1.0, 2]) + fafcas.vector(numpy.ones(3))
 folder: str = str(fafcas.fetch_model())
