@@ -16,27 +16,34 @@
 pub mod embed;
 pub mod error;
 
-// Hidden from the docs: open to the tests and benches of this crate alone, and no promise to others.
-#[doc(hidden)]
-pub mod analysis;
-#[doc(hidden)]
-pub mod codec;
+mod analysis;
+mod codec;
+mod lock;
+mod metric;
+mod native;
+mod planning;
+mod random;
+mod resources;
+mod scan;
+mod sqlite;
+mod topk;
+mod vector;
+
+// Hidden from the docs: what the tests and benches of this crate use, and no promise to others.
 #[doc(hidden)]
 pub mod index;
 #[doc(hidden)]
 pub mod kernels;
 #[doc(hidden)]
-pub mod metric;
-mod native;
-mod planning;
-#[doc(hidden)]
-pub mod resources;
-#[doc(hidden)]
-pub mod scan;
-mod sqlite;
-#[doc(hidden)]
-pub mod topk;
-mod vector;
+pub mod parts {
+    pub use crate::analysis::ranking::candidates;
+    pub use crate::codec::{Encoder, Space};
+    pub use crate::metric::{Metric, Scorer};
+    pub use crate::random::splitmix64;
+    pub use crate::resources::stats::{Entry, SearchPath, entry};
+    pub use crate::scan::*;
+    pub use crate::topk::Place;
+}
 
 pub use resources::config;
 pub use sqlite::host::exports::register_auto_extension;
@@ -60,7 +67,7 @@ use sqlite::host::connection::Connection;
 use sqlite::host::entry::{Scalar, scalar};
 use sqlite::host::vtab::{register_function, register_module, register_writable_function};
 
-/// Every scalar function: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the code.
+/// Every scalar function: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the Rust function.
 const SCALARS: &[Scalar] = &[
     scalar!("fafcas_normalize", 1, Pure, f::fafcas_normalize),
     scalar!("vec_dot", 2, Pure, f::vec_dot),

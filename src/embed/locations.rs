@@ -6,10 +6,11 @@
 
 use super::prefix;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::Mutex;
 
 /// The folder of models, if the host program names none.
 const MODELS_VARIABLE: &str = "FAFCAS_MODEL_DIR";
@@ -40,15 +41,15 @@ pub struct Places {
     pub runtime: Option<PathBuf>,
 }
 
-static CONFIGURED: RwLock<Places> = RwLock::new(Places { models: None, runtime: None });
+static CONFIGURED: Mutex<Places> = Mutex::new(Places { models: None, runtime: None });
 
 /// Sets where to look from now on. What has been loaded stays as it is.
 pub fn configure(places: Places) {
-    *CONFIGURED.write().unwrap_or_else(PoisonError::into_inner) = places;
+    *lock(&CONFIGURED) = places;
 }
 
 fn configured() -> Places {
-    CONFIGURED.read().unwrap_or_else(PoisonError::into_inner).clone()
+    lock(&CONFIGURED).clone()
 }
 
 fn variable(name: &str) -> Option<PathBuf> {

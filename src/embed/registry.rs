@@ -6,10 +6,11 @@ use super::locations;
 use super::model::Model;
 use super::prompts::Prompts;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The model that is used if none is named.
 pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
@@ -47,7 +48,7 @@ pub struct ModelListing {
 pub fn model(name: &str) -> Result<Arc<Model>> {
     let folder = folder(name)?;
     let slot = slot(&folder);
-    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = lock(&slot);
     if let Some(model) = &*slot {
         return Ok(Arc::clone(model));
     }
@@ -83,7 +84,7 @@ fn folder(name: &str) -> Result<PathBuf> {
 }
 
 fn slot(folder: &Path) -> ModelSlot {
-    let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slots = lock(&SLOTS);
     Arc::clone(slots.get_or_insert_default().entry(folder.to_owned()).or_default())
 }
 

@@ -59,6 +59,11 @@ pub fn find(name: &str) -> Result<&'static Setting> {
     found.ok_or_else(|| Error::expected(format_args!("one of {}", known()), crate::vector::shown(name)))
 }
 
+/// How many bytes all that is kept of indexes may take: codes, changed rows and answers.
+pub fn cache_bytes() -> usize {
+    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX)
+}
+
 /// How many threads search an index.
 pub fn threads() -> usize {
     match THREADS.get() as usize {

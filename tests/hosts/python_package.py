@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,13 @@ ARRAYS = [
     (np.array([], "f8"), b""),
     (np.array([1, 255], "u1"), b"\x01\xff"),
     (np.array([1, -1], "i1"), b"\x01\xff"),
-    (np.array([[1, 2]], "f8"), np.array([[1, 2]], "f8").tobytes()),
+    (array("d", FLOATS), FLOATS.tobytes()),
+    (array("f", FLOATS), FLOATS.tobytes()),
+    (array("q", [1, 2]), np.array([1, 2], "f4").tobytes()),
+    (array("B", [1, 255]), b"\x01\xff"),
 ]
+# None of these is a vector, and SQLite would store the bytes of each.
+NO_VECTORS = [np.ones((2, 2)), np.ones((1, 4), "f4"), np.ones((2, 2), "u1"), np.array(1.0), np.ones(2, "c8"), np.ones(2, bool), np.array(["a"])]
 
 
 def check(execute, executemany):
@@ -41,8 +47,10 @@ def check(execute, executemany):
     execute("CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT, embedding BLOB)", ())
     executemany("INSERT INTO notes(body, embedding) VALUES (?1, embed(?1))", TEXTS)
     assert tuple(execute(SEARCH, ["breakfast"])) == (2,)
-    for array, expected in ARRAYS:
-        assert tuple(execute("SELECT ?", [array])) == (expected,), (array, array.dtype)
+    for values, expected in ARRAYS:
+        assert tuple(execute("SELECT ?", [values])) == (expected,), (values, expected)
+    for wrong in NO_VECTORS:
+        refused(ValueError, f"not of {wrong.dtype} and shape {wrong.shape}", "tobytes")(lambda: execute("SELECT ?", [wrong]))
     # Found again by the same vector, written and searched as doubles.
     double = np.random.default_rng(1).random(384)
     executemany("INSERT INTO notes(embedding) VALUES (fafcas_normalize(?))", [[double]])
@@ -160,6 +168,11 @@ def collection():
     assert [hit.id for hit in notes.search("breakfast", 1)] == [2]
     frame = notes.to_pandas(vectors=True)
     assert list(frame.columns) == ["id", "text", "kind", "vector"] and frame.vector[0].shape == (384,), frame
+    notes.upsert(["x"], [{"id": 7, "kind": "other"}], [3])
+    frame = notes.to_pandas(where="id = 3")
+    assert frame.to_dict("records") == [{"id": 3, "text": "x", "metadata.id": 7, "kind": "other"}], frame
+    assert list(notes.to_pandas(where="false", vectors=True).columns) == ["id", "text", "vector"]
+    notes.delete([3])
     for level in ("", "IMMEDIATE", None):
         connection = sqlite3.connect(path, isolation_level=level)
         connection.row_factory = sqlite3.Row
@@ -189,6 +202,8 @@ def refused(kind, *words):
 def refusals():
     class Connection:
         """As sqlite3's is in a Python without extension loading."""
+
+        __module__ = "sqlite3"
 
         def cursor(self):
             raise NotImplementedError

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// The model that an argument names; the default one where it is NULL.
+/// The model that an argument names. The default one if the argument is NULL.
 pub fn named(name: ValueRef<'_>) -> Result<Arc<Model>> {
     match name {
         ValueRef::Null => model(DEFAULT_MODEL),
@@ -23,12 +23,12 @@ pub fn threads() -> usize {
     EMBED_THREADS.get() as usize
 }
 
-/// A vector as SQL gets it.
+/// A vector as a BLOB.
 pub fn blob(vector: &[f32]) -> Value {
     Value::Blob(vector.iter().flat_map(|x| x.to_le_bytes()).collect())
 }
 
-/// Counts the texts and the cache of a model in `vec_stats`, under the source `embed`.
+/// Adds texts and the cache of a model to the counters of `vec_stats`, under the source `embed`.
 pub fn count(model: &Model, texts: u64, start: Instant) {
     let entry = stats::entry("embed", model.name());
     entry.rows.fetch_add(texts, Relaxed);
