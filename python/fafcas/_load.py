@@ -227,7 +227,7 @@ def _adapt_arrays(module: Any) -> None:
             module.register_adapter(kind, bindable)
 
 
-def _array_kinds() -> tuple[type, ...]:
+def _array_kinds() -> tuple[type[Any], ...]:
     if importlib.util.find_spec("numpy") is None:
         return (array,)
     import numpy
@@ -243,7 +243,7 @@ def _take_arrays_in_apsw(connection: Any) -> None:
     kinds = _array_kinds()
 
     def taken(value: Any) -> Any:
-        return bindable(value) if isinstance(value, kinds) else value
+        return value if not isinstance(value, kinds) else bindable(value)
 
     def all_taken(bindings: Any) -> Any:
         if isinstance(bindings, Mapping):

@@ -89,18 +89,24 @@ fn the_node_package() {
     let bundled =
         format!("node_modules/node-linux-{}/bin/node", if cfg!(target_arch = "x86_64") { "x64" } else { "arm64" });
     let node = Some(hosts.join(bundled)).filter(|node| node.exists()).unwrap_or("node".into());
-    let run = |script: &Path| {
+    let run = |script: &[&str]| {
         let mut command = Command::new(&node);
-        command.arg(script).current_dir(&app).env("FAFCAS_MODEL_DIR", models()).env_remove("FAFCAS_ONNXRUNTIME");
+        command.args(script).current_dir(&app).env("FAFCAS_MODEL_DIR", models()).env_remove("FAFCAS_ONNXRUNTIME");
         succeed(&mut command).0
     };
     assert!(app.join("node_modules/fafcas/sql/queries/search.sql").is_file(), "the package carries the kit");
-    let (text, printed) = program("node", "js");
-    fs::write(app.join("page.js"), text).unwrap();
-    assert_eq!(run(&app.join("page.js")), printed);
-    for script in ["better_sqlite3.cjs", "node_sqlite.mjs"] {
+    for (text, printed) in programs("node", "js") {
+        fs::write(app.join("page.js"), text).unwrap();
+        assert_eq!(run(&["page.js"]), printed);
+    }
+    for script in ["better_sqlite3.cjs", "node_sqlite.mjs", "collection.cjs"] {
         fs::copy(Path::new("tests/hosts/node").join(script), app.join(script)).unwrap();
-        println!("{}", run(&app.join(script)));
+    }
+    let scripts = [&["better_sqlite3.cjs"][..], &["node_sqlite.mjs"]];
+    for script in
+        scripts.into_iter().chain([&["collection.cjs", "better-sqlite3"][..], &["collection.cjs", "node:sqlite"]])
+    {
+        println!("{}", run(script));
     }
     fs::copy("tests/hosts/node/types.ts", app.join("types.ts")).unwrap();
     let mut compiler = Command::new(&node);
@@ -281,11 +287,15 @@ fn shell(program: &str, home: &Path) -> Command {
     shell
 }
 
-/// The program in this language that a page shows, and what the page says it prints.
+/// The first program in this language that a page shows, and what the page says it prints.
 fn program(page: &str, language: &str) -> (String, String) {
+    programs(page, language).swap_remove(0)
+}
+
+fn programs(page: &str, language: &str) -> Vec<(String, String)> {
     let blocks = blocks(&fs::read_to_string(format!("docs/{page}.md")).unwrap());
-    let at = blocks.windows(2).find(|pair| pair[0].0 == language && pair[1].0 == "text").unwrap();
-    (at[0].1.clone(), at[1].1.clone())
+    let pairs = blocks.windows(2).filter(|pair| pair[0].0 == language && pair[1].0 == "text");
+    pairs.map(|pair| (pair[0].1.clone(), pair[1].1.clone())).collect()
 }
 
 /// What docs/c.md links.
