@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -235,6 +236,13 @@ class Answers(unittest.TestCase):
         self.assertIn("script-src 'self';", self.ask(self.first)[2]["Content-Security-Policy"])
         self.assertEqual([("127.0.0.1", self.port)], listening(self.port))
 
+    def test_a_browser_that_goes_away_does_no_harm(self):
+        """Before its answer is written: the first part is sent to nobody, and the second to a connection that is known to be gone."""
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", self.port)) as gone:
+                gone.sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+        self.assertEqual(200, self.ask("/")[0])
+
     def test_rows_that_change_are_seen(self):
         from pysqlite3 import dbapi2 as sqlite3
 
@@ -338,7 +346,7 @@ def browser(chromium, folder):
         fafcas("demo", "--sample", kit)
         with served(kit) as (one, first), served(shop(place)) as (two, second):
             addresses = [f"http://127.0.0.1:{one}{first}", f"http://127.0.0.1:{two}{second}"]
-            subprocess.run(["node", str(ROOT / "tests/hosts/node/page.cjs"), chromium, folder, *addresses], check=True)
+            subprocess.run(["node", str(ROOT / "tests/hosts/node/page.cjs"), str(shutil.which(chromium)), folder, *addresses], check=True)
 
 
 if __name__ == "__main__":

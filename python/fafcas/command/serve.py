@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import warnings
 from pathlib import Path
@@ -33,6 +34,9 @@ def serve(database: str, port: int, opened: bool) -> None:
     Only this machine can reach it, and nothing can be written. ctrl-C ends it.
     """
     os.environ["FAFCAS_LOCK_CONFIG"] = "1"
+    if hasattr(signal, "SIGPIPE"):
+        # Other subcommands end with who reads from them; a browser that does not wait for a page must not end this one.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
         import datasette  # noqa: F401
         import uvicorn
