@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from array import array
 from pathlib import Path
 
@@ -180,6 +181,18 @@ def datasette():
     url = "/_memory.json?_shape=array&sql=select+fafcas_config('threads',+1)"
     told = subprocess.run([beside("datasette"), "--get", url], capture_output=True, text=True)
     assert "FAFCAS_LOCK_CONFIG" in told.stdout + told.stderr, told
+    # The pages and their files came with the wheel.
+    path = Path(tempfile.mkdtemp(), "notes.db")
+    fafcas.open(path).add([text for (text,) in TEXTS])
+    page = command_output(beside("datasette"), str(path), "--get", "/notes/documents/-/search?q=breakfast&k=1")
+    assert "<mark>bread and butter</mark>" in page and "/-/static-plugins/fafcas/page.css" in page, page
+    for file in ("page.css", "map.js", "uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE"):
+        assert command_output(beside("datasette"), "--get", f"/-/static-plugins/fafcas/{file}"), file
+    with subprocess.Popen([beside("fafcas"), "serve", str(path), "--port", "0"], stdout=subprocess.PIPE, text=True) as serving:
+        address = serving.stdout.readline().split(" ")[0]
+        with urllib.request.urlopen(f"{address}?q=breakfast&k=1") as answer:
+            assert "<mark>bread and butter</mark>" in answer.read().decode()
+        serving.terminate()
 
 
 def sqlite_utils():
