@@ -30,8 +30,10 @@ impl Measure {
     pub fn between(self, a: &TypedVector<'_>, b: &TypedVector<'_>) -> Result<Number> {
         a.check_alike(b)?;
         match (a.element(), self) {
-            (ElementType::Bit, Self::Hamming) => Ok(Number::Real(differing_bits(a.bytes(), b.bytes()) as f64)),
-            (ElementType::Bit, Self::Dot) => Ok(Number::Real(common_bits(a.bytes(), b.bytes()) as f64)),
+            (ElementType::Bit, Self::Hamming) => {
+                Ok(Number::Real((kernels::table().hamming)(a.bytes(), b.bytes()).into()))
+            }
+            (ElementType::Bit, Self::Dot) => Ok(Number::Real(common_bits(a.bytes(), b.bytes()).into())),
             (element @ ElementType::Bit, _) => Err(Error::expected("vectors of numbers", element.name())),
             (element, Self::Hamming) => Err(Error::expected("vectors of bits", element.name())),
             (ElementType::Int8, _) => Ok(self.of_int8(a.bytes(), b.bytes())),
@@ -127,20 +129,9 @@ fn int8_sum(a: &[u8], b: &[u8], term: impl Fn(i32, i32) -> i32) -> i64 {
     pieces.map(|pair| i64::from(part(pair))).sum()
 }
 
-fn differing_bits(a: &[u8], b: &[u8]) -> u64 {
-    bits_of(a, b, |a, b| a ^ b)
-}
-
-fn common_bits(a: &[u8], b: &[u8]) -> u64 {
-    bits_of(a, b, |a, b| a & b)
-}
-
-/// How many bits are set in what `join` makes of each eight bytes.
-fn bits_of(a: &[u8], b: &[u8], join: impl Fn(u64, u64) -> u64) -> u64 {
-    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let words = a.iter().zip(b).map(|(a, b)| join(u64::from_le_bytes(*a), u64::from_le_bytes(*b)));
-    let tail = a_tail.iter().zip(b_tail).map(|(a, b)| join((*a).into(), (*b).into()));
-    words.chain(tail).map(|word| u64::from(word.count_ones())).sum()
+/// How many bits both have.
+fn common_bits(a: &[u8], b: &[u8]) -> u32 {
+    a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
 }
 
 #[cfg(test)]

@@ -18,3 +18,4 @@ mod result_codes;
 mod rollback;
 #[path = "../support/mod.rs"]
 mod support;
+mod types;

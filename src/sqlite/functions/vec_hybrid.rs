@@ -114,7 +114,7 @@ pub struct Both {
 /// Gives the ids of the rows that were found.
 enum FoundIn {
     Nothing,
-    Search(WaitingSearch),
+    Search(Box<WaitingSearch>),
     /// If only words were asked for.
     Table(Box<Source>),
 }
@@ -180,7 +180,7 @@ impl Both {
         let slow = Slow::watch();
         let found = by_both(&mut kept.search, &asked, words)?;
         slow.note(VecHybrid::NAME, kept.search.sources());
-        self.found_in = FoundIn::Search(kept);
+        self.found_in = FoundIn::Search(Box::new(kept));
         Ok(found)
     }
 
@@ -213,7 +213,7 @@ impl Both {
 
     fn rest(&mut self) {
         if let FoundIn::Search(kept) = std::mem::replace(&mut self.found_in, FoundIn::Nothing) {
-            self.waiting.put(kept);
+            self.waiting.put(*kept);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `vec_map(table_name, column_name)`: every row with a vector as a point of a plane, for a picture of all rows.
+//! `vec_map(table_name, column_name [, options])`: every row with a vector as a point of a plane, for a picture of all rows.
 //!
 //! `analysis::projection` computes the plane. It reads the rows at most 42 times. Memory holds the points, 24 bytes each. If a
 //! row cannot be found again by its rowid, memory holds its id, too.
@@ -29,7 +29,7 @@ pub struct VecMap {
 
 const SIGNATURE: Signature = Signature {
     columns: &["rowid INTEGER", "x REAL", "y REAL", "id"],
-    arguments: &["table_name", "column_name"],
+    arguments: &["table_name", "column_name", "options"],
     required: 2,
 };
 /// How many scans of the rows a map probably takes, for SQLite's planner. It was 28 for generated vectors, and 39 for real
@@ -77,10 +77,11 @@ pub struct Point {
 impl Map {
     fn draw(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Point>> {
         (self.ids, self.source) = Default::default();
-        let [table, column] = given else { return Ok(Vec::new()) };
+        let [table, column, options] = given else { return Ok(Vec::new()) };
         let path = one(args::text("table_name as text", *table)?)?;
         let column = args::text("column_name as text", *column)?;
-        let mut source = Source::open_any(self.connection, &path, column, None)?;
+        let mut source =
+            Source::open_any(self.connection, &path, column, None)?.with_elements(args::element(*options)?);
         let slow = Slow::watch();
         let running = Running::enter(std::slice::from_ref(&source))?;
         let mut vectors = Vectors { source: &mut source, dimensions: None, rows: 0 };
