@@ -34,9 +34,10 @@ macro_rules! table {
             codes: $codes,
         };
 
-        table!(@widen $features, widen_f16, f16);
-        table!(@widen $features, widen_bf16, bf16);
-        table!(@widen $features, widen_int8, int8);
+        #[target_feature(enable = $features)]
+        fn widen_int8(bytes: &[u8], into: &mut [F32Le]) {
+            $crate::kernels::widen::int8(bytes, into);
+        }
 
         #[target_feature(enable = $features)]
         fn hamming(a: &[u8], b: &[u8]) -> u32 {
@@ -51,13 +52,6 @@ macro_rules! table {
     (@plain $kernel:ident($($argument:ident),*)) => {
         // SAFETY: `table` above is the only way to this pointer, and it looks for the kernel's features first.
         |$($argument),*| unsafe { $kernel($($argument),*) }
-    };
-
-    (@widen $features:literal, $kernel:ident, $loop:ident) => {
-        #[target_feature(enable = $features)]
-        fn $kernel(bytes: &[u8], into: &mut [F32Le]) {
-            $crate::kernels::widen::$loop(bytes, into);
-        }
     };
 
     // A kernel can be inlined only where its own features are enabled, so each instruction set has its own loop.

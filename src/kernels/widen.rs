@@ -1,5 +1,6 @@
-//! Elements of smaller types, widened to f32. The loops are plain Rust without branches; each instruction set compiles its own
-//! copy, in which the compiler uses the widest registers. So all give the same bits.
+//! Elements of smaller types, widened to f32, and the bits in which two vectors differ. The loops are plain Rust without branches, and
+//! they are the meaning. Most instruction sets compile copies of their own, in which the compiler uses the widest registers; for two-byte
+//! floats AVX2 and AVX-512 have faster instructions.
 
 use super::F32Le;
 

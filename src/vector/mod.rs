@@ -132,8 +132,10 @@ pub fn widen<'m>(bytes: &[u8], element: ElementType, into: &'m mut [F32Le]) -> &
         ElementType::Bf16 => (kernels.widen_bf16)(bytes, into),
         ElementType::Int8 => (kernels.widen_int8)(bytes, into),
         ElementType::Bit => {
-            for (wide, at) in into.iter_mut().zip(0..) {
-                *wide = F32Le::from(f32::from(bytes[at / 8] >> (at % 8) & 1));
+            for (eight, byte) in into.chunks_mut(8).zip(bytes) {
+                for (wide, at) in eight.iter_mut().zip(0..8) {
+                    *wide = F32Le::from(f32::from(byte >> at & 1));
+                }
             }
         }
     }

@@ -1,9 +1,9 @@
 """What smaller element types cost and save, and distances beside sqlite-vec's, in one run.
 
-    python benches/types.py LIBRARY VECTORS DIMENSIONS
+    python benches/element_types.py LIBRARY VECTORS DIMENSIONS
 
 LIBRARY is the built library. VECTORS is a file of little-endian f16 numbers, one embedding of DIMENSIONS numbers after the other; the
-last 200 are the queries. Needs numpy, apsw and sqlite-vec. Prints three tables: the time of `ORDER BY vec_distance_...` in both
+last 200 are the queries. (The file cannot be called types.py: Python has a module of that name.) Needs numpy, apsw and sqlite-vec. Prints three tables: the time of `ORDER BY vec_distance_...` in both
 libraries, that of scans by type with wide pages, and the recall of each type against f32.
 """
 
@@ -90,14 +90,16 @@ def scans(connection: apsw.Connection, rows: int, query: bytes) -> None:
         print(f"{kind:12} {seconds / rows * 1e9:7.0f} {seconds / taken['f32 dot']:6.2f}")
 
 
-def recall(connection: apsw.Connection, queries: np.ndarray) -> None:
+def recall(connection: apsw.Connection, rows: np.ndarray, queries: np.ndarray) -> None:
+    """How many of the rows found are as near as the tenth, or nearer: rows with the same text have the same score."""
     print("\ntype recall@10")
     found = {element: 0 for element in ("f16", "bf16", "int8", "bit")}
     for query in queries:
-        wanted = topk(connection, "f32", query.tobytes())
+        scores = rows @ query
+        tenth = np.sort(scores)[-10] - 1e-6
         for element in found:
             metric = "hamming" if element == "bit" else "dot"
-            found[element] += len(wanted & topk(connection, element, query.tobytes(), metric))
+            found[element] += sum(scores[row] >= tenth for row in topk(connection, element, query.tobytes(), metric))
     for element, count in found.items():
         print(f"{element:5} {count / (10 * len(queries)):.4f}")
 
@@ -113,7 +115,7 @@ def main(library: str, file: str, dimensions: int) -> None:
         print(f"{len(rows)} vectors of {dimensions} dimensions, best of {ROUNDS} rounds")
         distances(connection, connected(path, sqlite_vec.loadable_path()), queries[0].tobytes())
         scans(connection, len(rows), queries[0].tobytes())
-        recall(connection, queries[:50])
+        recall(connection, rows, queries)
 
 
 if __name__ == "__main__":
