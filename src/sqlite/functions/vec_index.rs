@@ -70,6 +70,16 @@ impl VecIndex {
         Shelf::new(self.connection, &self.schema, &self.name)
     }
 
+    /// Its tables, which must be as they were made.
+    fn whole_shelf(&self) -> Result<Shelf> {
+        let shelf = self.shelf();
+        if shelf.is_whole()? { Ok(shelf) } else { Err(Error::Damaged(format!("{}; 'rebuild' mends it", self.lack()))) }
+    }
+
+    fn lack(&self) -> String {
+        format!("{0}_blocks or {0}_pending was dropped or replaced", self.name)
+    }
+
     fn source(&self, table: &str, column: &str) -> Result<Source> {
         let path = Path { schema: Some(self.schema.clone()), name: table.to_string() };
         Source::open_any(self.connection, &path, column, None)
@@ -131,7 +141,7 @@ impl VecIndex {
         }
     }
 
-    /// Takes away what a restore without this index's virtual table left behind, and nothing else.
+    /// Takes over what a restore without this index's virtual table left behind, and nothing else.
     fn clear_leftovers(&self) -> Result<()> {
         let mut shelf = self.shelf();
         let is_there = |suffix: &str| -> Result<bool> {
@@ -144,7 +154,7 @@ impl VecIndex {
         if is_ours {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             shelf.forget();
-            return shelf.drop();
+            return shelf.clear();
         }
         for suffix in ["blocks", "pending", SEAL].into_iter().chain(EVENTS) {
             if is_there(suffix)? {
@@ -215,7 +225,7 @@ impl VecIndex {
     fn merge(&self) -> Result<()> {
         let watched = self.must_be_tracked()?;
         let mut source = self.source(&watched.tracked.table, &watched.tracked.column)?;
-        let mut shelf = self.shelf();
+        let mut shelf = self.whole_shelf()?;
         let index = self.index(&mut shelf)?;
         let mut rows = TableRows::new(&source)?;
         let sign = self.renew(&watched)?;
@@ -342,6 +352,8 @@ impl VecIndex {
         };
         let mut source = self.source(table, column)?;
         let rowid = ordinary(&source)?;
+        let mut shelf = self.shelf();
+        shelf.create()?;
         if let Some(watched) = &watched {
             self.renew(watched)?;
         } else {
@@ -350,14 +362,14 @@ impl VecIndex {
             let (table, column) = (source.name().to_string(), source.column().to_string());
             Tracked { index, table, column, rowid }.create(self.connection, &self.schema)?;
         }
-        self.build(&mut source, &mut self.shelf(), Stray::Noted)
+        self.build(&mut source, &mut shelf, Stray::Noted)
     }
 
     /// Compares every code with its row, and every row with the codes.
     fn check(&self) -> Result<()> {
         let WatchedIndex { tracked, .. } = self.must_be_tracked()?;
         let mut source = self.source(&tracked.table, &tracked.column)?;
-        let mut shelf = self.shelf();
+        let mut shelf = self.whole_shelf()?;
         let index = index::check_blocks(&mut shelf)?;
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
         let mut rows = TableRows::new(&source)?;
@@ -390,13 +402,18 @@ impl VecIndex {
     fn properties(&self) -> Result<Vec<(&'static str, Value)>> {
         let mut shelf = self.shelf();
         let watched = self.tracked()?;
-        let bytes = shelf.bytes()?;
-        let (condition, index) = match index::open_uncached(&mut shelf) {
+        let is_whole = shelf.is_whole()?;
+        let opened = if is_whole { index::open_uncached(&mut shelf) } else { Ok(Opened::Absent) };
+        let (condition, index) = match opened {
+            _ if !is_whole => {
+                (Condition { sign: Some(self.lack()), pending: Some(0), ..Condition::new("rebuild") }, None)
+            }
             Ok(Opened::Index(index)) => (self.condition(&mut shelf, &index, watched.as_ref())?, Some(index)),
             Ok(Opened::Future(_)) => (Condition::new("of a later version"), None),
             Ok(Opened::Absent) | Err(Error::Damaged(_)) => (Condition::new("damaged"), None),
             Err(error) => return Err(error),
         };
+        let bytes = if is_whole { shelf.bytes()? } else { 0 };
         let pending = condition.pending.map_or_else(|| shelf.noted(0).map(|noted| noted.entries), Ok)?;
         let tracked = watched.map(|watched| watched.tracked);
         let whole = |number: u64| Value::Integer(number as i64);
@@ -599,7 +616,11 @@ impl Writable for VecIndex {
     }
 
     fn integrity(&self, quick: bool) -> Result<Option<String>> {
-        let checked = if quick { index::check_blocks(&mut self.shelf()).map(drop) } else { self.check() };
+        let checked = if quick {
+            self.whole_shelf().and_then(|mut shelf| index::check_blocks(&mut shelf)).map(drop)
+        } else {
+            self.check()
+        };
         match checked {
             Ok(()) => Ok(None),
             Err(Error::Sqlite { code, message }) => Err(Error::Sqlite { code, message }),
