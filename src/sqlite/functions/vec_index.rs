@@ -242,6 +242,7 @@ impl VecIndex {
             }
             _ => (shelf.all_differing(&index, &mut rows, changed + most_differing(&index))?, None),
         };
+        differing.extend(rows.other_than(&index.directory().strays, index.header.dimensions, compared(changed))?);
         for part in RowidPart::of_rows(changed) {
             let noted = shelf.changed(place, part)?;
             differing.retain(|rowid| !noted.contains(rowid));
@@ -320,27 +321,7 @@ impl VecIndex {
             }
             before += changed.len() as u64;
         }
-        self.merge_replaced(source, shelf, index, rows)
-    }
-
-    /// Frees the codes of rows that REPLACE deleted, which no trigger sees. They are harmless, so that they are looked for
-    /// only where it costs little to know that there are some: an index to count rows in, and fewer rows than codes. As
-    /// many as there are rows without a vector stay unnoticed.
-    fn merge_replaced(&self, source: &Source, shelf: &mut Shelf, index: Index, rows: &mut TableRows) -> Result<Index> {
-        let known = index.header.rows + index.header.strays;
-        if !source.has_unique_index()? || rows.count()? >= known {
-            return Ok(index);
-        }
-        let mut gone = rows.missing(&index.directory().strays)?;
-        for part in RowidPart::of_rows(index.header.rows) {
-            gone.extend(rows.missing(&index.coded(shelf, part)?)?);
-        }
-        if gone.is_empty() {
-            return Ok(index);
-        }
-        index.merge(shelf, &gone, rows, config::threads(), &mut |done, _| {
-            if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
-        })
+        Ok(index)
     }
 
     /// Writes the index anew, and its triggers where they are not as they were made.

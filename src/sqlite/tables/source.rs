@@ -207,18 +207,6 @@ impl Source {
         Ok(self.kind == TableKind::Table && is_integer && !has_key_index(self.connection, &self.schema, &self.name)?)
     }
 
-    /// Whether writing one row with REPLACE may delete others: where something beside the rowid is unique.
-    pub fn has_unique_index(&self) -> Result<bool> {
-        let sql = format!("PRAGMA {}.index_list({})", quoted(&self.schema), quoted(&self.name));
-        let mut statement = self.connection.prepare(&sql)?;
-        while statement.step()? {
-            if statement.integer(2) != 0 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Whether the column is computed, so that no trigger sees it change.
     pub fn is_generated(&self) -> bool {
         self.columns.iter().any(|column| *column.name == *self.column && column.is_generated)
