@@ -12,9 +12,9 @@ FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $
 
 .PHONY: demo ingest health migrate build test test-spark torture stress lint model hosts bench quality quality-short budgets budgets-write clean
 
-# A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
+# A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
-	@$(FAFCAS) demo --sample target/demo/sample.db $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
+	@$(FAFCAS) demo $(if $(MODEL),--model "$(MODEL)") --sample target/demo/sample.db $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
 
 # A folder of notes into a knowledge base: make ingest DIR=... DB=... [CALLED=name] [MODEL=model]. Again, for what has changed.
 ingest: build model
