@@ -49,6 +49,7 @@ pub use resources::config;
 pub use sqlite::host::exports::register_auto_extension;
 
 use error::Result;
+use resources::config::SchemaSearch;
 use sqlite::functions::bm25::register_bm25;
 use sqlite::functions::chunk::ChunkFunction;
 use sqlite::functions::embed_rows::EmbedRows;
@@ -85,7 +86,7 @@ const SCALARS: &[Scalar] = &[
 ];
 
 /// Every table function and module.
-const TABLES: &[fn(Connection) -> Result<()>] = &[
+const TABLES: &[fn(Connection, SchemaSearch) -> Result<()>] = &[
     register_function::<VecTopk>,
     register_function::<VecTopkMany>,
     register_function::<VecHybrid>,
@@ -99,8 +100,18 @@ const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_module::<VecIndex>,
 ];
 
-pub(crate) fn register(connection: Connection) -> Result<()> {
+pub(crate) fn register(connection: Connection, search: SchemaSearch) -> Result<()> {
+    TABLES.iter().try_for_each(|table| table(connection, search))?;
+    let registered = register_functions(connection);
+    // SQLite redefines no function while a statement runs. One runs where SQL calls `load_extension`; when it does so for the
+    // second time, the functions are there already.
+    if registered.is_err() && connection.prepare("SELECT fafcas_info()").is_ok() {
+        return Ok(());
+    }
+    registered
+}
+
+fn register_functions(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;
-    TABLES.iter().try_for_each(|table| table(connection))?;
     register_bm25(connection)
 }

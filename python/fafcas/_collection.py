@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ Embed = Callable[[list[str]], Any]
 BATCH = 1000
 # How many rows of a matrix one INSERT has.
 TOGETHER = 250
+ROUNDED = re.compile(r"\bround\((\w+\.\w+), 4\)")
 OURS = ("query", "words", "k", "limit")
 
 
@@ -77,10 +79,13 @@ def open(
     return Collection(_connect(path), table, embed=embed, model=model, columns=columns)
 
 
-def _connect(path: str | os.PathLike[str]) -> Any:
-    """A connection of sqlite3, or of apsw where this Python's sqlite3 loads no extensions or is too old."""
+def _connect(path: str | os.PathLike[str], *, across_threads: bool = False) -> Any:
+    """A connection of sqlite3, or of apsw where this Python's sqlite3 loads no extensions or is too old.
+
+    One that several threads have is theirs to take in turn: an adapter has a lock for it.
+    """
     if hasattr(sqlite3.Connection, "enable_load_extension") and sqlite3.sqlite_version_info >= (3, 38):
-        connection = sqlite3.connect(path, isolation_level=None)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not across_threads)
         connection.execute("PRAGMA busy_timeout = 5000")
         return connection
     import apsw
@@ -391,6 +396,8 @@ class Collection:
         found = statement.on(source, statement.query(way))
         if way == "search" and where is not None:
             found = statement.on(source, statement.FILTERED.strip()).replace("{condition}", statement.keys_where(source, where))
+        # The kit's are for people to read.
+        found = ROUNDED.sub(r"\1", found)
         places = "h.by_vector, h.by_words" if way == "hybrid" else "NULL, NULL"
         metadata = f"t.{quoted(c.metadata)}" if c.metadata else "NULL"
         condition = f"\nWHERE  h.id IN ({statement.keys_where(source, where)})" if where is not None else ""

@@ -41,3 +41,18 @@ def bindable(values: Union[numpy.ndarray[Any, Any], array[Any]]) -> Any:
         f"fafcas: expected an array of one dimension and of floats or integers, not of {values.dtype} and shape {values.shape}; "
         "to store its bytes as they are, bind values.tobytes()"
     )
+
+
+def checked(value: Any, dimensions: int | None, name: str) -> bytes | None:
+    """The BLOB to store of what a column is given; a BLOB is taken as it is where its length is that of a vector."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        raise TypeError(f"{name}: expected numbers, not the text {value[:40]!r}")
+    blob = bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else vector(value)
+    if len(blob) % 4:
+        raise ValueError(f"{name}: expected a BLOB of 4-byte floats, not {len(blob)} bytes")
+    if dimensions is not None and len(blob) != 4 * dimensions:
+        hint = " (twice as many: float64?)" if len(blob) == 8 * dimensions else ""
+        raise ValueError(f"{name}: expected {dimensions} dimensions, not {len(blob) // 4}{hint}")
+    return blob

@@ -1,14 +1,16 @@
 //! One score from two: how near a row is, and how well it fits the words.
 //!
 //! The score of a row is `cosine + weight * spread * (1 - certainty) * bm25 * (1 + WHOLE * share * share) / DAMPING`. For a
-//! row without any of the words it is the cosine alone. The formula and its numbers were chosen on the tasks of `make
-//! quality`:
+//! row without any of the words it is the cosine alone. The formula and its numbers were chosen on the tasks of
+//! `make quality`:
 //!
 //! - Scores are added, not ranks. A row that shares only common words with a question has a low BM25, but may have a high
-//! rank. - BM25 is multiplied by `spread`, which says how far the cosines of a model lie apart. One model gives all texts
-//! cosines between 0.77 and 0.87, another between -0.1 and 0.7. - Words count less if one row is much nearer than all others
-//! (`certainty`). Then the vectors know the answer. - `share` is the BM25 of a row as a share of the bound of
-//! [`super::bm25`]. A row with a large share has the name or the code that was asked for, so its BM25 counts more.
+//!   rank.
+//! - BM25 is multiplied by `spread`, which says how far the cosines of a model lie apart. One model gives all texts cosines
+//!   between 0.77 and 0.87, another between -0.1 and 0.7.
+//! - Words count less if one row is much nearer than all others (`certainty`). Then the vectors know the answer.
+//! - `share` is the BM25 of a row as a share of the bound of [`super::bm25`]. A row with a large share has the name or the
+//!   code that was asked for, so its BM25 counts more.
 
 /// So many points of BM25 count as much as one standard deviation of the cosines. With fewer, example sentences find their
 /// words more often, and titles find their texts less often.

@@ -51,7 +51,7 @@ impl Table for VecHybrid {
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal },
+            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
         ))
     }
 

@@ -4,6 +4,7 @@ use super::entry::enter;
 use super::ffi;
 use crate::error::{Error, Result};
 use crate::register;
+use crate::resources::config;
 use std::ffi::{c_char, c_int};
 
 /// The entry point of the loadable library. The library stays loaded until the process ends, because its threads and caches
@@ -19,7 +20,34 @@ pub unsafe extern "C" fn sqlite3_fafcas_init(
     host: *const ffi::sqlite3_api_routines,
 ) -> c_int {
     // SAFETY: SQLite calls this as it documents for entry points.
-    unsafe { enter(db, message, host, ffi::SQLITE_OK_LOAD_PERMANENTLY as c_int, register) }
+    unsafe { enter_loaded(db, message, host, config::schema_search()) }
+}
+
+/// The same for a connection whose databases are trusted: views and triggers that they store may search.
+///
+/// # Safety
+/// For SQLite alone to call.
+#[cfg(feature = "loadable")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_fafcas_schema_search_init(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite calls this as it documents for entry points.
+    unsafe { enter_loaded(db, message, host, config::SchemaSearch::Allowed) }
+}
+
+#[cfg(feature = "loadable")]
+unsafe fn enter_loaded(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+    search: config::SchemaSearch,
+) -> c_int {
+    let welcome = ffi::SQLITE_OK_LOAD_PERMANENTLY as c_int;
+    // SAFETY: the caller's.
+    unsafe { enter(db, message, host, welcome, |connection| register(connection, search)) }
 }
 
 /// The same under the name that SQLite tries first. So the library file may have any name.
@@ -47,7 +75,9 @@ pub unsafe extern "C" fn linked_init(
     host: *const ffi::sqlite3_api_routines,
 ) -> c_int {
     // SAFETY: SQLite calls this as it documents for entry points.
-    unsafe { enter(db, message, host, ffi::SQLITE_OK as c_int, register) }
+    unsafe {
+        enter(db, message, host, ffi::SQLITE_OK as c_int, |connection| register(connection, config::schema_search()))
+    }
 }
 
 /// [`linked_init`] under the name that `include/fafcas.h` declares, for programs that link the static library. It does not
@@ -66,7 +96,14 @@ pub unsafe extern "C" fn sqlite3_fafcas_init(
     unsafe { linked_init(db, message, host) }
 }
 
-/// From now on, every connection that this process opens has the functions of this crate.
+/// [`config::allow_schema_search`] for C, as `include/fafcas.h` declares it.
+#[cfg(all(feature = "static", not(feature = "loadable")))]
+#[unsafe(no_mangle)]
+pub extern "C" fn fafcas_allow_schema_search() {
+    config::allow_schema_search();
+}
+
+/// Gives every connection that this process opens from now on the functions of this crate.
 ///
 /// For programs that link SQLite, such as those that use rusqlite with its feature `bundled`. It is inlined, so that only
 /// such programs refer to SQLite's symbol. The loadable library must not, because it has no SQLite to link with.

@@ -5,6 +5,7 @@ use super::connection::Connection;
 use super::value::Value;
 use super::vtab::{Change, Choice, Cursor, Declaration, IndexInfo, Risk, Table, Writable, register_module};
 use crate::error::{Error, Result};
+use crate::resources::config::SchemaSearch;
 use rusqlite::Connection as Host;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -153,7 +154,7 @@ fn host() -> Host {
     let host = Host::open_in_memory().unwrap();
     // SAFETY: rusqlite's handle is open as long as `host`, which outlives the registration.
     let connection = unsafe { Connection::new(host.handle().cast()) }.unwrap();
-    register_module::<Scratch>(connection).unwrap();
+    register_module::<Scratch>(connection, SchemaSearch::Refused).unwrap();
     host.execute_batch("CREATE VIRTUAL TABLE s USING scratch(a, b)").unwrap();
     diary();
     host

@@ -12,6 +12,7 @@ use super::ffi;
 use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::planning::plan::Comparison;
+use crate::resources::config::SchemaSearch;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
 
@@ -147,8 +148,10 @@ type Attach<T> = fn(Connection, &[&str]) -> Result<(T, Declaration)>;
 pub enum Risk {
     /// In views and triggers of trusted schemas, and in statements.
     Normal,
-    /// In statements alone. No table says so yet; those that read tables by name are going to.
-    #[allow(dead_code)]
+    /// In statements, TEMP views and TEMP triggers. It reads tables by the names that it is given, so stored views and
+    /// triggers may use it only if the host allows schema search.
+    Searching,
+    /// In statements, TEMP views and TEMP triggers alone.
     Direct,
 }
 
@@ -319,26 +322,35 @@ impl IndexInfo<'_> {
     }
 }
 
-/// Registers a table function: a table that exists without CREATE and can only be read.
-pub fn register_function<T: Table>(connection: Connection) -> Result<()> {
-    register(connection, T::NAME, &Callbacks::<T>::FUNCTION)
+/// Registers a table function: a read-only table that exists without CREATE.
+pub fn register_function<T: Table>(connection: Connection, search: SchemaSearch) -> Result<()> {
+    register(connection, T::NAME, &Callbacks::<T>::FUNCTION, search)
 }
 
 /// Registers a table that exists without CREATE and can be written.
-pub fn register_writable_function<T: Writable>(connection: Connection) -> Result<()> {
-    register(connection, T::NAME, &WriteCallbacks::<T>::FUNCTION)
+pub fn register_writable_function<T: Writable>(connection: Connection, search: SchemaSearch) -> Result<()> {
+    register(connection, T::NAME, &WriteCallbacks::<T>::FUNCTION, search)
 }
 
 /// Registers a module for CREATE VIRTUAL TABLE.
-pub fn register_module<T: Writable>(connection: Connection) -> Result<()> {
-    register(connection, T::NAME, &WriteCallbacks::<T>::MODULE)
+pub fn register_module<T: Writable>(connection: Connection, search: SchemaSearch) -> Result<()> {
+    register(connection, T::NAME, &WriteCallbacks::<T>::MODULE, search)
 }
 
-fn register(connection: Connection, name: &str, module: &'static ModuleV4) -> Result<()> {
+/// What `xConnect` is given where the connection allows schema search; else it is given null. Nobody reads it.
+static ALLOWS_SCHEMA_SEARCH: u8 = 1;
+
+fn register(connection: Connection, name: &str, module: &'static ModuleV4, search: SchemaSearch) -> Result<()> {
     let c_name = c_name(name)?;
-    // SAFETY: the connection is open, the name terminated, and the module lives as long as the library, which stays loaded.
-    let code =
-        unsafe { api::create_module_v2(connection.raw(), c_name.as_ptr(), &module.base, std::ptr::null_mut(), None) };
+    let data = match search {
+        SchemaSearch::Refused => std::ptr::null(),
+        SchemaSearch::Allowed => &raw const ALLOWS_SCHEMA_SEARCH,
+    };
+    // SAFETY: the connection is open, the name terminated, and module and data live as long as the library, which stays
+    // loaded.
+    let code = unsafe {
+        api::create_module_v2(connection.raw(), c_name.as_ptr(), &module.base, data.cast_mut().cast::<c_void>(), None)
+    };
     match code as u32 {
         ffi::SQLITE_OK => Ok(()),
         _ => Err(Error::Mistake(format!("SQLite did not take the module {name}"))),
@@ -423,14 +435,22 @@ impl<T: Table> Callbacks<T> {
 
     unsafe extern "C" fn connect(
         db: *mut ffi::sqlite3,
-        _data: *mut c_void,
+        data: *mut c_void,
         count: c_int,
         arguments: *const *const c_char,
         vtab: *mut *mut ffi::sqlite3_vtab,
         message: *mut *mut c_char,
     ) -> c_int {
+        let make: Attach<T> = if data.is_null() { T::connect } else { Self::connect_allowed };
         // SAFETY: see above.
-        unsafe { Self::attach(db, (count, arguments), vtab, message, T::connect) }
+        unsafe { Self::attach(db, (count, arguments), vtab, message, make) }
+    }
+
+    /// [`Table::connect`] where the host allows schema search.
+    fn connect_allowed(connection: Connection, arguments: &[&str]) -> Result<(T, Declaration)> {
+        let (table, declaration) = T::connect(connection, arguments)?;
+        let risk = if declaration.risk == Risk::Searching { Risk::Normal } else { declaration.risk };
+        Ok((table, Declaration { risk, ..declaration }))
     }
 
     unsafe fn attach(
@@ -584,7 +604,7 @@ fn declare(connection: Connection, declaration: &Declaration) -> Result<()> {
     let schema = c_name(&declaration.schema)?;
     let option = match declaration.risk {
         Risk::Normal => None,
-        Risk::Direct => Some(ffi::SQLITE_VTAB_DIRECTONLY),
+        Risk::Searching | Risk::Direct => Some(ffi::SQLITE_VTAB_DIRECTONLY),
     };
     // SAFETY: called from xCreate or xConnect alone, with an open connection and a terminated text.
     let code = unsafe {

@@ -52,7 +52,7 @@ impl Table for VecTopk {
     fn connect(connection: Connection, _arguments: &[&str]) -> Result<(Self, Declaration)> {
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal },
+            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
         ))
     }
 

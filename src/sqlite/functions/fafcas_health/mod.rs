@@ -4,6 +4,15 @@
 //! It only reads, and it reads every row of the column. If something cannot be read, a row says so, and there is no error.
 //! Only an interrupt, lack of memory and wrong arguments end the statement.
 
+mod stored_code;
+
+use super::embed_rows::EmbedRows;
+use super::vec_hybrid::VecHybrid;
+use super::vec_map::VecMap;
+use super::vec_mmr::VecMmr;
+use super::vec_stats::VecStats;
+use super::vec_topk::VecTopk;
+use super::vec_topk_many::VecTopkMany;
 use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
@@ -36,11 +45,11 @@ impl Table for FafcasHealth {
     type Cursor = Listed<Patient>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
-        Ok(choose(info, SIGNATURE, |planner| planner.info.estimate(1e6, 15)))
+        Ok(choose(info, SIGNATURE, |planner| planner.info.estimate(1e6, 16)))
     }
 
     fn open(&self) -> Result<Listed<Patient>> {
@@ -97,6 +106,7 @@ fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<Heal
     // A temporary table ends with the connection, so the settings of its database do not matter. Those of main are shown.
     let schema = if schema.eq_ignore_ascii_case("temp") { "main" } else { schema };
     let mut findings = SETTINGS.iter().map(|setting| setting.check(connection, schema)).collect::<Result<Vec<_>>>()?;
+    findings.push(stored_code(connection, schema)?);
     const SOURCE: &str = "a table or view with this column";
     match opened {
         Err(error) => findings.push(HealthRow::new("source", SOURCE, error, false)),
@@ -107,6 +117,30 @@ fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<Heal
         }
     }
     Ok(findings)
+}
+
+/// What views and triggers that a database stores may call only if the host allows schema search, or not at all.
+const SEARCHING: [&str; 8] = [
+    VecTopk::NAME,
+    VecTopkMany::NAME,
+    VecHybrid::NAME,
+    VecMmr::NAME,
+    VecMap::NAME,
+    EmbedRows::NAME,
+    FafcasHealth::NAME,
+    VecStats::NAME,
+];
+
+fn stored_code(connection: Connection, schema: &str) -> Result<HealthRow> {
+    let (actual, ok) = match survived(stored_code::refused(connection, schema, &SEARCHING))? {
+        Ok(refused) if refused.is_empty() => ("all".to_string(), true),
+        Ok(refused) => {
+            let advice = "make them TEMP, or allow schema search; until then ALTER TABLE fails";
+            (format!("not {}: {advice}", refused.join(", ")), false)
+        }
+        Err(error) => (error.to_string(), false),
+    };
+    Ok(HealthRow::new("stored_code", "views and triggers that may run", actual, ok))
 }
 
 /// A result or an error that a row reports. The outer error ends the statement.
