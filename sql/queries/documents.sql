@@ -1,6 +1,6 @@
 -- Documents by meaning and by words: of each the best part, so that a long one is not in the list several times.
 --
---     .parameter set :query "embed('how do readers and writers coexist')"
+--     .parameter set :query "embed_query('how do readers and writers coexist')"
 --     .parameter set :words "'how do readers and writers coexist'"
 --     .parameter set :k 10
 --

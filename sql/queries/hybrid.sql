@@ -1,7 +1,7 @@
 -- Nodes by meaning and by words at once: the nearest by their vectors and the best by the words in them, with the scores of both
 -- joined into one.
 --
---     .parameter set :query "embed('how do readers and writers coexist')"
+--     .parameter set :query "embed_query('how do readers and writers coexist')"
 --     .parameter set :words "'how do readers and writers coexist'"
 --     .parameter set :k 10
 --

@@ -13,7 +13,7 @@ use tokenizers::{
 type Parts<M> = TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
 /// Turns text into tokens. Nothing is cut off or filled up.
-pub trait Encoder: Send + Sync {
+pub trait TextEncoder: Send + Sync {
     /// The tokens without special ones, with the bytes they stand for and the words they are in.
     fn encode(&self, text: &str) -> Result<Encoding>;
 
@@ -27,7 +27,7 @@ pub trait Encoder: Send + Sync {
     fn special(&self) -> usize;
 }
 
-impl<M: Model + Send + Sync> Encoder for Parts<M> {
+impl<M: Model + Send + Sync> TextEncoder for Parts<M> {
     fn encode(&self, text: &str) -> Result<Encoding> {
         Parts::encode(self, text, false).map_err(failed)
     }
@@ -46,15 +46,15 @@ impl<M: Model + Send + Sync> Encoder for Parts<M> {
 }
 
 /// An encoder, and what else is known of it.
-pub struct Read {
+pub struct ReadTokenizer {
     /// The encoder.
-    pub encoder: Box<dyn Encoder>,
+    pub encoder: Box<dyn TextEncoder>,
     /// The greatest id that it gives.
     pub greatest_id: u32,
 }
 
 /// Reads the content of `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
-pub fn read(content: &[u8], path: &Path, lower_case: bool) -> Result<Read> {
+pub fn read(content: &[u8], path: &Path, lower_case: bool) -> Result<ReadTokenizer> {
     let refused = |error: &dyn std::fmt::Display| Error::expected("a tokenizer", error).within(path.display());
     if unigram::is_in(content) {
         let parts = serde_json::from_slice::<Parts<Unigram>>(content).map_err(|error| refused(&error))?;
@@ -68,7 +68,11 @@ pub fn read(content: &[u8], path: &Path, lower_case: bool) -> Result<Read> {
     made(parts, greatest_id, lower_case)
 }
 
-fn made<M: Model + Send + Sync + 'static>(mut parts: Parts<M>, greatest_id: u32, lower_case: bool) -> Result<Read> {
+fn made<M: Model + Send + Sync + 'static>(
+    mut parts: Parts<M>,
+    greatest_id: u32,
+    lower_case: bool,
+) -> Result<ReadTokenizer> {
     parts.with_padding(None);
     parts.with_truncation(None).map_err(failed)?;
     if lower_case {
@@ -76,5 +80,5 @@ fn made<M: Model + Send + Sync + 'static>(mut parts: Parts<M>, greatest_id: u32,
         let all = std::iter::once(NormalizerWrapper::Lowercase(Lowercase)).chain(own).collect();
         parts.with_normalizer(Some(NormalizerWrapper::Sequence(Sequence::new(all)))).map_err(failed)?;
     }
-    Ok(Read { encoder: Box::new(parts), greatest_id })
+    Ok(ReadTokenizer { encoder: Box::new(parts), greatest_id })
 }

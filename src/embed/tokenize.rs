@@ -1,6 +1,6 @@
 //! From text to token ids, by the tokenizer of the model.
 
-use super::encoder::{self, Encoder, Read};
+use super::encoder::{self, ReadTokenizer, TextEncoder};
 use super::folder::{read, unreadable};
 use super::settings::Settings;
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ const PIECE: usize = 64 << 10;
 
 /// The tokenizer of one model.
 pub struct Tokenizer {
-    inner: Box<dyn Encoder>,
+    inner: Box<dyn TextEncoder>,
     /// How many tokens a text may have, special ones not counted.
     room: usize,
     greatest_id: u32,
@@ -38,7 +38,7 @@ impl Tokenizer {
     /// Reads `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
     pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
         let bytes = read(path)?.ok_or_else(|| unreadable(path, ErrorKind::NotFound.into()))?;
-        let Read { encoder: inner, greatest_id } = encoder::read(&bytes, path, settings.lower_case)?;
+        let ReadTokenizer { encoder: inner, greatest_id } = encoder::read(&bytes, path, settings.lower_case)?;
         let special = inner.special();
         let room = settings.max_tokens.saturating_sub(special);
         if room == 0 {

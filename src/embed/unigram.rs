@@ -288,8 +288,8 @@ struct Vocabulary {
 
 impl<'de> Deserialize<'de> for Vocabulary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
+        struct VocabularyVisitor;
+        impl<'de> Visitor<'de> for VocabularyVisitor {
             type Value = Vocabulary;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -298,19 +298,19 @@ impl<'de> Deserialize<'de> for Vocabulary {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> std::result::Result<Vocabulary, A::Error> {
                 let (mut pieces, mut tree) = (Pieces::default(), Tree::new());
-                while let Some(Entry(piece, score)) = entries.next_element()? {
+                while let Some(ScoredPiece(piece, score)) = entries.next_element()? {
                     tree.push(&piece, pieces.ends.len() as u32);
                     pieces.push(&piece, score);
                 }
                 Ok(Vocabulary { pieces, tree })
             }
         }
-        deserializer.deserialize_seq(Entries)
+        deserializer.deserialize_seq(VocabularyVisitor)
     }
 }
 
 #[derive(Deserialize)]
-struct Entry<'e>(#[serde(borrow)] std::borrow::Cow<'e, str>, f64);
+struct ScoredPiece<'e>(#[serde(borrow)] std::borrow::Cow<'e, str>, f64);
 
 /// Whether this `tokenizer.json` has a model of this kind. What is no such file at all has none.
 pub fn is_in(file: &[u8]) -> bool {

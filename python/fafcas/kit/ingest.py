@@ -112,7 +112,7 @@ def model_of(connection, name):
     row = connection.execute("SELECT fingerprint, max_tokens FROM fafcas_models WHERE name = ?", (name,)).fetchone()
     if row is None:
         there = ", ".join(sorted(found for (found,) in connection.execute("SELECT name FROM fafcas_models"))) or "none is there"
-        raise Refused(f"expected a model that is there ({there}), not {name}; `fafcas model` or `make model` fetches one")
+        raise Refused(f"expected a model that is there ({there}), not {name}; `fafcas model` or `make model MODEL=...` makes one")
     # A part of the room is for the title, which is embedded with every chunk.
     return Model(name, row[0], max(1, row[1] * 3 // 4))
 
