@@ -6,6 +6,8 @@ const os = require('node:os');
 const path = require('node:path');
 
 const LIBRARIES = path.join(__dirname, 'libraries');
+/** An entry point of the library, beside the one that SQLite finds by itself. */
+const SCHEMA_SEARCH = 'sqlite3_fafcas_schema_search_init';
 const TAKES_ARRAYS = Symbol('fafcas');
 const ENDINGS = { win32: '.dll', darwin: '.dylib' };
 
@@ -21,13 +23,13 @@ function getLoadablePath() {
 }
 
 /** Gives a Database of better-sqlite3, or a DatabaseSync of node:sqlite, fafcas's SQL functions. */
-function load(db) {
+function load(db, { schemaSearch = false } = {}) {
   if (typeof db?.loadExtension !== 'function') {
     throw new TypeError('fafcas.load: expected a Database of better-sqlite3 or a DatabaseSync of node:sqlite');
   }
-  const library = getLoadablePath();
+  const place = [getLoadablePath(), ...(schemaSearch ? [SCHEMA_SEARCH] : [])];
   nameRuntime();
-  loadInto(db, library);
+  loadInto(db, place);
   takeArrays(db);
   ours = typeof db.enableLoadExtension === 'function' ? 'node:sqlite' : 'better-sqlite3';
 }
@@ -40,9 +42,9 @@ function loadedIn() {
   return ours;
 }
 
-function loadInto(db, library) {
+function loadInto(db, place) {
   if (typeof db.enableLoadExtension !== 'function') {
-    db.loadExtension(library);
+    db.loadExtension(...place);
     return;
   }
   try {
@@ -52,7 +54,7 @@ function loadInto(db, library) {
     throw new Error(message, { cause });
   }
   try {
-    db.loadExtension(library);
+    db.loadExtension(...place);
   } finally {
     db.enableLoadExtension(false);
   }

@@ -1,7 +1,15 @@
 /** A `Database` of better-sqlite3, or a `DatabaseSync` of node:sqlite opened with `{ allowExtension: true }`. */
 export interface LoadableDatabase {
-  loadExtension(path: string): unknown;
+  loadExtension(path: string, entryPoint?: string): unknown;
   enableLoadExtension?(allow: boolean): void;
+}
+
+export interface LoadOptions {
+  /**
+   * Lets views and triggers that the database file stores search. Only for files that you trust: they could read other
+   * attached databases. TEMP views and triggers always search.
+   */
+  schemaSearch?: boolean;
 }
 
 /**
@@ -12,7 +20,7 @@ export interface LoadableDatabase {
  *
  * Throws where the database cannot load extensions, or there is no library for this platform.
  */
-export function load(db: LoadableDatabase): void;
+export function load(db: LoadableDatabase, options?: LoadOptions): void;
 
 /** The path of the library, for whatever loads SQLite extensions by their path. */
 export function getLoadablePath(): string;

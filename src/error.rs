@@ -35,8 +35,8 @@ impl Error {
         Self::Mistake(format!("expected {what}, not {got}"))
     }
 
-    /// A vector whose length is not that of the others; `others` says which these are. Where doubles were stored in place of
-    /// 4-byte floats there seem to be twice as many.
+    /// A vector with another length than the others. `others` says which these are. If a vector has twice as many
+    /// dimensions, it may have been stored as doubles in place of 4-byte floats.
     pub fn dimensions(wanted: usize, others: &str, found: usize) -> Self {
         let hint = if wanted > 1 && found == 2 * wanted { " (twice as many: float64?)" } else { "" };
         Self::expected(format_args!("{wanted} dimensions as in the {others}"), format_args!("{found}{hint}"))

@@ -18,12 +18,21 @@ from .models import ensure_model
 _WANTED = "a connection of sqlite3, pysqlite3, apsw, SQLAlchemy or Django, or a SQLAlchemy Engine"
 
 
-def load(connection: Any) -> None:
+# Of the library, beside the one that SQLite finds by itself.
+_SCHEMA_SEARCH = "sqlite3_fafcas_schema_search_init"
+_LOAD_BY_ENTRY = "SELECT load_extension(?, ?)"
+
+
+def load(connection: Any, *, schema_search: bool = False) -> None:
     """Gives a connection fafcas's SQL functions, and lets numpy arrays be bound as vectors.
 
     `connection` is one of `sqlite3`, `pysqlite3` or `apsw`, of Django or SQLAlchemy, or an `Engine` or `AsyncEngine`. An engine,
     and a database of Django, then has them in all its connections, later ones too. Loading extensions is switched off again
     afterwards. With `fafcas[embed]` installed, the first call ever fetches the model; `fafcas.fetch_model` tells how.
+
+    `schema_search` lets views and triggers that a database file stores search on this connection, or those of this engine.
+    It is only for files that you trust: they could read other attached databases. TEMP views and triggers always search. The
+    last load of a connection decides.
 
     Raises `LoadError` if this build of SQLite or Python cannot load extensions, and `TypeError` for what is no such connection.
     """
@@ -33,27 +42,27 @@ def load(connection: Any) -> None:
         raise TypeError(f"fafcas.load: expected a connection to call at once, not {_named(connection)}, which is awaited: {way}")
     _prepare_embedding()
     if hasattr(connection, "vendor") and hasattr(connection, "ensure_connection"):
-        _load_into_django(connection)
+        _load_into_django(connection, schema_search)
     elif hasattr(connection, "load_extension") or hasattr(connection, "cursor"):
-        _load_into(connection)
+        _load_into(connection, schema_search)
     elif hasattr(connection, "dialect"):
-        _load_into_sqlalchemy(connection)
+        _load_into_sqlalchemy(connection, schema_search)
     else:
         raise TypeError(f"fafcas.load: expected {_WANTED}, not {_named(connection)}")
 
 
-async def load_async(connection: Any) -> None:
+async def load_async(connection: Any, *, schema_search: bool = False) -> None:
     """`load` for a connection of `aiosqlite`, or an `AsyncConnection` or `AsyncEngine` of SQLAlchemy over it."""
     import asyncio
 
     # It may fetch the model.
     await asyncio.to_thread(_prepare_embedding)
     if hasattr(connection, "run_sync"):
-        await connection.run_sync(load)
+        await connection.run_sync(load, schema_search=schema_search)
     elif _is_async(connection):
-        await _load_into_aiosqlite(connection)
+        await _load_into_aiosqlite(connection, schema_search)
     else:
-        load(connection)
+        load(connection, schema_search=schema_search)
 
 
 def _is_async(connection: Any) -> bool:
@@ -66,14 +75,17 @@ def _named(connection: Any) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _load_into(connection: Any) -> None:
+def _load_into(connection: Any, schema_search: bool = False) -> None:
     """Loads into a connection of a database module."""
     library = loadable_path()
     if not hasattr(connection, "enable_load_extension"):
         raise LoadError(_no_extensions(connection))
     connection.enable_load_extension(True)
     try:
-        connection.load_extension(library)
+        if schema_search:
+            _load_by_entry(connection, library, _SCHEMA_SEARCH)
+        else:
+            connection.load_extension(library)
     except Exception as error:
         raise LoadError(f"fafcas: {library} could not be loaded: {error}") from error
     finally:
@@ -81,7 +93,15 @@ def _load_into(connection: Any) -> None:
     _take_arrays(connection)
 
 
-async def _load_into_aiosqlite(connection: Any) -> None:
+def _load_by_entry(connection: Any, library: str, entry: str) -> None:
+    try:
+        connection.load_extension(library, entrypoint=entry)
+    except TypeError:
+        # sqlite3 before Python 3.12, and pysqlite3.
+        connection.cursor().execute(_LOAD_BY_ENTRY, (library, entry)).fetchall()
+
+
+async def _load_into_aiosqlite(connection: Any, schema_search: bool) -> None:
     import sqlite3
 
     library = loadable_path()
@@ -89,7 +109,10 @@ async def _load_into_aiosqlite(connection: Any) -> None:
         raise LoadError(_built_without("sqlite3"))
     await connection.enable_load_extension(True)
     try:
-        await connection.load_extension(library)
+        if schema_search:
+            await connection.execute_fetchall(_LOAD_BY_ENTRY, (library, _SCHEMA_SEARCH))
+        else:
+            await connection.load_extension(library)
     except Exception as error:
         raise LoadError(f"fafcas: {library} could not be loaded: {error}") from error
     finally:
@@ -119,7 +142,7 @@ def _built_without(module: str) -> str:
     )
 
 
-def _load_into_django(connection: Any) -> None:
+def _load_into_django(connection: Any, schema_search: bool) -> None:
     """Into this connection, and into each that Django opens for this database later: it closes them between requests."""
     if connection.vendor != "sqlite":
         raise TypeError(f"fafcas.load: expected a database of sqlite, not the {connection.vendor} database {connection.alias!r} of Django")
@@ -129,42 +152,42 @@ def _load_into_django(connection: Any) -> None:
 
     def loaded(connection: Any, **_: Any) -> None:
         if connection.alias == alias:
-            _load_into(connection.connection)
+            _load_into(connection.connection, schema_search)
 
     connection.ensure_connection()
-    _load_into(connection.connection)
+    _load_into(connection.connection, schema_search)
     connection_created.connect(loaded, weak=False, dispatch_uid=f"fafcas {alias}")
 
 
-def _load_into_sqlalchemy(target: Any) -> None:
+def _load_into_sqlalchemy(target: Any, schema_search: bool) -> None:
     if target.dialect.name != "sqlite":
         raise TypeError(f"fafcas.load: expected a database of dialect sqlite, not {target.dialect.name}")
     if hasattr(target, "connection"):
-        _load_into_pooled(target.connection.dbapi_connection)
+        _load_into_pooled(target.connection.dbapi_connection, schema_search)
         return
     from sqlalchemy import event
 
     # At every checkout and not once at the connect: connections that the pool holds already need it too.
     def loaded(connection: Any, record: Any, _proxy: Any) -> None:
-        if not record.info.get("fafcas"):
-            _load_into_pooled(connection)
-            record.info["fafcas"] = True
+        if record.info.get("fafcas") is not schema_search:
+            _load_into_pooled(connection, schema_search)
+            record.info["fafcas"] = schema_search
 
     event.listen(getattr(target, "sync_engine", target), "checkout", loaded)
 
 
-def _load_into_pooled(connection: Any) -> None:
+def _load_into_pooled(connection: Any, schema_search: bool) -> None:
     """An asynchronous driver's connection comes in a wrapper that has awaitables run."""
+
+    async def loaded(connection: Any) -> None:
+        if not _is_async(connection):
+            raise LoadError(_no_extensions(connection))
+        await _load_into_aiosqlite(connection, schema_search)
+
     if hasattr(connection, "run_async"):
-        connection.run_async(_load_into_driver)
+        connection.run_async(loaded)
     else:
-        _load_into(connection)
-
-
-async def _load_into_driver(connection: Any) -> None:
-    if not _is_async(connection):
-        raise LoadError(_no_extensions(connection))
-    await _load_into_aiosqlite(connection)
+        _load_into(connection, schema_search)
 
 
 def _prepare_embedding() -> None:

@@ -144,11 +144,42 @@ fn a_c_program_with_the_static_library() {
     succeed(&mut compiler);
     assert_eq!(succeed(Command::new(folder.join("notes")).env("FAFCAS_MODEL_DIR", models())).0, printed);
 
+    fs::write(folder.join("searching.c"), SEARCHING_SCHEMA).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-Wall", "-Werror", "-std=c99", "-Iinclude", "-o"]).arg(folder.join("searching"));
+    compiler.arg(folder.join("searching.c")).arg(&archive).args(libraries_of_the_page());
+    succeed(&mut compiler);
+    succeed(&mut Command::new(folder.join("searching")));
+
     let (symbols, _) = succeed(Command::new("nm").args(["--defined-only", "--extern-only"]).arg(&archive));
     let entries: Vec<_> = symbols.lines().filter_map(|line| line.split(' ').nth(2)).collect();
     let entries: Vec<_> = entries.into_iter().filter(|name| name.starts_with("sqlite3_")).collect();
     assert_eq!(entries, ["sqlite3_fafcas_init"]);
 }
+
+/// A program in C whose files may search once it has said so.
+const SEARCHING_SCHEMA: &str = r#"
+#include "fafcas.h"
+
+static int search(void)
+{
+    sqlite3 *db;
+    int code = sqlite3_open(":memory:", &db);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(db, "CREATE TABLE t(v); INSERT INTO t VALUES ('[1,0]'); CREATE VIEW w AS SELECT * FROM"
+            " vec_topk('t', 'v', '[1,0]', 1); SELECT * FROM w", 0, 0, 0);
+    sqlite3_close(db);
+    return code;
+}
+
+int main(void)
+{
+    fafcas_register();
+    if (search() != SQLITE_ERROR) return 1;
+    fafcas_allow_schema_search();
+    return search() == SQLITE_OK ? 0 : 2;
+}
+"#;
 
 #[test]
 fn a_rust_program() {

@@ -4,6 +4,7 @@ import { Collection, getLoadablePath, type Hit, load, open, vector } from 'fafca
 
 const db = new DatabaseSync('notes.db', { allowExtension: true });
 load(db);
+load(db, { schemaSearch: true });
 const path: string = getLoadablePath();
 db.prepare('SELECT ?').get(vector([1, 2]), vector(new Float64Array([1, 2])), path);
 async function search(): Promise<string | null> {
@@ -22,5 +23,7 @@ async function search(): Promise<string | null> {
 void search;
 // @ts-expect-error: a path is no database
 load('notes.db');
+// @ts-expect-error: a switch is no text
+load(db, { schemaSearch: 'yes' });
 // @ts-expect-error: texts are no numbers
 vector(['one']);
