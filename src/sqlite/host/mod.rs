@@ -14,7 +14,7 @@ pub mod value;
 #[allow(dead_code)]
 pub mod vtab;
 
-#[path = "../../../sys/src/lib.rs"]
+#[path = "../../../include/sqlite3ext.rs"]
 pub mod ffi;
 
 #[cfg(test)]
