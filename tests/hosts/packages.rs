@@ -87,7 +87,9 @@ fn the_source_package_is_built_with_rust() {
     succeed(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&environment));
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "--python"]).arg(&environment).args(["install", "--quiet", "--disable-pip-version-check"]);
-    pip.arg(only_file(&folder.join("dist"))).env_remove("FAFCAS_LIBRARY").env("CARGO_TARGET_DIR", "target/sources");
+    pip.arg(only_file(&folder.join("dist")))
+        .env_remove("FAFCAS_LIBRARY")
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/sources"));
     succeed(&mut pip);
     let program = "import apsw, fafcas; c = apsw.Connection(':memory:'); fafcas.load(c); print(c.execute('SELECT vec_version()').get)";
     let mut python = Command::new(environment.join("bin/python"));
