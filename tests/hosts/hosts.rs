@@ -176,6 +176,32 @@ fn a_locked_process_keeps_its_settings() {
     assert!(failed.contains("fafcas_config: ") && failed.contains("FAFCAS_LOCK_CONFIG"), "{failed}");
 }
 
+/// Issue 12, 7.
+#[test]
+fn a_process_that_trusts_its_files_lets_them_search() {
+    if !runs("sqlite3", "--version") {
+        return absent("the sqlite3 shell");
+    }
+    let load = format!(".load {}", library().display());
+    let search = |allowed: &str| {
+        let mut shell = Command::new("sqlite3");
+        shell.env("FAFCAS_SCHEMA_SEARCH", allowed).args(["-cmd", &load, ":memory:"]);
+        let output = shell
+            .arg(
+                "CREATE TABLE t(v); INSERT INTO t VALUES ('[1,0]'), ('[0,1]');
+                 CREATE VIEW w AS SELECT rowid FROM vec_topk('t', 'v', '[0,1]', 1); SELECT * FROM w;",
+            )
+            .output()
+            .unwrap();
+        [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).trim().to_owned())
+    };
+    assert_eq!(search("1"), ["2", ""]);
+    for other in ["0", "", "yes"] {
+        let [found, refused] = search(other);
+        assert!(found.is_empty() && refused.contains("unsafe use of virtual table"), "{other:?}: {refused}");
+    }
+}
+
 /// A program of its own with an SQLite of its own. Once what it is made of is there, it must build and succeed.
 fn host_package(folder: &str, files: &[(&str, &Path)]) {
     if !can_be_built(folder) {
