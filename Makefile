@@ -77,9 +77,9 @@ lint:
 	cargo clippy --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 
-# ONNX Runtime and the model, checked against their checksums; what is there already is kept.
+# ONNX Runtime and the model, checked against their checksums; what is there already is kept. [MODEL=one more, see docs/models.md]
 model: .venv/ready
-	@$(VENV) scripts/fetch_model.py models
+	@$(VENV) scripts/fetch_model.py models $(if $(MODEL),--model "$(MODEL)")
 
 # Python packages for the demo, the scripts and the tests of other hosts. pip writes into the environment from outside, so
 # that a Python without ensurepip will do.

@@ -1,38 +1,44 @@
-//! How nearness and words are joined into one score.
+//! One score from two: how near a row is, and how well it fits the words.
 //!
-//! The score of a row is `cosine + weight * spread * (1 - certainty) * bm25 * (1 + WHOLE * share * share) / DAMPING`, and so that of
-//! the vectors alone where no word matches. All of it was chosen on the tasks of `make quality`:
+//! The score of a row is `cosine + weight * spread * (1 - certainty) * bm25 * (1 + WHOLE * share * share) / DAMPING`. For a
+//! row without any of the words it is the cosine alone. The formula and its numbers were chosen on the tasks of
+//! `make quality`:
 //!
-//! - Scores are added, not ranks: a row that shares only common words with a question has a low BM25, but may have a high rank.
-//! - BM25 counts in units of `spread`, how far the cosines of a model lie apart: one model gives all texts between 0.77 and
-//!   0.87, another between -0.1 and 0.7.
-//! - Words count less where one row is much nearer than all others (`certainty`): then the vectors know the answer.
-//! - A row with most of what the words can give (`share`, of the bound of [`super::bm25`]) has the name or the code that was asked for.
+//! - Scores are added, not ranks. A row that shares only common words with a question has a low BM25, but may have a high
+//!   rank.
+//! - BM25 is multiplied by `spread`, which says how far the cosines of a model lie apart. One model gives all texts cosines
+//!   between 0.77 and 0.87, another between -0.1 and 0.7.
+//! - Words count less if one row is much nearer than all others (`certainty`). Then the vectors know the answer.
+//! - `share` is the BM25 of a row as a share of the bound of [`super::bm25`]. A row with a large share has the name or the
+//!   code that was asked for, so its BM25 counts more.
 
-/// How much BM25 counts: so many points of it weigh as much as one standard deviation of the cosines. With less, example sentences
-/// find their words more often, and titles their texts less often.
+/// So many points of BM25 count as much as one standard deviation of the cosines. With fewer, example sentences find their
+/// words more often, and titles find their texts less often.
 const DAMPING: f64 = 8.0;
-/// How much more BM25 counts in a row that has all of the words. With 3, names come first in 0.94 of the sample's questions, with 6
-/// in 0.98, and the other tasks do not suffer.
+/// How much more BM25 counts for a row that has all of the words. With 3, names come first in 0.94 of the questions of the
+/// sample, with 6 in 0.98, and the results of the other tasks do not get worse.
 const WHOLE: f64 = 6.0;
-/// How fast the certainty falls with the lead of the nearest row: by e for 1 / 1.7 of a spread.
+/// How little farther rows count against the certainty: less by the factor e for every 1 / 1.7 of a spread that their cosine is
+/// below that of the nearest row.
 const SHARPNESS: f64 = 1.7;
-/// What the spread between questions and rows is of that among the rows: 0.77 for long texts, 1.04 for short ones.
+/// The spread of the cosines of a question with rows, divided by that of rows with each other. It was 0.77 for long texts, and
+/// 1.04 for short ones.
 const OF_ROWS: f64 = 0.85;
-/// The spread of all-MiniLM-L6-v2, for vectors of which it is not known.
+/// The spread of all-MiniLM-L6-v2. It is used if the spread of the vectors is not known.
 pub const USUAL_SPREAD: f64 = 0.085;
-/// How many of the nearest rows tell how certain the vectors are, and how near a row without a vector is taken to be.
+/// How many of the nearest rows are used to compute how certain the vectors are. A row without a vector is taken to be as near
+/// as the last of them.
 pub const NEAREST: usize = 100;
-/// How many different words of a text count, so that a page of text as a question does not take minutes.
+/// The most different words of a text that count. Otherwise a question of a whole page would take minutes.
 const MOST_WORDS: usize = 1000;
 
-/// How many rows are taken of each list to choose `k` of both.
+/// How many rows of each list are looked at to choose `k` rows.
 pub fn candidates(k: usize) -> usize {
     k.saturating_mul(10).max(NEAREST)
 }
 
-/// The FTS5 expression for any of the words of a text: each different one once, quoted, so that no character of it is taken for
-/// the language of FTS5; `None` where there is none.
+/// The FTS5 expression for any of the words of a text. Each different word is there once. It is quoted, so that no character
+/// of it has a meaning in the language of FTS5. `None` if the text has no word.
 pub fn any_word(text: &str) -> Option<String> {
     let mut seen = std::collections::HashSet::new();
     let is_between = |c: char| c.is_whitespace() || c == '"' || c == '\0';
@@ -41,19 +47,19 @@ pub fn any_word(text: &str) -> Option<String> {
     (!quoted.is_empty()).then(|| quoted.join(" OR "))
 }
 
-/// What joins the two scores of the rows of one search.
+/// Computes one score from two, for the rows of one search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HybridFormula {
-    /// What a point of BM25 weighs, as a cosine.
+    /// The difference of cosines that counts as much as one point of BM25.
     point: f64,
     /// The cosine of a row without a vector.
     least: f64,
-    /// The most BM25 that a row can have.
+    /// The greatest BM25 that a row can have.
     bound: f64,
 }
 
 impl HybridFormula {
-    /// For a search with these nearest rows, best first, and words of this bound.
+    /// For a search with the cosines of these nearest rows, best first, and words with this bound.
     pub fn new(spread: f64, weight: f64, nearest: &[f64], bound: f64) -> Self {
         let nearest = nearest.get(..NEAREST).unwrap_or(nearest);
         let certainty = nearest.first().map_or(0.0, |first| {
@@ -72,9 +78,10 @@ impl HybridFormula {
     }
 }
 
-/// The spread for questions, from the cosines of rows with each other: their standard deviation; the usual one where they are too few or all alike.
+/// The spread for questions: the standard deviation of the cosines of rows with each other, times `OF_ROWS`. The usual spread,
+/// if there are too few cosines or they are all the same.
 pub fn spread(products: &[f64]) -> f64 {
-    /// Those of 32 rows.
+    /// The number of pairs of 32 rows.
     const FEW: usize = 32 * 31 / 2;
     let count = products.len() as f64;
     let mean = products.iter().sum::<f64>() / count;
@@ -103,7 +110,7 @@ mod tests {
         };
         assert!(point(&[0.9, 0.2, 0.1]) < 1e-5);
         assert!((point(&[0.5; 100]) - 0.99 * 0.085 / 8.0).abs() < 1e-12);
-        // Where there are no vectors, words count in full.
+        // Without vectors, words count in full.
         assert!((point(&[]) - 0.085 / 8.0).abs() < 1e-12);
     }
 

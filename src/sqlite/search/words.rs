@@ -12,9 +12,9 @@ use std::collections::HashMap;
 /// The rows that have any word of a text.
 #[derive(Default)]
 pub struct Matches {
-    /// The BM25 of each row, by its rowid: larger is better.
+    /// The BM25 score of each row, by its rowid. Larger is better.
     pub bm25: HashMap<i64, f64>,
-    /// The most that a row can have.
+    /// The greatest score that a row could have.
     pub bound: f64,
 }
 
@@ -22,7 +22,7 @@ pub struct Matches {
 pub fn matches(connection: Connection, table: &str, text: &str, weights: &[f64]) -> Result<Matches> {
     let path = one(table).map_err(|error| error.within("fts_table"))?;
     let found = find(connection, &path, text, weights);
-    // Where the library was loaded before FTS5 could be asked, the first call makes its functions known.
+    // If FTS5 could not be reached when the library was loaded, the first call registers its functions and fails.
     let found = if matches!(&found, Err(error) if error.to_string().contains(RUN_AGAIN)) {
         find(connection, &path, text, weights)
     } else {
@@ -40,7 +40,7 @@ fn find(connection: Connection, path: &Path, text: &str, weights: &[f64]) -> Res
     let mut found = Matches::default();
     let Some(expression) = any_word(text) else { return Ok(found) };
     statement.bind(1, Value::from(expression.as_str()).borrow())?;
-    // A damaged table may have no number to give.
+    // From a damaged table, the value may be no number.
     let number = |value: ValueRef<'_>| match value {
         ValueRef::Real(number) if number.is_finite() => number,
         _ => 0.0,
@@ -54,7 +54,7 @@ fn find(connection: Connection, path: &Path, text: &str, weights: &[f64]) -> Res
     Ok(found)
 }
 
-/// What SQLite says where the table is not there or is none of FTS5's does not name the argument.
+/// If the table does not exist or is not one of FTS5, SQLite's message does not name the argument. This one does.
 fn not_full_text(error: Error, table: &str) -> Error {
     match &error {
         Error::Sqlite { message, .. } if is_about_the_table(message) => {
