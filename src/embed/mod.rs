@@ -1,27 +1,36 @@
-//! From text to vector: a sentence-transformers model in ONNX form, run in this process. README.md beside this file
-//! explains it.
+//! From text to vector: a sentence-transformers model in ONNX form, or a static model, run in this process. README.md
+//! beside this file explains it.
 //!
 //! This folder knows nothing about SQLite. It loads nothing before the first call of [`model`], and never prints
 //! anything.
 
 mod cache;
 mod chunk;
+mod engine;
 mod folder;
 mod locations;
 mod model;
+mod onnx;
 mod prefix;
 mod registry;
 mod runtime;
+mod runtime_locations;
+mod safetensors;
 mod session;
 mod sessions;
 mod settings;
 mod split_work;
+mod static_settings;
+mod static_tokens;
+mod table;
 mod tokenize;
+mod unit;
 mod weights;
 
 pub use cache::Counters;
 pub use chunk::Chunk;
 pub use locations::{Places, configure};
 pub use model::Model;
+pub use onnx::version as runtime_version;
 pub use registry::{DEFAULT_MODEL, ModelListing, model, models};
-pub use runtime::version as runtime_version;
+pub use settings::Kind;

@@ -3,6 +3,7 @@
 use super::folder::{Folder, unreadable};
 use super::locations;
 use super::model::Model;
+use super::settings::Kind;
 use crate::error::{Error, Result};
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
@@ -33,6 +34,8 @@ pub struct ModelListing {
     pub fingerprint: Option<String>,
     /// Whether this process has loaded it.
     pub loaded: bool,
+    /// What it runs on. `None` if its files cannot be read.
+    pub kind: Option<Kind>,
 }
 
 /// The model of this name. It is loaded if this is the first use.
@@ -105,6 +108,7 @@ fn listing(name: &str, folder: &Path) -> ModelListing {
             max_tokens: Some(model.max_tokens()),
             fingerprint: model.fingerprint().ok().map(str::to_owned),
             loaded: true,
+            kind: Some(model.kind()),
         };
     }
     let found = Folder::open(folder).ok();
@@ -115,5 +119,6 @@ fn listing(name: &str, folder: &Path) -> ModelListing {
         max_tokens: settings.map(|settings| settings.max_tokens),
         fingerprint: found.as_ref().and_then(|found| found.fingerprint().ok()),
         loaded: false,
+        kind: settings.map(|settings| settings.kind),
     }
 }

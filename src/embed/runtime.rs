@@ -3,7 +3,7 @@
 //! The `ort` crate can do this by itself, but there a second attempt after a failed one is undefined behaviour. Here a
 //! failure is an error that says how to mend it, and another attempt may follow.
 
-use super::locations;
+use super::runtime_locations;
 use crate::error::{Error, Result};
 use crate::native::onnx;
 use crate::native::process::set_unless_set;
@@ -61,7 +61,7 @@ fn load() -> Result<String> {
     // This must come before ONNX Runtime is loaded. The lock ensures that only one thread does it.
     set_unless_set(NO_TELEMETRY, "1");
     let mut reason = None;
-    for path in locations::runtime()? {
+    for path in runtime_locations::runtime()? {
         match onnx::open(&path) {
             Ok((version, api)) => {
                 ort::set_api(api);
@@ -73,5 +73,5 @@ fn load() -> Result<String> {
             Err(_) => {}
         }
     }
-    Err(reason.unwrap_or_else(locations::runtime_missing))
+    Err(reason.unwrap_or_else(runtime_locations::runtime_missing))
 }

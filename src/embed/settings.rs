@@ -24,6 +24,25 @@ const COUNT_BEHIND_PADDING: [&str; 10] = [
 /// How the names of settings begin in the older form of pooling.
 const OLDER_MODE: &str = "pooling_mode_";
 
+/// What a model runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// ONNX Runtime.
+    Onnx,
+    /// A table with a vector for each token.
+    Static,
+}
+
+impl Kind {
+    /// Its name in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Onnx => "onnx",
+            Self::Static => "static",
+        }
+    }
+}
+
 /// How the vectors of the tokens become the vector of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
@@ -45,6 +64,8 @@ impl fmt::Display for Pooling {
 /// The settings of one model. Whether it normalises is not among them: a FAFCAS vector always has length 1.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What the model runs on.
+    pub kind: Kind,
     /// If this is an error, it matters only for a model that does not pool by itself.
     pub pooling: Result<Pooling>,
     /// The most tokens that the model reads, special ones included.
@@ -58,12 +79,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings of the model in this folder.
+    /// Reads the settings of the ONNX model in this folder.
     pub fn read(folder: &Path) -> Result<Self> {
         let config = JsonFile::read(folder.join("config.json"))?;
         let sentence = JsonFile::read(folder.join("sentence_bert_config.json"))?;
         let tokenizer = JsonFile::read(folder.join("tokenizer_config.json"))?;
         Ok(Self {
+            kind: Kind::Onnx,
             pooling: pooling(folder),
             max_tokens: max_tokens(&config, &sentence, &tokenizer)?,
             lower_case: sentence.flag("do_lower_case")?.unwrap_or(false),
@@ -80,13 +102,13 @@ impl Settings {
 }
 
 /// A file of settings. A file that does not exist has no settings.
-struct JsonFile {
-    path: PathBuf,
-    content: Value,
+pub struct JsonFile {
+    pub path: PathBuf,
+    pub content: Value,
 }
 
 impl JsonFile {
-    fn read(path: PathBuf) -> Result<Self> {
+    pub fn read(path: PathBuf) -> Result<Self> {
         let content = match read(&path)? {
             None => Value::Null,
             Some(text) => {
@@ -104,7 +126,7 @@ impl JsonFile {
     }
 
     /// A whole number. One that is too large for the type is read as the greatest of the type.
-    fn whole(&self, name: &str) -> Result<Option<u64>> {
+    pub fn whole(&self, name: &str) -> Result<Option<u64>> {
         let wrong = |found: &Value| self.wrong(name, "a whole number", found);
         match &self.content[name] {
             Value::Null => Ok(None),
@@ -125,7 +147,7 @@ impl JsonFile {
         }
     }
 
-    fn text(&self, name: &str) -> Result<Option<&str>> {
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
         match &self.content[name] {
             Value::Null => Ok(None),
             Value::String(text) => Ok(Some(text)),

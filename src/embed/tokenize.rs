@@ -1,7 +1,8 @@
 //! From text to token ids, by the tokenizer of the model.
 
 use super::folder::{read, unreadable};
-use super::settings::Settings;
+use super::settings::{Kind, Settings};
+use super::static_tokens::StaticTokens;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::io::ErrorKind;
@@ -32,16 +33,21 @@ pub struct Tokenizer {
     /// How many tokens a text may have, special ones not counted.
     room: usize,
     greatest_id: u32,
+    /// How a static model reads, in place of what is said here.
+    static_tokens: Option<StaticTokens>,
 }
 
 impl Tokenizer {
     /// Reads `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
     pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
         let bytes = read(path)?.ok_or_else(|| unreadable(path, ErrorKind::NotFound.into()))?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
             .map_err(|error| Error::expected("a tokenizer", error).within(path.display()))?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(failed)?;
+        if settings.kind == Kind::Static {
+            inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
+        }
         if settings.lower_case {
             lower_case(&mut inner)?;
         }
@@ -54,8 +60,14 @@ impl Tokenizer {
             return Err(Error::expected(format_args!("a limit of more than {special} tokens"), settings.max_tokens));
         }
         // This call copies the vocabulary, so it is made only once.
-        let greatest_id = inner.get_vocab(true).into_values().max().unwrap_or(0);
-        let tokenizer = Self { inner, room, greatest_id };
+        let vocabulary = inner.get_vocab(true);
+        let greatest_id = vocabulary.values().copied().max().unwrap_or(0);
+        let static_tokens = match settings.kind {
+            Kind::Onnx => None,
+            Kind::Static => Some(StaticTokens::new(&bytes, &inner, &vocabulary, room)),
+        };
+        let static_tokens = static_tokens.transpose().map_err(|error| error.within(path.display()))?;
+        let tokenizer = Self { inner, room, greatest_id, static_tokens };
         tokenizer.check_vocabulary(settings).map_err(|error| error.within(path.display()))?;
         Ok(tokenizer)
     }
@@ -72,13 +84,21 @@ impl Tokenizer {
 
     /// What the model reads of this text: its first tokens, and the special ones.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let ids = match &self.static_tokens {
+            None => self.encode_with_special(text)?,
+            Some(static_tokens) => static_tokens.encode(&self.inner, text).map_err(failed)?,
+        };
+        if ids.is_empty() {
+            return Err(Error::expected("text that makes a token", "one that makes none"));
+        }
+        Ok(ids)
+    }
+
+    fn encode_with_special(&self, text: &str) -> Result<Vec<u32>> {
         let mut encoding = self.beginning(text)?;
         encoding.truncate(self.room, 0, TruncationDirection::Right);
         encoding.take_overflowing();
         let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
-        if encoding.is_empty() {
-            return Err(Error::expected("text that makes a token", "one that makes none"));
-        }
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -229,7 +249,8 @@ mod tests {
         let path = std::env::temp_dir().join(format!("fafcas-{}-{name}.json", std::process::id()));
         std::fs::write(&path, parts.to_string()).unwrap();
         let pooling = Ok(super::super::settings::Pooling::Mean);
-        let settings = Settings { pooling, max_tokens, lower_case: false, vocabulary: None, dimensions: None };
+        let settings =
+            Settings { kind: Kind::Onnx, pooling, max_tokens, lower_case: false, vocabulary: None, dimensions: None };
         let tokenizer = Tokenizer::load(&path, &settings);
         std::fs::remove_file(&path).unwrap();
         tokenizer.unwrap()

@@ -15,8 +15,7 @@ impl Table for FafcasModels {
     type Cursor = Listed<Models>;
 
     fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema =
-            "CREATE TABLE x(name TEXT, dimensions INTEGER, max_tokens INTEGER, fingerprint TEXT, loaded INTEGER)";
+        let schema = "CREATE TABLE x(name TEXT, dimensions INTEGER, max_tokens INTEGER, fingerprint TEXT, loaded INTEGER, kind TEXT)";
         Ok((Self, Declaration { schema: schema.into(), risk: Risk::Normal }))
     }
 
@@ -47,7 +46,8 @@ impl Listing for Models {
             1 => number(model.dimensions),
             2 => number(model.max_tokens.map(|tokens| tokens as u64)),
             3 => model.fingerprint.as_deref().map_or(Value::Null, Value::from),
-            _ => Value::Integer(model.loaded.into()),
+            4 => Value::Integer(model.loaded.into()),
+            _ => model.kind.map_or(Value::Null, |kind| Value::from(kind.name())),
         })
     }
 }
