@@ -10,13 +10,18 @@ mod engine;
 mod folder;
 mod locations;
 mod model;
+#[cfg_attr(not(feature = "onnx"), path = "onnx_left_out.rs")]
 mod onnx;
 mod prefix;
 mod registry;
+#[cfg(feature = "onnx")]
 mod runtime;
+#[cfg(feature = "onnx")]
 mod runtime_locations;
 mod safetensors;
+#[cfg(feature = "onnx")]
 mod session;
+#[cfg(feature = "onnx")]
 mod sessions;
 mod settings;
 mod split_work;
