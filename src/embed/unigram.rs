@@ -317,10 +317,10 @@ pub fn is_in(file: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Tokenizer<'f> {
         #[serde(borrow)]
-        model: Kind<'f>,
+        model: ModelType<'f>,
     }
     #[derive(Deserialize)]
-    struct Kind<'f> {
+    struct ModelType<'f> {
         #[serde(rename = "type", borrow)]
         kind: std::borrow::Cow<'f, str>,
     }

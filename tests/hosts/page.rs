@@ -24,7 +24,8 @@ fn pages_answer_their_own_browser_and_only_read() {
 #[test]
 fn pages_in_chromium_in_light_and_dark_and_on_a_phone() {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/hosts/node/node_modules");
-    let Some(chromium) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| runs(name, "--version"))
+    let Some(chromium) =
+        ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| runs(name, "--version"))
     else {
         return absent("chromium");
     };
