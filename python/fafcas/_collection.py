@@ -482,6 +482,12 @@ LIMIT  :limit"""
         self._run("RELEASE fafcas")
 
 
+def embedded(texts: Iterable[str], model: str | None = None) -> list[bytes]:
+    """A vector of the library's own for each text, for adapters that embed without a table."""
+    with contextlib.closing(Collection(_connect(":memory:"), model=model)) as collection:
+        return collection._vectors_of(list(texts))
+
+
 class _Plain:
     """The connection without what the program, or `load`, makes of its cursors: rows are tuples, and values are bound as they are."""
 

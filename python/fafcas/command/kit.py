@@ -27,15 +27,17 @@ def ingest(folder: str, database: str, called: str | None, model: str) -> None:
     from ..kit.database import open_or_make
     from ..kit.ingest import check
     from ..kit.ingest import ingest as bring
-    from ..kit.show import count, report
+    from ..kit.show import bar, count, report
     from .database import explained
     from .embedding import prepare_embedding
     from .interrupt import interruptible
 
     started = time.monotonic()
-    prepare_embedding(model)
-    if not Path(database).exists():
-        check(folder, model, loadable_path())
+    with bar(1, "loading the model") as step:
+        prepare_embedding(model)
+        if not Path(database).exists():
+            check(folder, model, loadable_path())
+        step(1)
     with explained(database):
         connection, advice = open_or_make(database, loadable_path())
         with interruptible(connection):

@@ -10,6 +10,7 @@ from .database import open_or_make, script
 from .health import health
 from .ingest import Report, bring_index_up, embed, ingest
 from .show import count, report, show_health, table
+from .statement import reason
 
 MODEL = "all-MiniLM-L6-v2"
 SAMPLE_QUESTIONS = (
@@ -78,15 +79,12 @@ def tour(connection, database, library, questions, model):
 
 
 def answer(connection, question, model):
-    """One question, asked by vector, by words and by both."""
+    """One question, asked by meaning and by words at once: a list, with a word on why each row is there."""
     query = connection.execute("SELECT embed_query(?, ?)", (question, model)).get
-    head(question, "search.sql, words.sql, hybrid.sql")
-    rows = run_query(connection, "search", query=query, k=3)
-    show("by vector", [(row[1], row[4], sentence(connection, row[5], query, model)) for row in rows])
-    rows = run_query(connection, "words", words=question, k=3)
-    show("by words", [(row[1], row[4], row[5]) for row in rows])
-    rows = run_query(connection, "hybrid", query=query, words=question, k=3)
-    show("by both", [(row[1], row[4], sentence(connection, row[5], query, model)) for row in rows])
+    head(question, "hybrid.sql")
+    rows = run_query(connection, "hybrid", query=query, words=question, k=5)
+    found = [(row[1], reason(row[6], row[7]), row[4], sentence(connection, row[5], query, model)) for row in rows]
+    table(found or [("", "", "nothing", "")], ("score", "why", "title", "text"), sys.stdout, right=(0,))
 
 
 def sentence(connection, text, query, model):
@@ -121,11 +119,6 @@ def statistics(connection):
 
 def run_query(connection, name, **values):
     return connection.execute(script(f"queries/{name}.sql"), values).fetchall()
-
-
-def show(how, rows):
-    print(f" {how}")
-    table(rows or [("", "nothing", "")], ("score", "title", "text"), sys.stdout, right=(0,))
 
 
 def head(title, source):

@@ -10,7 +10,6 @@ node in which the link stands.
 
 import hashlib
 import posixpath
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from . import folder as folders
 from . import formats
 from . import note as notes
 from .database import Refused, load, script, statements, transaction
-from .show import bar, watched
+from .show import bar, batches, watched
 from .statement import packed
 
 # A change in the way notes are read: all of them are read again.
@@ -28,8 +27,6 @@ RECIPE = "1"
 BATCH_NOTES = 200
 BATCH_BYTES = 4 << 20
 BATCH_VECTORS = 64
-# So that there is something to tell the time left from.
-FIRST_VECTORS = 8
 
 
 @dataclass
@@ -46,7 +43,7 @@ class Report:
     embedded: int = 0
     skipped: dict = field(default_factory=dict)
     warnings: dict = field(default_factory=dict)
-    others: Counter = field(default_factory=Counter)
+    others: dict = field(default_factory=dict)
 
 
 def ingest(connection, folder, model, name=None):
@@ -295,11 +292,13 @@ def embed(connection, model, report):
         connection.execute(statement, values)
     total = connection.execute("SELECT count(*) FROM stale").get
     with bar(total, "embedding") as step:
-        values["batch"] = FIRST_VECTORS
-        while connection.execute(one_batch, values) and connection.changes():
-            step(connection.changes())
-            report.embedded += connection.changes()
-            values["batch"] = BATCH_VECTORS
+        for values["batch"] in batches(BATCH_VECTORS):
+            connection.execute(one_batch, values)
+            done = connection.changes()
+            if not done:
+                break
+            step(done)
+            report.embedded += done
 
 
 def bring_index_up(connection):

@@ -1,4 +1,4 @@
-//! `bm25_share(fts [, weight ...])` and `bm25_bound(fts)`: how well a row of an FTS5 table fits a query, on a scale that is
+//! `bm25_share(fts [, weight ...])` and `bm25_bound(fts [, absent])`: how well a row of an FTS5 table fits a query, on a scale that is
 //! the same for all queries.
 //!
 //! Both are auxiliary functions of FTS5. There is also an ordinary function under each name. If FTS5 could not be reached
@@ -84,6 +84,12 @@ fn share(row: Match<'_>, arguments: Args<'_>) -> Result<Value> {
     Ok(Value::Real(share))
 }
 
-fn bound(row: Match<'_>, _: Args<'_>) -> Result<Value> {
-    Ok(Value::Real(row.kept(weights)?.bound()))
+fn bound(row: Match<'_>, arguments: Args<'_>) -> Result<Value> {
+    let weights = row.kept(weights)?;
+    let absent = match arguments.get(0) {
+        ValueRef::Null => 0.0,
+        ValueRef::Integer(words) if words >= 0 => words as f64,
+        other => return Err(Error::expected("a number of words that is 0 or more", other)),
+    };
+    Ok(Value::Real(weights.bound_with(absent)))
 }

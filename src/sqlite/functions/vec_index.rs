@@ -70,6 +70,16 @@ impl VecIndex {
         Shelf::new(self.connection, &self.schema, &self.name)
     }
 
+    /// Its tables, which must be as they were made.
+    fn whole_shelf(&self) -> Result<Shelf> {
+        let shelf = self.shelf();
+        if shelf.is_whole()? { Ok(shelf) } else { Err(Error::Damaged(format!("{}; 'rebuild' mends it", self.lack()))) }
+    }
+
+    fn lack(&self) -> String {
+        format!("{0}_blocks or {0}_pending was dropped or replaced", self.name)
+    }
+
     fn source(&self, table: &str, column: &str) -> Result<Source> {
         let path = Path { schema: Some(self.schema.clone()), name: table.to_string() };
         Source::open_any(self.connection, &path, column, None)
@@ -131,8 +141,8 @@ impl VecIndex {
         }
     }
 
-    /// Removes the tables and triggers of an index of this name without its virtual table. A restore may leave them. Other
-    /// tables with such names are not touched; they are an error.
+    /// Takes over the tables and triggers that a restore left without their virtual table. Other tables with such names are not
+    /// touched; they are an error.
     fn clear_leftovers(&self) -> Result<()> {
         let mut shelf = self.shelf();
         let is_there = |suffix: &str| -> Result<bool> {
@@ -145,7 +155,7 @@ impl VecIndex {
         if is_ours {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             shelf.forget();
-            return shelf.drop();
+            return shelf.clear();
         }
         for suffix in ["blocks", "pending", SEAL].into_iter().chain(EVENTS) {
             if is_there(suffix)? {
@@ -217,7 +227,7 @@ impl VecIndex {
     fn merge(&self) -> Result<()> {
         let watched = self.must_be_tracked()?;
         let mut source = self.source(&watched.tracked.table, &watched.tracked.column)?;
-        let mut shelf = self.shelf();
+        let mut shelf = self.whole_shelf()?;
         let index = self.index(&mut shelf)?;
         let mut rows = TableRows::new(&source)?;
         let sign = self.renew(&watched)?;
@@ -234,6 +244,7 @@ impl VecIndex {
             }
             _ => (shelf.all_differing(&index, &mut rows, changed + most_differing(&index))?, None),
         };
+        differing.extend(rows.other_than(&index.directory().strays, index.header.dimensions, compared(changed))?);
         for part in RowidPart::of_rows(changed) {
             let noted = shelf.changed(place, part)?;
             differing.retain(|rowid| !noted.contains(rowid));
@@ -312,27 +323,7 @@ impl VecIndex {
             }
             before += changed.len() as u64;
         }
-        self.merge_replaced(source, shelf, index, rows)
-    }
-
-    /// Frees the codes of rows that REPLACE deleted, for which no trigger fires. Such codes do no harm. So they are looked
-    /// for only if it is cheap to find out that there are some: the table has an index in which rows are counted, and fewer
-    /// rows than codes. If some rows have no vector, as many such codes may stay unnoticed.
-    fn merge_replaced(&self, source: &Source, shelf: &mut Shelf, index: Index, rows: &mut TableRows) -> Result<Index> {
-        let known = index.header.rows + index.header.strays;
-        if !source.has_unique_index()? || rows.count()? >= known {
-            return Ok(index);
-        }
-        let mut gone = rows.missing(&index.directory().strays)?;
-        for part in RowidPart::of_rows(index.header.rows) {
-            gone.extend(rows.missing(&index.coded(shelf, part)?)?);
-        }
-        if gone.is_empty() {
-            return Ok(index);
-        }
-        index.merge(shelf, &gone, rows, config::threads(), &mut |done, _| {
-            if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
-        })
+        Ok(index)
     }
 
     /// Writes the whole index, and its triggers if they are missing or altered.
@@ -344,6 +335,8 @@ impl VecIndex {
         };
         let mut source = self.source(table, column)?;
         let rowid = ordinary(&source)?;
+        let mut shelf = self.shelf();
+        shelf.create()?;
         if let Some(watched) = &watched {
             self.renew(watched)?;
         } else {
@@ -352,14 +345,14 @@ impl VecIndex {
             let (table, column) = (source.name().to_string(), source.column().to_string());
             Tracked { index, table, column, rowid }.create(self.connection, &self.schema)?;
         }
-        self.build(&mut source, &mut self.shelf(), Stray::Noted)
+        self.build(&mut source, &mut shelf, Stray::Noted)
     }
 
     /// Compares every code with its row, and every row with the codes.
     fn check(&self) -> Result<()> {
         let WatchedIndex { tracked, .. } = self.must_be_tracked()?;
         let mut source = self.source(&tracked.table, &tracked.column)?;
-        let mut shelf = self.shelf();
+        let mut shelf = self.whole_shelf()?;
         let index = index::check_blocks(&mut shelf)?;
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
         let mut rows = TableRows::new(&source)?;
@@ -392,13 +385,18 @@ impl VecIndex {
     fn properties(&self) -> Result<Vec<(&'static str, Value)>> {
         let mut shelf = self.shelf();
         let watched = self.tracked()?;
-        let bytes = shelf.bytes()?;
-        let (condition, index) = match index::open_uncached(&mut shelf) {
+        let is_whole = shelf.is_whole()?;
+        let opened = if is_whole { index::open_uncached(&mut shelf) } else { Ok(Opened::Absent) };
+        let (condition, index) = match opened {
+            _ if !is_whole => {
+                (Condition { sign: Some(self.lack()), pending: Some(0), ..Condition::new("rebuild") }, None)
+            }
             Ok(Opened::Index(index)) => (self.condition(&mut shelf, &index, watched.as_ref())?, Some(index)),
             Ok(Opened::Future(_)) => (Condition::new("of a later version"), None),
             Ok(Opened::Absent) | Err(Error::Damaged(_)) => (Condition::new("damaged"), None),
             Err(error) => return Err(error),
         };
+        let bytes = if is_whole { shelf.bytes()? } else { 0 };
         let pending = condition.pending.map_or_else(|| shelf.noted(0).map(|noted| noted.entries), Ok)?;
         let tracked = watched.map(|watched| watched.tracked);
         let whole = |number: u64| Value::Integer(number as i64);
@@ -605,7 +603,11 @@ impl Writable for VecIndex {
     }
 
     fn integrity(&self, quick: bool) -> Result<Option<String>> {
-        let checked = if quick { index::check_blocks(&mut self.shelf()).map(drop) } else { self.check() };
+        let checked = if quick {
+            self.whole_shelf().and_then(|mut shelf| index::check_blocks(&mut shelf)).map(drop)
+        } else {
+            self.check()
+        };
         match checked {
             Ok(()) => Ok(None),
             Err(Error::Sqlite { code, message }) => Err(Error::Sqlite { code, message }),
