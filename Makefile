@@ -37,6 +37,9 @@ build:
 test: model hosts .venv/peers
 	@echo "== running all tests (cargo test)"
 	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --no-fail-fast
+	@echo "== testing what SQL says without the features onnx and text"
+	@cargo test --quiet --no-default-features --features text --test left_out
+	@cargo test --quiet --no-default-features --test left_out
 
 # Shards on Spark, which wants Java 17, and 1.2 GB of disk and of memory.
 test-spark: build model .venv/spark
@@ -83,7 +86,8 @@ TORTURE_SEED := $(or $(SEED),$(shell date +%s))
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --lib --no-default-features -- -D warnings
+	for features in "" loadable loadable,text onnx; do \
+		cargo clippy --lib --no-default-features --features "$$features" -- -D warnings || exit 1; done
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 
 # ONNX Runtime and the model, checked against their checksums; what is there already is kept. [MODEL=one more, see docs/models.md]

@@ -13,6 +13,7 @@
     )
 )]
 
+#[cfg_attr(not(feature = "text"), path = "embed/left_out.rs")]
 pub mod embed;
 pub mod error;
 

@@ -3,6 +3,7 @@
 use super::tokenize::failed;
 use super::unigram::{self, Unigram};
 use crate::error::{Error, Result};
+use std::collections::HashMap;
 use std::path::Path;
 use tokenizers::normalizers::{Lowercase, Sequence};
 use tokenizers::{
@@ -25,6 +26,9 @@ pub trait TextEncoder: Send + Sync {
 
     /// How many special tokens a text gets.
     fn special(&self) -> usize;
+
+    /// A copy of all tokens with their ids.
+    fn vocabulary(&self) -> HashMap<String, u32>;
 }
 
 impl<M: Model + Send + Sync> TextEncoder for Parts<M> {
@@ -43,6 +47,10 @@ impl<M: Model + Send + Sync> TextEncoder for Parts<M> {
     fn special(&self) -> usize {
         self.get_post_processor().map_or(0, |processor| processor.added_tokens(false))
     }
+
+    fn vocabulary(&self) -> HashMap<String, u32> {
+        self.get_vocab(true)
+    }
 }
 
 /// An encoder, and what else is known of it.
@@ -53,28 +61,33 @@ pub struct ReadTokenizer {
     pub greatest_id: u32,
 }
 
-/// Reads the content of `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
-pub fn read(content: &[u8], path: &Path, lower_case: bool) -> Result<ReadTokenizer> {
+/// Reads the content of `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are
+/// dropped, and of a static model also what adds special tokens.
+pub fn read(content: &[u8], path: &Path, lower_case: bool, is_static: bool) -> Result<ReadTokenizer> {
     let refused = |error: &dyn std::fmt::Display| Error::expected("a tokenizer", error).within(path.display());
     if unigram::is_in(content) {
         let parts = serde_json::from_slice::<Parts<Unigram>>(content).map_err(|error| refused(&error))?;
         let pieces = parts.get_model().get_vocab_size() as u32;
         let added = parts.get_added_vocabulary().get_vocab().values().max().copied();
-        return made(parts, pieces.saturating_sub(1).max(added.unwrap_or(0)), lower_case);
+        return made(parts, pieces.saturating_sub(1).max(added.unwrap_or(0)), lower_case, is_static);
     }
     let parts: Parts<ModelWrapper> =
         tokenizers::Tokenizer::from_bytes(content).map_err(|error| refused(&error))?.into_inner();
     let greatest_id = parts.get_vocab(true).into_values().max().unwrap_or(0);
-    made(parts, greatest_id, lower_case)
+    made(parts, greatest_id, lower_case, is_static)
 }
 
 fn made<M: Model + Send + Sync + 'static>(
     mut parts: Parts<M>,
     greatest_id: u32,
     lower_case: bool,
+    is_static: bool,
 ) -> Result<ReadTokenizer> {
     parts.with_padding(None);
     parts.with_truncation(None).map_err(failed)?;
+    if is_static {
+        parts.with_post_processor(None::<PostProcessorWrapper>);
+    }
     if lower_case {
         let own = parts.get_normalizer().cloned();
         let all = std::iter::once(NormalizerWrapper::Lowercase(Lowercase)).chain(own).collect();

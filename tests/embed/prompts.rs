@@ -296,3 +296,25 @@ fn the_files_of_the_page_do_what_it_says() {
         assert_eq!((listing.prompts.query.as_str(), listing.prompts.document.as_str()), ("query: ", "passage: "));
     }
 }
+
+/// Static models read the same file. They are not trained to be cut.
+#[test]
+fn a_static_model_heeds_its_prompts_and_is_not_cut() {
+    let made = |name: &str, content: Value| {
+        let folder = ROOT.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+            fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/static/f32").join(file), folder.join(file))
+                .unwrap();
+        }
+        fs::write(folder.join(FILE), content.to_string()).unwrap();
+        model(name)
+    };
+    let plain = made("static-plain", json!({})).unwrap();
+    let prompts = made("static-prompts", json!({ "prompts": { "query": "red ", "document": "blue " } })).unwrap();
+    assert_eq!(prompts.embed_query("green", 1).unwrap(), plain.embed("red green", 1).unwrap());
+    assert_eq!(prompts.embed("green", 1).unwrap(), plain.embed("blue green", 1).unwrap());
+    assert_ne!(prompts.embed("green", 1).unwrap(), plain.embed("green", 1).unwrap());
+    let cut = message(made("static-cut", json!({ "truncate_dim": 2 })));
+    assert!(cut.contains(&format!("{FILE}: expected no truncate_dim for a static model")), "{cut}");
+}
