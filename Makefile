@@ -10,7 +10,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 # The command of the Python package, on what is built here.
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
-.PHONY: demo ingest health migrate build test test-spark lint model hosts bench quality quality-short budgets budgets-write clean
+.PHONY: demo ingest health migrate build test test-spark torture stress lint model hosts bench quality quality-short budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -44,15 +44,30 @@ test-spark: build model .venv/spark
 	export PYSPARK_PYTHON=$(CURDIR)/$(VENV) SPARK_LOCAL_IP=127.0.0.1 && \
 	$(VENV) tests/distributed/shards.py spark && $(VENV) tests/distributed/page.py spark
 
+# The long forms of tests/torture: faults, kills, damage, histories, load, backups. [SEED=n] [ONLY=faults]
+torture: model hosts
+	@echo "== torture (FAFCAS_SEED=$(TORTURE_SEED))"
+	@FAFCAS_TORTURE=long FAFCAS_SEED=$(TORTURE_SEED) FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --release --no-fail-fast \
+		--test torture --test torture_corruption -- --nocapture --test-threads=1 $(ONLY)
+
+# A mixture of work by many clients; its p99 over time is drawn into target/stress.svg. Weights as one likes:
+# make stress MIX='search=70 insert=10 update=10 delete=5 merge=5 embed=2' CLIENTS=16 SECONDS=60 [SEED=n]
+stress: model
+	@FAFCAS_STRESS_MIX='$(MIX)' FAFCAS_STRESS_CLIENTS='$(CLIENTS)' FAFCAS_STRESS_SECONDS='$(or $(SECONDS),60)' \
+		FAFCAS_SEED=$(TORTURE_SEED) FAFCAS_MODEL_DIR=$(CURDIR)/models \
+		cargo test --release --quiet --test torture -- load::a_mixture_of_work --exact --nocapture
+
+TORTURE_SEED := $(or $(SEED),$(shell date +%s))
+
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 
-# ONNX Runtime and the model, checked against their checksums; what is there already is kept.
+# ONNX Runtime and the model, checked against their checksums; what is there already is kept. [MODEL=one more, see docs/models.md]
 model: .venv/ready
-	@$(VENV) scripts/fetch_model.py models
+	@$(VENV) scripts/fetch_model.py models $(if $(MODEL),--model "$(MODEL)")
 
 # Python packages for the demo, the scripts and the tests of other hosts. pip writes into the environment from outside, so
 # that a Python without ensurepip will do.

@@ -1,7 +1,7 @@
-//! How nearness and words are joined into one score.
+//! One score from two: how near a row is, and how well it fits the words.
 //!
-//! The score of a row is `cosine + weight * spread * (1 - certainty) * bm25 * (bound / (bound + SHORT) + WHOLE * share^3) / DAMPING`, and so that
-//! of the vectors alone where no word matches. All of it was chosen on the tasks of `make quality`:
+//! The score of a row is `cosine + weight * spread * (1 - certainty) * bm25 * (bound / (bound + SHORT) + WHOLE * share^3) / DAMPING`.
+//! For a row without any of the words it is the cosine alone. The formula and its numbers were chosen on the tasks of `make quality`:
 //!
 //! - Scores are added, not ranks: a row that shares only common words with a question has a low BM25, but may have a high rank.
 //! - BM25 counts in units of `spread`, how far the cosines of a model lie apart: one model gives all texts between 0.77 and
@@ -28,24 +28,27 @@ const MISSPELT: f64 = 1.2;
 const FEW_PIECES: f64 = 0.2;
 /// Shorter words have too few pieces to be known by them.
 const SHORTEST: usize = 4;
-/// How fast the certainty falls with the lead of the nearest row: by e for 1 / 1.7 of a spread.
+/// How little farther rows count against the certainty: less by the factor e for every 1 / 1.7 of a spread that their cosine is
+/// below that of the nearest row.
 const SHARPNESS: f64 = 1.7;
-/// What the spread between questions and rows is of that among the rows: 0.77 for long texts, 1.04 for short ones.
+/// The spread of the cosines of a question with rows, divided by that of rows with each other. It was 0.77 for long texts, and
+/// 1.04 for short ones.
 const OF_ROWS: f64 = 0.85;
-/// The spread of all-MiniLM-L6-v2, for vectors of which it is not known.
+/// The spread of all-MiniLM-L6-v2. It is used if the spread of the vectors is not known.
 pub const USUAL_SPREAD: f64 = 0.085;
-/// How many of the nearest rows tell how certain the vectors are, and how near a row without a vector is taken to be.
+/// How many of the nearest rows are used to compute how certain the vectors are. A row without a vector is taken to be as near
+/// as the last of them.
 pub const NEAREST: usize = 100;
-/// How many different words of a text count, so that a page of text as a question does not take minutes.
+/// The most different words of a text that count. Otherwise a question of a whole page would take minutes.
 const MOST_WORDS: usize = 1000;
 
-/// How many rows are taken of each list to choose `k` of both.
+/// How many rows of each list are looked at to choose `k` rows.
 pub fn candidates(k: usize) -> usize {
     k.saturating_mul(10).max(NEAREST)
 }
 
-/// The FTS5 expression for any of the words of a text: each different one once, quoted, so that no character of it is taken for
-/// the language of FTS5; `None` where there is none.
+/// The FTS5 expression for any of the words of a text. Each different word is there once. It is quoted, so that no character
+/// of it has a meaning in the language of FTS5. `None` if the text has no word.
 pub fn any_word(text: &str) -> Option<String> {
     any(words(text))
 }
@@ -81,19 +84,19 @@ fn any<'a>(words: impl Iterator<Item = &'a str>) -> Option<String> {
     (!quoted.is_empty()).then(|| quoted.join(" OR "))
 }
 
-/// What joins the two scores of the rows of one search.
+/// Computes one score from two, for the rows of one search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HybridFormula {
-    /// What a point of BM25 weighs, as a cosine.
+    /// The difference of cosines that counts as much as one point of BM25.
     point: f64,
     /// The cosine of a row without a vector.
     least: f64,
-    /// The most BM25 that a row can have.
+    /// The greatest BM25 that a row can have.
     bound: f64,
 }
 
 impl HybridFormula {
-    /// For a search with these nearest rows, best first, and words of this bound.
+    /// For a search with the cosines of these nearest rows, best first, and words with this bound.
     pub fn new(spread: f64, weight: f64, nearest: &[f64], bound: f64) -> Self {
         let nearest = nearest.get(..NEAREST).unwrap_or(nearest);
         let certainty = nearest.first().map_or(0.0, |first| {
@@ -113,9 +116,10 @@ impl HybridFormula {
     }
 }
 
-/// The spread for questions, from the cosines of rows with each other: their standard deviation; the usual one where they are too few or all alike.
+/// The spread for questions: the standard deviation of the cosines of rows with each other, times `OF_ROWS`. The usual spread,
+/// if there are too few cosines or they are all the same.
 pub fn spread(products: &[f64]) -> f64 {
-    /// Those of 32 rows.
+    /// The number of pairs of 32 rows.
     const FEW: usize = 32 * 31 / 2;
     let count = products.len() as f64;
     let mean = products.iter().sum::<f64>() / count;

@@ -5,11 +5,14 @@
 //! anything.
 
 mod cache;
+mod card;
 mod chunk;
+mod encoder;
 mod folder;
 mod locations;
 mod model;
 mod prefix;
+mod prompts;
 mod registry;
 mod runtime;
 mod session;
@@ -17,11 +20,13 @@ mod sessions;
 mod settings;
 mod split_work;
 mod tokenize;
+mod unigram;
 mod weights;
 
 pub use cache::Counters;
 pub use chunk::Chunk;
 pub use locations::{Places, configure};
 pub use model::Model;
+pub use prompts::Prompts;
 pub use registry::{DEFAULT_MODEL, ModelListing, model, models};
 pub use runtime::version as runtime_version;

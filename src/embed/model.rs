@@ -3,11 +3,14 @@
 use super::cache::{self, Counters, TextCache};
 use super::chunk::{self, Chunk};
 use super::folder::Folder;
+use super::prompts::{self, Prompts, prompted};
 use super::session::Session;
 use super::sessions::Sessions;
+use super::settings::Settings;
 use super::split_work::share;
 use super::tokenize::Tokenizer;
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -37,6 +40,8 @@ pub struct Model {
     fingerprint: OnceLock<String>,
     dimensions: usize,
     batch: usize,
+    /// How many tokens the prompt for documents has.
+    prompt_tokens: usize,
 }
 
 impl Model {
@@ -48,12 +53,13 @@ impl Model {
     fn read(name: &str, path: &Path) -> Result<Self> {
         let folder = Arc::new(Folder::open(path)?);
         let tokenizer = Tokenizer::load(folder.tokenizer(), &folder.settings)?;
-        let mut session = Session::open(folder.model(), &folder.settings.pooling)?;
+        let prompt_tokens = prompt_tokens(&tokenizer, &folder.settings.prompts)?;
+        let mut session = Session::open(folder.model(), &folder.settings)?;
         let Probe { dimensions, batch } = Probe::run(&mut session, &tokenizer)?;
         let source = Arc::clone(&folder);
         let open = move || {
             source.expect_same()?;
-            Session::open(source.model(), &source.settings.pooling)
+            Session::open(source.model(), &source.settings)
         };
         Ok(Self {
             name: name.to_owned(),
@@ -64,6 +70,7 @@ impl Model {
             fingerprint: OnceLock::new(),
             dimensions,
             batch,
+            prompt_tokens,
         })
     }
 
@@ -99,9 +106,28 @@ impl Model {
         }
     }
 
-    /// The vector of a text, with length 1. Text beyond the limit of the model is ignored. There will be at most
+    /// What its folder said when it was loaded.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.folder.settings
+    }
+
+    /// What it wants in front of texts. The functions below put it there.
+    pub fn prompts(&self) -> &Prompts {
+        &self.folder.settings.prompts
+    }
+
+    /// The vector of a document, with length 1. Text beyond the limit of the model is ignored. There will be at most
     /// `threads` sessions.
     pub fn embed(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
+        self.embed_prompted(&prompted(&self.prompts().document, text), threads)
+    }
+
+    /// The same of a question.
+    pub fn embed_query(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
+        self.embed_prompted(&prompted(&self.prompts().query, text), threads)
+    }
+
+    fn embed_prompted(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
         let key = cache::key(text);
         if let Some(vector) = self.cache.get(&key) {
             return Ok(vector);
@@ -112,7 +138,7 @@ impl Model {
         Ok(vector)
     }
 
-    /// The vectors of many texts, with length 1, computed by this thread and at most `threads - 1` others.
+    /// The vectors of many documents, with length 1, computed by this thread and at most `threads - 1` others.
     ///
     /// Between batches, `proceed` is called on this thread with the number of texts that are done. If it returns an
     /// error, the work stops.
@@ -122,6 +148,7 @@ impl Model {
         threads: usize,
         proceed: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Arc<[f32]>>> {
+        let texts = texts.iter().map(|text| prompted(&self.prompts().document, text)).collect::<Vec<_>>();
         let keys = texts.iter().map(|text| cache::key(text)).collect::<Vec<_>>();
         let mut vectors = keys.iter().map(|key| self.cache.get(key)).collect::<Vec<_>>();
         // The first of each text that has no vector yet, in order. Other texts in a batch can change the last bit of a
@@ -130,7 +157,7 @@ impl Model {
         let missing = (0..texts.len()).filter(|&at| vectors[at].is_none() && met.insert(keys[at])).collect::<Vec<_>>();
         let known = texts.len() - missing.len();
 
-        let ids = self.tokenize(texts, &missing, threads, &mut |_| proceed(known))?;
+        let ids = self.tokenize(&texts, &missing, threads, &mut |_| proceed(known))?;
         let batches = self.batches(&ids);
         let sizes = batches.iter().map(Vec::len).collect::<Vec<_>>();
         let run = |number: usize| {
@@ -151,13 +178,14 @@ impl Model {
         vectors.into_iter().map(|vector| vector.ok_or_else(|| Error::Bug("a text without its vector".into()))).collect()
     }
 
-    /// How many tokens of a text the model reads: never more than its limit, special ones included.
+    /// How many tokens of a document the model reads: never more than its limit, those of the prompt and special ones
+    /// included.
     pub fn count_tokens(&self, text: &str) -> Result<usize> {
-        Ok(self.tokenizer.encode(text)?.len())
+        Ok(self.tokenizer.encode(&prompted(&self.prompts().document, text))?.len())
     }
 
-    /// The text in chunks of at most `max_tokens` tokens, or of as many as the model has room for. Special tokens are
-    /// not counted. Each chunk repeats at most `overlap` tokens of the one before. `proceed` is called every few
+    /// The text in chunks of at most `max_tokens` tokens, or of as many as the model has room for behind the prompt for
+    /// documents. Special tokens are not counted. Each chunk repeats at most `overlap` tokens of the one before. `proceed` is called every few
     /// milliseconds, and stops the work by an error.
     pub fn chunks<'t>(
         &self,
@@ -166,7 +194,7 @@ impl Model {
         overlap: usize,
         proceed: &dyn Fn() -> Result<()>,
     ) -> Result<Vec<Chunk<'t>>> {
-        let room = self.tokenizer.room();
+        let room = self.tokenizer.room() - self.prompt_tokens;
         let most = max_tokens.unwrap_or(room);
         if !(1..=room).contains(&most) {
             return Err(Error::expected(format_args!("max_tokens from 1 to {room}"), most));
@@ -180,14 +208,15 @@ impl Model {
 
     fn tokenize(
         &self,
-        texts: &[&str],
+        texts: &[Cow<'_, str>],
         chosen: &[usize],
         threads: usize,
         proceed: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Vec<u32>>> {
         let groups = chosen.chunks(TOKENIZED).collect::<Vec<_>>();
-        let encode =
-            |group: usize| groups[group].iter().map(|&at| self.tokenizer.encode(texts[at])).collect::<Result<Vec<_>>>();
+        let encode = |group: usize| {
+            groups[group].iter().map(|&at| self.tokenizer.encode(&texts[at])).collect::<Result<Vec<_>>>()
+        };
         Ok(share(groups.len(), threads, encode, proceed)?.into_iter().flatten().collect())
     }
 
@@ -204,6 +233,20 @@ impl Model {
         }
         batches
     }
+}
+
+/// How many tokens the prompt for documents has. An error if a prompt leaves no room for a text: all texts would have
+/// one vector.
+fn prompt_tokens(tokenizer: &Tokenizer, prompts: &Prompts) -> Result<usize> {
+    let room = tokenizer.room();
+    for (name, prompt) in [("query", &prompts.query), ("document", &prompts.document)] {
+        let tokens = tokenizer.count(prompt, &|| Ok(()))?;
+        if tokens >= room {
+            let wanted = format_args!("a prompt for {name} of less than {room} tokens in {}", prompts::FILE);
+            return Err(Error::expected(wanted, tokens));
+        }
+    }
+    tokenizer.count(&prompts.document, &|| Ok(()))
 }
 
 /// What can only be learned by running the model.

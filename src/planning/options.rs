@@ -63,11 +63,11 @@ impl ManyOptions {
 pub struct HybridOptions {
     /// The options of the search by vectors.
     pub each: Options,
-    /// How much words count beside vectors; 1 is the usual.
+    /// How much words count compared with vectors. The usual value is 1.
     pub weight: f64,
-    /// What the columns of the full text count, as in `bm25()`; 1 for those that are not here.
+    /// The weights of the columns of the full text, as in `bm25()`. A column without a weight has 1.
     pub weights: Vec<f64>,
-    /// How far the model's cosines lie apart, where it is not to be measured.
+    /// How far the cosines of the model lie apart, if it is not to be measured.
     pub spread: Option<f64>,
     /// An FTS5 table of trigrams, for words that no row has.
     pub fuzzy: Option<String>,
@@ -255,7 +255,7 @@ mod tests {
         assert!(ManyOptions::from_json(r#"{"exclude_self":1}"#).is_err());
     }
 
-    /// Issue 12, item 11: each key was compared with all before it, which for so many takes minutes.
+    /// Issue 12, item 11: each key was compared with all before it. For so many keys that takes minutes.
     #[test]
     fn as_many_keys_as_one_likes_are_read_in_linear_time() {
         let keys = |last: &str| {

@@ -5,6 +5,7 @@ mod distributed;
 mod doors;
 mod hosts;
 mod packages;
+mod page;
 mod quality;
 #[path = "../slt/runner.rs"]
 mod runner;

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -95,3 +96,14 @@ def show_health(rows, out):
         if remedy:
             print(f"{rule}: {remedy}", file=out)
     return 1 if broken else 0
+
+
+def passage(text, question):
+    """The sentence with the most words of the question, as far as beginnings of words tell; else the first."""
+    sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if part.strip() and not part.startswith("#")]
+    asked = stems(question)
+    return max(sentences[:200], key=lambda sentence: len(asked & stems(sentence)), default="")
+
+
+def stems(text):
+    return {word[:5] for word in re.findall(r"\w{4,}", text.casefold())}

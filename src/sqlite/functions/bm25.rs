@@ -1,8 +1,9 @@
 //! `bm25_share(fts [, weight ...])` and `bm25_bound(fts [, absent])`: how well a row of an FTS5 table meets a query, on a scale that is the
 //! same for all queries.
 //!
-//! Both are auxiliary functions of FTS5's. An ordinary function of each name stands behind them: where FTS5 could not be asked
-//! when the library was loaded, that one registers them late; and outside of a query with MATCH it says what is wrong.
+//! Both are auxiliary functions of FTS5. There is also an ordinary function under each name. If FTS5 could not be reached
+//! when the library was loaded, the ordinary function registers the auxiliary ones later. Outside of a query with MATCH, it
+//! says what is wrong.
 
 use crate::analysis::bm25::QueryWeights;
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use std::cell::Cell;
 static FUNCTIONS: [Auxiliary; 2] =
     [Auxiliary { name: "bm25_share", call: share }, Auxiliary { name: "bm25_bound", call: bound }];
 
-/// Registers both, where the connection has FTS5 with it. It is never an error that it has not.
+/// Registers both, if the connection has FTS5. A connection without FTS5 is no error.
 pub fn register_bm25(connection: Connection) -> Result<()> {
     register_stand_ins(connection, &FUNCTIONS)?;
     register(connection, &FUNCTIONS).map(|_| ())
@@ -26,22 +27,22 @@ fn weights(row: &Match<'_>) -> Result<QueryWeights> {
     Ok(QueryWeights::new(row.rows()?, row.words()?, &with))
 }
 
-/// What one statement keeps. The rest are places to work in, so that no row needs memory of its own.
+/// What is kept for one statement. `places` is memory to work in, which all rows share.
 struct Counting {
     weights: QueryWeights,
-    places: Cell<Places>,
+    places: Cell<Workspace>,
 }
 
 #[derive(Default)]
-struct Places {
-    /// What each column counts.
+struct Workspace {
+    /// The weight of each column.
     columns: Vec<f64>,
     /// The weighed frequency of each phrase.
     frequencies: Vec<f64>,
 }
 
-impl Places {
-    /// Reads what each column counts: as in `bm25()`, and 1 where no weight is given. Each row may have other weights.
+impl Workspace {
+    /// Reads the weight of each column: as in `bm25()`, and 1 if none is given. Each row may have other weights.
     fn read(&mut self, row: &Match<'_>, arguments: Args<'_>) -> Result<()> {
         self.columns.clear();
         for at in 0..row.columns().min(arguments.count()) {
@@ -59,7 +60,7 @@ impl Places {
         Ok(())
     }
 
-    /// Counts the phrases of the row.
+    /// Computes the weighed frequencies of the phrases in the row.
     fn count(&mut self, row: &Match<'_>, phrases: usize) -> Result<()> {
         self.frequencies.clear();
         self.frequencies.resize(phrases, 0.0);

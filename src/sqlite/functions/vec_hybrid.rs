@@ -1,8 +1,10 @@
-//! `vec_hybrid(table_name, column_name, fts_table, query, words, k [, options])`: the best rows by vectors and words at once.
+//! `vec_hybrid(table_name, column_name, fts_table, query, words, k [, options])`: the best rows by vectors and words
+//! together.
 //!
-//! The nearest rows are found as `vec_topk` finds them, the rows with the words by one MATCH, and both scores of a row are joined by
-//! [`hybrid`]. With k, so many of each list are looked at as [`hybrid::candidates`] says; without, all rows of both, or those that
-//! meet the conditions on the rowid: the score of a row depends on the question and on the nearest of all rows alone.
+//! The nearest rows are found as `vec_topk` finds them, and the rows with the words by one MATCH. [`hybrid`] computes one
+//! score from the two of each row. With k, [`hybrid::candidates`] says how many rows of each list are looked at. Without k,
+//! all rows are, or those that meet the conditions on the rowid. Such conditions do not change a score: it depends only on
+//! the question, the row and the nearest of all rows.
 
 use crate::analysis::hybrid::{self, HybridFormula};
 use crate::error::{Error, Result};
@@ -32,8 +34,8 @@ pub struct VecHybrid {
 }
 
 const SIGNATURE: Signature = Signature {
-    first: 6,
-    names: &["table_name", "column_name", "fts_table", "query", "words", "k", "options"],
+    columns: &["rowid INTEGER", "id", "score REAL", "by_vector REAL", "by_words REAL", "rank INTEGER"],
+    arguments: &["table_name", "column_name", "fts_table", "query", "words", "k", "options"],
     required: 5,
 };
 const K: Slot = Slot::Sixth;
@@ -47,12 +49,9 @@ impl Table for VecHybrid {
     type Cursor = ListedRows<Both>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, by_vector REAL, by_words REAL, rank INTEGER, \
-                      table_name HIDDEN, column_name HIDDEN, fts_table HIDDEN, query HIDDEN, words HIDDEN, k HIDDEN, \
-                      options HIDDEN)";
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: schema.into(), risk: Risk::Normal },
+            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
         ))
     }
 
@@ -86,10 +85,10 @@ impl VecHybrid {
     }
 }
 
-/// Without k, keeps the conditions on the rowid, unless the place among all rows is wanted.
+/// Without k, keeps the conditions on the rowid, unless the statement reads `rank`, which is the place among all rows.
 ///
-/// What is compared with another table's column is left to SQLite: each of its rows would be a search of its own, where now all of
-/// them share one. An IN is a list that is had once.
+/// A comparison with a column of another table is left to SQLite. Otherwise each row of that table would need a search of its
+/// own; so all of them share one search. An IN is kept: its list is read once.
 fn keep_conditions(planner: &mut Planner<'_, '_>) {
     let is_limited = planner.plan.has(K) && planner.literal(K) != Some(Value::Null);
     if is_limited || planner.may_be_null(OPTIONS) || planner.info.reads(RANK as usize) {
@@ -106,17 +105,17 @@ fn keep_conditions(planner: &mut Planner<'_, '_>) {
 /// One running search.
 pub struct Both {
     connection: Connection,
-    /// Where the search by vectors waits for the next statement.
+    /// The search by vectors waits here for the next statement.
     waiting: WaitingPlace,
     answered: Option<(KeptQuestion, Conditions)>,
     found_in: FoundIn,
 }
 
-/// What knows the ids of the rows that were found.
+/// Gives the ids of the rows that were found.
 enum FoundIn {
     Nothing,
     Search(WaitingSearch),
-    /// Where words alone were asked for.
+    /// If only words were asked for.
     Table(Box<Source>),
 }
 
@@ -128,9 +127,9 @@ pub struct Joined {
     by_words: Option<f64>,
 }
 
-/// What is asked, read from the arguments.
+/// What one call asks.
 struct HybridQuestion<'a> {
-    /// For the search by vectors.
+    /// The arguments for the search by vectors.
     made_of: [Value; 3],
     fts_table: &'a str,
     words: &'a str,
@@ -246,7 +245,7 @@ fn check_rowids(source: &Source) -> Result<()> {
     ))
 }
 
-/// The rows with the highest values, the first rowid first among equals.
+/// The rows with the highest values. Rows with equal values are in ascending order of their rowids.
 fn best(words: HashMap<i64, f64>, limit: usize) -> Vec<(i64, f64)> {
     let order = |a: &(i64, f64), b: &(i64, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     let mut rows: Vec<(i64, f64)> = words.into_iter().collect();
@@ -268,7 +267,7 @@ fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> R
         None if has_words => spread(source, search.metric())?,
         None => hybrid::USUAL_SPREAD,
     };
-    // Without words the score is the cosine, whatever the nearest of all rows are.
+    // Without words the score is the cosine. It does not depend on the nearest of all rows.
     let nearest_of_all = match (asked.conditions.is_empty(), has_words) {
         (true, _) => search.run(asked.candidates(), &Rules::default(), &Conditions::default())?,
         (false, true) => search.run(hybrid::NEAREST, &Rules::default(), &Conditions::default())?,
@@ -307,8 +306,8 @@ fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> R
     Ok(joined)
 }
 
-/// The cosines of rows that words found and vectors did not; `None` for one without a vector. Rows of the full text that are no rows
-/// of the table are left out.
+/// Adds the cosines of rows that the words found and the vectors did not: `None` for a row without a vector. Rows of the full
+/// text that the table does not have are left out.
 fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, words: &[(i64, f64)]) -> Result<()> {
     let mut missing: Vec<i64> = words.iter().map(|(row, _)| *row).filter(|row| !cosines.contains_key(row)).collect();
     if missing.is_empty() {
@@ -318,7 +317,7 @@ fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, wor
     let list = List::collect(|with| missing.iter().try_for_each(|&row| with(ValueRef::Integer(row))))?;
     let conditions = Conditions { list: Some((ListSubject::Rowid, list)), ..Conditions::default() };
     for hit in search.run(missing.len(), &Rules::default(), &conditions)? {
-        // The list may be given as a superset.
+        // The search may give more rows than the list has.
         if missing.binary_search(&hit.place.row).is_ok() {
             cosines.insert(hit.place.row, Some(hit.place.score));
         }
@@ -332,14 +331,14 @@ fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, wor
     Ok(())
 }
 
-/// The spread of a table's vectors, from a sample of them that depends on nothing but the table.
+/// How much the vectors of a table differ, from a sample of them. The sample depends only on the table.
 fn spread(source: &Source, metric: Metric) -> Result<f64> {
     const ROWS: i64 = 64;
     let sample = source.sample(ROWS)?;
     let mut products = Vec::new();
     for (at, vector) in sample.iter().enumerate() {
         let Ok(scorer) = Scorer::new(metric, vector.clone()) else { continue };
-        // Vectors of other lengths are for the search to complain about.
+        // A vector of another length is left out: the search itself reports it.
         products.extend(sample.iter().take(at).filter_map(|other| scorer.score(other).ok()));
     }
     Ok(hybrid::spread(&products))
@@ -378,11 +377,12 @@ impl Listing for Both {
             3 => real(found.by_vector),
             4 => real(found.by_words),
             5 => Value::Integer(at as i64 + 1),
-            _ => self.answered.as_ref().map_or(Ok(Value::Null), |(answered, _)| answered.argument(column - 6))?,
+            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], |(kept, _)| kept.arguments()), column)?,
         })
     }
 
-    /// The terms of an OR are searches of their own, which find a row at different places.
+    /// The rowid itself, not the place in the list. Each term of an OR is a search of its own, and may find the same row at
+    /// another place.
     fn rowid(&self, found: &Joined, _: usize) -> i64 {
         found.row
     }
