@@ -13,7 +13,7 @@ PROFILE = release
 REPOSITORY ?=
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-MODELS  := all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8
+MODELS  := all-MiniLM-L6-v2 all-MiniLM-L6-v2-int8 static-MiniLM
 SQL     := $(shell find sql -type f)
 
 # The packages for this platform, in dist/. They are made from copies, as the tools leave files where they work.

@@ -276,7 +276,7 @@ fn installed_under_a_prefix_it_finds_its_models_and_can_be_taken_away() {
         let program =
             format!("{load} \"SELECT group_concat(name) FROM (SELECT name FROM fafcas_models ORDER BY name)\"");
         let named = succeed(&mut shell(&program, &home)).0;
-        assert_eq!(named, "all-MiniLM-L6-v2,all-MiniLM-L6-v2-int8,tiny");
+        assert_eq!(named, "all-MiniLM-L6-v2,all-MiniLM-L6-v2-int8,static-MiniLM,tiny");
     } else {
         absent("the sqlite3 shell");
     }
