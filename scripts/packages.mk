@@ -1,6 +1,6 @@
 # What the Makefile includes to make packages of the built library, and to install it.
 
-.PHONY: wheel sdist npm crate static install uninstall dist publish-check publish
+.PHONY: vendor wheel sdist npm crate static install uninstall dist publish-check publish
 
 # Where packages go, and where `make install` puts things.
 DIST   = $(CURDIR)/dist
@@ -21,6 +21,14 @@ wheel: build
 	@$(PYTHON) scripts/package.py wheel target/wheel "$(REPOSITORY)"
 	@FAFCAS_LIBRARY="$(LIBRARY)" $(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir "$(DIST)" target/wheel
 	@ls "$(DIST)"/fafcas-*.whl
+
+# What draws the map of a table, from its npm package. It is kept in the repository, so that no other target needs npm for it.
+UPLOT = uplot@1.6.32
+vendor:
+	@rm -rf target/vendor && mkdir -p target/vendor
+	@cd target/vendor && npm pack --silent $(UPLOT) >/dev/null && tar -xzf uplot-*.tgz
+	@cd target/vendor/package && cp dist/uPlot.iife.min.js dist/uPlot.min.css "$(CURDIR)/python/fafcas/datasette/static/" && \
+		cp LICENSE "$(CURDIR)/python/fafcas/datasette/static/uPlot.LICENSE"
 
 # Python's source package, which cargo builds where it is installed.
 sdist: .venv/publish

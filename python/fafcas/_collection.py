@@ -488,6 +488,12 @@ def embedded(texts: Iterable[str], model: str | None = None) -> list[bytes]:
         return collection._vectors_of(list(texts))
 
 
+def embedded_question(question: str, model: str | None = None) -> bytes:
+    """The same of a question, with the prompt that the model wants for one."""
+    with contextlib.closing(Collection(_connect(":memory:"), model=model)) as collection:
+        return bytes(collection._query(question, None))
+
+
 class _Plain:
     """The connection without what the program, or `load`, makes of its cursors: rows are tuples, and values are bound as they are."""
 

@@ -21,7 +21,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
-from ._collection import Collection, Columns, Hit, _connect, embedded
+from ._collection import Collection, Columns, Hit, _connect, embedded, embedded_question
 from ._vector import numbers
 from .kit.source import quoted
 
@@ -39,7 +39,7 @@ class FafcasEmbeddings(Embeddings):
         return [numbers(blob) for blob in embedded(texts, self.model)]
 
     def embed_query(self, text: str) -> list[float]:
-        return self.embed_documents([text])[0]
+        return numbers(embedded_question(text, self.model))
 
 
 class FafcasVectorStore(VectorStore):

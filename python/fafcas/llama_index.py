@@ -35,7 +35,7 @@ from llama_index.core.vector_stores.types import (
 )
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn, metadata_dict_to_node, node_to_metadata_dict
 
-from ._collection import Collection, Item, _connect, embedded
+from ._collection import Collection, Item, _connect, embedded, embedded_question
 from ._vector import numbers
 from .kit.source import quoted
 
@@ -62,7 +62,7 @@ class FafcasEmbedding(BaseEmbedding):
         return self._get_text_embeddings([text])[0]
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(query)
+        return numbers(embedded_question(query, self.model))
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return await asyncio.to_thread(self._get_query_embedding, query)

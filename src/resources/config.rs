@@ -67,6 +67,13 @@ pub fn schema_search() -> SchemaSearch {
 static SCHEMA_SEARCH: AtomicBool = AtomicBool::new(false);
 static NAMED_SCHEMA_SEARCH: LazyLock<bool> = LazyLock::new(|| is_on("FAFCAS_SCHEMA_SEARCH"));
 
+/// Whether the names that sqlite-vec has too are registered. `FAFCAS_VEC_NAMES=0` in the environment leaves them to sqlite-vec.
+pub fn has_shared_names() -> bool {
+    static LEFT: LazyLock<bool> =
+        LazyLock::new(|| std::env::var_os("FAFCAS_VEC_NAMES").is_some_and(|value| value == "0"));
+    !*LEFT
+}
+
 fn is_on(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| value == "1")
 }

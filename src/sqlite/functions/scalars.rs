@@ -4,12 +4,11 @@ use crate::analysis::ranking;
 use crate::embed;
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le};
-use crate::metric::{Metric, Scorer};
 use crate::resources::config;
 use crate::sqlite::host::api;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::vector::{Vector, check_finite, normalize};
+use crate::vector::{check_finite, normalize};
 use serde_json::json;
 
 fn blob(vector: &[F32Le]) -> Value {
@@ -21,24 +20,6 @@ pub fn fafcas_normalize(arguments: Args<'_>) -> Result<Value> {
     let Some(vector) = args::vector(arguments.get(0))? else { return Ok(Value::Null) };
     check_finite(&vector)?;
     Ok(normalize(&vector).map_or(Value::Null, |unit| blob(&unit)))
-}
-
-/// `vec_dot(a, b)`.
-pub fn vec_dot(arguments: Args<'_>) -> Result<Value> {
-    let (a, b) = (args::vector(arguments.get(0))?, args::vector(arguments.get(1))?);
-    let (Some(a), Some(b)) = (a, b) else { return Ok(Value::Null) };
-    dot(a, &b).map(Value::Real)
-}
-
-fn dot(a: Vector<'_>, b: &[F32Le]) -> Result<f64> {
-    if a.len() != b.len() {
-        return Err(Error::expected(
-            format_args!("two vectors of {} dimensions", a.len()),
-            format_args!("{}", b.len()),
-        ));
-    }
-    let product = f64::from((kernels::table().dot_f32)(&a, b));
-    if product.is_finite() { Ok(product + 0.0) } else { Scorer::new(Metric::Dot, a.into_owned())?.score(b) }
 }
 
 /// `rrf(rank_a, rank_b [, ...])`. A row without any rank scores 0 and not NULL. So it comes last, and several calls can be

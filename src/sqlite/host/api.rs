@@ -152,6 +152,11 @@ routines! {
     fn value_blob(value: *mut ffi::sqlite3_value) -> *const c_void;
     fn value_bytes(value: *mut ffi::sqlite3_value) -> c_int;
 
+    fn value_subtype(value: *mut ffi::sqlite3_value) -> c_uint;
+
+    fn get_auxdata(context: *mut ffi::sqlite3_context, argument: c_int) -> *mut c_void;
+    fn set_auxdata(context: *mut ffi::sqlite3_context, argument: c_int, data: *mut c_void, destructor: Destructor);
+    fn result_subtype(context: *mut ffi::sqlite3_context, subtype: c_uint);
     fn context_db_handle(context: *mut ffi::sqlite3_context) -> *mut ffi::sqlite3;
     fn user_data(context: *mut ffi::sqlite3_context) -> *mut c_void;
     fn result_null(context: *mut ffi::sqlite3_context);

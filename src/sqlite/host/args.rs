@@ -42,6 +42,12 @@ impl<'a> Args<'a> {
         self.values.get(at).map_or(ValueRef::Null, |&value| unsafe { read(value) })
     }
 
+    /// The subtype of the argument at `at`; 0 if it has none.
+    pub fn subtype(self, at: usize) -> u32 {
+        // SAFETY: `new` was promised protected values.
+        self.values.get(at).map_or(0, |&value| unsafe { api::value_subtype(value) })
+    }
+
     /// All values of an IN whose list `xBestIndex` asked for.
     pub fn list(self, at: usize) -> Result<List> {
         List::collect(|with| self.each_of_list(at, with))

@@ -40,7 +40,8 @@ pub enum Trust {
 }
 
 impl Trust {
-    fn flags(self) -> c_int {
+    /// The flags that say so to SQLite.
+    pub fn flags(self) -> c_int {
         let flags = match self {
             Self::Pure => ffi::SQLITE_DETERMINISTIC | ffi::SQLITE_INNOCUOUS,
             Self::Deterministic => ffi::SQLITE_DETERMINISTIC,

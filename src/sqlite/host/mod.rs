@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod args;
+pub mod call;
 pub mod connection;
 pub mod entry;
 pub mod exports;

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::resources::reserve;
 use crate::vector::shown;
+use crate::vector::typed::Number;
 use std::fmt;
 
 /// A value that SQLite owns.
@@ -38,6 +39,15 @@ pub enum Value {
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Text(text.as_bytes().to_vec())
+    }
+}
+
+impl From<Number> for Value {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Integer(number) => Self::Integer(number),
+            Number::Real(number) => Self::Real(number),
+        }
     }
 }
 

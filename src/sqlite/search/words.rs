@@ -10,6 +10,9 @@ use crate::sqlite::tables::identifier::{one, quoted};
 use crate::vector::shown;
 use std::collections::HashMap;
 
+/// So many words are taken for misspelt: with more, it is a text of another language.
+const MOST_STRANGE: usize = 16;
+
 /// The rows that have any word of a text.
 #[derive(Default)]
 pub struct Matches {
@@ -28,7 +31,7 @@ pub struct FullText<'a> {
     pub table: &'a str,
 }
 
-/// A row of the trigrams: its share of the pieces, and what the words could give.
+/// A row of the trigrams: its share of a word's pieces, and what the word could give.
 struct Pieces {
     row: i64,
     share: f64,
@@ -58,13 +61,19 @@ impl Matches {
 
     /// Adds what rows get for words that no row has, by the pieces of these in a table of trigrams.
     pub fn add_misspelt(&mut self, connection: Connection, trigrams: FullText<'_>, words: &[&str]) -> Result<()> {
-        let Some(pieces) = any_piece(words) else { return Ok(()) };
-        for Pieces { row, share, absent } in trigrams.pieces(connection, &pieces, words.len())? {
-            if let Some(bm25) = misspelt(share, absent) {
-                *self.bm25.entry(row).or_default() += bm25;
-                self.bound = self.bound.max(absent);
+        let mut bound = 0.0;
+        for word in words {
+            let Some(pieces) = any_piece(word) else { continue };
+            let found = trigrams.pieces(connection, &pieces)?;
+            bound += found.first().map_or(0.0, |first| first.absent);
+            for Pieces { row, share, absent } in found {
+                if let Some(bm25) = misspelt(share, absent) {
+                    *self.bm25.entry(row).or_default() += bm25;
+                }
             }
         }
+        // Where no row has any of the other words.
+        self.bound = self.bound.max(bound);
         Ok(())
     }
 }
@@ -76,6 +85,9 @@ impl FullText<'_> {
             let mut statement = connection.prepare(&format!("SELECT 1 FROM {from} WHERE {name} MATCH ?1 LIMIT 1"))?;
             let mut strange = Vec::new();
             for word in long_words(text) {
+                if strange.len() >= MOST_STRANGE {
+                    break;
+                }
                 let Some(expression) = any_word(word) else { continue };
                 statement.bind(1, Value::from(expression.as_str()).borrow())?;
                 if !statement.step()? {
@@ -87,9 +99,9 @@ impl FullText<'_> {
         })
     }
 
-    fn pieces(self, connection: Connection, pieces: &str, words: usize) -> Result<Vec<Pieces>> {
+    fn pieces(self, connection: Connection, pieces: &str) -> Result<Vec<Pieces>> {
         self.read(|name, from| {
-            let absent = format!("bm25_bound({name}, {words}) - bm25_bound({name})");
+            let absent = format!("bm25_bound({name}, 1) - bm25_bound({name})");
             let sql = format!("SELECT rowid, bm25_share({name}), {absent} FROM {from} WHERE {name} MATCH ?1");
             let mut statement = connection.prepare(&sql)?;
             statement.bind(1, Value::from(pieces).borrow())?;

@@ -1,5 +1,7 @@
 //! What "near" means: the metrics, and a query that is ready to score rows by one of them.
 
+pub mod pairs;
+
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le, Table};
 use crate::vector::check_finite;

@@ -1,9 +1,11 @@
 //! Vectors as users write them: a BLOB of little-endian f32, or TEXT with a JSON array of numbers.
 
+pub mod typed;
+
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use half::{bf16, f16};
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer as _, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -48,6 +50,34 @@ impl ElementType {
         names.join(", ")
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
+    /// How many bits an element has.
+    pub fn bits(self) -> usize {
+        match self {
+            Self::F32 => 32,
+            Self::F16 | Self::Bf16 => 16,
+            Self::Int8 => 8,
+            Self::Bit => 1,
+        }
+    }
+
+    /// Whether its elements are floating-point numbers.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F16 | Self::Bf16)
+    }
+
+    /// An element of f16, or of bf16 for all other types.
+    fn widened(self, bytes: [u8; 2]) -> f32 {
+        match self {
+            Self::F16 => f16::from_le_bytes(bytes).to_f32(),
+            _ => bf16::from_le_bytes(bytes).to_f32(),
+        }
+    }
+
     /// How many dimensions so many bytes are; `None` if they are not whole elements.
     pub fn dimensions(self, bytes: usize) -> Option<usize> {
         match self {
@@ -75,16 +105,25 @@ pub fn read(blob: &[u8], element: ElementType) -> Result<Vector<'_>> {
     let whole =
         || Error::expected(format_args!("a BLOB of {}", element.elements()), format_args!("{} bytes", blob.len()));
     within_limit(element.dimensions(blob.len()).ok_or_else(whole)?)?;
-    let pairs = || blob.as_chunks::<2>().0.iter();
+    let pairs = || blob.as_chunks::<2>().0.iter().map(|&bytes| F32Le::from(element.widened(bytes))).collect();
     Ok(match element {
         ElementType::F32 => Cow::Borrowed(bytemuck::try_cast_slice::<u8, F32Le>(blob).map_err(|_| whole())?),
-        ElementType::F16 => pairs().map(|&bytes| F32Le::from(f16::from_le_bytes(bytes).to_f32())).collect(),
-        ElementType::Bf16 => pairs().map(|&bytes| F32Le::from(bf16::from_le_bytes(bytes).to_f32())).collect(),
+        ElementType::F16 | ElementType::Bf16 => pairs(),
         ElementType::Int8 => blob.iter().map(|&byte| F32Le::from(unit_of(byte as i8))).collect(),
         ElementType::Bit => {
             (0..8 * blob.len()).map(|at| F32Le::from(f32::from(blob[at / 8] >> (at % 8) & 1))).collect()
         }
     })
+}
+
+/// Widens elements of f16 or bf16 into the memory given, as far as it reaches.
+pub fn widen<'m>(bytes: &[u8], element: ElementType, into: &'m mut [F32Le]) -> &'m [F32Le] {
+    let (pairs, _) = bytes.as_chunks::<2>();
+    let length = pairs.len().min(into.len());
+    for (wide, pair) in into.iter_mut().zip(pairs) {
+        *wide = F32Le::from(element.widened(*pair));
+    }
+    &into[..length]
 }
 
 /// The number from -1 to 1 that an int8 stands for.
@@ -94,25 +133,39 @@ fn unit_of(byte: i8) -> f32 {
 
 /// Reads a JSON array of numbers.
 pub fn from_json(text: &str) -> Result<Vec<F32Le>> {
-    let Numbers { first, count } = serde_json::from_str(text)
-        .map_err(|reason| Error::expected("a JSON array of numbers", format_args!("{} ({reason})", shown(text))))?;
+    json_array("a JSON array of numbers", text, |number: f64| F32Le::from(number as f32))
+}
+
+/// Reads a JSON array of whole numbers, and refuses those outside of the limits.
+pub fn from_json_integers(text: &str, least: i64, most: i64) -> Result<Vec<i64>> {
+    let numbers = json_array("a JSON array of whole numbers", text, |number: i64| number)?;
+    match numbers.iter().position(|number| !(least..=most).contains(number)) {
+        Some(at) => Err(Error::expected(
+            format_args!("whole numbers from {least} to {most}"),
+            format_args!("{} at [{at}]", numbers[at]),
+        )),
+        None => Ok(numbers),
+    }
+}
+
+fn json_array<'de, N: Deserialize<'de>, T>(what: &str, text: &'de str, keep: fn(N) -> T) -> Result<Vec<T>> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let numbers = Numbers { first: Vec::new(), count: 0, keep };
+    let read = reader.deserialize_seq(numbers).and_then(|numbers| reader.end().map(|()| numbers));
+    let Numbers { first, count, .. } =
+        read.map_err(|reason| Error::expected(what, format_args!("{} ({reason})", shown(text))))?;
     within_limit(count)?;
     Ok(first)
 }
 
 /// The numbers of a JSON array, and how many there are. No more are kept than a vector may have; the rest is only counted.
-struct Numbers {
-    first: Vec<F32Le>,
+struct Numbers<N, T> {
+    first: Vec<T>,
     count: usize,
+    keep: fn(N) -> T,
 }
 
-impl<'de> Deserialize<'de> for Numbers {
-    fn deserialize<D: Deserializer<'de>>(text: D) -> std::result::Result<Self, D::Error> {
-        text.deserialize_seq(Self { first: Vec::new(), count: 0 })
-    }
-}
-
-impl<'de> Visitor<'de> for Numbers {
+impl<'de, N: Deserialize<'de>, T> Visitor<'de> for Numbers<N, T> {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,10 +173,10 @@ impl<'de> Visitor<'de> for Numbers {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut text: A) -> std::result::Result<Self, A::Error> {
-        while let Some(number) = text.next_element::<f64>()? {
+        while let Some(number) = text.next_element()? {
             self.count += 1;
             if self.count <= MAX_DIMENSIONS {
-                self.first.push(F32Le::from(number as f32));
+                self.first.push((self.keep)(number));
             }
         }
         Ok(self)
