@@ -186,7 +186,7 @@ class Asking:
 def embedded(connection: Any, source: Source, question: str, named: str) -> tuple[str, bytes]:
     """The question's vector, and by which model: the one that is named, that of a knowledge base, or one of as many dimensions."""
     model = named or (of_kit(connection) if source.is_kit else DEFAULT_MODEL)
-    vector = connection.execute("SELECT embed(?, ?)", (question, model)).fetchone()[0]
+    vector = connection.execute("SELECT embed_query(?, ?)", (question, model)).fetchone()[0]
     if named or source.is_kit or vector is None:
         return model, vector
     column, table = quoted(str(source.vectors)), quoted(source.table)
