@@ -16,6 +16,10 @@ struct sqlite3_api_routines;
 /* The entry point, for SQLite alone to call. */
 int sqlite3_fafcas_init(sqlite3 *db, char **message, const struct sqlite3_api_routines *host);
 
+/* Lets views and triggers that a database file stores search, as FAFCAS_SCHEMA_SEARCH=1 in the environment does, on connections
+ * that this process opens from now on. Only for programs that trust every file they open. */
+void fafcas_allow_schema_search(void);
+
 /* Gives every connection that this process opens from now on fafcas's functions. Returns SQLite's result code. */
 static inline int fafcas_register(void)
 {

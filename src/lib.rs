@@ -17,32 +17,40 @@
 pub mod embed;
 pub mod error;
 
-// Hidden from the docs: open to the tests and benches of this crate alone, and no promise to others.
-#[doc(hidden)]
-pub mod analysis;
-#[doc(hidden)]
-pub mod codec;
+mod analysis;
+mod codec;
+mod lock;
+mod metric;
+mod native;
+mod planning;
+mod random;
+mod resources;
+mod scan;
+mod sqlite;
+mod topk;
+mod vector;
+
+// Hidden from the docs: what the tests and benches of this crate use, and no promise to others.
 #[doc(hidden)]
 pub mod index;
 #[doc(hidden)]
 pub mod kernels;
 #[doc(hidden)]
-pub mod metric;
-mod native;
-mod planning;
-#[doc(hidden)]
-pub mod resources;
-#[doc(hidden)]
-pub mod scan;
-mod sqlite;
-#[doc(hidden)]
-pub mod topk;
-mod vector;
+pub mod parts {
+    pub use crate::analysis::ranking::candidates;
+    pub use crate::codec::{Encoder, Space};
+    pub use crate::metric::{Metric, Scorer};
+    pub use crate::random::splitmix64;
+    pub use crate::resources::stats::{Entry, SearchPath, entry};
+    pub use crate::scan::*;
+    pub use crate::topk::Place;
+}
 
 pub use resources::config;
 pub use sqlite::host::exports::register_auto_extension;
 
 use error::Result;
+use resources::config::SchemaSearch;
 use sqlite::functions::bm25::register_bm25;
 use sqlite::functions::chunk::ChunkFunction;
 use sqlite::functions::embed_rows::EmbedRows;
@@ -61,7 +69,7 @@ use sqlite::host::connection::Connection;
 use sqlite::host::entry::{Scalar, scalar};
 use sqlite::host::vtab::{register_function, register_module, register_writable_function};
 
-/// Every scalar function: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the code.
+/// Every scalar function: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the Rust function.
 const SCALARS: &[Scalar] = &[
     scalar!("fafcas_normalize", 1, Pure, f::fafcas_normalize),
     scalar!("vec_dot", 2, Pure, f::vec_dot),
@@ -69,6 +77,8 @@ const SCALARS: &[Scalar] = &[
     scalar!("vec_version", 0, Pure, f::vec_version),
     scalar!("embed", 1, Deterministic, e::embed),
     scalar!("embed", 2, Deterministic, e::embed),
+    scalar!("embed_query", 1, Deterministic, e::embed_query),
+    scalar!("embed_query", 2, Deterministic, e::embed_query),
     scalar!("embed_tokens", 1, Deterministic, e::embed_tokens),
     scalar!("embed_tokens", 2, Deterministic, e::embed_tokens),
     scalar!("fafcas_info", 0, Volatile, f::fafcas_info),
@@ -77,7 +87,7 @@ const SCALARS: &[Scalar] = &[
 ];
 
 /// Every table function and module.
-const TABLES: &[fn(Connection) -> Result<()>] = &[
+const TABLES: &[fn(Connection, SchemaSearch) -> Result<()>] = &[
     register_function::<VecTopk>,
     register_function::<VecTopkMany>,
     register_function::<VecHybrid>,
@@ -91,8 +101,18 @@ const TABLES: &[fn(Connection) -> Result<()>] = &[
     register_module::<VecIndex>,
 ];
 
-pub(crate) fn register(connection: Connection) -> Result<()> {
+pub(crate) fn register(connection: Connection, search: SchemaSearch) -> Result<()> {
+    TABLES.iter().try_for_each(|table| table(connection, search))?;
+    let registered = register_functions(connection);
+    // SQLite redefines no function while a statement runs. One runs where SQL calls `load_extension`; when it does so for the
+    // second time, the functions are there already.
+    if registered.is_err() && connection.prepare("SELECT fafcas_info()").is_ok() {
+        return Ok(());
+    }
+    registered
+}
+
+fn register_functions(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;
-    TABLES.iter().try_for_each(|table| table(connection))?;
     register_bm25(connection)
 }

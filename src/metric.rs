@@ -57,7 +57,7 @@ impl Metric {
     }
 }
 
-/// What codes can bound. Codes know a metric by its shape alone, so that a metric which only scans concerns no codec.
+/// What codes can bound. The codec knows only the shape of a metric, so a metric that is only scanned does not concern it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// The dot product.
@@ -68,8 +68,7 @@ pub enum Shape {
     SquaredDistance,
 }
 
-/// A sum of squares below this is computed again in f64, because f32 holds the squares of such small numbers badly or not
-/// at all.
+/// A sum of squares below this is computed again in f64. In f32 the squares of such small numbers lose digits or become 0.
 const LEAST_SQUARE: f32 = 1.0 / (1u128 << 100) as f32;
 
 /// A query that is ready to score rows.
@@ -99,7 +98,7 @@ impl Scorer {
         self.metric
     }
 
-    /// The query as it was given; for the cosine, which only its direction matters to, at another length.
+    /// The query as it was given. For the cosine, only the direction matters, and the length may be another one.
     pub fn query(&self) -> &[F32Le] {
         &self.query
     }
@@ -113,8 +112,8 @@ impl Scorer {
         if score.is_finite() { Ok(score + 0.0) } else { self.careful(row).map(|score| score + 0.0) }
     }
 
-    /// Scores rows that lie one after the other, each as long as the query, as [`Scorer::score`] would; NaN where that would
-    /// refuse. `sums` is memory to work with.
+    /// Scores rows that lie one after the other, each as long as the query. The scores are those of [`Scorer::score`], or
+    /// NaN for a row that it would refuse. `sums` is memory to work with.
     pub fn score_rows(&self, rows: &[F32Le], sums: &mut Vec<f32>, mut with: impl FnMut(usize, f64)) {
         let length = self.query.len();
         sums.clear();
@@ -149,7 +148,7 @@ impl Scorer {
         if row.len() == self.query.len() {
             return Ok(());
         }
-        Err(Error::expected(format_args!("{} dimensions as in the query", self.query.len()), row.len()))
+        Err(Error::dimensions(self.query.len(), "query", row.len()))
     }
 
     /// NaN if f32 sums are not reliable.
@@ -198,7 +197,7 @@ fn distance_of(square: f32) -> f64 {
     if is_well_within(square) { 0.0 - f64::from(square).sqrt() } else { f64::NAN }
 }
 
-/// Whether a sum of squares lost nothing at either end of f32's range. A sum with NaN in it is not.
+/// Whether a sum of squares is far enough from both ends of the range of f32. A sum that is NaN is not.
 #[inline]
 fn is_well_within(square: f32) -> bool {
     (LEAST_SQUARE..=f32::MAX).contains(&square)
@@ -208,9 +207,9 @@ fn length(vector: &[F32Le]) -> f64 {
     vector.iter().map(|x| f64::from(x.get()).powi(2)).sum::<f64>().sqrt()
 }
 
-/// The same direction at a length from 1 to 2; a vector without a direction stays as it is.
+/// The same direction, with a length from 1 to 2. A vector without a direction stays as it is.
 ///
-/// Scaled by a power of two, which changes no digit of a number: cosines come out as they would, to the bit.
+/// The vector is scaled by a power of two, which changes no digit of a number. So cosines keep every bit.
 fn near_unit_length(vector: Vec<F32Le>) -> Vec<F32Le> {
     let length = length(&vector);
     if length == 0.0 {
@@ -320,6 +319,7 @@ mod tests {
         let scorer = Scorer::new(Metric::Dot, vector(&[1.0, 2.0])).unwrap();
         let refusal = |row: &[f32]| scorer.score(&vector(row)).unwrap_err().to_string();
         assert_eq!(refusal(&[1.0]), "expected 2 dimensions as in the query, not 1");
+        assert_eq!(refusal(&[1.0; 4]), "expected 2 dimensions as in the query, not 4 (twice as many: float64?)");
         assert_eq!(refusal(&[1.0, f32::NAN]), "expected finite numbers, not NaN at [1]");
         assert!(Scorer::new(Metric::Dot, vector(&[f32::NEG_INFINITY])).is_err());
     }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
+use half::{bf16, f16};
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -12,16 +13,29 @@ pub const MAX_DIMENSIONS: usize = 65_536;
 /// A vector. A BLOB is read in place; JSON is parsed into a copy.
 pub type Vector<'a> = Cow<'a, [F32Le]>;
 
-/// What the elements of stored vectors are. All arithmetic is in f32.
+/// What the elements of stored vectors are. All arithmetic between a stored vector and a query is in f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ElementType {
     /// Little-endian f32.
     #[default]
     F32,
+    /// Little-endian IEEE half precision.
+    F16,
+    /// The upper half of a little-endian f32.
+    Bf16,
+    /// Whole numbers from -128 to 127. They stand for the numbers from -1 to 1, as [`INT8_STEP`] says.
+    Int8,
+    /// Bits, eight to a byte, the lowest first. They stand for 0 and 1.
+    Bit,
 }
 
+/// How far apart two neighbours of type int8 are, once read. -128 stands for -1. This is the scale that sqlite-vec's
+/// `vec_quantize_int8(..., 'unit')` writes: it cuts (x + 1) / INT8_STEP - 128 to a whole number.
+pub const INT8_STEP: f32 = 2.0 / 255.0;
+
 impl ElementType {
-    const NAMES: [(&'static str, Self); 1] = [("f32", Self::F32)];
+    const NAMES: [(&'static str, Self); 5] =
+        [("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16), ("int8", Self::Int8), ("bit", Self::Bit)];
 
     /// The type of this name.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -33,18 +47,49 @@ impl ElementType {
         let names: Vec<String> = Self::NAMES.iter().map(|(name, _)| format!("'{name}'")).collect();
         names.join(", ")
     }
+
+    /// How many dimensions so many bytes are; `None` if they are not whole elements.
+    pub fn dimensions(self, bytes: usize) -> Option<usize> {
+        match self {
+            Self::F32 => bytes.is_multiple_of(4).then_some(bytes / 4),
+            Self::F16 | Self::Bf16 => bytes.is_multiple_of(2).then_some(bytes / 2),
+            Self::Int8 => Some(bytes),
+            Self::Bit => Some(8 * bytes),
+        }
+    }
+
+    /// The elements, as an error message names them.
+    fn elements(self) -> &'static str {
+        match self {
+            Self::F32 => "4-byte floats",
+            Self::F16 | Self::Bf16 => "2-byte floats",
+            Self::Int8 => "bytes",
+            Self::Bit => "bits",
+        }
+    }
 }
 
-/// Reads the bytes of a BLOB as a vector, at any address: f32 in place, another type widened into a copy. It does not check
-/// the values.
+/// Reads the bytes of a BLOB as a vector, at any address. f32 is read in place; other types are widened into a copy. The
+/// values are not checked.
 pub fn read(blob: &[u8], element: ElementType) -> Result<Vector<'_>> {
-    let vector = match element {
-        ElementType::F32 => bytemuck::try_cast_slice::<u8, F32Le>(blob)
-            .map(Cow::Borrowed)
-            .map_err(|_| Error::expected("a BLOB of 4-byte floats", format_args!("{} bytes", blob.len())))?,
-    };
-    within_limit(vector.len())?;
-    Ok(vector)
+    let whole =
+        || Error::expected(format_args!("a BLOB of {}", element.elements()), format_args!("{} bytes", blob.len()));
+    within_limit(element.dimensions(blob.len()).ok_or_else(whole)?)?;
+    let pairs = || blob.as_chunks::<2>().0.iter();
+    Ok(match element {
+        ElementType::F32 => Cow::Borrowed(bytemuck::try_cast_slice::<u8, F32Le>(blob).map_err(|_| whole())?),
+        ElementType::F16 => pairs().map(|&bytes| F32Le::from(f16::from_le_bytes(bytes).to_f32())).collect(),
+        ElementType::Bf16 => pairs().map(|&bytes| F32Le::from(bf16::from_le_bytes(bytes).to_f32())).collect(),
+        ElementType::Int8 => blob.iter().map(|&byte| F32Le::from(unit_of(byte as i8))).collect(),
+        ElementType::Bit => {
+            (0..8 * blob.len()).map(|at| F32Le::from(f32::from(blob[at / 8] >> (at % 8) & 1))).collect()
+        }
+    })
+}
+
+/// The number from -1 to 1 that an int8 stands for.
+fn unit_of(byte: i8) -> f32 {
+    (f32::from(byte) + 128.0) * INT8_STEP - 1.0
 }
 
 /// Reads a JSON array of numbers.
@@ -55,7 +100,7 @@ pub fn from_json(text: &str) -> Result<Vec<F32Le>> {
     Ok(first)
 }
 
-/// The numbers of a JSON array: as many as a vector may have, and how many they are. The rest is read and not kept.
+/// The numbers of a JSON array, and how many there are. No more are kept than a vector may have; the rest is only counted.
 struct Numbers {
     first: Vec<F32Le>,
     count: usize,
@@ -143,6 +188,15 @@ mod tests {
             read(&bytes, ElementType::F32).unwrap_err().to_string(),
             "expected a BLOB of 4-byte floats, not 9 bytes"
         );
+    }
+
+    #[test]
+    fn each_type_of_element_is_widened() {
+        let read = |bytes: &[u8], element| floats(&read(bytes, element).unwrap());
+        assert_eq!(read(&[0x00, 0x3c, 0x00, 0xc0], ElementType::F16), [1.0, -2.0]);
+        assert_eq!(read(&[0x80, 0x3f, 0x00, 0xc0], ElementType::Bf16), [1.0, -2.0]);
+        assert_eq!(read(&[0x80, 0x7f], ElementType::Int8), [-1.0, 1.0]);
+        assert_eq!(read(&[0b0000_0101], ElementType::Bit), [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -13,13 +13,13 @@ fn chain(search: &str, levels: usize) -> Connection {
     let db = Connection::open_in_memory().unwrap();
     db.execute_batch(
         "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); INSERT INTO t(v) VALUES (x'0000803f'), (x'00000040');
-         CREATE VIEW v0 AS SELECT id AS rowid, id, v FROM t",
+         CREATE TEMP VIEW v0 AS SELECT id AS rowid, id, v FROM t",
     )
     .unwrap();
     for level in 1..=levels {
         let (below, this) = (level - 1, level);
         let search = search.replace("BELOW", &format!("v{below}"));
-        db.execute_batch(&format!("CREATE VIEW v{this} AS {search}")).unwrap();
+        db.execute_batch(&format!("CREATE TEMP VIEW v{this} AS {search}")).unwrap();
     }
     db
 }

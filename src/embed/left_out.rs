@@ -57,8 +57,23 @@ pub struct ModelListing {
     pub fingerprint: Option<String>,
     /// Whether this process has loaded it.
     pub loaded: bool,
+    /// How the vectors of tokens become that of the text.
+    pub pooling: Option<String>,
+    /// What is put in front of questions and of documents.
+    pub prompts: Prompts,
+    /// The languages that its card names.
+    pub languages: Vec<String>,
     /// What it runs on.
     pub kind: Option<Kind>,
+}
+
+/// What a model wants in front of texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prompts {
+    /// In front of questions.
+    pub query: String,
+    /// In front of documents.
+    pub document: String,
 }
 
 /// What a model runs on. There is none.
@@ -108,6 +123,11 @@ impl Model {
 
     /// The vector of a text.
     pub fn embed(&self, _: &str, _: usize) -> Result<Arc<[f32]>> {
+        match *self {}
+    }
+
+    /// The vector of a question.
+    pub fn embed_query(&self, _: &str, _: usize) -> Result<Arc<[f32]>> {
         match *self {}
     }
 

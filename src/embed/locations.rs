@@ -6,9 +6,11 @@
 
 use super::prefix;
 use crate::error::Error;
+use crate::lock::lock;
+use std::collections::BTreeSet;
 use std::env;
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock};
+use std::sync::Mutex;
 
 /// The model that needs no runtime. `fafcas model` makes it from the default model.
 const STATIC_MODEL: &str = "static-MiniLM";
@@ -23,15 +25,15 @@ pub struct Places {
     pub runtime: Option<PathBuf>,
 }
 
-static CONFIGURED: RwLock<Places> = RwLock::new(Places { models: None, runtime: None });
+static CONFIGURED: Mutex<Places> = Mutex::new(Places { models: None, runtime: None });
 
 /// Sets where to look from now on. What has been loaded stays as it is.
 pub fn configure(places: Places) {
-    *CONFIGURED.write().unwrap_or_else(PoisonError::into_inner) = places;
+    *lock(&CONFIGURED) = places;
 }
 
 pub fn configured() -> Places {
-    CONFIGURED.read().unwrap_or_else(PoisonError::into_inner).clone()
+    lock(&CONFIGURED).clone()
 }
 
 pub fn variable(name: &str) -> Option<PathBuf> {
@@ -67,13 +69,17 @@ fn user_models() -> Option<PathBuf> {
     Some(cache?.join("fafcas").join("models"))
 }
 
-/// The error if there is no such model.
-pub fn model_missing(name: &str) -> Error {
+/// The error if there is no such model. `present` are those that there are.
+pub fn model_missing(name: &str, present: &BTreeSet<String>) -> Error {
+    let found = match present.len() {
+        0 => "none".into(),
+        _ => format!("only {}", present.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
+    };
     Error::expected(
         format_args!("a model {name} in {}", listed(&models())),
         format_args!(
-            "none: `make model` fetches it, as does `fafcas model` of the Python package, and {MODELS_VARIABLE} may name \
-             another folder"
+            "{found}: `make model` fetches it, as does `fafcas model` of the Python package; docs/models.md says how to add \
+             another, and {MODELS_VARIABLE} may name another folder"
         ),
     )
 }

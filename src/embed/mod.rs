@@ -5,7 +5,9 @@
 //! anything.
 
 mod cache;
+mod card;
 mod chunk;
+mod encoder;
 mod engine;
 mod folder;
 mod locations;
@@ -13,6 +15,7 @@ mod model;
 #[cfg_attr(not(feature = "onnx"), path = "onnx_left_out.rs")]
 mod onnx;
 mod prefix;
+mod prompts;
 mod registry;
 #[cfg(feature = "onnx")]
 mod runtime;
@@ -29,6 +32,7 @@ mod static_settings;
 mod static_tokens;
 mod table;
 mod tokenize;
+mod unigram;
 mod unit;
 mod weights;
 
@@ -37,5 +41,6 @@ pub use chunk::Chunk;
 pub use locations::{Places, configure};
 pub use model::Model;
 pub use onnx::version as runtime_version;
+pub use prompts::Prompts;
 pub use registry::{DEFAULT_MODEL, ModelListing, model, models};
 pub use settings::Kind;

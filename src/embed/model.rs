@@ -4,10 +4,12 @@ use super::cache::{self, Counters, TextCache};
 use super::chunk::{self, Chunk};
 use super::engine::Engine;
 use super::folder::Folder;
-use super::settings::Kind;
+use super::prompts::{self, Prompts, prompted};
+use super::settings::Settings;
 use super::split_work::share;
 use super::tokenize::Tokenizer;
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -23,6 +25,8 @@ pub struct Model {
     cache: TextCache,
     folder: Arc<Folder>,
     fingerprint: OnceLock<String>,
+    /// How many tokens the prompt for documents has.
+    prompt_tokens: usize,
 }
 
 impl Model {
@@ -34,6 +38,7 @@ impl Model {
     fn read(name: &str, path: &Path) -> Result<Self> {
         let folder = Arc::new(Folder::open(path)?);
         let tokenizer = Tokenizer::load(folder.tokenizer(), &folder.settings)?;
+        let prompt_tokens = prompt_tokens(&tokenizer, &folder.settings.prompts)?;
         let engine = Engine::load(&folder, &tokenizer)?;
         Ok(Self {
             name: name.to_owned(),
@@ -42,6 +47,7 @@ impl Model {
             engine,
             folder,
             fingerprint: OnceLock::new(),
+            prompt_tokens,
         })
     }
 
@@ -58,11 +64,6 @@ impl Model {
     /// The most tokens of a text that it reads, special ones included.
     pub fn max_tokens(&self) -> usize {
         self.folder.settings.max_tokens
-    }
-
-    /// What it runs on.
-    pub fn kind(&self) -> Kind {
-        self.folder.settings.kind
     }
 
     /// What its cache of recent texts holds now, and what it has done since the last call.
@@ -82,9 +83,28 @@ impl Model {
         }
     }
 
-    /// The vector of a text, with length 1. Text beyond the limit of the model is ignored. There will be at most
+    /// What its folder said when it was loaded.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.folder.settings
+    }
+
+    /// What it wants in front of texts. The functions below put it there.
+    pub fn prompts(&self) -> &Prompts {
+        &self.folder.settings.prompts
+    }
+
+    /// The vector of a document, with length 1. Text beyond the limit of the model is ignored. There will be at most
     /// `threads` sessions.
     pub fn embed(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
+        self.embed_prompted(&prompted(&self.prompts().document, text), threads)
+    }
+
+    /// The same of a question.
+    pub fn embed_query(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
+        self.embed_prompted(&prompted(&self.prompts().query, text), threads)
+    }
+
+    fn embed_prompted(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
         let key = cache::key(text);
         if let Some(vector) = self.cache.get(&key) {
             return Ok(vector);
@@ -95,7 +115,7 @@ impl Model {
         Ok(vector)
     }
 
-    /// The vectors of many texts, with length 1, computed by this thread and at most `threads - 1` others.
+    /// The vectors of many documents, with length 1, computed by this thread and at most `threads - 1` others.
     ///
     /// Between batches, `proceed` is called on this thread with the number of texts that are done. If it returns an
     /// error, the work stops.
@@ -105,6 +125,7 @@ impl Model {
         threads: usize,
         proceed: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Arc<[f32]>>> {
+        let texts = texts.iter().map(|text| prompted(&self.prompts().document, text)).collect::<Vec<_>>();
         let keys = texts.iter().map(|text| cache::key(text)).collect::<Vec<_>>();
         let mut vectors = keys.iter().map(|key| self.cache.get(key)).collect::<Vec<_>>();
         // The first of each text that has no vector yet, in order. Other texts in a batch can change the last bit of a
@@ -113,7 +134,7 @@ impl Model {
         let missing = (0..texts.len()).filter(|&at| vectors[at].is_none() && met.insert(keys[at])).collect::<Vec<_>>();
         let known = texts.len() - missing.len();
 
-        let ids = self.tokenize(texts, &missing, threads, &mut |_| proceed(known))?;
+        let ids = self.tokenize(&texts, &missing, threads, &mut |_| proceed(known))?;
         let batches = self.batches(&ids);
         let sizes = batches.iter().map(Vec::len).collect::<Vec<_>>();
         let run = |number: usize| {
@@ -134,13 +155,14 @@ impl Model {
         vectors.into_iter().map(|vector| vector.ok_or_else(|| Error::Bug("a text without its vector".into()))).collect()
     }
 
-    /// How many tokens of a text the model reads: never more than its limit, special ones included.
+    /// How many tokens of a document the model reads: never more than its limit, those of the prompt and special ones
+    /// included.
     pub fn count_tokens(&self, text: &str) -> Result<usize> {
-        Ok(self.tokenizer.encode(text)?.len())
+        Ok(self.tokenizer.encode(&prompted(&self.prompts().document, text))?.len())
     }
 
-    /// The text in chunks of at most `max_tokens` tokens, or of as many as the model has room for. Special tokens are
-    /// not counted. Each chunk repeats at most `overlap` tokens of the one before. `proceed` is called every few
+    /// The text in chunks of at most `max_tokens` tokens, or of as many as the model has room for behind the prompt for
+    /// documents. Special tokens are not counted. Each chunk repeats at most `overlap` tokens of the one before. `proceed` is called every few
     /// milliseconds, and stops the work by an error.
     pub fn chunks<'t>(
         &self,
@@ -149,7 +171,7 @@ impl Model {
         overlap: usize,
         proceed: &dyn Fn() -> Result<()>,
     ) -> Result<Vec<Chunk<'t>>> {
-        let room = self.tokenizer.room();
+        let room = self.tokenizer.room() - self.prompt_tokens;
         let most = max_tokens.unwrap_or(room);
         if !(1..=room).contains(&most) {
             return Err(Error::expected(format_args!("max_tokens from 1 to {room}"), most));
@@ -163,14 +185,15 @@ impl Model {
 
     fn tokenize(
         &self,
-        texts: &[&str],
+        texts: &[Cow<'_, str>],
         chosen: &[usize],
         threads: usize,
         proceed: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Vec<u32>>> {
         let groups = chosen.chunks(TOKENIZED).collect::<Vec<_>>();
-        let encode =
-            |group: usize| groups[group].iter().map(|&at| self.tokenizer.encode(texts[at])).collect::<Result<Vec<_>>>();
+        let encode = |group: usize| {
+            groups[group].iter().map(|&at| self.tokenizer.encode(&texts[at])).collect::<Result<Vec<_>>>()
+        };
         Ok(share(groups.len(), threads, encode, proceed)?.into_iter().flatten().collect())
     }
 
@@ -188,4 +211,18 @@ impl Model {
         }
         batches
     }
+}
+
+/// How many tokens the prompt for documents has. An error if a prompt leaves no room for a text: all texts would have
+/// one vector.
+fn prompt_tokens(tokenizer: &Tokenizer, prompts: &Prompts) -> Result<usize> {
+    let room = tokenizer.room();
+    for (name, prompt) in [("query", &prompts.query), ("document", &prompts.document)] {
+        let tokens = tokenizer.count(prompt, &|| Ok(()))?;
+        if tokens >= room {
+            let wanted = format_args!("a prompt for {name} of less than {room} tokens in {}", prompts::FILE);
+            return Err(Error::expected(wanted, tokens));
+        }
+    }
+    tokenizer.count(&prompts.document, &|| Ok(()))
 }

@@ -32,12 +32,12 @@ pub struct Onnx {
 impl Onnx {
     /// Loads the model and tests it.
     pub fn load(folder: &Arc<Folder>, tokenizer: &Tokenizer) -> Result<Self> {
-        let mut session = Session::open(folder.model(), &folder.settings.pooling)?;
+        let mut session = Session::open(folder.model(), &folder.settings)?;
         let Probe { dimensions, batch } = Probe::run(&mut session, tokenizer)?;
         let source = Arc::clone(folder);
         let open = move || {
             source.expect_same()?;
-            Session::open(source.model(), &source.settings.pooling)
+            Session::open(source.model(), &source.settings)
         };
         Ok(Self { sessions: Sessions::new(session, Box::new(open)), dimensions, batch })
     }

@@ -5,10 +5,11 @@
 
 use super::runtime_locations;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::native::onnx;
 use crate::native::process::set_unless_set;
 use ort::environment::Environment;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Wheels of ONNX Runtime from 1.29 on send usage data as soon as they start, unless this variable is set.
 const NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
@@ -28,7 +29,7 @@ pub fn environment() -> Result<&'static Environment> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(&runtime.environment);
     }
-    let mut loaded = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut loaded = lock(&LOADING);
     if let Some(runtime) = RUNTIME.get() {
         return Ok(&runtime.environment);
     }

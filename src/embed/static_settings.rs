@@ -1,5 +1,6 @@
 //! The settings of a static model, from the `config.json` that model2vec writes.
 
+use super::prompts::Prompts;
 use super::settings::{JsonFile, Kind, Pooling, Settings};
 use super::table;
 use crate::error::{Error, Result};
@@ -36,6 +37,8 @@ pub fn read(folder: &Path, file: &Path) -> Result<Settings> {
         max_tokens: max_tokens as usize,
         lower_case: false,
         vocabulary: None,
+        kept: None,
+        prompts: Prompts::default(),
         dimensions: Some(table::dimensions(file)? as u64),
     })
 }

@@ -4,10 +4,10 @@
 //! limit are cut off, and unknown tokens are left out. Of a text without a known token model2vec makes zeros, which point
 //! nowhere. Here it counts as one unknown token.
 
+use super::encoder::TextEncoder;
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use std::collections::HashMap;
-use tokenizers::Tokenizer;
 
 /// How one static model reads.
 pub struct StaticTokens {
@@ -17,42 +17,63 @@ pub struct StaticTokens {
     unknown: Option<u32>,
 }
 
-/// The part of `tokenizer.json` that says which token is the unknown one.
+/// The part of `tokenizer.json` that tells the tokens.
 #[derive(Deserialize)]
 struct TokenizerFile {
     model: TokenizerModel,
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
 }
 
 #[derive(Deserialize)]
 struct TokenizerModel {
+    vocab: Vocabulary,
     #[serde(default)]
     unk_token: Option<String>,
     #[serde(default)]
     unk_id: Option<u32>,
 }
 
+#[derive(Deserialize)]
+struct AddedToken {
+    content: String,
+    id: u32,
+}
+
+/// Tokens with their ids, or for Unigram with their scores, in the order of their ids.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Vocabulary {
+    Ids(HashMap<String, u32>),
+    Scores(Vec<(String, f64)>),
+}
+
+impl TokenizerFile {
+    fn tokens(self) -> HashMap<String, u32> {
+        let mut tokens = match self.model.vocab {
+            Vocabulary::Ids(tokens) => tokens,
+            Vocabulary::Scores(tokens) => tokens.into_iter().map(|(token, _)| token).zip(0..).collect(),
+        };
+        tokens.extend(self.added_tokens.into_iter().map(|added| (added.content, added.id)));
+        tokens
+    }
+}
+
 impl StaticTokens {
     /// `file` is the content of `tokenizer.json`.
-    pub fn new(
-        file: &[u8],
-        tokenizer: &Tokenizer,
-        vocabulary: &HashMap<String, u32>,
-        most_tokens: usize,
-    ) -> Result<Self> {
+    pub fn new(file: &[u8], most_tokens: usize) -> Result<Self> {
         let file: TokenizerFile =
             serde_json::from_slice(file).map_err(|error| Error::expected("a tokenizer", error))?;
-        let unknown = match file.model.unk_token {
-            Some(token) => tokenizer.token_to_id(&token),
-            None => file.model.unk_id,
-        };
-        let most_characters = most_tokens.saturating_mul(median_length(vocabulary));
-        Ok(Self { most_tokens, most_characters, unknown })
+        let (named, numbered) = (file.model.unk_token.clone(), file.model.unk_id);
+        let tokens = file.tokens();
+        let unknown = named.map_or(numbered, |token| tokens.get(&token).copied());
+        Ok(Self { most_tokens, most_characters: most_tokens.saturating_mul(median_length(&tokens)), unknown })
     }
 
     /// What the model reads of this text.
-    pub fn encode(&self, tokenizer: &Tokenizer, text: &str) -> tokenizers::Result<Vec<u32>> {
+    pub fn encode(&self, encoder: &dyn TextEncoder, text: &str) -> Result<Vec<u32>> {
         let end = text.char_indices().nth(self.most_characters).map_or(text.len(), |(at, _)| at);
-        let encoding = tokenizer.encode_fast(&text[..end], false)?;
+        let encoding = encoder.encode_fast(&text[..end])?;
         let read = encoding.get_ids().iter().copied().take(self.most_tokens);
         let known = read.filter(|&id| Some(id) != self.unknown).collect::<Vec<_>>();
         Ok(if known.is_empty() { self.unknown.into_iter().collect() } else { known })
@@ -60,8 +81,8 @@ impl StaticTokens {
 }
 
 /// The median length of a token in characters. Of two in the middle it is their mean, rounded down.
-fn median_length(vocabulary: &HashMap<String, u32>) -> usize {
-    let mut lengths = vocabulary.keys().map(|token| token.chars().count()).collect::<Vec<_>>();
+fn median_length(tokens: &HashMap<String, u32>) -> usize {
+    let mut lengths = tokens.keys().map(|token| token.chars().count()).collect::<Vec<_>>();
     lengths.sort_unstable();
     let (low, high) = (lengths.len().saturating_sub(1) / 2, lengths.len() / 2);
     let at = |index: usize| lengths.get(index).copied().unwrap_or(0);

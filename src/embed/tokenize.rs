@@ -1,5 +1,6 @@
 //! From text to token ids, by the tokenizer of the model.
 
+use super::encoder::{self, ReadTokenizer, TextEncoder};
 use super::folder::{read, unreadable};
 use super::settings::{Kind, Settings};
 use super::static_tokens::StaticTokens;
@@ -8,7 +9,6 @@ use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
-use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::{Encoding, TruncationDirection};
 
 /// A long text is first read so many bytes for each token of the limit. An English token has four to six bytes.
@@ -29,7 +29,7 @@ const PIECE: usize = 64 << 10;
 
 /// The tokenizer of one model.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Box<dyn TextEncoder>,
     /// How many tokens a text may have, special ones not counted.
     room: usize,
     greatest_id: u32,
@@ -41,32 +41,19 @@ impl Tokenizer {
     /// Reads `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
     pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
         let bytes = read(path)?.ok_or_else(|| unreadable(path, ErrorKind::NotFound.into()))?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
-            .map_err(|error| Error::expected("a tokenizer", error).within(path.display()))?;
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(failed)?;
-        if settings.kind == Kind::Static {
-            inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
-        }
-        if settings.lower_case {
-            lower_case(&mut inner)?;
-        }
-        let special = inner.get_post_processor().map_or(0, |processor| {
-            use tokenizers::PostProcessor;
-            processor.added_tokens(false)
-        });
+        let ReadTokenizer { encoder: inner, greatest_id } = encoder::read(&bytes, path, settings.lower_case)?;
+        let special = match settings.kind {
+            Kind::Onnx => inner.special(),
+            Kind::Static => 0,
+        };
         let room = settings.max_tokens.saturating_sub(special);
         if room == 0 {
             return Err(Error::expected(format_args!("a limit of more than {special} tokens"), settings.max_tokens));
         }
-        // This call copies the vocabulary, so it is made only once.
-        let vocabulary = inner.get_vocab(true);
-        let greatest_id = vocabulary.values().copied().max().unwrap_or(0);
         let static_tokens = match settings.kind {
             Kind::Onnx => None,
-            Kind::Static => Some(StaticTokens::new(&bytes, &inner, &vocabulary, room)),
+            Kind::Static => Some(StaticTokens::new(&bytes, room).map_err(|error| error.within(path.display()))?),
         };
-        let static_tokens = static_tokens.transpose().map_err(|error| error.within(path.display()))?;
         let tokenizer = Self { inner, room, greatest_id, static_tokens };
         tokenizer.check_vocabulary(settings).map_err(|error| error.within(path.display()))?;
         Ok(tokenizer)
@@ -86,7 +73,7 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let ids = match &self.static_tokens {
             None => self.encode_with_special(text)?,
-            Some(static_tokens) => static_tokens.encode(&self.inner, text).map_err(failed)?,
+            Some(static_tokens) => static_tokens.encode(self.inner.as_ref(), text)?,
         };
         if ids.is_empty() {
             return Err(Error::expected("text that makes a token", "one that makes none"));
@@ -98,7 +85,7 @@ impl Tokenizer {
         let mut encoding = self.beginning(text)?;
         encoding.truncate(self.room, 0, TruncationDirection::Right);
         encoding.take_overflowing();
-        let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
+        let encoding = self.inner.post_process(encoding)?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -116,7 +103,7 @@ impl Tokenizer {
         let mut starts = Vec::new();
         for piece in pieces(text) {
             proceed()?;
-            let encoding = self.inner.encode(&text[piece.clone()], false).map_err(failed)?;
+            let encoding = self.inner.encode(&text[piece.clone()])?;
             starts.extend(encoding.get_offsets().iter().map(|(start, _)| piece.start + start));
         }
         Ok(starts)
@@ -135,7 +122,7 @@ impl Tokenizer {
             if part.is_all || bytes >= most {
                 return self.plain(&part.text);
             }
-            let encoding = self.inner.encode(&*part.text, false).map_err(failed)?;
+            let encoding = self.inner.encode(&part.text)?;
             if self.is_settled(&encoding, &part.text) {
                 return Ok(encoding);
             }
@@ -155,7 +142,7 @@ impl Tokenizer {
     }
 
     fn plain(&self, text: &str) -> Result<Encoding> {
-        self.inner.encode_fast(text, false).map_err(failed)
+        self.inner.encode_fast(text)
     }
 
     /// A tokenizer whose vocabulary is far from that of the model belongs to another model. Tables are often padded to
@@ -171,15 +158,8 @@ impl Tokenizer {
     }
 }
 
-fn failed(error: tokenizers::Error) -> Error {
+pub fn failed(error: tokenizers::Error) -> Error {
     Error::Mistake(format!("tokenizer: {error}"))
-}
-
-fn lower_case(tokenizer: &mut tokenizers::Tokenizer) -> Result<()> {
-    let own = tokenizer.get_normalizer().cloned();
-    let all = std::iter::once(NormalizerWrapper::Lowercase(Lowercase)).chain(own).collect();
-    tokenizer.with_normalizer(Some(NormalizerWrapper::Sequence(Sequence::new(all)))).map_err(failed)?;
-    Ok(())
 }
 
 /// The end of the last word after which another word has begun.
@@ -249,8 +229,17 @@ mod tests {
         let path = std::env::temp_dir().join(format!("fafcas-{}-{name}.json", std::process::id()));
         std::fs::write(&path, parts.to_string()).unwrap();
         let pooling = Ok(super::super::settings::Pooling::Mean);
-        let settings =
-            Settings { kind: Kind::Onnx, pooling, max_tokens, lower_case: false, vocabulary: None, dimensions: None };
+        let prompts = super::super::prompts::Prompts::default();
+        let settings = Settings {
+            kind: Kind::Onnx,
+            pooling,
+            max_tokens,
+            lower_case: false,
+            vocabulary: None,
+            dimensions: None,
+            kept: None,
+            prompts,
+        };
         let tokenizer = Tokenizer::load(&path, &settings);
         std::fs::remove_file(&path).unwrap();
         tokenizer.unwrap()
@@ -291,7 +280,7 @@ mod tests {
         let mut encoding = tokenizer.plain(text).unwrap();
         encoding.truncate(tokenizer.room, 0, TruncationDirection::Right);
         encoding.take_overflowing();
-        tokenizer.inner.post_process(encoding, None, true).unwrap().get_ids().to_vec()
+        tokenizer.inner.post_process(encoding).unwrap().get_ids().to_vec()
     }
 
     fn random(state: &mut u64) -> usize {

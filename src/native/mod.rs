@@ -1,5 +1,4 @@
-//! What needs the interface of the operating system: opening a library, finding one's own file, the memory of the
-//! process.
+//! What needs calls to the operating system: opening a library, finding the file of this code, and the memory of the process.
 //!
 //! Raw pointers of systems other than SQLite stay in this folder.
 

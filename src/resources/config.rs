@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// One setting: its name in SQL, its lowest and highest value, and its present value.
 pub struct Setting {
@@ -37,8 +37,39 @@ impl Setting {
     }
 }
 
-static LOCKED: LazyLock<bool> =
-    LazyLock::new(|| std::env::var_os("FAFCAS_LOCK_CONFIG").is_some_and(|value| value == "1"));
+static LOCKED: LazyLock<bool> = LazyLock::new(|| is_on("FAFCAS_LOCK_CONFIG"));
+
+/// Whether views and triggers that a database file stores may search: with the table functions that take the name of a table,
+/// a file could otherwise read what SQLite keeps from it, such as other attached databases. TEMP views and triggers always may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaSearch {
+    /// They are refused, as by SQLite's own table functions of this kind.
+    Refused,
+    /// The host trusts every file that it opens.
+    Allowed,
+}
+
+/// Lets views and triggers that a database file stores search, on connections that this process opens from now on. The same
+/// as `FAFCAS_SCHEMA_SEARCH=1` in the environment. It is only for programs that trust every file they open.
+pub fn allow_schema_search() {
+    SCHEMA_SEARCH.store(true, Ordering::Relaxed);
+}
+
+/// What this process allows.
+pub fn schema_search() -> SchemaSearch {
+    if *NAMED_SCHEMA_SEARCH || SCHEMA_SEARCH.load(Ordering::Relaxed) {
+        SchemaSearch::Allowed
+    } else {
+        SchemaSearch::Refused
+    }
+}
+
+static SCHEMA_SEARCH: AtomicBool = AtomicBool::new(false);
+static NAMED_SCHEMA_SEARCH: LazyLock<bool> = LazyLock::new(|| is_on("FAFCAS_SCHEMA_SEARCH"));
+
+fn is_on(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value == "1")
+}
 
 /// How many threads search an index; 0 means one for each core.
 pub static THREADS: Setting = Setting::new("threads", 0, 1024, 0);
@@ -57,6 +88,11 @@ pub fn find(name: &str) -> Result<&'static Setting> {
     let known = || ALL.map(|setting| setting.name).join(", ");
     let found = ALL.into_iter().find(|setting| setting.name == name);
     found.ok_or_else(|| Error::expected(format_args!("one of {}", known()), crate::vector::shown(name)))
+}
+
+/// How many bytes all that is kept of indexes may take: codes, changed rows and answers.
+pub fn cache_bytes() -> usize {
+    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX)
 }
 
 /// How many threads search an index.

@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +34,13 @@ ARRAYS = [
     (np.array([], "f8"), b""),
     (np.array([1, 255], "u1"), b"\x01\xff"),
     (np.array([1, -1], "i1"), b"\x01\xff"),
-    (np.array([[1, 2]], "f8"), np.array([[1, 2]], "f8").tobytes()),
+    (array("d", FLOATS), FLOATS.tobytes()),
+    (array("f", FLOATS), FLOATS.tobytes()),
+    (array("q", [1, 2]), np.array([1, 2], "f4").tobytes()),
+    (array("B", [1, 255]), b"\x01\xff"),
 ]
+# None of these is a vector, and SQLite would store the bytes of each.
+NO_VECTORS = [np.ones((2, 2)), np.ones((1, 4), "f4"), np.ones((2, 2), "u1"), np.array(1.0), np.ones(2, "c8"), np.ones(2, bool), np.array(["a"])]
 
 
 def check(execute, executemany):
@@ -41,8 +48,10 @@ def check(execute, executemany):
     execute("CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT, embedding BLOB)", ())
     executemany("INSERT INTO notes(body, embedding) VALUES (?1, embed(?1))", TEXTS)
     assert tuple(execute(SEARCH, ["breakfast"])) == (2,)
-    for array, expected in ARRAYS:
-        assert tuple(execute("SELECT ?", [array])) == (expected,), (array, array.dtype)
+    for values, expected in ARRAYS:
+        assert tuple(execute("SELECT ?", [values])) == (expected,), (values, expected)
+    for wrong in NO_VECTORS:
+        refused(ValueError, f"not of {wrong.dtype} and shape {wrong.shape}", "tobytes")(lambda: execute("SELECT ?", [wrong]))
     # Found again by the same vector, written and searched as doubles.
     double = np.random.default_rng(1).random(384)
     executemany("INSERT INTO notes(embedding) VALUES (fafcas_normalize(?))", [[double]])
@@ -50,7 +59,29 @@ def check(execute, executemany):
     assert tuple(found) == (3, 1.0), found
 
 
+SCHEMA = [
+    "CREATE TABLE places(v)",
+    "INSERT INTO places VALUES ('[1,0]'), ('[0,1]')",
+    "CREATE VIEW northmost AS SELECT rowid FROM vec_topk('places', 'v', '[0,1]', 1)",
+]
+
+
+def check_schema_search(connection, execute, error):
+    """A view that the file stores may search only if that was asked for, and what was asked for last holds."""
+    fafcas.load(connection)
+    for statement in SCHEMA:
+        execute(statement)
+    refused(error, "unsafe use of virtual table")(lambda: execute("SELECT * FROM northmost"))
+    for _ in range(2):
+        fafcas.load(connection, schema_search=True)
+        assert tuple(execute("SELECT * FROM northmost")) == (2,)
+    fafcas.load(connection)
+    refused(error, "unsafe use of virtual table")(lambda: execute("SELECT * FROM northmost"))
+
+
 def check_dbapi(module):
+    connection = module.connect(":memory:")
+    check_schema_search(connection, lambda sql: connection.execute(sql).fetchone(), module.OperationalError)
     connection = module.connect(":memory:")
     fafcas.load(connection)
     fafcas.load(connection)
@@ -94,6 +125,8 @@ def apsw():
     assert connection.execute("SELECT :v", {"v": np.ones(1)}).get == np.ones(1, "f4").tobytes()
     assert connection.cursor().execute("SELECT length(?)", (np.ones(2),)).get == 8
     assert connection.execute("SELECT 1").get == 1
+    other = apsw.Connection(":memory:")
+    check_schema_search(other, lambda sql: other.execute(sql).fetchone(), apsw.SQLError)
     # Another connection, and one with a cursor of its own, are as they were.
     assert len(apsw.Connection(":memory:").execute("SELECT ?", (np.ones(1),)).get) == 8
 
@@ -116,6 +149,14 @@ def sqlalchemy():
     with engine.connect() as connection:
         assert connection.execute(text(SEARCH.replace("?", ":text")), {"text": "breakfast"}).scalar() == 2
         assert len(connection.execute(text("SELECT :v"), {"v": np.ones(2)}).scalar()) == 8
+
+    searching = create_engine("sqlite://")
+    fafcas.load(searching)
+    fafcas.load(searching, schema_search=True)
+    with searching.connect() as connection:
+        for statement in [*SCHEMA, "SELECT rowid FROM northmost"]:
+            found = connection.execute(text(statement))
+        assert found.scalar() == 2
 
     with create_engine("sqlite://").connect() as connection:
         fafcas.load(connection)
@@ -140,6 +181,18 @@ def datasette():
     url = "/_memory.json?_shape=array&sql=select+fafcas_config('threads',+1)"
     told = subprocess.run([beside("datasette"), "--get", url], capture_output=True, text=True)
     assert "FAFCAS_LOCK_CONFIG" in told.stdout + told.stderr, told
+    # The pages and their files came with the wheel.
+    path = Path(tempfile.mkdtemp(), "notes.db")
+    fafcas.open(path).add([text for (text,) in TEXTS])
+    page = command_output(beside("datasette"), str(path), "--get", "/notes/documents/-/search?q=breakfast&k=1")
+    assert "<mark>bread and butter</mark>" in page and "/-/static-plugins/fafcas/page.css" in page, page
+    for file in ("page.css", "map.js", "uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE"):
+        assert command_output(beside("datasette"), "--get", f"/-/static-plugins/fafcas/{file}"), file
+    with subprocess.Popen([beside("fafcas"), "serve", str(path), "--port", "0"], stdout=subprocess.PIPE, text=True) as serving:
+        address = serving.stdout.readline().split(" ")[0]
+        with urllib.request.urlopen(f"{address}?q=breakfast&k=1") as answer:
+            assert "<mark>bread and butter</mark>" in answer.read().decode()
+        serving.terminate()
 
 
 def sqlite_utils():
@@ -160,6 +213,11 @@ def collection():
     assert [hit.id for hit in notes.search("breakfast", 1)] == [2]
     frame = notes.to_pandas(vectors=True)
     assert list(frame.columns) == ["id", "text", "kind", "vector"] and frame.vector[0].shape == (384,), frame
+    notes.upsert(["x"], [{"id": 7, "kind": "other"}], [3])
+    frame = notes.to_pandas(where="id = 3")
+    assert frame.to_dict("records") == [{"id": 3, "text": "x", "metadata.id": 7, "kind": "other"}], frame
+    assert list(notes.to_pandas(where="false", vectors=True).columns) == ["id", "text", "vector"]
+    notes.delete([3])
     for level in ("", "IMMEDIATE", None):
         connection = sqlite3.connect(path, isolation_level=level)
         connection.row_factory = sqlite3.Row
@@ -189,6 +247,8 @@ def refused(kind, *words):
 def refusals():
     class Connection:
         """As sqlite3's is in a Python without extension loading."""
+
+        __module__ = "sqlite3"
 
         def cursor(self):
             raise NotImplementedError
@@ -261,6 +321,7 @@ import sqlite3
 import numpy
 import fafcas
 fafcas.load(sqlite3.connect(":memory:"))
+fafcas.load(sqlite3.connect(":memory:"), schema_search=True)
 path: str = fafcas.loadable_path()
 blob: bytes = fafcas.vector([1.0, 2]) + fafcas.vector(numpy.ones(3))
 folder: str = str(fafcas.fetch_model())

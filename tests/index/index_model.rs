@@ -6,8 +6,7 @@ use crate::table_in_memory::{Random, Table, found, indexed, opened, request, sco
 use fafcas::index::{
     Index, MemoryStore, Outcome, Overlay, Reason, Request, RowidPart, Stats, VectorBatch, check_blocks,
 };
-use fafcas::metric::Metric;
-use fafcas::scan::Rules;
+use fafcas::parts::{Metric, Rules};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What SQL calls: one file or folder for each table function or module, named like it, and the scalar functions.
+//! What SQL calls: a file or folder for each table function or module, with its name, and the scalar functions.
 
 pub mod bm25;
 pub mod chunk;

@@ -1,7 +1,7 @@
-//! `CREATE VIRTUAL TABLE i USING vec_index(table, column)`: an index that is kept fresh by plain triggers.
+//! `CREATE VIRTUAL TABLE i USING vec_index(table, column)`: an index that plain triggers keep fresh.
 //!
-//! Reading it gives its properties; `INSERT INTO i(i) VALUES ('merge')` and its like are commands. What it is of is read
-//! from its triggers, which follow ALTER TABLE; the arguments of CREATE only say where it began.
+//! SELECT gives its properties. Commands are inserted: `INSERT INTO i(i) VALUES ('merge')`. Its table and column are read from
+//! its triggers, because ALTER TABLE rewrites them. The arguments of CREATE may be out of date.
 
 use crate::error::{Error, Result};
 use crate::index::{self, Builder, Index, Mean, Opened, RowidPart};
@@ -36,12 +36,12 @@ pub struct VecIndex {
     column: String,
 }
 
-/// What a row that is no vector of the index's dimensions means for a build.
+/// What a build does with a value that is not a vector with the dimensions of the index.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stray {
-    /// An error: the user has just named the column.
+    /// It is an error: the user has just named the column.
     Refused,
-    /// It is noted, and searches answer by scan, whose error names it.
+    /// The row is noted. Searches then answer by a scan, which gives an error that names the row.
     Noted,
 }
 
@@ -70,12 +70,22 @@ impl VecIndex {
         Shelf::new(self.connection, &self.schema, &self.name)
     }
 
+    /// Its tables, which must be as they were made.
+    fn whole_shelf(&self) -> Result<Shelf> {
+        let shelf = self.shelf();
+        if shelf.is_whole()? { Ok(shelf) } else { Err(Error::Damaged(format!("{}; 'rebuild' mends it", self.lack()))) }
+    }
+
+    fn lack(&self) -> String {
+        format!("{0}_blocks or {0}_pending was dropped or replaced", self.name)
+    }
+
     fn source(&self, table: &str, column: &str) -> Result<Source> {
         let path = Path { schema: Some(self.schema.clone()), name: table.to_string() };
         Source::open_any(self.connection, &path, column, None)
     }
 
-    /// What the index is of, while its triggers are as they were made.
+    /// The table and column of the index, if no trigger is missing or altered.
     fn tracked(&self) -> Result<Option<WatchedIndex>> {
         of_index(self.connection, &self.schema, &self.name)
     }
@@ -89,7 +99,7 @@ impl VecIndex {
         })
     }
 
-    /// Makes everything the index keeps in the database.
+    /// Makes the tables and triggers of the index, and builds it.
     fn make(&self) -> Result<()> {
         self.must_be_here()?;
         let mut source = self.source(&self.table, &self.column)?;
@@ -113,11 +123,11 @@ impl VecIndex {
             .and_then(|()| tracked.create(self.connection, &self.schema))
             .and_then(|()| self.build(&mut source, &mut shelf, Stray::Refused));
         drop(shelf);
-        // Inside a transaction of the user's, SQLite does not undo what a failed CREATE did.
+        // In an open transaction of the user, SQLite does not undo what a failed CREATE did.
         made.inspect_err(|_| drop(self.remove()))
     }
 
-    /// Refuses a table of another schema: triggers cannot reach from one into the other.
+    /// Refuses a table of another schema: a trigger cannot write to another schema.
     fn must_be_here(&self) -> Result<()> {
         let within = |schema: Option<&String>| {
             schema_of(self.connection, &Path { schema: schema.cloned(), name: self.table.clone() })
@@ -131,7 +141,8 @@ impl VecIndex {
         }
     }
 
-    /// Takes away what a restore without this index's virtual table left behind, and nothing else.
+    /// Takes over the tables and triggers that a restore left without their virtual table. Other tables with such names are not
+    /// touched; they are an error.
     fn clear_leftovers(&self) -> Result<()> {
         let mut shelf = self.shelf();
         let is_there = |suffix: &str| -> Result<bool> {
@@ -144,7 +155,7 @@ impl VecIndex {
         if is_ours {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             shelf.forget();
-            return shelf.drop();
+            return shelf.clear();
         }
         for suffix in ["blocks", "pending", SEAL].into_iter().chain(EVENTS) {
             if is_there(suffix)? {
@@ -161,7 +172,7 @@ impl VecIndex {
         shelf.drop()
     }
 
-    /// Writes the index anew from all rows.
+    /// Writes the whole index from all rows.
     fn build(&self, source: &mut Source, shelf: &mut Shelf, stray: Stray) -> Result<()> {
         let everything = Conditions::default();
         let mut table = TableRows::new(source)?;
@@ -192,9 +203,10 @@ impl VecIndex {
         self.begin_anew(shelf, &table, &index, i64::MIN).map(drop)
     }
 
-    /// Begins the list of changes anew, as all are in the blocks now. Gives how many entries it had.
+    /// Empties the list of changes, because the blocks have them all now, and begins a new list. Returns how many entries it
+    /// had.
     fn begin_anew(&self, shelf: &mut Shelf, rows: &TableRows, index: &Index, cursor: i64) -> Result<i64> {
-        // What was written may be what an authorizer made of it.
+        // An authorizer may have changed what was written.
         if self.index(shelf)?.header != index.header {
             return Err(reshaped(format_args!("{}_blocks", self.name)));
         }
@@ -210,12 +222,12 @@ impl VecIndex {
         }
     }
 
-    /// Folds in the changes, and of the rows that are compared those that differ from their codes: of all rows where
-    /// anything speaks against the index, else of the next few.
+    /// Puts the changed rows into the blocks, and rows that differ from their codes without being in the list of changes. If
+    /// there is a sign against the index, all rows are compared with their codes; else only the next few.
     fn merge(&self) -> Result<()> {
         let watched = self.must_be_tracked()?;
         let mut source = self.source(&watched.tracked.table, &watched.tracked.column)?;
-        let mut shelf = self.shelf();
+        let mut shelf = self.whole_shelf()?;
         let index = self.index(&mut shelf)?;
         let mut rows = TableRows::new(&source)?;
         let sign = self.renew(&watched)?;
@@ -232,6 +244,7 @@ impl VecIndex {
             }
             _ => (shelf.all_differing(&index, &mut rows, changed + most_differing(&index))?, None),
         };
+        differing.extend(rows.other_than(&index.directory().strays, index.header.dimensions, compared(changed))?);
         for part in RowidPart::of_rows(changed) {
             let noted = shelf.changed(place, part)?;
             differing.retain(|rowid| !noted.contains(rowid));
@@ -252,7 +265,7 @@ impl VecIndex {
         if gone == entries + anchors { Ok(()) } else { Err(reshaped(format_args!("{}_pending", self.name))) }
     }
 
-    /// Nothing speaks against the index, and the schema is as at the last merge.
+    /// Whether there is no sign against the index, and the schema has not changed since the last merge.
     fn is_trusted(
         &self,
         shelf: &Shelf,
@@ -264,8 +277,8 @@ impl VecIndex {
         Ok(shelf.cookie()? == anchor.cookie && shelf.sign(index, rows, sign)?.is_none())
     }
 
-    /// Makes the triggers anew where others run before them or may have been made anew themselves. Gives the sign that
-    /// they had, so that all rows are compared.
+    /// Makes the triggers again, if other triggers run before them or if they may have been missing for some time. Returns
+    /// the sign that they showed, so that all rows are compared.
     fn renew(&self, watched: &WatchedIndex) -> Result<Option<Sign>> {
         if let Some(sign @ Sign::Intercepted(_)) = &watched.sign {
             return Err(Error::Mistake(format!(
@@ -283,7 +296,7 @@ impl VecIndex {
         Ok(watched.sign.clone())
     }
 
-    /// Folds in what is noted behind a place in the list, and more rows.
+    /// Puts the rows that the list has after a place into the blocks, and more rows.
     fn merge_changes(
         &self,
         source: &Source,
@@ -310,30 +323,10 @@ impl VecIndex {
             }
             before += changed.len() as u64;
         }
-        self.merge_replaced(source, shelf, index, rows)
+        Ok(index)
     }
 
-    /// Frees the codes of rows that REPLACE deleted, which no trigger sees. They are harmless, so that they are looked for
-    /// only where it costs little to know that there are some: an index to count rows in, and fewer rows than codes. As
-    /// many as there are rows without a vector stay unnoticed.
-    fn merge_replaced(&self, source: &Source, shelf: &mut Shelf, index: Index, rows: &mut TableRows) -> Result<Index> {
-        let known = index.header.rows + index.header.strays;
-        if !source.has_unique_index()? || rows.count()? >= known {
-            return Ok(index);
-        }
-        let mut gone = rows.missing(&index.directory().strays)?;
-        for part in RowidPart::of_rows(index.header.rows) {
-            gone.extend(rows.missing(&index.coded(shelf, part)?)?);
-        }
-        if gone.is_empty() {
-            return Ok(index);
-        }
-        index.merge(shelf, &gone, rows, config::threads(), &mut |done, _| {
-            if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
-        })
-    }
-
-    /// Writes the index anew, and its triggers where they are not as they were made.
+    /// Writes the whole index, and its triggers if they are missing or altered.
     fn rebuild(&self) -> Result<()> {
         let watched = self.tracked()?;
         let (table, column) = match &watched {
@@ -342,6 +335,8 @@ impl VecIndex {
         };
         let mut source = self.source(table, column)?;
         let rowid = ordinary(&source)?;
+        let mut shelf = self.shelf();
+        shelf.create()?;
         if let Some(watched) = &watched {
             self.renew(watched)?;
         } else {
@@ -350,14 +345,14 @@ impl VecIndex {
             let (table, column) = (source.name().to_string(), source.column().to_string());
             Tracked { index, table, column, rowid }.create(self.connection, &self.schema)?;
         }
-        self.build(&mut source, &mut self.shelf(), Stray::Noted)
+        self.build(&mut source, &mut shelf, Stray::Noted)
     }
 
     /// Compares every code with its row, and every row with the codes.
     fn check(&self) -> Result<()> {
         let WatchedIndex { tracked, .. } = self.must_be_tracked()?;
         let mut source = self.source(&tracked.table, &tracked.column)?;
-        let mut shelf = self.shelf();
+        let mut shelf = self.whole_shelf()?;
         let index = index::check_blocks(&mut shelf)?;
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
         let mut rows = TableRows::new(&source)?;
@@ -390,13 +385,18 @@ impl VecIndex {
     fn properties(&self) -> Result<Vec<(&'static str, Value)>> {
         let mut shelf = self.shelf();
         let watched = self.tracked()?;
-        let bytes = shelf.bytes()?;
-        let (condition, index) = match index::open_uncached(&mut shelf) {
+        let is_whole = shelf.is_whole()?;
+        let opened = if is_whole { index::open_uncached(&mut shelf) } else { Ok(Opened::Absent) };
+        let (condition, index) = match opened {
+            _ if !is_whole => {
+                (Condition { sign: Some(self.lack()), pending: Some(0), ..Condition::new("rebuild") }, None)
+            }
             Ok(Opened::Index(index)) => (self.condition(&mut shelf, &index, watched.as_ref())?, Some(index)),
             Ok(Opened::Future(_)) => (Condition::new("of a later version"), None),
             Ok(Opened::Absent) | Err(Error::Damaged(_)) => (Condition::new("damaged"), None),
             Err(error) => return Err(error),
         };
+        let bytes = if is_whole { shelf.bytes()? } else { 0 };
         let pending = condition.pending.map_or_else(|| shelf.noted(0).map(|noted| noted.entries), Ok)?;
         let tracked = watched.map(|watched| watched.tracked);
         let whole = |number: u64| Value::Integer(number as i64);
@@ -418,7 +418,7 @@ impl VecIndex {
         ])
     }
 
-    /// How an index is, as far as can be told without comparing.
+    /// The state of the index, as far as it is known without comparing rows.
     fn condition(&self, shelf: &mut Shelf, index: &Index, watched: Option<&WatchedIndex>) -> Result<Condition> {
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
         let pending = shelf.noted(place)?.entries;
@@ -431,6 +431,8 @@ impl VecIndex {
         let seen = shelf.sign(index, &rows, sign.as_ref())?;
         let is_open = seen.is_some() && shelf.open_sign(index, &rows, sign.as_ref())?.is_some();
         let is_stale = is_stale(shelf, index);
+        // Each process that searches reads the rows of the list and keeps their codes in memory. A tenth of all rows is worth
+        // a merge. The 1000 is for small tables, which would be due after a few changes.
         let state = match () {
             () if is_stale => "rebuild",
             () if is_open => "unverified",
@@ -442,12 +444,12 @@ impl VecIndex {
     }
 }
 
-/// How an index is.
+/// The state of an index.
 struct Condition {
     state: &'static str,
-    /// Why it may not be as its table is.
+    /// Why it may differ from its table.
     sign: Option<String>,
-    /// How many changes are noted, if the beginning of their list is known.
+    /// How many entries the list of changes has, if the beginning of the list is known.
     pending: Option<i64>,
 }
 
@@ -457,8 +459,8 @@ impl Condition {
     }
 }
 
-/// How many rows a merge of so many changes compares where nothing speaks against the index. So all rows have had their turn
-/// when a quarter of them has changed, or after one merge for each thousand of them.
+/// How many rows a merge of so many changes compares with their codes if there is no sign against the index. So each row has
+/// been compared once when a quarter of the rows has changed, or after one merge for every thousand rows.
 fn compared(changed: u64) -> usize {
     const LEAST: u64 = 1000;
     const MOST: u64 = 1 << 19;
@@ -466,19 +468,19 @@ fn compared(changed: u64) -> usize {
     changed.saturating_mul(TIMES).clamp(LEAST, MOST) as usize
 }
 
-/// Where more rows differ from their codes, to write the index anew takes less time.
+/// If more rows than this differ from their codes, writing the whole index takes less time than merging them.
 fn most_differing(index: &Index) -> u64 {
     1000 + index.header.rows / 8
 }
 
-/// The rowid's name in a table that can be indexed.
+/// The name of the rowid of a table. An error if the table cannot be indexed.
 fn ordinary(source: &Source) -> Result<&'static str> {
     let refused =
         || Error::expected("an ordinary table with rowids", format_args!("{}, {}", source.title, source.kind()));
     source.rowid_name().ok_or_else(refused)
 }
 
-/// Every row with a vector is known to the index.
+/// Fails if the index does not know a row that has a vector.
 fn must_be_known(source: &mut Source, is_known: impl Fn(i64) -> bool) -> Result<()> {
     let everything = Conditions::default();
     let mut scan = source.scan(&everything)?;
@@ -490,7 +492,7 @@ fn must_be_known(source: &mut Source, is_known: impl Fn(i64) -> bool) -> Result<
     Ok(())
 }
 
-/// The mean of all vectors; their lengths are checked on the way.
+/// The mean of all vectors. Their lengths are checked, too.
 fn mean(source: &mut Source, table: &mut TableRows, everything: &Conditions, stray: Stray) -> Result<Mean> {
     let mut mean = Mean::default();
     let mut dimensions = None;
@@ -508,7 +510,7 @@ fn mean(source: &mut Source, table: &mut TableRows, everything: &Conditions, str
             0 => Err(Error::expected("at least 1 dimension", 0)),
             length => match *dimensions.get_or_insert(length) {
                 wanted if wanted == length => Ok(vector),
-                wanted => Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), length)),
+                wanted => Err(Error::dimensions(wanted, "rows before", length)),
             },
         });
         match fitting {
@@ -540,7 +542,7 @@ impl Table for VecIndex {
     }
 }
 
-/// What SELECT from an index gives.
+/// The rows of a SELECT from an index.
 pub struct Properties(VecIndex);
 
 impl Listing for Properties {
@@ -573,7 +575,7 @@ impl Writable for VecIndex {
 
     fn change(&mut self, change: Change<'_>) -> Result<i64> {
         const COMMAND: usize = 2;
-        let Change::Insert { values, .. } = change else {
+        let Change::Insert(values) = change else {
             return Err(Error::Mistake("expected an INSERT of a command, the only change an index takes".into()));
         };
         let command = text("a command 'merge', 'rebuild' or 'check' as text", values.get(COMMAND))?;
@@ -594,12 +596,18 @@ impl Writable for VecIndex {
         Ok(())
     }
 
+    /// Only the blocks are protected. In defensive mode SQLite lets statements of the user write no shadow table, and triggers
+    /// run within those statements. If the list of changes were a shadow table, the user's own INSERT would fail.
     fn shadow_name(suffix: &str) -> bool {
         suffix == "blocks"
     }
 
     fn integrity(&self, quick: bool) -> Result<Option<String>> {
-        let checked = if quick { index::check_blocks(&mut self.shelf()).map(drop) } else { self.check() };
+        let checked = if quick {
+            self.whole_shelf().and_then(|mut shelf| index::check_blocks(&mut shelf)).map(drop)
+        } else {
+            self.check()
+        };
         match checked {
             Ok(()) => Ok(None),
             Err(Error::Sqlite { code, message }) => Err(Error::Sqlite { code, message }),

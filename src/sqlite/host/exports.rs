@@ -4,9 +4,11 @@ use super::entry::enter;
 use super::ffi;
 use crate::error::{Error, Result};
 use crate::register;
+use crate::resources::config;
 use std::ffi::{c_char, c_int};
 
-/// The entry point of the loadable library. It stays loaded for good: threads and caches outlive the connection.
+/// The entry point of the loadable library. The library stays loaded until the process ends, because its threads and caches
+/// outlive the connection.
 ///
 /// # Safety
 /// For SQLite alone to call.
@@ -18,10 +20,37 @@ pub unsafe extern "C" fn sqlite3_fafcas_init(
     host: *const ffi::sqlite3_api_routines,
 ) -> c_int {
     // SAFETY: SQLite calls this as it documents for entry points.
-    unsafe { enter(db, message, host, ffi::SQLITE_OK_LOAD_PERMANENTLY as c_int, register) }
+    unsafe { enter_loaded(db, message, host, config::schema_search()) }
 }
 
-/// The same under the name that SQLite tries first, for a library file under any name.
+/// The same for a connection whose databases are trusted: views and triggers that they store may search.
+///
+/// # Safety
+/// For SQLite alone to call.
+#[cfg(feature = "loadable")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sqlite3_fafcas_schema_search_init(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+) -> c_int {
+    // SAFETY: SQLite calls this as it documents for entry points.
+    unsafe { enter_loaded(db, message, host, config::SchemaSearch::Allowed) }
+}
+
+#[cfg(feature = "loadable")]
+unsafe fn enter_loaded(
+    db: *mut ffi::sqlite3,
+    message: *mut *mut c_char,
+    host: *const ffi::sqlite3_api_routines,
+    search: config::SchemaSearch,
+) -> c_int {
+    let welcome = ffi::SQLITE_OK_LOAD_PERMANENTLY as c_int;
+    // SAFETY: the caller's.
+    unsafe { enter(db, message, host, welcome, |connection| register(connection, search)) }
+}
+
+/// The same under the name that SQLite tries first. So the library file may have any name.
 ///
 /// # Safety
 /// For SQLite alone to call.
@@ -36,7 +65,7 @@ pub unsafe extern "C" fn sqlite3_extension_init(
     unsafe { sqlite3_fafcas_init(db, message, host) }
 }
 
-/// The entry point for programs that link SQLite and this crate, to be passed to `sqlite3_auto_extension`.
+/// The entry point for programs that link SQLite and this crate. They pass it to `sqlite3_auto_extension`.
 ///
 /// # Safety
 /// For SQLite alone to call.
@@ -46,11 +75,13 @@ pub unsafe extern "C" fn linked_init(
     host: *const ffi::sqlite3_api_routines,
 ) -> c_int {
     // SAFETY: SQLite calls this as it documents for entry points.
-    unsafe { enter(db, message, host, ffi::SQLITE_OK as c_int, register) }
+    unsafe {
+        enter(db, message, host, ffi::SQLITE_OK as c_int, |connection| register(connection, config::schema_search()))
+    }
 }
 
-/// [`linked_init`] under the name that `include/fafcas.h` declares, for programs that link the static library. There is no
-/// `sqlite3_extension_init` beside it: two extensions in one program would both have it.
+/// [`linked_init`] under the name that `include/fafcas.h` declares, for programs that link the static library. It does not
+/// export `sqlite3_extension_init` too: two extensions in one program would both define that name.
 ///
 /// # Safety
 /// For SQLite alone to call.
@@ -65,10 +96,17 @@ pub unsafe extern "C" fn sqlite3_fafcas_init(
     unsafe { linked_init(db, message, host) }
 }
 
+/// [`config::allow_schema_search`] for C, as `include/fafcas.h` declares it.
+#[cfg(all(feature = "static", not(feature = "loadable")))]
+#[unsafe(no_mangle)]
+pub extern "C" fn fafcas_allow_schema_search() {
+    config::allow_schema_search();
+}
+
 /// Gives every connection that this process opens from now on the functions of this crate.
 ///
-/// For programs that link SQLite, such as those that use rusqlite with its feature `bundled`. It is inlined so that only
-/// they refer to SQLite's symbol: the loadable library must not, as it has no SQLite to link with.
+/// For programs that link SQLite, such as those that use rusqlite with its feature `bundled`. It is inlined, so that only
+/// such programs refer to SQLite's symbol. The loadable library must not, because it has no SQLite to link with.
 #[inline]
 pub fn register_auto_extension() -> Result<()> {
     type EntryPoint = unsafe extern "C" fn();

@@ -1,4 +1,5 @@
-//! One index inside the caller's transaction: its blocks, and the list of the rows that changed since.
+//! The two tables of one index, read and written in the transaction of the caller: its blocks, and the list of the rows that
+//! changed since they were written.
 
 use super::signs::reshaped;
 use crate::error::{Error, Result};
@@ -6,64 +7,110 @@ use crate::index::{RowidPart, Store, Token};
 use crate::sqlite::host::connection::{Connection, Reusable, Statement};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
+use crate::vector::shown;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The two entries with which the list of changes begins, where it was begun by a version that writes them. Other versions
-/// take them for changed rows, and are right.
+/// The first two entries of the list of changes. Lists that were begun by an older version do not have them. An older version
+/// takes them for two changed rows. That is harmless: the rows are only read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Anchor {
-    /// Where the first of them is.
+    /// The place of the first of the two entries.
     place: i64,
-    /// The table's greatest rowid, as the blocks know it.
+    /// The greatest rowid of the table when the blocks were written.
     pub top: i64,
-    /// Where the next comparison of rows begins.
+    /// The rowid at which the next merge begins to compare rows.
     pub cursor: i64,
-    /// The schema's number.
+    /// The schema version of the database.
     pub cookie: i64,
 }
 
 impl Anchor {
-    /// Where the first of them is written. The place before it is left free: whatever gives new rowids to tables without
-    /// a key moves it there.
+    /// The place at which the first entry is written. Place 1 is left free. VACUUM and dumps give new rowids to tables
+    /// without a key, and they begin at 1. So if the entry is at 1, the rows of the user's table may have new rowids too.
     const PLACE: i64 = 2;
 
-    /// Whether rowids may be new.
+    /// Whether the rows of the table may have new rowids.
     pub fn is_moved(&self) -> bool {
         self.place != Self::PLACE
     }
 
-    /// The place behind which changes are noted.
+    /// The changes come after this place.
     pub fn end(&self) -> i64 {
         self.place + 1
     }
 }
 
-/// How much is noted.
+/// How long a part of the list of changes is.
 pub struct ChangeCount {
     /// How many changes.
     pub entries: i64,
-    /// No entry is missing, and each names a row.
+    /// Whether no entry is missing and each names a row.
     pub is_whole: bool,
 }
 
-/// The last entry of the list of changes: its place, and the random token that tells it from any other that ever had the
-/// place.
+/// The last entry of the list of changes: its place and its random token. If another entry is ever at the same place, its
+/// token differs.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tail {
     pub place: i64,
     pub token: Value,
 }
 
+/// One of the tables of an index.
+#[derive(Debug, Clone, Copy)]
+enum ShelfTable {
+    Blocks,
+    Pending,
+}
+
+impl ShelfTable {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Blocks => "blocks",
+            Self::Pending => "pending",
+        }
+    }
+
+    /// How it is declared. The blocks are without a PRIMARY KEY, as the session extension would carry them into databases
+    /// with other rows.
+    fn columns(self) -> &'static str {
+        match self {
+            Self::Blocks => "id INTEGER NOT NULL UNIQUE, data BLOB NOT NULL",
+            Self::Pending => "rid, token",
+        }
+    }
+
+    /// What is read of it, whatever version made it.
+    fn read(self) -> &'static str {
+        match self {
+            Self::Blocks => "t.id, t.data",
+            Self::Pending => "t.rowid, t.rid, t.token",
+        }
+    }
+}
+
+/// What stands under the name of a table of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// A table with our columns.
+    Ours,
+    /// Nothing: it was dropped.
+    Nothing,
+    /// A view, or a table of somebody else's.
+    Other,
+}
+
 /// The tables of an index.
 pub struct Shelf {
     pub(super) connection: Connection,
-    /// As it is called, and as SQL wants it.
+    /// The name of the schema as it is, and below it the quoted one.
     schema_name: String,
     schema: String,
+    index: String,
     blocks: String,
     pending: String,
-    /// Tells this index from others in the caches of the process.
+    /// A number for the database file and the index. It tells the index from others in the caches of the process.
     pub scope: u64,
     pub(super) read: Reusable,
     pub(super) tail: Reusable,
@@ -84,6 +131,7 @@ impl Shelf {
             connection,
             schema_name: schema.to_string(),
             schema: quoted(schema),
+            index: index.to_string(),
             blocks: table("blocks"),
             pending: table("pending"),
             scope: scope.finish(),
@@ -93,27 +141,88 @@ impl Shelf {
         }
     }
 
-    /// Makes both tables.
+    /// Makes those of the tables that are not there.
     pub fn create(&self) -> Result<()> {
-        // Without a PRIMARY KEY, as the session extension would carry the blocks into databases with other rows.
-        self.connection
-            .execute(&format!("CREATE TABLE {} (id INTEGER NOT NULL UNIQUE, data BLOB NOT NULL)", self.blocks), &[])?;
-        self.connection.execute(&format!("CREATE TABLE {} (rid, token)", self.pending), &[])
-    }
-
-    /// Removes both tables, if they are there.
-    pub fn drop(&mut self) -> Result<()> {
-        self.connection.execute(&format!("DROP TABLE IF EXISTS {}", self.blocks), &[])?;
-        self.connection.execute(&format!("DROP TABLE IF EXISTS {}", self.pending), &[])
-    }
-
-    /// Gives both tables the names that go with another name of the index.
-    pub fn rename(&mut self, index: &str) -> Result<()> {
-        for (table, suffix) in [(&self.blocks, "blocks"), (&self.pending, "pending")] {
-            let name = quoted(&format!("{index}_{suffix}"));
-            self.connection.execute(&format!("ALTER TABLE {table} RENAME TO {name}"), &[])?;
+        for (part, table) in self.tables() {
+            match self.standing(part, table)? {
+                Standing::Ours => {}
+                Standing::Nothing => {
+                    self.connection.execute(&format!("CREATE TABLE {table} ({})", part.columns()), &[])?
+                }
+                Standing::Other => {
+                    let name = shown(&self.name(part)).to_string();
+                    let what = format!("{name} for the index alone, to be dropped or renamed if it is another's");
+                    return Err(Error::expected(what, "another table or view of that name"));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Empties both tables, as far as they are there: within CREATE VIRTUAL TABLE, SQLite drops none.
+    pub fn clear(&mut self) -> Result<()> {
+        self.each_of_ours(|table, _| format!("DELETE FROM {table}"))
+    }
+
+    /// Removes both tables, as far as they are there. What is not ours stays.
+    pub fn drop(&mut self) -> Result<()> {
+        self.each_of_ours(|table, _| format!("DROP TABLE {table}"))
+    }
+
+    /// Renames both tables after the new name of the index.
+    pub fn rename(&mut self, index: &str) -> Result<()> {
+        self.each_of_ours(|table, part| {
+            format!("ALTER TABLE {table} RENAME TO {}", quoted(&format!("{index}_{}", part.suffix())))
+        })
+    }
+
+    fn each_of_ours(&self, statement: impl Fn(&str, ShelfTable) -> String) -> Result<()> {
+        for (part, table) in self.tables() {
+            if self.standing(part, table)? == Standing::Ours {
+                self.connection.execute(&statement(table, part), &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether both tables are there as they were made. Somebody may have dropped one, or put a view in its place.
+    pub fn is_whole(&self) -> Result<bool> {
+        for (part, table) in self.tables() {
+            if self.standing(part, table)? != Standing::Ours {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn tables(&self) -> [(ShelfTable, &str); 2] {
+        [(ShelfTable::Blocks, &self.blocks), (ShelfTable::Pending, &self.pending)]
+    }
+
+    fn name(&self, part: ShelfTable) -> String {
+        format!("{}_{}", self.index, part.suffix())
+    }
+
+    /// What stands under the name of a table of ours.
+    fn standing(&self, part: ShelfTable, table: &str) -> Result<Standing> {
+        let sql = format!(
+            "SELECT type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' FROM {}.sqlite_schema \
+             WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
+            self.schema
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        statement.bind(1, ValueRef::Text(self.name(part).as_bytes()))?;
+        if !statement.step()? {
+            return Ok(Standing::Nothing);
+        }
+        if statement.integer(0) == 0 {
+            return Ok(Standing::Other);
+        }
+        match self.connection.prepare(&format!("SELECT {} FROM {table} AS t", part.read())) {
+            Ok(_) => Ok(Standing::Ours),
+            Err(error) if error.is_of_sql() => Ok(Standing::Other),
+            Err(error) => Err(error),
+        }
     }
 
     /// Bytes of all BLOBs.
@@ -123,7 +232,7 @@ impl Shelf {
         Ok(statement.integer(0))
     }
 
-    /// How much is noted behind a place in the list.
+    /// How many entries the list has after a place, and whether they are complete.
     pub fn noted(&self, after: i64) -> Result<ChangeCount> {
         let sql = format!(
             "SELECT count(*), max(rowid), count(*) FILTER (WHERE typeof(rid) = 'integer') FROM {} WHERE rowid > ?1",
@@ -137,7 +246,7 @@ impl Shelf {
         Ok(ChangeCount { entries, is_whole })
     }
 
-    /// How many rows are noted behind a place in the list.
+    /// How many different rows the list has after a place.
     pub fn changed_count(&self, after: i64) -> Result<u64> {
         let sql = format!("SELECT count(DISTINCT rid) FROM {} WHERE rowid > ?1", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
@@ -146,7 +255,7 @@ impl Shelf {
         Ok(statement.integer(0) as u64)
     }
 
-    /// Whether a row is noted behind a place in the list.
+    /// Whether the list has a row after a place.
     pub fn is_noted(&self, after: i64, rowid: i64) -> Result<bool> {
         let sql = format!("SELECT 1 FROM {} WHERE rowid > ?1 AND rid = ?2 LIMIT 1", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
@@ -154,7 +263,7 @@ impl Shelf {
         statement.step()
     }
 
-    /// The rows of a part that are noted behind a place in the list, each once.
+    /// The rows of a part that the list has after a place, each once.
     pub fn changed(&self, after: i64, part: RowidPart) -> Result<BTreeSet<i64>> {
         let mut rows = BTreeSet::new();
         self.each_change(after, |_, rowid| {
@@ -164,8 +273,8 @@ impl Shelf {
         Ok(rows)
     }
 
-    /// Whether one of the rows behind this one is not noted behind a place in the list.
-    /// `select` is the statement that gives the former, with the former as its parameter.
+    /// Whether a row with a rowid above `behind` is missing in the list after the place `after`. `select` is the statement
+    /// that gives such rows; its parameter is `behind`.
     pub(super) fn has_unnoted(&self, select: &str, behind: i64, after: i64) -> Result<bool> {
         let sql = format!(
             "SELECT 1 FROM ({select}) WHERE rowid NOT IN \
@@ -177,15 +286,15 @@ impl Shelf {
         statement.step()
     }
 
-    /// A statement that keeps the snapshot of the schema as it is, until it is dropped.
+    /// A statement that holds the present snapshot of the database until it is dropped.
     pub(super) fn hold(&self) -> Result<Statement> {
         let mut statement = self.connection.prepare(&format!("SELECT 1 FROM {}.sqlite_schema", self.schema))?;
         statement.step()?;
         Ok(statement)
     }
 
-    /// Shows what was noted behind a place in the list to `with`, in order and with its place, as long as it wants more.
-    /// An entry that names no row shows none.
+    /// Calls `with` for each entry of the list after a place, in order, until it returns false. It gets the place and the
+    /// rowid; `None` if the entry names no row.
     pub(super) fn each_change(&self, after: i64, mut with: impl FnMut(i64, Option<i64>) -> bool) -> Result<()> {
         let sql = format!("SELECT rowid, rid FROM {} WHERE rowid > ?1", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
@@ -199,7 +308,7 @@ impl Shelf {
         Ok(())
     }
 
-    /// The anchor at the beginning of the list, if it goes with this state of the index.
+    /// The anchor at the beginning of the list, if it was written together with this state of the blocks.
     pub fn anchor(&self, generation: Token) -> Result<Option<Anchor>> {
         let sql = format!("SELECT rowid, rid, token FROM {} ORDER BY rowid LIMIT 2", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
@@ -221,8 +330,8 @@ impl Shelf {
         })
     }
 
-    /// Forgets the changes, which are in the blocks now, and begins the list anew. Gives how many entries went, those of
-    /// an anchor among them.
+    /// Deletes the entries of the list, because the blocks have the changes now, and writes a new anchor. Returns how many
+    /// entries were deleted, with those of the old anchor.
     pub fn restart(&mut self, generation: Token, top: i64, cursor: i64) -> Result<i64> {
         let before = self.connection.total_changes();
         self.connection.execute(&format!("DELETE FROM {}", self.pending), &[])?;
@@ -231,14 +340,14 @@ impl Shelf {
         let sql = format!("INSERT INTO {} (rowid, rid, token) VALUES (?1, ?2, ?3), (?4, ?5, ?6)", self.pending);
         let values = [anchor.place, top, generation.number(), anchor.place + 1, cursor, anchor.cookie];
         self.connection.execute(&sql, &values.map(Value::Integer))?;
-        // An authorizer may let a statement do nothing.
+        // An authorizer may turn a statement into one that does nothing.
         match self.anchor(generation)? {
             Some(written) if written == anchor => Ok(gone),
             _ => Err(reshaped(&self.pending)),
         }
     }
 
-    /// The schema's own number, which every change to the schema moves.
+    /// The schema version. SQLite changes this number with every change of the schema.
     pub fn cookie(&self) -> Result<i64> {
         let mut statement = self.connection.prepare(&format!("PRAGMA {}.schema_version", self.schema))?;
         if statement.step()? {
@@ -247,12 +356,13 @@ impl Shelf {
         Err(reshaped("PRAGMA schema_version"))
     }
 
-    /// Whether the open transaction has written.
+    /// Whether the open transaction has written to this database.
     pub(super) fn has_written(&self) -> bool {
         self.connection.has_written(&self.schema_name)
     }
 
-    /// The last entry of the list, and the value of an expression beside it. An empty list gives neither.
+    /// The last entry of the list, and the value of an expression that is read in the same statement. `None` if the list is
+    /// empty.
     pub(super) fn tail(&mut self, beside: &str) -> Result<Option<(Tail, Value)>> {
         let sql = || format!("SELECT rowid, token, {beside} FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
         let mut run = self.tail.run(self.connection, "tail", sql)?;

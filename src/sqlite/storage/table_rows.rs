@@ -1,4 +1,4 @@
-//! The rows of the user's table, as an index asks for them.
+//! The rows of the user's table, as an index reads them.
 
 use super::signs::reshaped;
 use crate::codec::fingerprint;
@@ -13,18 +13,18 @@ use crate::sqlite::tables::source::Source;
 use crate::vector::check_finite;
 use std::borrow::Cow;
 
-/// The rows an index is of.
+/// The rows of the table that has the index.
 pub struct TableRows {
     pub(super) connection: Connection,
-    /// The statement for a row.
+    /// The statement that reads one row.
     one: String,
     fetch: Reusable,
-    /// Stands on the row that was fetched last.
+    /// The run of that statement. It is on the row that was fetched last.
     running: Option<Run>,
-    /// The same with the id.
+    /// Reads one row with its id.
     fetch_keyed: Reusable,
     title: String,
-    /// Rows with a value that were fetched.
+    /// How many rows with a value were fetched.
     pub values: u64,
     schema: String,
     table: String,
@@ -33,20 +33,16 @@ pub struct TableRows {
     is_typed: bool,
     /// An expression for the greatest rowid.
     pub(super) top: String,
-    /// The statement for the rows behind one.
+    /// The statement for all rows above a rowid.
     pub(super) behind: String,
-    /// The statement for so many rows from one on, in order.
+    /// The statement for a number of rows from a rowid on, in ascending order.
     onwards: String,
-    /// The statement that tells what can be read, once it has been asked, and its text.
+    /// A statement that reads no row. It tells whether the authorizer lets the column be read. `sight` is its text.
     probe: Reusable,
     sight: String,
-    /// The statement for all rows from one to another, in order.
+    /// The statement for all rows from one rowid to another, in ascending order.
     between: String,
-    /// The statement that counts all rows.
-    count: String,
-    /// The statement for the rowids of all rows, in any order.
-    rowids: String,
-    /// Nothing renumbers the rows: one that is not there was deleted.
+    /// The rows never get new rowids. So a row that is missing was deleted.
     pub(super) is_stable: bool,
 }
 
@@ -86,9 +82,6 @@ impl TableRows {
             quoted(source.name())
         );
         let top = format!("(SELECT max(t.{rowid}) FROM {}.{} AS t)", quoted(source.schema()), quoted(source.name()));
-        let of_all =
-            |what: &str| format!("SELECT {what} FROM {}.{} AS t", quoted(source.schema()), quoted(source.name()));
-        let (count, rowids) = (of_all("count(*)"), of_all(&format!("t.{rowid}")));
         let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
         let connection = source.connection();
         let (fetch, running, fetch_keyed, probe) = Default::default();
@@ -110,33 +103,21 @@ impl TableRows {
             probe,
             sight,
             between,
-            count,
-            rowids,
             is_stable,
         })
     }
 
-    /// How many rows there are, with a vector or without. SQLite counts them in the smallest of the table's indexes.
-    pub fn count(&self) -> Result<u64> {
-        let mut count = self.connection.prepare(&self.count)?;
-        Ok(if count.step()? { u64::try_from(count.integer(0)).unwrap_or(0) } else { 0 })
-    }
-
-    /// Those of these rowids, which ascend, that no row has, in a table that never renumbers its rows.
-    pub fn missing(&self, rowids: &[i64]) -> Result<Vec<i64>> {
-        if !self.is_stable {
-            return Ok(Vec::new());
-        }
-        let mut is_there = vec![false; rowids.len()];
-        let mut all = self.connection.prepare(&self.rowids)?;
-        while all.step()? {
-            if let Ok(at) = rowids.binary_search(&all.integer(0))
-                && let Some(is_there) = is_there.get_mut(at)
-            {
-                *is_there = true;
+    /// Those of the first so many strays that are none any more. They are few, and one that REPLACE deleted would let all
+    /// searches scan.
+    pub fn other_than(&mut self, strays: &[i64], dimensions: usize, most: usize) -> Result<Vec<i64>> {
+        let mut other = Vec::new();
+        for rowid in strays.iter().take(most) {
+            match self.fetch(*rowid)? {
+                FetchedRow::Vector(vector) if vector.len() != dimensions => {}
+                _ => other.push(*rowid),
             }
         }
-        Ok(rowids.iter().zip(is_there).filter(|(_, is_there)| !is_there).map(|(rowid, _)| *rowid).collect())
+        Ok(other)
     }
 
     /// The greatest rowid; [`NO_ROW`] for an empty table.
@@ -145,8 +126,8 @@ impl TableRows {
         Ok(if statement.step()? { top(statement.column(0)) } else { NO_ROW })
     }
 
-    /// At most so many rows from one on; `None` where the authorizer of the connection conceals them. Whether more
-    /// follow is told by the stretch, which ends with the greatest rowid of all if none do.
+    /// At most `most` rows from the rowid `first` on. `None` if the authorizer of the connection hides them. If no rows
+    /// follow, `last` of the stretch is the greatest rowid that is possible.
     pub fn stretch(&mut self, first: i64, most: usize, dimensions: usize) -> Result<Option<Stretch>> {
         let mut statement = self.connection.prepare(&self.onwards)?;
         statement.bind_all(&[Value::Integer(first), Value::Integer(most as i64)])?;
@@ -168,7 +149,7 @@ impl TableRows {
         Ok(if self.sees()? == Sight::Concealed { None } else { Some(stretch) })
     }
 
-    /// Whether the authorizer of the connection conceals one of these rows, of which no statement has read a value.
+    /// Whether the authorizer of the connection hides one of these rows, for which statements read NULL or nothing.
     pub fn conceals(&mut self, rowids: impl IntoIterator<Item = i64>) -> Result<bool> {
         match self.sees()? {
             Sight::Clear => return Ok(false),
@@ -183,8 +164,8 @@ impl TableRows {
         Ok(false)
     }
 
-    /// An authorizer that answers SQLITE_IGNORE lets a statement read NULL for a column. SQLite then knows no declared type
-    /// for it any more; where the column never had one, nothing tells.
+    /// An authorizer that answers SQLITE_IGNORE lets a statement read NULL in place of a column. The result column then has no
+    /// declared type any more, and that shows it. If the column never had a declared type, this does not help.
     fn sees(&mut self) -> Result<Sight> {
         let mut probe = self.probe.run(self.connection, "probe", || self.sight.clone())?;
         probe.step()?;
@@ -195,24 +176,24 @@ impl TableRows {
         })
     }
 
-    /// The error of a command to which the authorizer conceals the rows.
+    /// The error of a command that cannot see the rows because of the authorizer.
     pub fn concealed(&self) -> Error {
         reshaped(&self.title)
     }
 
-    /// Gives up its locks until the next row.
+    /// Ends the run of the statement, so that it holds no lock until the next row is fetched.
     pub fn release(&mut self) {
         self.running = None;
     }
 
-    /// The rows that have one of these ids; the others do not take part.
+    /// The same rows, but only those with one of these ids take part.
     pub fn keyed(&self, source: &Source, members: ListMembers) -> Result<KeyedRows<'_>> {
         let fetch = self.fetch_keyed.run(self.connection, "keyed", || source.keyed_sql())?;
         Ok(KeyedRows { fetch, members, title: &self.title, is_stable: self.is_stable })
     }
 }
 
-/// What a statement sees of the column.
+/// Whether statements can see the column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sight {
     Clear,
@@ -220,15 +201,15 @@ enum Sight {
     Unknown,
 }
 
-/// Stands for the greatest rowid of a table without rows.
+/// Is used as the greatest rowid of an empty table.
 pub const NO_ROW: i64 = i64::MIN;
 
-/// The greatest rowid as [`TableRows::top`] gives it, from the expression's value.
+/// The greatest rowid, from the value of the expression [`TableRows::top`].
 pub(super) fn top(value: ValueRef<'_>) -> i64 {
     if let ValueRef::Integer(rowid) = value { rowid } else { NO_ROW }
 }
 
-/// Rows of a table of which only those with certain ids take part.
+/// The rows of a table. Only those with certain ids take part.
 pub struct KeyedRows<'a> {
     fetch: Run,
     members: ListMembers,
@@ -250,7 +231,7 @@ impl RowSource for KeyedRows<'_> {
     }
 }
 
-/// The row that a statement finds, which stays on it.
+/// Runs a statement for a row, and leaves it on the row.
 fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<FetchedRow<'_>> {
     statement.reset();
     statement.bind(1, ValueRef::Integer(rowid))?;
@@ -273,7 +254,8 @@ impl RowSource for TableRows {
         format!("{}, rowid {rowid}", self.title)
     }
 
-    /// Where they are many, the table is read from one end to the other, which costs a third of a look-up a row.
+    /// If they are more than a third of all rows, the part of the table that has them is read from one end to the other. For
+    /// each row that costs a third of a look-up.
     fn fetch_all(
         &mut self,
         rowids: &[i64],
@@ -307,7 +289,7 @@ impl RowSource for TableRows {
     }
 }
 
-/// What is no vector comes back as one of no dimensions, which fits no index.
+/// A value that is no vector becomes a vector without dimensions, which fits no index.
 fn row(value: ValueRef<'_>, is_stable: bool) -> FetchedRow<'_> {
     match vector(value) {
         Ok(Some(vector)) if check_finite(&vector).is_ok() => FetchedRow::Vector(vector),
@@ -317,7 +299,7 @@ fn row(value: ValueRef<'_>, is_stable: bool) -> FetchedRow<'_> {
     }
 }
 
-/// Whether one of the rows behind this one is not known.
+/// Whether a row above this rowid is not known.
 pub(super) fn first_unknown(mut behind: Statement, last: i64, is_known: impl Fn(i64) -> bool) -> Result<bool> {
     behind.bind(1, ValueRef::Integer(last))?;
     while behind.step()? {

@@ -30,5 +30,13 @@ for (const numbers of [[0.5, -2], new Float64Array([0.5, -2]), new Set([0.5, -2]
 }
 assert.strictEqual(db.prepare("SELECT vec_dot(?, '[2,1]') AS dot").pluck().get(longer.subarray(1, 3)), -1);
 
+// A view that the file stores may search only if that was asked for.
+db.exec("CREATE VIEW nearest AS SELECT rowid FROM vec_topk('notes', 'embedding', embed('breakfast'), 1)");
+assert.throws(() => db.prepare('SELECT * FROM nearest'), /unsafe use of virtual table/);
+fafcas.load(db, { schemaSearch: true });
+assert.deepStrictEqual(db.prepare('SELECT * FROM nearest').get(), { rowid: 2 });
+fafcas.load(db);
+assert.throws(() => db.prepare('SELECT * FROM nearest').get(), /unsafe use of virtual table/);
+
 assert.throws(() => fafcas.load('notes.db'), /expected a Database of better-sqlite3/);
 console.log(`better-sqlite3 in Node ${process.version}: SQLite ${db.prepare('SELECT sqlite_version()').pluck().get()}`);

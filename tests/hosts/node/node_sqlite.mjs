@@ -16,6 +16,12 @@ for (const bound of [new Float32Array([0.5, -2]), vector([0.5, -2])]) {
   assert.strictEqual(db.prepare("SELECT vec_dot(?, '[2,1]') AS dot").get(bound).dot, -1);
 }
 
+// A view that the file stores may search only if that was asked for.
+db.exec("CREATE VIEW nearest AS SELECT rowid FROM vec_topk('notes', 'embedding', embed('breakfast'), 1)");
+assert.throws(() => db.prepare('SELECT * FROM nearest'), /unsafe use of virtual table/);
+load(db, { schemaSearch: true });
+assert.strictEqual(db.prepare('SELECT * FROM nearest').get().rowid, 2);
+
 // Afterwards nothing more can be loaded.
 assert.throws(() => db.loadExtension(getLoadablePath()), /not allowed/);
 console.log(`node:sqlite in Node ${process.version}: SQLite ${db.prepare('SELECT sqlite_version() AS v').get().v}`);
