@@ -272,6 +272,14 @@ impl Shelf {
         Ok(rows)
     }
 
+    /// All rows that are noted behind a place in the list, and others, in order. `None` if they are too many for one list.
+    pub fn listed(&self, after: i64, count: u64, others: &[i64]) -> Result<Option<Vec<i64>>> {
+        let Some(all) = RowidPart::of_rows(count).next().filter(|_| RowidPart::is_one(count)) else { return Ok(None) };
+        let mut rows = self.changed(after, all)?;
+        rows.extend(others);
+        Ok(Some(rows.into_iter().collect()))
+    }
+
     /// Whether one of the rows behind this one is not noted behind a place in the list.
     /// `select` is the statement that gives the former, with the former as its parameter.
     pub(super) fn has_unnoted(&self, select: &str, behind: i64, after: i64) -> Result<bool> {
