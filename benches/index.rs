@@ -6,12 +6,10 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
-use fafcas::codec::Space;
 use fafcas::error::Result;
 use fafcas::index::{Builder, FetchedRow, Index, Mean, MemoryStore, Outcome, Request, RowSource, Stats};
 use fafcas::kernels::{self, F32Le};
-use fafcas::metric::{Metric, Scorer};
-use fafcas::scan::{Range, Rules};
+use fafcas::parts::{Metric, Range, Rules, Scorer, Space};
 use rusqlite::{Connection, Statement};
 use std::borrow::Cow;
 use std::hint::black_box;
@@ -275,7 +273,7 @@ fn build(data: &Data) -> (MemoryStore, Index) {
     let sample = data.rows().min(20_000);
     for _ in 0..3 {
         let start = Instant::now();
-        let mut encoder = fafcas::codec::Encoder::new(&space);
+        let mut encoder = fafcas::parts::Encoder::new(&space);
         (0..sample).for_each(|row| encoder.encode(black_box(data.row(row))));
         space_only = space_only.min(start.elapsed());
     }

@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)]
 
+use fafcas::parts::splitmix64;
 use rusqlite::{Connection, ffi, params};
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -113,18 +114,10 @@ fn file(name: &str, schema: &str, page_size: u32, rows: usize) -> PathBuf {
     path
 }
 
-/// A unit vector that depends on the seed alone (splitmix64).
+/// A unit vector that depends on the seed alone.
 fn random_unit(seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let numbers: Vec<f32> = (0..DIMENSIONS)
-        .map(|_| {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = state;
-            z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (z ^ z >> 31) as i64 as f32 / i64::MAX as f32
-        })
-        .collect();
+    let numbers: Vec<f32> = (0..DIMENSIONS).map(|_| splitmix64(&mut state) as i64 as f32 / i64::MAX as f32).collect();
     let norm = numbers.iter().map(|x| x * x).sum::<f32>().sqrt();
     numbers.iter().flat_map(|x| (x / norm).to_le_bytes()).collect()
 }

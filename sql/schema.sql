@@ -1,4 +1,4 @@
--- The knowledge base: nodes with FAFCAS vectors, edges between them, full text, and a history. Schema version 3.
+-- The knowledge base: nodes with FAFCAS vectors, edges between them, full text, and a history. Schema version 4.
 --
 --     sqlite3 -bail notes.db ".read sql/schema.sql"
 --
@@ -17,11 +17,11 @@ CREATE TEMP TABLE gate (step INTEGER PRIMARY KEY, said);
 CREATE TEMP TRIGGER gate_names BEFORE INSERT ON gate WHEN new.step = 1 AND new.said > 0 BEGIN
     SELECT RAISE(ABORT, 'schema.sql: expected a database without tables kit, nodes, edges and so on, not one that has its own; give the knowledge base another file');
 END;
-CREATE TEMP TRIGGER gate_older BEFORE INSERT ON gate WHEN new.step = 2 AND new.said < 3 BEGIN
-    SELECT RAISE(ABORT, 'schema.sql: expected a new database or schema version 3, not an older one; run fafcas migrate DB, or make migrate DB=...');
+CREATE TEMP TRIGGER gate_older BEFORE INSERT ON gate WHEN new.step = 2 AND new.said < 4 BEGIN
+    SELECT RAISE(ABORT, 'schema.sql: expected a new database or schema version 4, not an older one; run fafcas migrate DB, or make migrate DB=...');
 END;
-CREATE TEMP TRIGGER gate_newer BEFORE INSERT ON gate WHEN new.step = 2 AND new.said > 3 BEGIN
-    SELECT RAISE(ABORT, 'schema.sql: expected schema version 3, not a newer one; use the kit that made this database');
+CREATE TEMP TRIGGER gate_newer BEFORE INSERT ON gate WHEN new.step = 2 AND new.said > 4 BEGIN
+    SELECT RAISE(ABORT, 'schema.sql: expected schema version 4, not a newer one; use the kit that made this database');
 END;
 CREATE TEMP TRIGGER gate_end BEFORE INSERT ON gate WHEN new.step = 3 AND new.said < 3 BEGIN
     SELECT RAISE(ROLLBACK, 'schema.sql: nothing was changed, for the reason given above');
@@ -29,7 +29,8 @@ END;
 
 INSERT INTO gate
 SELECT 1, count(*) FROM main.sqlite_schema
-WHERE  name IN ('kit', 'models', 'nodes', 'edges', 'nodes_text', 'nodes_fuzzy', 'history', 'folders', 'documents', 'links', 'stale')
+WHERE  name IN ('kit', 'models', 'nodes', 'edges', 'nodes_text', 'nodes_fuzzy', 'history', 'folders', 'documents', 'links', 'stale',
+                'plain_texts', 'nodes_plain')
 AND    NOT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'kit' AND sql LIKE '%fafcas knowledge base%');
 
 CREATE TABLE IF NOT EXISTS kit (    -- fafcas knowledge base
@@ -38,7 +39,7 @@ CREATE TABLE IF NOT EXISTS kit (    -- fafcas knowledge base
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO gate SELECT 2, (SELECT value FROM kit WHERE key = 'version');
-INSERT INTO kit VALUES ('version', 3) ON CONFLICT DO NOTHING;
+INSERT INTO kit VALUES ('version', 4) ON CONFLICT DO NOTHING;
 
 -- The models that made the vectors. Vectors with different fingerprints must not be compared.
 CREATE TABLE IF NOT EXISTS models (
@@ -85,22 +86,90 @@ CREATE TABLE IF NOT EXISTS edges (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS edges_by_target ON edges (target);
 
--- Words without accents and endings: "Études" finds "etude". The text itself is stored only in nodes.
+-- The texts without the targets of links, which are not what a note says: only of nodes that have links. nodes_plain has all.
+CREATE TABLE IF NOT EXISTS plain_texts (
+    seq   INTEGER NOT NULL,
+    field TEXT NOT NULL,                -- of the columns of nodes: title, summary or content
+    text  TEXT,
+    PRIMARY KEY (seq, field)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS plain_texts_insert AFTER INSERT ON plain_texts BEGIN
+    -- [text](target): each step passes over what stands before the next target, or the target. What has no sign of an address is
+    -- no target: list[3](x).
+    UPDATE plain_texts SET text = (
+        WITH RECURSIVE step (done, rest) AS (
+            SELECT '', new.text
+            UNION ALL
+            SELECT CASE WHEN substr(rest, 1, 2) <> '](' THEN done || substr(rest, 1, instr(rest, '](') - 1)
+                        WHEN substr(rest, 3, instr(rest, ')') - 3) GLOB '*[./#:]*' THEN done || ']'
+                        ELSE done || substr(rest, 1, instr(rest, ')')) END,
+                   CASE WHEN substr(rest, 1, 2) <> '](' THEN substr(rest, instr(rest, ']('))
+                        ELSE substr(rest, instr(rest, ')') + 1) END
+            FROM   step WHERE instr(substr(rest, nullif(instr(rest, ']('), 0)), ')') > 0
+        )
+        SELECT done || rest FROM step ORDER BY length(rest) LIMIT 1
+    ) WHERE seq = new.seq AND field = new.field;
+    -- [[target|text]] likewise, but not [[ a || b ]].
+    UPDATE plain_texts SET text = (
+        WITH RECURSIVE step (done, rest) AS (
+            SELECT '', text
+            UNION ALL
+            SELECT CASE WHEN substr(rest, 1, 2) <> '[[' THEN done || substr(rest, 1, instr(rest, '[[') - 1)
+                        WHEN substr(rest, 3, instr(rest, ']]') - 3) GLOB '*||*' THEN done || substr(rest, 1, instr(rest, ']]') + 1)
+                        ELSE done || '[[' || substr(substr(rest, 3, instr(rest, ']]') - 3),
+                                                    instr(substr(rest, 3, instr(rest, ']]') - 3), '|') + 1) || ']]' END,
+                   CASE WHEN substr(rest, 1, 2) <> '[[' THEN substr(rest, instr(rest, '[['))
+                        ELSE substr(rest, instr(rest, ']]') + 2) END
+            FROM   step WHERE instr(substr(rest, nullif(instr(rest, '[['), 0)), ']]') > 0
+        )
+        SELECT done || rest FROM step ORDER BY length(rest) LIMIT 1
+    ) WHERE seq = new.seq AND field = new.field;
+END;
+CREATE VIEW IF NOT EXISTS nodes_plain AS
+SELECT seq,
+       coalesce((SELECT p.text FROM plain_texts AS p WHERE p.seq = n.seq AND p.field = 'title'), title) AS title,
+       coalesce((SELECT p.text FROM plain_texts AS p WHERE p.seq = n.seq AND p.field = 'summary'), summary) AS summary,
+       coalesce((SELECT p.text FROM plain_texts AS p WHERE p.seq = n.seq AND p.field = 'content'), content) AS content
+FROM   nodes AS n;
+
+-- Words without accents and endings: "Études" finds "etude". The text itself is stored only in nodes and plain_texts.
 CREATE VIRTUAL TABLE IF NOT EXISTS nodes_text USING fts5 (
-    title, summary, content, content = 'nodes', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
+    title, summary, content, content = 'nodes_plain', content_rowid = 'seq', tokenize = 'porter unicode61 remove_diacritics 2'
 );
 CREATE TRIGGER IF NOT EXISTS nodes_text_insert AFTER INSERT ON nodes BEGIN
-    INSERT INTO nodes_text (rowid, title, summary, content) VALUES (new.seq, new.title, new.summary, new.content);
+    -- Left over where REPLACE removed a node without a word.
+    DELETE FROM plain_texts WHERE seq = new.seq;
+    INSERT INTO plain_texts (seq, field, text)
+    SELECT new.seq, 'title', new.title WHERE instr(new.title, '](') > 0 OR instr(new.title, '[[') > 0
+    UNION ALL
+    SELECT new.seq, 'summary', new.summary WHERE instr(new.summary, '](') > 0 OR instr(new.summary, '[[') > 0
+    UNION ALL
+    SELECT new.seq, 'content', new.content WHERE instr(new.content, '](') > 0 OR instr(new.content, '[[') > 0;
+    INSERT INTO nodes_text (rowid, title, summary, content) SELECT seq, title, summary, content FROM nodes_plain WHERE seq = new.seq;
 END;
 CREATE TRIGGER IF NOT EXISTS nodes_text_delete AFTER DELETE ON nodes BEGIN
     INSERT INTO nodes_text (nodes_text, rowid, title, summary, content)
-    VALUES ('delete', old.seq, old.title, old.summary, old.content);
+    SELECT 'delete', old.seq,
+           coalesce((SELECT text FROM plain_texts WHERE seq = old.seq AND field = 'title'), old.title),
+           coalesce((SELECT text FROM plain_texts WHERE seq = old.seq AND field = 'summary'), old.summary),
+           coalesce((SELECT text FROM plain_texts WHERE seq = old.seq AND field = 'content'), old.content);
+    DELETE FROM plain_texts WHERE seq = old.seq;
 END;
 CREATE TRIGGER IF NOT EXISTS nodes_text_update AFTER UPDATE OF seq, title, summary, content ON nodes
 WHEN (old.seq, old.title, old.summary, old.content) IS NOT (new.seq, new.title, new.summary, new.content) BEGIN
     INSERT INTO nodes_text (nodes_text, rowid, title, summary, content)
-    VALUES ('delete', old.seq, old.title, old.summary, old.content);
-    INSERT INTO nodes_text (rowid, title, summary, content) VALUES (new.seq, new.title, new.summary, new.content);
+    SELECT 'delete', old.seq,
+           coalesce((SELECT text FROM plain_texts WHERE seq = old.seq AND field = 'title'), old.title),
+           coalesce((SELECT text FROM plain_texts WHERE seq = old.seq AND field = 'summary'), old.summary),
+           coalesce((SELECT text FROM plain_texts WHERE seq = old.seq AND field = 'content'), old.content);
+    DELETE FROM plain_texts WHERE seq = old.seq;
+    INSERT INTO plain_texts (seq, field, text)
+    SELECT new.seq, 'title', new.title WHERE instr(new.title, '](') > 0 OR instr(new.title, '[[') > 0
+    UNION ALL
+    SELECT new.seq, 'summary', new.summary WHERE instr(new.summary, '](') > 0 OR instr(new.summary, '[[') > 0
+    UNION ALL
+    SELECT new.seq, 'content', new.content WHERE instr(new.content, '](') > 0 OR instr(new.content, '[[') > 0;
+    INSERT INTO nodes_text (rowid, title, summary, content) SELECT seq, title, summary, content FROM nodes_plain WHERE seq = new.seq;
 END;
 
 -- The old vector stays until there is a new one, but it is marked as older than the text.
@@ -191,9 +260,9 @@ CREATE TABLE IF NOT EXISTS links (
 
 -- The texts whose vector is missing, is from another model, or is older than the text. `embed_rows` can read this view directly.
 CREATE VIEW IF NOT EXISTS stale AS
-SELECT seq AS rowid, title || '. ' || coalesce(content, summary, '') AS text
-FROM   nodes
-WHERE  model IS NOT coalesce((SELECT value FROM kit WHERE key = 'model'), 0);
+SELECT n.seq AS rowid, p.title || '. ' || coalesce(p.content, p.summary, '') AS text
+FROM   nodes AS n JOIN nodes_plain AS p ON p.seq = n.seq
+WHERE  n.model IS NOT coalesce((SELECT value FROM kit WHERE key = 'model'), 0);
 
 INSERT INTO gate SELECT 3, count(*) + (SELECT count(*) FROM main.sqlite_schema WHERE name = 'stale') FROM gate;
 DROP TABLE temp.gate;

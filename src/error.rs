@@ -35,6 +35,13 @@ impl Error {
         Self::Mistake(format!("expected {what}, not {got}"))
     }
 
+    /// A vector with another length than the others. `others` says which these are. If a vector has twice as many
+    /// dimensions, it may have been stored as doubles in place of 4-byte floats.
+    pub fn dimensions(wanted: usize, others: &str, found: usize) -> Self {
+        let hint = if wanted > 1 && found == 2 * wanted { " (twice as many: float64?)" } else { "" };
+        Self::expected(format_args!("{wanted} dimensions as in the {others}"), format_args!("{found}{hint}"))
+    }
+
     /// Whether SQLite did not understand a statement: something that it names is not there.
     pub fn is_of_sql(&self) -> bool {
         matches!(self, Self::Sqlite { code: 1, .. })

@@ -13,30 +13,38 @@
     )
 )]
 
+#[cfg_attr(not(feature = "text"), path = "embed/left_out.rs")]
 pub mod embed;
 pub mod error;
 
-// Hidden from the docs: open to the tests and benches of this crate alone, and no promise to others.
-#[doc(hidden)]
-pub mod analysis;
-#[doc(hidden)]
-pub mod codec;
+mod analysis;
+mod codec;
+mod lock;
+mod metric;
+mod native;
+mod planning;
+mod random;
+mod resources;
+mod scan;
+mod sqlite;
+mod topk;
+mod vector;
+
+// Hidden from the docs: what the tests and benches of this crate use, and no promise to others.
 #[doc(hidden)]
 pub mod index;
 #[doc(hidden)]
 pub mod kernels;
 #[doc(hidden)]
-pub mod metric;
-mod native;
-mod planning;
-#[doc(hidden)]
-pub mod resources;
-#[doc(hidden)]
-pub mod scan;
-mod sqlite;
-#[doc(hidden)]
-pub mod topk;
-mod vector;
+pub mod parts {
+    pub use crate::analysis::ranking::candidates;
+    pub use crate::codec::{Encoder, Space, fingerprint};
+    pub use crate::metric::{Metric, Scorer};
+    pub use crate::random::splitmix64;
+    pub use crate::resources::stats::{Entry, SearchPath, entry};
+    pub use crate::scan::*;
+    pub use crate::topk::Place;
+}
 
 pub use resources::config;
 pub use sqlite::host::exports::register_auto_extension;
@@ -50,6 +58,7 @@ use sqlite::functions::embedding as e;
 use sqlite::functions::fafcas_health::FafcasHealth;
 use sqlite::functions::fafcas_models::FafcasModels;
 use sqlite::functions::scalars as f;
+use sqlite::functions::vec_each::VecEach;
 use sqlite::functions::vec_hybrid::VecHybrid;
 use sqlite::functions::vec_index::VecIndex;
 use sqlite::functions::vec_map::VecMap;
@@ -57,18 +66,20 @@ use sqlite::functions::vec_mmr::VecMmr;
 use sqlite::functions::vec_stats::VecStats;
 use sqlite::functions::vec_topk::VecTopk;
 use sqlite::functions::vec_topk_many::VecTopkMany;
+use sqlite::functions::vectors as v;
+use sqlite::host::call;
 use sqlite::host::connection::Connection;
 use sqlite::host::entry::{Scalar, scalar};
 use sqlite::host::vtab::{register_function, register_module, register_writable_function};
 
-/// Every scalar function: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the code.
+/// Every scalar function but those on vectors, which `v` lists: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the Rust function.
 const SCALARS: &[Scalar] = &[
     scalar!("fafcas_normalize", 1, Pure, f::fafcas_normalize),
-    scalar!("vec_dot", 2, Pure, f::vec_dot),
     scalar!("rrf", -1, Pure, f::rrf),
-    scalar!("vec_version", 0, Pure, f::vec_version),
     scalar!("embed", 1, Deterministic, e::embed),
     scalar!("embed", 2, Deterministic, e::embed),
+    scalar!("embed_query", 1, Deterministic, e::embed_query),
+    scalar!("embed_query", 2, Deterministic, e::embed_query),
     scalar!("embed_tokens", 1, Deterministic, e::embed_tokens),
     scalar!("embed_tokens", 2, Deterministic, e::embed_tokens),
     scalar!("fafcas_info", 0, Volatile, f::fafcas_info),
@@ -76,7 +87,11 @@ const SCALARS: &[Scalar] = &[
     scalar!("fafcas_config", 2, Direct, f::fafcas_config),
 ];
 
-/// Every table function and module.
+/// What sqlite-vec has under the same name. Its other names are those of `v::SHARED`.
+const SHARED_SCALAR: Scalar = scalar!("vec_version", 0, Pure, f::vec_version);
+const SHARED_TABLE: fn(Connection, SchemaSearch) -> Result<()> = register_function::<VecEach>;
+
+/// Every table function and module that is ours alone.
 const TABLES: &[fn(Connection, SchemaSearch) -> Result<()>] = &[
     register_function::<VecTopk>,
     register_function::<VecTopkMany>,
@@ -93,6 +108,9 @@ const TABLES: &[fn(Connection, SchemaSearch) -> Result<()>] = &[
 
 pub(crate) fn register(connection: Connection, search: SchemaSearch) -> Result<()> {
     TABLES.iter().try_for_each(|table| table(connection, search))?;
+    if config::has_shared_names() {
+        SHARED_TABLE(connection, search)?;
+    }
     let registered = register_functions(connection);
     // SQLite redefines no function while a statement runs. One runs where SQL calls `load_extension`; when it does so for the
     // second time, the functions are there already.
@@ -104,5 +122,10 @@ pub(crate) fn register(connection: Connection, search: SchemaSearch) -> Result<(
 
 fn register_functions(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;
+    call::register(connection, v::OWN)?;
+    if config::has_shared_names() {
+        (SHARED_SCALAR.register)(connection, &SHARED_SCALAR)?;
+        call::register(connection, v::SHARED)?;
+    }
     register_bm25(connection)
 }

@@ -14,6 +14,8 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
     ("bm25_share", -1, PLAIN),
     ("embed", 1, DETERMINISTIC),
     ("embed", 2, DETERMINISTIC),
+    ("embed_query", 1, DETERMINISTIC),
+    ("embed_query", 2, DETERMINISTIC),
     ("embed_tokens", 1, DETERMINISTIC),
     ("embed_tokens", 2, DETERMINISTIC),
     ("fafcas_config", 1, DIRECTONLY),
@@ -21,7 +23,27 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
     ("fafcas_info", 0, PLAIN),
     ("fafcas_normalize", 1, DETERMINISTIC | INNOCUOUS),
     ("rrf", -1, DETERMINISTIC | INNOCUOUS),
-    ("vec_dot", 2, DETERMINISTIC | INNOCUOUS),
+    ("vec_add", 2, ON_VECTORS),
+    ("vec_bf16", 1, ON_VECTORS),
+    ("vec_bf16", 2, ON_VECTORS),
+    ("vec_bit", 1, ON_VECTORS),
+    ("vec_distance_cosine", 2, ON_VECTORS),
+    ("vec_distance_hamming", 2, ON_VECTORS),
+    ("vec_distance_l1", 2, ON_VECTORS),
+    ("vec_distance_l2", 2, ON_VECTORS),
+    ("vec_dot", 2, ON_VECTORS),
+    ("vec_f16", 1, ON_VECTORS),
+    ("vec_f16", 2, ON_VECTORS),
+    ("vec_f32", 1, ON_VECTORS),
+    ("vec_int8", 1, ON_VECTORS),
+    ("vec_length", 1, ON_VECTORS),
+    ("vec_normalize", 1, ON_VECTORS),
+    ("vec_quantize_binary", 1, ON_VECTORS),
+    ("vec_quantize_int8", 2, ON_VECTORS),
+    ("vec_slice", 3, ON_VECTORS),
+    ("vec_sub", 2, ON_VECTORS),
+    ("vec_to_json", 1, ON_VECTORS),
+    ("vec_type", 1, ON_VECTORS),
     ("vec_version", 0, DETERMINISTIC | INNOCUOUS),
 ];
 
@@ -31,6 +53,7 @@ const MODULES: &[(&str, bool)] = &[
     ("embed_rows", false),
     ("fafcas_health", false),
     ("fafcas_models", true),
+    ("vec_each", true),
     ("vec_hybrid", false),
     // It is made by CREATE VIRTUAL TABLE, and reads no other table than that it was made for.
     ("vec_index", true),
@@ -45,6 +68,8 @@ const PLAIN: i64 = 0;
 const DETERMINISTIC: i64 = 0x800;
 const DIRECTONLY: i64 = 0x8_0000;
 const INNOCUOUS: i64 = 0x20_0000;
+const SUBTYPE: i64 = 0x10_0000;
+const ON_VECTORS: i64 = DETERMINISTIC | INNOCUOUS | SUBTYPE;
 
 /// One test, as what the second half registers is there for the whole process.
 #[test]

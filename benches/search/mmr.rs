@@ -1,7 +1,7 @@
 //! `vec_mmr` against `vec_topk` with as many rows as `vec_mmr` chooses among, on both paths.
 
 use super::data::{Data, median, ratio, table, time};
-use fafcas::analysis::ranking::candidates;
+use fafcas::parts::candidates;
 use rusqlite::{Connection, params};
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 
 use super::data::{Data, median, path, ratio, table, time};
 use fafcas::config::SLOW_MS;
-use fafcas::resources::stats::{self, Entry, SearchPath};
+use fafcas::parts::{Entry, SearchPath, entry};
 use rusqlite::Connection;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -76,7 +76,7 @@ fn count(entry: &Entry, hits: u64) {
 fn counting(beside: &[(&str, Duration, u64)]) {
     for threads in [1, 2] {
         for &(name, search, hits) in beside {
-            let entry = stats::entry(&format!("counted by {threads}"), name);
+            let entry = entry(&format!("counted by {threads}"), name);
             let all = || (0..COUNTED).for_each(|_| count(&entry, hits));
             let (_, took) = time(|| thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(all)))));
             assert_eq!(entry.times.count(), u64::from(COUNTED * threads));

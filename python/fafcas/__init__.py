@@ -4,7 +4,7 @@
 
     connection = sqlite3.connect("notes.db")
     fafcas.load(connection)
-    connection.execute("SELECT rowid, score FROM vec_topk('notes', 'embedding', embed(?), 10)", ["a question"])
+    connection.execute("SELECT rowid, score FROM vec_topk('notes', 'embedding', embed_query(?), 10)", ["a question"])
 
 The functions that SQL then has are told in the project's README.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from ._collection import Collection, Columns, Hit, Item, open
 from ._library import LoadError, loadable_path
-from ._load import load
+from ._load import load, load_async
 from ._vector import vector
 from .models import fetch_model
 
@@ -25,6 +25,7 @@ __all__ = [
     "LoadError",
     "fetch_model",
     "load",
+    "load_async",
     "loadable_path",
     "open",
     "vector",

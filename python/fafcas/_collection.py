@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +26,11 @@ Id = Union[int, str]
 Metadata = Mapping[str, Any]
 Embed = Callable[[list[str]], Any]
 
-# How many rows are embedded or written before the next are looked at.
+# How many texts are embedded before the next are looked at.
 BATCH = 1000
+# How many rows of a matrix one INSERT has.
+TOGETHER = 250
+ROUNDED = re.compile(r"\bround\((\w+\.\w+), 4\)")
 OURS = ("query", "words", "k", "limit")
 
 
@@ -75,10 +79,13 @@ def open(
     return Collection(_connect(path), table, embed=embed, model=model, columns=columns)
 
 
-def _connect(path: str | os.PathLike[str]) -> Any:
-    """A connection of sqlite3, or of apsw where this Python's sqlite3 loads no extensions or is too old."""
+def _connect(path: str | os.PathLike[str], *, across_threads: bool = False) -> Any:
+    """A connection of sqlite3, or of apsw where this Python's sqlite3 loads no extensions or is too old.
+
+    One that several threads have is theirs to take in turn: an adapter has a lock for it.
+    """
     if hasattr(sqlite3.Connection, "enable_load_extension") and sqlite3.sqlite_version_info >= (3, 38):
-        connection = sqlite3.connect(path, isolation_level=None)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not across_threads)
         connection.execute("PRAGMA busy_timeout = 5000")
         return connection
     import apsw
@@ -241,8 +248,24 @@ class Collection:
         with self._writing():
             self._check_length(blobs if isinstance(blobs, Rows) else next((blob for blob in blobs if blob), b""))
             ids = ids or self._new_ids(number)
-            self._insert(ids, texts, metadata, blobs, unit, conflict)
+            if isinstance(ids, range) and isinstance(blobs, Rows) and texts is None and metadata is None:
+                self._insert_matrix(ids, blobs, unit)
+            else:
+                self._insert(ids, texts, metadata, blobs, unit, conflict)
         return list(ids)
+
+    def _insert_matrix(self, ids: range, matrix: Rows, unit: bool) -> None:
+        """Many rows a statement: SQLite takes them out of one value faster than Python hands them over one by one."""
+        row = "substr(:rows, 1 + at * :size, :size)"
+        self._plain.executemany(
+            f"""INSERT INTO {quoted(self.table)} ({quoted(self.columns.id)}, {quoted(self.columns.embedding)})
+                WITH RECURSIVE place (at) AS (SELECT 0 UNION ALL SELECT at + 1 FROM place WHERE at + 1 < :number)
+                SELECT :first + at, {row if unit else f"fafcas_normalize({row})"} FROM place""",
+            (
+                {"first": ids[at], "rows": rows, "size": matrix.size, "number": len(rows) // matrix.size}
+                for at, rows in zip(range(0, matrix.number, TOGETHER), matrix.together(TOGETHER))
+            ),
+        )
 
     def _insert(self, ids: Sequence[Id], texts: Any, metadata: Any, blobs: Iterable[Any], unit: bool, conflict: str) -> None:
         c = self.columns
@@ -359,7 +382,10 @@ class Collection:
 
     def _query(self, question: str | None, given: Any) -> Any:
         blob = vector(given) if given is not None and not isinstance(given, bytes) else given
-        if blob is None:
+        if blob is None and self._embed is None:
+            # With the model's prompt for questions, where rows have that for documents.
+            ((blob,),) = self._run(f"SELECT embed_query(?{', ?' if self._model else ''})", (question or "", *filter(None, [self._model])))
+        elif blob is None:
             (blob,) = self._vectors_of([question or ""])
         ((normal,),) = self._run("SELECT fafcas_normalize(?)", (blob,))
         return normal
@@ -370,6 +396,8 @@ class Collection:
         found = statement.on(source, statement.query(way))
         if way == "search" and where is not None:
             found = statement.on(source, statement.FILTERED.strip()).replace("{condition}", statement.keys_where(source, where))
+        # The kit's are for people to read.
+        found = ROUNDED.sub(r"\1", found)
         places = "h.by_vector, h.by_words" if way == "hybrid" else "NULL, NULL"
         metadata = f"t.{quoted(c.metadata)}" if c.metadata else "NULL"
         condition = f"\nWHERE  h.id IN ({statement.keys_where(source, where)})" if where is not None else ""
@@ -412,12 +440,15 @@ LIMIT  :limit"""
         return " AND ".join(conditions), values
 
     def to_pandas(self, *, where: str | None = None, params: Metadata | None = None, vectors: bool = False) -> pandas.DataFrame:
-        """The rows as a data frame, the metadata's keys as columns of it."""
+        """The rows as a data frame, the metadata's keys as columns of it; `metadata.id` where a key has the name of a column."""
         import pandas
 
-        items = self.get(where=where, params=params, vectors=vectors)
-        rows = [{"id": item.id, "text": item.text, **(item.metadata or {}), **({"vector": item.vector} if vectors else {})} for item in items]
-        return pandas.DataFrame(rows, columns=None if rows else ["id", "text"])
+        own = ["id", "text", *(["vector"] if vectors else [])]
+        rows = []
+        for item in self.get(where=where, params=params, vectors=vectors):
+            metadata = {f"metadata.{key}" if key in own else key: value for key, value in (item.metadata or {}).items()}
+            rows.append({"id": item.id, "text": item.text, **metadata, **({"vector": item.vector} if vectors else {})})
+        return pandas.DataFrame(rows, columns=None if rows else own)
 
     def __len__(self) -> int:
         ((number,),) = self._run(f"SELECT count(*) FROM {quoted(self.table)}")
@@ -449,6 +480,18 @@ LIMIT  :limit"""
             self._run("RELEASE fafcas")
             raise
         self._run("RELEASE fafcas")
+
+
+def embedded(texts: Iterable[str], model: str | None = None) -> list[bytes]:
+    """A vector of the library's own for each text, for adapters that embed without a table."""
+    with contextlib.closing(Collection(_connect(":memory:"), model=model)) as collection:
+        return collection._vectors_of(list(texts))
+
+
+def embedded_question(question: str, model: str | None = None) -> bytes:
+    """The same of a question, with the prompt that the model wants for one."""
+    with contextlib.closing(Collection(_connect(":memory:"), model=model)) as collection:
+        return bytes(collection._query(question, None))
 
 
 class _Plain:

@@ -22,8 +22,12 @@ class Rows:
         self.size = 4 * dimensions
 
     def __iter__(self) -> Iterator[memoryview]:
-        whole, size = memoryview(self.matrix.data).cast("B"), self.size
-        return (whole[at : at + size] for at in range(0, self.number * size, size))
+        return self.together(1)
+
+    def together(self, number: int) -> Iterator[memoryview]:
+        """So many rows at a time, and the rest at the end."""
+        whole, size = memoryview(self.matrix.data).cast("B"), self.size * number
+        return (whole[at : at + size] for at in range(0, len(whole), size))
 
     def are_unit(self) -> bool:
         import numpy

@@ -1,6 +1,6 @@
 -- Documents by meaning and by words: of each the best part, so that a long one is not in the list several times.
 --
---     .parameter set :query "embed('how do readers and writers coexist')"
+--     .parameter set :query "embed_query('how do readers and writers coexist')"
 --     .parameter set :words "'how do readers and writers coexist'"
 --     .parameter set :k 10
 --
@@ -11,14 +11,16 @@
 -- Documents whose best parts have the same text (a note that was copied, or is linked in two folders) are answered once, with
 -- the better or older one.
 --
--- `text` is the best part without the marks of Markdown and without the targets of links. `marked` is a piece of it as it is
--- written, with the words that matched in [brackets]; NULL if none did. answer.sql finds the sentence that answers.
-WITH RECURSIVE expression (text) AS (
-    SELECT '"' || replace(replace(replace(coalesce(:words, ''), '"', ' '), char(10), ' '), ' ', '" OR "') || '"'
+-- `text` is the best part without the marks of Markdown and without the targets of links. `marked` is a piece of it with the words
+-- that matched in [brackets]; NULL if none did. answer.sql finds the sentence that answers.
+WITH expression (text) AS (
+    SELECT '"' || replace(replace(replace(replace(replace(text, '"', ' '), char(9), ' '), char(10), ' '), char(13), ' '), ' ', '" OR "') || '"'
+    -- FTS5 refuses a NUL character, which SQLite can replace in JSON only. There a backslash is written twice.
+    FROM   (SELECT coalesce(replace(replace(json_quote(CAST(:words AS TEXT)), '\\', ' '), '\u0000', ' ') ->> '$', '') AS text)
 ),
 found (seq, score, document, title, text) AS MATERIALIZED (
     SELECT n.seq, h.score, coalesce(whole.id, n.id), coalesce(whole.title, n.title), coalesce(n.content, n.summary, '')
-    FROM   vec_hybrid('nodes', 'embedding', 'nodes_text', :query, :words, 10 * :k) AS h
+    FROM   vec_hybrid('nodes', 'embedding', 'nodes_text', :query, :words, 10 * :k, '{"fuzzy": "nodes_fuzzy"}') AS h
     JOIN   nodes AS n ON n.seq = h.rowid
     LEFT   JOIN nodes AS whole ON whole.id = n.source
 ),
@@ -35,23 +37,22 @@ different AS (
 best AS MATERIALIZED (
     SELECT seq, score, document, title, text, parts FROM different WHERE copy = 1 ORDER BY score DESC, seq LIMIT :k
 ),
--- Each step takes the target of one link away: what stands between "](" and the next ")".
-plain (seq, step, text) AS (
-    SELECT seq, 0, replace(text, '![', '[') FROM best
-    UNION ALL
-    SELECT seq, step + 1,
-           substr(text, 1, instr(text, '](') - 1) || substr(text, instr(text, '](') + 1 + instr(substr(text, instr(text, '](') + 1), ')'))
-    FROM   plain WHERE instr(substr(text, nullif(instr(text, ']('), 0)), ')') > 0
-),
 marks (seq, marked) AS MATERIALIZED (
-    SELECT rowid, snippet(nodes_text, -1, '[', ']', '...', 24)
+    SELECT rowid, snippet(nodes_text, -1, char(2), char(3), '...', 24)
     FROM   nodes_text
     WHERE  nodes_text MATCH (SELECT text FROM expression) AND +rowid IN (SELECT seq FROM best)
+),
+shown (seq, text, marked) AS (
+    SELECT b.seq, coalesce(p.content, p.summary, ''), m.marked
+    FROM   best AS b
+    JOIN   nodes_plain AS p ON p.seq = b.seq
+    LEFT   JOIN marks AS m ON m.seq = b.seq
 )
 SELECT row_number() OVER (ORDER BY b.score DESC, b.seq) AS rank, round(b.score, 4) AS score, b.document AS id, b.title, b.parts,
-       trim(replace(replace(replace(replace(replace(replace(replace(p.text, '**', ''), '__', ''), '`', ''), '[[', ''), ']]', ''),
-           '[', ''), '#', '')) AS text, m.marked
+       trim(replace(replace(replace(replace(replace(replace(replace(s.text, '**', ''), '__', ''), '`', ''), '![', ''), '[', ''), ']', ''),
+           '#', '')) AS text,
+       trim(replace(replace(replace(replace(replace(replace(replace(replace(replace(s.marked, '**', ''), '__', ''), '`', ''), '![', ''),
+           '[', ''), ']', ''), '#', ''), char(2), '['), char(3), ']')) AS marked
 FROM   best AS b
-JOIN   (SELECT seq, text, max(step) FROM plain GROUP BY seq) AS p ON p.seq = b.seq
-LEFT   JOIN marks AS m ON m.seq = b.seq
+JOIN   shown AS s ON s.seq = b.seq
 ORDER  BY b.score DESC, b.seq;

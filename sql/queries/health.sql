@@ -25,7 +25,7 @@ FROM  (SELECT quick_check FROM pragma_quick_check LIMIT 3);
 
 WITH wanted (name) AS (
     VALUES ('documents'), ('edges'), ('folders'), ('history'), ('kit'), ('links'), ('models'), ('nodes'), ('nodes_fuzzy'),
-           ('nodes_text'), ('stale')
+           ('nodes_plain'), ('nodes_text'), ('plain_texts'), ('stale')
 ),
 sound (yes) AS (SELECT said = 'ok' FROM temp.integrity),
 -- For each rule, how many things break it.
@@ -67,8 +67,8 @@ SELECT 'tables' AS rule, 'none missing' AS expected, coalesce(group_concat(name,
        count(*) = 0 AS ok, 'restore a backup' AS remedy
 FROM   wanted WHERE name NOT IN (SELECT name FROM main.sqlite_schema)
 UNION ALL
-SELECT 'schema version', '3', coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 'unknown'),
-       coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 0) = 3, 'fafcas migrate DB, or make migrate DB=...'
+SELECT 'schema version', '4', coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 'unknown'),
+       coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 0) = 4, 'fafcas migrate DB, or make migrate DB=...'
 FROM   sound
 UNION ALL
 SELECT 'integrity', 'ok', said, said = 'ok', 'restore a backup, or save what can be read: sqlite3 notes.db .recover'

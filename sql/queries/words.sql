@@ -9,7 +9,9 @@
 -- Accents and word endings do not matter. Each word is quoted, so that no character of the text is taken for FTS5's query
 -- language. To use that language, write MATCH :words instead.
 WITH expression (text) AS (
-    SELECT '"' || replace(replace(replace(coalesce(:words, ''), '"', ' '), char(10), ' '), ' ', '" OR "') || '"'
+    SELECT '"' || replace(replace(replace(replace(replace(text, '"', ' '), char(9), ' '), char(10), ' '), char(13), ' '), ' ', '" OR "') || '"'
+    -- FTS5 refuses a NUL character, which SQLite can replace in JSON only. There a backslash is written twice.
+    FROM   (SELECT coalesce(replace(replace(json_quote(CAST(:words AS TEXT)), '\\', ' '), '\u0000', ' ') ->> '$', '') AS text)
 ),
 found (seq, score, text) AS MATERIALIZED (
     SELECT rowid, -rank, snippet(nodes_text, -1, '[', ']', '...', 16)

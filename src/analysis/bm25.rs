@@ -5,24 +5,27 @@
 //! a phrase stands in a row, its part stays below `idf * (K1 + 1)`, so the sum of these is the bound. Weights of
 //! columns change a frequency before it saturates, and so they do not change the bound.
 
-/// How soon more of the same phrase stops to count, as in FTS5.
+/// How soon more occurrences of the same phrase stop counting. The value is that of FTS5.
 const K1: f64 = 1.2;
-/// How much the length of a row counts, as in FTS5.
+/// How much the length of a row counts. The value is that of FTS5.
 const B: f64 = 0.75;
 /// The idf of a phrase that is in half of the rows or more, as in FTS5.
 const LEAST_IDF: f64 = 1e-6;
 
-/// What a query weighs in one table.
+/// The weights of a query in one table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryWeights {
     /// The idf of each phrase; 0 for a phrase without words.
     idf: Vec<f64>,
     mean_length: f64,
+    bound: f64,
+    /// The most that a word can add which no row has.
+    absent: f64,
 }
 
 impl QueryWeights {
-    /// Of a table with so many rows and so many words in all. `with` has for each phrase how many rows have it, or `None` for
-    /// a phrase without words, which no row can have.
+    /// For a table with so many rows, and so many words in all rows. `with` says for each phrase how many rows have it. It is
+    /// `None` for a phrase without words, which no row can have.
     pub fn new(rows: i64, words: i64, with: &[Option<i64>]) -> Self {
         let (rows, words) = (rows.max(0) as f64, words.max(0) as f64);
         let idf = |with: &Option<i64>| match with {
@@ -30,12 +33,15 @@ impl QueryWeights {
             Some(with) => {
                 let with = *with as f64;
                 let idf = ((rows - with + 0.5) / (with + 0.5)).ln();
-                // Also where a damaged index counts more rows with the phrase than it has.
+                // A damaged index may count more rows with the phrase than there are rows.
                 if idf > 0.0 { idf } else { LEAST_IDF }
             }
         };
         let mean_length = if rows > 0.0 && words > 0.0 { words / rows } else { 1.0 };
-        Self { idf: with.iter().map(idf).collect(), mean_length }
+        let absent = (K1 + 1.0) * idf(&Some(0));
+        let idf: Vec<f64> = with.iter().map(idf).collect();
+        let bound = (K1 + 1.0) * idf.iter().sum::<f64>();
+        Self { idf, mean_length, bound, absent }
     }
 
     /// How many phrases there are.
@@ -45,11 +51,16 @@ impl QueryWeights {
 
     /// The most that any row can score.
     pub fn bound(&self) -> f64 {
-        (K1 + 1.0) * self.idf.iter().sum::<f64>()
+        self.bound
     }
 
-    /// The score of a row of this length, from the weighed frequency of each phrase. A table that keeps no lengths gives a
-    /// negative one, which stands for the mean.
+    /// The most that a row could score with so many words more, of which no row has any.
+    pub fn bound_with(&self, absent: f64) -> f64 {
+        self.bound + absent * self.absent
+    }
+
+    /// The score of a row of this length, from the weighed frequency of each phrase. A table that does not store the lengths
+    /// of its rows gives a negative length. The mean is used then.
     pub fn score(&self, frequencies: &[f64], length: i64) -> f64 {
         let length = if length < 0 { self.mean_length } else { length as f64 };
         let norm = K1 * (1.0 - B + B * length / self.mean_length);
@@ -59,8 +70,7 @@ impl QueryWeights {
 
     /// The score as a share of the bound, 0 to 1; 0 for a query without words.
     pub fn share(&self, frequencies: &[f64], length: i64) -> f64 {
-        let bound = self.bound();
-        if bound > 0.0 { (self.score(frequencies, length) / bound).clamp(0.0, 1.0) } else { 0.0 }
+        if self.bound > 0.0 { (self.score(frequencies, length) / self.bound).clamp(0.0, 1.0) } else { 0.0 }
     }
 }
 

@@ -11,6 +11,7 @@
 
 use crate::error::Result;
 use crate::kernels::F32Le;
+use crate::random::splitmix64;
 
 /// How many vectors are multiplied in one pass: enough for axes with equal spread, and few enough to compute them side
 /// by side.
@@ -166,15 +167,10 @@ fn along(row: &[f64], block: &[Lanes]) -> Lanes {
     std::array::from_fn(|lane| (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]))
 }
 
-/// Vectors that have nothing to do with any data, and are always the same (SplitMix64).
+/// Vectors that have nothing to do with any data, and are always the same.
 fn start(dimensions: usize) -> Vec<Vec<f64>> {
     let mut state = 0u64;
-    let mut number = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31) as i64 as f64 / i64::MAX as f64
-    };
+    let mut number = || splitmix64(&mut state) as i64 as f64 / i64::MAX as f64;
     (0..BLOCK.min(dimensions)).map(|_| (0..dimensions).map(|_| number()).collect()).collect()
 }
 

@@ -16,5 +16,5 @@ mod rotation;
 mod space;
 
 pub use encoder::{Encoder, fingerprint};
-pub use query::{Group, Interval, Query, SIGMAS};
+pub use query::{Group, Interval, Query};
 pub use space::Space;

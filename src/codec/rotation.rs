@@ -6,6 +6,8 @@
 //! mixed, pair by pair. The result has the same number of coordinates and the same length. All of it is plain f32
 //! arithmetic in a fixed order, so every machine gets the same bits.
 
+use crate::random::splitmix64;
+
 /// With four rounds, one coordinate spreads over all others, and no direction stays special.
 const ROUNDS: usize = 4;
 
@@ -130,13 +132,6 @@ impl Bits {
         self.word >>= 1;
         bit
     }
-}
-
-fn splitmix64(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let z = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

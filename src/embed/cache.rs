@@ -3,10 +3,11 @@
 //! There are two generations instead of a list sorted by age. A vector that is found in the old one moves to the young
 //! one. When the young one is full, it becomes the old one, and the old one is dropped.
 
+use crate::lock::lock;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::mem::take;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// How many bytes of vectors a generation may hold.
 const GENERATION: usize = 8 << 20;
@@ -61,14 +62,14 @@ impl TextCache {
 
     /// What it holds now, and what it has done since the last call.
     pub fn take_counters(&self) -> Counters {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = lock(&self.generations);
         let vectors = generations.young.len() + generations.old.len();
         Counters { bytes: (vectors * self.entry) as u64, ..take(&mut generations.counters) }
     }
 
     /// The vector of this text, if it is in the cache.
     pub fn get(&self, key: &Key) -> Option<Arc<[f32]>> {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = lock(&self.generations);
         let found = match generations.young.get(key) {
             Some(vector) => Some(Arc::clone(vector)),
             None => generations.old.remove(key).inspect(|vector| self.add(&mut generations, *key, Arc::clone(vector))),
@@ -80,7 +81,7 @@ impl TextCache {
 
     /// Keeps the vector of a text for a while.
     pub fn put(&self, key: Key, vector: Arc<[f32]>) {
-        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = lock(&self.generations);
         self.add(&mut generations, key, vector);
     }
 

@@ -1,42 +1,33 @@
-//! A model: its folder, read and checked, its sessions, and the vectors of recent texts.
+//! A model: its folder, read and checked, what it runs on, and the vectors of recent texts.
 
 use super::cache::{self, Counters, TextCache};
 use super::chunk::{self, Chunk};
+use super::engine::Engine;
 use super::folder::Folder;
-use super::session::Session;
-use super::sessions::Sessions;
+use super::prompts::{self, Prompts, prompted};
+use super::settings::{Kind, Settings};
 use super::split_work::share;
 use super::tokenize::Tokenizer;
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// How many texts a batch has at most. More gain nothing on a CPU, and cost padding and cache misses.
-const BATCH: usize = 8;
-/// How many tokens a batch has at most. 4,096 made long texts a tenth slower and the process two thirds larger (260 MB
-/// instead of 160 MB).
-const BATCH_TOKENS: usize = 256;
 /// How many texts are tokenized as one job.
 const TOKENIZED: usize = 64;
-/// A text is embedded alone and beside another. If the vectors differ by more than this, it is not rounding: the model
-/// computes its quantisation for each batch.
-const ROUNDING: f32 = 1e-5;
-/// Every tokenizer makes different tokens from these two texts.
-const PROBES: [&str; 2] =
-    ["A text to try the model with: 1, 2, 3.", "Another one, somewhat longer, so that the first is padded!"];
 
 /// A loaded model. Any number of threads may use it at once.
 pub struct Model {
     name: String,
     tokenizer: Tokenizer,
-    sessions: Sessions<Session>,
+    engine: Engine,
     cache: TextCache,
     folder: Arc<Folder>,
     fingerprint: OnceLock<String>,
-    dimensions: usize,
-    batch: usize,
+    /// How many tokens the prompt for documents has.
+    prompt_tokens: usize,
 }
 
 impl Model {
@@ -48,22 +39,16 @@ impl Model {
     fn read(name: &str, path: &Path) -> Result<Self> {
         let folder = Arc::new(Folder::open(path)?);
         let tokenizer = Tokenizer::load(folder.tokenizer(), &folder.settings)?;
-        let mut session = Session::open(folder.model(), &folder.settings.pooling)?;
-        let Probe { dimensions, batch } = Probe::run(&mut session, &tokenizer)?;
-        let source = Arc::clone(&folder);
-        let open = move || {
-            source.expect_same()?;
-            Session::open(source.model(), &source.settings.pooling)
-        };
+        let prompt_tokens = prompt_tokens(&tokenizer, &folder.settings.prompts)?;
+        let engine = Engine::load(&folder, &tokenizer)?;
         Ok(Self {
             name: name.to_owned(),
             tokenizer,
-            sessions: Sessions::new(session, Box::new(open)),
-            cache: TextCache::new(dimensions),
+            cache: TextCache::new(engine.dimensions()),
+            engine,
             folder,
             fingerprint: OnceLock::new(),
-            dimensions,
-            batch,
+            prompt_tokens,
         })
     }
 
@@ -74,12 +59,17 @@ impl Model {
 
     /// The length of its vectors.
     pub fn dimensions(&self) -> usize {
-        self.dimensions
+        self.engine.dimensions()
     }
 
     /// The most tokens of a text that it reads, special ones included.
     pub fn max_tokens(&self) -> usize {
         self.folder.settings.max_tokens
+    }
+
+    /// What it runs on.
+    pub fn kind(&self) -> Kind {
+        self.folder.settings.kind
     }
 
     /// What its cache of recent texts holds now, and what it has done since the last call.
@@ -99,20 +89,39 @@ impl Model {
         }
     }
 
-    /// The vector of a text, with length 1. Text beyond the limit of the model is ignored. There will be at most
+    /// What its folder said when it was loaded.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.folder.settings
+    }
+
+    /// What it wants in front of texts. The functions below put it there.
+    pub fn prompts(&self) -> &Prompts {
+        &self.folder.settings.prompts
+    }
+
+    /// The vector of a document, with length 1. Text beyond the limit of the model is ignored. There will be at most
     /// `threads` sessions.
     pub fn embed(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
+        self.embed_prompted(&prompted(&self.prompts().document, text), threads)
+    }
+
+    /// The same of a question.
+    pub fn embed_query(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
+        self.embed_prompted(&prompted(&self.prompts().query, text), threads)
+    }
+
+    fn embed_prompted(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
         let key = cache::key(text);
         if let Some(vector) = self.cache.get(&key) {
             return Ok(vector);
         }
         let ids = self.tokenizer.encode(text)?;
-        let vector = self.sessions.with(threads, |session| session.run(&[&ids]))?.swap_remove(0);
+        let vector = self.engine.run(threads, &[&ids])?.swap_remove(0);
         self.cache.put(key, Arc::clone(&vector));
         Ok(vector)
     }
 
-    /// The vectors of many texts, with length 1, computed by this thread and at most `threads - 1` others.
+    /// The vectors of many documents, with length 1, computed by this thread and at most `threads - 1` others.
     ///
     /// Between batches, `proceed` is called on this thread with the number of texts that are done. If it returns an
     /// error, the work stops.
@@ -122,6 +131,7 @@ impl Model {
         threads: usize,
         proceed: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Arc<[f32]>>> {
+        let texts = texts.iter().map(|text| prompted(&self.prompts().document, text)).collect::<Vec<_>>();
         let keys = texts.iter().map(|text| cache::key(text)).collect::<Vec<_>>();
         let mut vectors = keys.iter().map(|key| self.cache.get(key)).collect::<Vec<_>>();
         // The first of each text that has no vector yet, in order. Other texts in a batch can change the last bit of a
@@ -130,12 +140,12 @@ impl Model {
         let missing = (0..texts.len()).filter(|&at| vectors[at].is_none() && met.insert(keys[at])).collect::<Vec<_>>();
         let known = texts.len() - missing.len();
 
-        let ids = self.tokenize(texts, &missing, threads, &mut |_| proceed(known))?;
+        let ids = self.tokenize(&texts, &missing, threads, &mut |_| proceed(known))?;
         let batches = self.batches(&ids);
         let sizes = batches.iter().map(Vec::len).collect::<Vec<_>>();
         let run = |number: usize| {
             let rows = batches[number].iter().map(|&at| ids[at].as_slice()).collect::<Vec<_>>();
-            self.sessions.with(threads, |session| session.run(&rows))
+            self.engine.run(threads, &rows)
         };
         let results =
             share(batches.len(), threads, run, &mut |done| proceed(known + sizes[..done].iter().sum::<usize>()))?;
@@ -151,13 +161,14 @@ impl Model {
         vectors.into_iter().map(|vector| vector.ok_or_else(|| Error::Bug("a text without its vector".into()))).collect()
     }
 
-    /// How many tokens of a text the model reads: never more than its limit, special ones included.
+    /// How many tokens of a document the model reads: never more than its limit, those of the prompt and special ones
+    /// included.
     pub fn count_tokens(&self, text: &str) -> Result<usize> {
-        Ok(self.tokenizer.encode(text)?.len())
+        Ok(self.tokenizer.encode(&prompted(&self.prompts().document, text))?.len())
     }
 
-    /// The text in chunks of at most `max_tokens` tokens, or of as many as the model has room for. Special tokens are
-    /// not counted. Each chunk repeats at most `overlap` tokens of the one before. `proceed` is called every few
+    /// The text in chunks of at most `max_tokens` tokens, or of as many as the model has room for behind the prompt for
+    /// documents. Special tokens are not counted. Each chunk repeats at most `overlap` tokens of the one before. `proceed` is called every few
     /// milliseconds, and stops the work by an error.
     pub fn chunks<'t>(
         &self,
@@ -166,7 +177,7 @@ impl Model {
         overlap: usize,
         proceed: &dyn Fn() -> Result<()>,
     ) -> Result<Vec<Chunk<'t>>> {
-        let room = self.tokenizer.room();
+        let room = self.tokenizer.room() - self.prompt_tokens;
         let most = max_tokens.unwrap_or(room);
         if !(1..=room).contains(&most) {
             return Err(Error::expected(format_args!("max_tokens from 1 to {room}"), most));
@@ -180,14 +191,15 @@ impl Model {
 
     fn tokenize(
         &self,
-        texts: &[&str],
+        texts: &[Cow<'_, str>],
         chosen: &[usize],
         threads: usize,
         proceed: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Vec<u32>>> {
         let groups = chosen.chunks(TOKENIZED).collect::<Vec<_>>();
-        let encode =
-            |group: usize| groups[group].iter().map(|&at| self.tokenizer.encode(texts[at])).collect::<Result<Vec<_>>>();
+        let encode = |group: usize| {
+            groups[group].iter().map(|&at| self.tokenizer.encode(&texts[at])).collect::<Result<Vec<_>>>()
+        };
         Ok(share(groups.len(), threads, encode, proceed)?.into_iter().flatten().collect())
     }
 
@@ -195,10 +207,11 @@ impl Model {
     fn batches(&self, ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
         let mut order = (0..ids.len()).collect::<Vec<_>>();
         order.sort_by_key(|&at| Reverse(ids[at].len()));
+        let limits = self.engine.limits();
         let mut batches = Vec::new();
         let mut rest = order.as_slice();
         while let Some(&longest) = rest.first() {
-            let size = (BATCH_TOKENS / ids[longest].len()).clamp(1, self.batch).min(rest.len());
+            let size = (limits.tokens / ids[longest].len()).clamp(1, limits.texts).min(rest.len());
             batches.push(rest[..size].to_vec());
             rest = &rest[size..];
         }
@@ -206,26 +219,16 @@ impl Model {
     }
 }
 
-/// What can only be learned by running the model.
-struct Probe {
-    dimensions: usize,
-    batch: usize,
-}
-
-impl Probe {
-    fn run(session: &mut Session, tokenizer: &Tokenizer) -> Result<Self> {
-        let greatest = tokenizer.greatest_id();
-        let trial = session.run(&[&[greatest]]);
-        trial.map_err(|error| {
-            error.within(format_args!("tokenizer.json does not match, its greatest id is {greatest}"))
-        })?;
-
-        let [short, long] = [tokenizer.encode(PROBES[0])?, tokenizer.encode(PROBES[1])?];
-        let alone = session.run(&[&short])?.swap_remove(0);
-        let beside = session.run(&[&short, &long])?.swap_remove(0);
-        let difference = alone.iter().zip(&*beside).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // Such a model would give a text a different vector when other texts are beside it.
-        let batch = if difference > ROUNDING { 1 } else { BATCH };
-        Ok(Self { dimensions: alone.len(), batch })
+/// How many tokens the prompt for documents has. An error if a prompt leaves no room for a text: all texts would have
+/// one vector.
+fn prompt_tokens(tokenizer: &Tokenizer, prompts: &Prompts) -> Result<usize> {
+    let room = tokenizer.room();
+    for (name, prompt) in [("query", &prompts.query), ("document", &prompts.document)] {
+        let tokens = tokenizer.count(prompt, &|| Ok(()))?;
+        if tokens >= room {
+            let wanted = format_args!("a prompt for {name} of less than {room} tokens in {}", prompts::FILE);
+            return Err(Error::expected(wanted, tokens));
+        }
     }
+    tokenizer.count(&prompts.document, &|| Ok(()))
 }

@@ -1,13 +1,17 @@
 //! The models of this process. They are found by name, loaded at first use, and shared by all.
 
+use super::card;
 use super::folder::{Folder, unreadable};
 use super::locations;
 use super::model::Model;
+use super::prompts::Prompts;
+use super::settings::Kind;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The model that is used if none is named.
 pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
@@ -33,18 +37,26 @@ pub struct ModelListing {
     pub fingerprint: Option<String>,
     /// Whether this process has loaded it.
     pub loaded: bool,
+    /// What it runs on. `None` if its files cannot be read.
+    pub kind: Option<Kind>,
+    /// How the vectors of tokens become that of the text, if its settings say so.
+    pub pooling: Option<String>,
+    /// What is put in front of questions and of documents.
+    pub prompts: Prompts,
+    /// The languages that its card names.
+    pub languages: Vec<String>,
 }
 
 /// The model of this name. It is loaded if this is the first use.
 pub fn model(name: &str) -> Result<Arc<Model>> {
     let folder = folder(name)?;
     let slot = slot(&folder);
-    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = lock(&slot);
     if let Some(model) = &*slot {
         return Ok(Arc::clone(model));
     }
     if !folder.try_exists().map_err(|error| unreadable(&folder, error))? {
-        return Err(locations::model_missing(name));
+        return Err(locations::model_missing(name, &names().unwrap_or_default()));
     }
     Ok(Arc::clone(slot.insert(Arc::new(Model::load(name, &folder)?))))
 }
@@ -75,7 +87,7 @@ fn folder(name: &str) -> Result<PathBuf> {
 }
 
 fn slot(folder: &Path) -> ModelSlot {
-    let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slots = lock(&SLOTS);
     Arc::clone(slots.get_or_insert_default().entry(folder.to_owned()).or_default())
 }
 
@@ -98,22 +110,28 @@ fn names() -> Result<BTreeSet<String>> {
 fn listing(name: &str, folder: &Path) -> ModelListing {
     let slot = slot(folder);
     // A model that is being loaded at this moment counts as not loaded.
-    if let Some(model) = slot.try_lock().ok().and_then(|slot| slot.clone()) {
-        return ModelListing {
-            name: name.to_owned(),
-            dimensions: Some(model.dimensions() as u64),
-            max_tokens: Some(model.max_tokens()),
-            fingerprint: model.fingerprint().ok().map(str::to_owned),
-            loaded: true,
-        };
-    }
+    let loaded = slot.try_lock().ok().and_then(|slot| slot.clone());
     let found = Folder::open(folder).ok();
-    let settings = found.as_ref().map(|found| &found.settings);
+    let settings = match &loaded {
+        Some(model) => Some(model.settings()),
+        None => found.as_ref().map(|found| &found.settings),
+    };
+    let fingerprint = match &loaded {
+        Some(model) => model.fingerprint().ok().map(str::to_owned),
+        None => found.as_ref().and_then(|found| found.fingerprint().ok()),
+    };
     ModelListing {
         name: name.to_owned(),
-        dimensions: settings.and_then(|settings| settings.dimensions),
+        dimensions: match &loaded {
+            Some(model) => Some(model.dimensions() as u64),
+            None => settings.and_then(|settings| settings.dimensions),
+        },
         max_tokens: settings.map(|settings| settings.max_tokens),
-        fingerprint: found.as_ref().and_then(|found| found.fingerprint().ok()),
-        loaded: false,
+        fingerprint,
+        loaded: loaded.is_some(),
+        kind: settings.map(|settings| settings.kind),
+        pooling: settings.and_then(|settings| settings.pooling.as_ref().ok().map(ToString::to_string)),
+        prompts: settings.map(|settings| settings.prompts.clone()).unwrap_or_default(),
+        languages: card::languages(folder),
     }
 }

@@ -3,12 +3,13 @@
 //! The `ort` crate can do this by itself, but there a second attempt after a failed one is undefined behaviour. Here a
 //! failure is an error that says how to mend it, and another attempt may follow.
 
-use super::locations;
+use super::runtime_locations;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::native::onnx;
 use crate::native::process::set_unless_set;
 use ort::environment::Environment;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Wheels of ONNX Runtime from 1.29 on send usage data as soon as they start, unless this variable is set.
 const NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
@@ -28,7 +29,7 @@ pub fn environment() -> Result<&'static Environment> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(&runtime.environment);
     }
-    let mut loaded = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut loaded = lock(&LOADING);
     if let Some(runtime) = RUNTIME.get() {
         return Ok(&runtime.environment);
     }
@@ -61,7 +62,7 @@ fn load() -> Result<String> {
     // This must come before ONNX Runtime is loaded. The lock ensures that only one thread does it.
     set_unless_set(NO_TELEMETRY, "1");
     let mut reason = None;
-    for path in locations::runtime()? {
+    for path in runtime_locations::runtime()? {
         match onnx::open(&path) {
             Ok((version, api)) => {
                 ort::set_api(api);
@@ -73,5 +74,5 @@ fn load() -> Result<String> {
             Err(_) => {}
         }
     }
-    Err(reason.unwrap_or_else(locations::runtime_missing))
+    Err(reason.unwrap_or_else(runtime_locations::runtime_missing))
 }

@@ -1,7 +1,9 @@
 //! One session of ONNX Runtime: from rows of token ids to vectors of length 1.
 
+use super::prompts;
 use super::runtime;
-use super::settings::Pooling;
+use super::settings::{Pooling, Settings};
+use super::unit::unit;
 use crate::error::{Error, Result};
 use crate::native::process::release_memory;
 use ort::session::builder::GraphOptimizationLevel;
@@ -10,8 +12,8 @@ use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The inputs that a model may have. Models without pairs of sentences do not have the third.
-const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
+/// The inputs that a model may have. Models without pairs of sentences do not have the third, and few have the fourth.
+const INPUTS: [&str; 4] = ["input_ids", "attention_mask", "token_type_ids", "position_ids"];
 const REQUIRED: usize = 2;
 /// The output with one vector for each text.
 const POOLED: &str = "sentence_embedding";
@@ -30,17 +32,19 @@ enum Output {
 pub struct Session {
     inner: ort::session::Session,
     output: Output,
-    /// How many of [`INPUTS`] the model takes.
-    inputs: usize,
+    /// Which of [`INPUTS`] the model takes.
+    inputs: [bool; INPUTS.len()],
+    /// How many numbers of each vector are kept, if not all.
+    kept: Option<u64>,
 }
 
 impl Session {
-    /// Loads the model. `pooling`, also if it is an error, matters only if the model does not pool by itself.
-    pub fn open(path: &Path, pooling: &Result<Pooling>) -> Result<Self> {
+    /// Loads the model. Its pooling, also if that is an error, matters only if the model does not pool by itself.
+    pub fn open(path: &Path, settings: &Settings) -> Result<Self> {
         let inner = load(path)?;
         let inputs = inputs(inner.inputs())?;
-        let output = output(inner.outputs(), pooling)?;
-        Ok(Self { inner, output, inputs })
+        let output = output(inner.outputs(), &settings.pooling)?;
+        Ok(Self { inner, output, inputs, kept: settings.kept })
     }
 
     /// The vectors of these rows of ids. Shorter rows are padded.
@@ -50,17 +54,19 @@ impl Session {
             let padding = |row: &&[u32]| std::iter::repeat_n(0, longest - row.len());
             rows.iter().flat_map(|row| row.iter().map(|&id| of(id)).chain(padding(row))).collect::<Vec<i64>>()
         };
-        let values = [padded(i64::from), padded(|_| 1), vec![0; rows.len() * longest]];
+        let positions = rows.iter().flat_map(|_| 0..longest as i64).collect();
+        let values = [padded(i64::from), padded(|_| 1), vec![0; rows.len() * longest], positions];
         let shape = [rows.len(), longest];
         let tensor = |values| TensorRef::from_array_view((shape, values)).map(SessionInputValue::from);
-        let named = INPUTS.iter().zip(&values).take(self.inputs);
-        let inputs = named.map(|(&name, values)| Ok((name, tensor(values.as_slice())?)));
+        let named = INPUTS.iter().zip(&values).zip(self.inputs).filter(|(_, taken)| *taken);
+        let inputs = named.map(|((&name, values), _)| Ok((name, tensor(values.as_slice())?)));
         let inputs = inputs.collect::<ort::Result<Vec<_>>>().map_err(runtime::failed)?;
         let outputs = self.inner.run(inputs).map_err(runtime::failed)?;
-        match self.output {
-            Output::Ready => ready(&outputs, rows),
-            Output::Tokens(name, pooling) => pooled(&outputs, name, pooling, rows, longest),
-        }
+        let vectors = match self.output {
+            Output::Ready => ready(&outputs, rows)?,
+            Output::Tokens(name, pooling) => pooled(&outputs, name, pooling, rows, longest)?,
+        };
+        vectors.into_iter().map(|vector| unit(beginning(vector, self.kept)?)).collect()
     }
 }
 
@@ -78,18 +84,21 @@ fn load(path: &Path) -> Result<ort::session::Session> {
     Ok(session)
 }
 
-fn inputs(found: &[Outlet]) -> Result<usize> {
+fn inputs(found: &[Outlet]) -> Result<[bool; INPUTS.len()]> {
     let names = found.iter().map(Outlet::name).collect::<Vec<_>>();
     let known = names.iter().all(|name| INPUTS.contains(name));
     if !known || !INPUTS[..REQUIRED].iter().all(|name| names.contains(name)) {
-        let wanted =
-            format!("a model with inputs {} and perhaps {}", INPUTS[..REQUIRED].join(" and "), INPUTS[REQUIRED]);
+        let wanted = format!(
+            "a model with inputs {} and perhaps {}",
+            INPUTS[..REQUIRED].join(" and "),
+            INPUTS[REQUIRED..].join(" or ")
+        );
         return Err(Error::expected(wanted, names.join(", ")));
     }
     for outlet in found {
         expect_type(outlet, TensorElementType::Int64)?;
     }
-    Ok(found.len())
+    Ok(INPUTS.map(|name| names.contains(&name)))
 }
 
 fn output(found: &[Outlet], pooling: &Result<Pooling>) -> Result<Output> {
@@ -113,11 +122,11 @@ fn expect_type(outlet: &Outlet, wanted: TensorElementType) -> Result<()> {
     }
 }
 
-fn ready(outputs: &SessionOutputs<'_>, rows: &[&[u32]]) -> Result<Vec<Arc<[f32]>>> {
+fn ready(outputs: &SessionOutputs<'_>, rows: &[&[u32]]) -> Result<Vec<Vec<f32>>> {
     let (shape, values) = outputs[POOLED].try_extract_tensor::<f32>().map_err(runtime::failed)?;
     match **shape {
         [texts, dimensions] if texts == rows.len() as i64 && dimensions > 0 => {
-            values.chunks_exact(dimensions as usize).map(|vector| unit(vector.to_vec())).collect()
+            Ok(values.chunks_exact(dimensions as usize).map(<[f32]>::to_vec).collect())
         }
         _ => Err(Error::expected(format_args!("{POOLED} of {} x dimensions", rows.len()), shape)),
     }
@@ -129,23 +138,26 @@ fn pooled(
     pooling: Pooling,
     rows: &[&[u32]],
     longest: usize,
-) -> Result<Vec<Arc<[f32]>>> {
+) -> Result<Vec<Vec<f32>>> {
     let (shape, values) = outputs[name].try_extract_tensor::<f32>().map_err(runtime::failed)?;
     let dimensions = match **shape {
         [texts, tokens, dimensions] if [texts, tokens] == [rows.len() as i64, longest as i64] => dimensions as usize,
         _ => return Err(Error::expected(format_args!("{name} of {} x {longest} x dimensions", rows.len()), shape)),
     };
     let texts = values.chunks_exact((longest * dimensions).max(1));
-    rows.iter()
-        .zip(texts)
-        .map(|(row, tokens)| unit(pool(pooling, &tokens[..row.len() * dimensions], dimensions)))
-        .collect()
+    let vectors =
+        rows.iter().zip(texts).map(|(row, tokens)| pool(pooling, &tokens[..row.len() * dimensions], dimensions));
+    Ok(vectors.collect())
 }
 
 /// The vector of a text from those of its tokens. It need not have length 1 yet, so a sum is as good as a mean.
 fn pool(pooling: Pooling, tokens: &[f32], dimensions: usize) -> Vec<f32> {
     let mut tokens = tokens.chunks_exact(dimensions);
-    let mut vector = tokens.next().unwrap_or_default().to_vec();
+    let only = match pooling {
+        Pooling::Last => tokens.next_back(),
+        Pooling::Mean | Pooling::Cls => tokens.next(),
+    };
+    let mut vector = only.unwrap_or_default().to_vec();
     if pooling == Pooling::Mean {
         for token in tokens {
             vector.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
@@ -154,12 +166,17 @@ fn pool(pooling: Pooling, tokens: &[f32], dimensions: usize) -> Vec<f32> {
     vector
 }
 
-/// The vector with length 1. The norm is added up in order in f64, which gives the same result on every CPU.
-fn unit(mut vector: Vec<f32>) -> Result<Arc<[f32]>> {
-    let norm = vector.iter().fold(0.0, |sum, &value| sum + f64::from(value) * f64::from(value)).sqrt();
-    if !norm.is_normal() {
-        return Err(Error::expected("a vector of finite length from the model", norm));
+/// The part of a vector that is kept. It is cut before it is made of length 1.
+fn beginning(mut vector: Vec<f32>, kept: Option<u64>) -> Result<Vec<f32>> {
+    match kept.map(|kept| usize::try_from(kept).unwrap_or(usize::MAX)) {
+        Some(kept) if kept > vector.len() => {
+            let wanted = format_args!("truncate_dim in {} from 1 to {}", prompts::FILE, vector.len());
+            Err(Error::expected(wanted, kept))
+        }
+        Some(kept) => {
+            vector.truncate(kept);
+            Ok(vector)
+        }
+        None => Ok(vector),
     }
-    vector.iter_mut().for_each(|value| *value = (f64::from(*value) / norm) as f32);
-    Ok(vector.into())
 }

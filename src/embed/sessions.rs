@@ -5,7 +5,8 @@
 //! its own.
 
 use crate::error::Result;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::lock::{lock, wait};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// Makes one more session.
 type Open<S> = Box<dyn Fn() -> Result<S> + Send + Sync>;
@@ -61,7 +62,7 @@ impl<S> Sessions<S> {
         let mine = state.next;
         state.next += 1;
         while state.turn != mine || (state.idle.is_empty() && state.made >= most) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.changed, state);
         }
         state.turn += 1;
         self.changed.notify_all();
@@ -71,7 +72,7 @@ impl<S> Sessions<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<S>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         if state.process != std::process::id() {
             // A forked child does not have what other threads of its parent held, and nobody else waits.
             *state = State::new(std::mem::take(&mut state.idle));

@@ -1,10 +1,11 @@
 //! What the JSON files of a sentence-transformers folder say about the model.
 
 use super::folder::read;
+use super::prompts::{self, Prompts};
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A tokenizer without a limit of its own has a number as large as this or larger.
 const NO_LIMIT: u64 = 1_000_000;
@@ -24,6 +25,25 @@ const COUNT_BEHIND_PADDING: [&str; 10] = [
 /// How the names of settings begin in the older form of pooling.
 const OLDER_MODE: &str = "pooling_mode_";
 
+/// What a model runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// ONNX Runtime.
+    Onnx,
+    /// A table with a vector for each token.
+    Static,
+}
+
+impl Kind {
+    /// Its name in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Onnx => "onnx",
+            Self::Static => "static",
+        }
+    }
+}
+
 /// How the vectors of the tokens become the vector of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
@@ -31,6 +51,8 @@ pub enum Pooling {
     Mean,
     /// The vector of the first token.
     Cls,
+    /// The vector of the last token.
+    Last,
 }
 
 impl fmt::Display for Pooling {
@@ -38,6 +60,7 @@ impl fmt::Display for Pooling {
         f.write_str(match self {
             Self::Mean => "mean",
             Self::Cls => "cls",
+            Self::Last => "last token",
         })
     }
 }
@@ -45,6 +68,8 @@ impl fmt::Display for Pooling {
 /// The settings of one model. Whether it normalises is not among them: a FAFCAS vector always has length 1.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What the model runs on.
+    pub kind: Kind,
     /// If this is an error, it matters only for a model that does not pool by itself.
     pub pooling: Result<Pooling>,
     /// The most tokens that the model reads, special ones included.
@@ -55,38 +80,57 @@ pub struct Settings {
     pub vocabulary: Option<u64>,
     /// The length of the vectors.
     pub dimensions: Option<u64>,
+    /// How many numbers of a vector are kept. The models of Matryoshka's kind are trained for several such lengths.
+    pub kept: Option<u64>,
+    /// What is put in front of texts.
+    pub prompts: Prompts,
 }
 
 impl Settings {
-    /// Reads the settings of the model in this folder.
+    /// Reads the settings of the ONNX model in this folder.
     pub fn read(folder: &Path) -> Result<Self> {
         let config = JsonFile::read(folder.join("config.json"))?;
         let sentence = JsonFile::read(folder.join("sentence_bert_config.json"))?;
         let tokenizer = JsonFile::read(folder.join("tokenizer_config.json"))?;
+        let own = JsonFile::read(folder.join(prompts::FILE))?;
+        let folder_name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let prompts = Prompts::read(&own, &[folder_name, config.text("_name_or_path")?.unwrap_or_default()])?;
+        let (hidden, kept) = (config.whole("hidden_size")?, kept(&own)?);
         Ok(Self {
-            pooling: pooling(folder),
+            kind: Kind::Onnx,
+            pooling: pooling(folder, &prompts),
             max_tokens: max_tokens(&config, &sentence, &tokenizer)?,
             lower_case: sentence.flag("do_lower_case")?.unwrap_or(false),
             vocabulary: config.whole("vocab_size")?,
-            dimensions: config.whole("hidden_size")?,
+            dimensions: hidden.map(|hidden| hidden.min(kept.unwrap_or(hidden))),
+            kept,
+            prompts,
         })
     }
 
     /// The settings that change a vector, for the fingerprint.
     pub fn identity(&self) -> String {
         let pooling = self.pooling.as_ref().map_or("none".into(), Pooling::to_string);
-        format!("pooling={pooling} max_tokens={} lower_case={}", self.max_tokens, self.lower_case)
+        let mut text = format!("pooling={pooling} max_tokens={} lower_case={}", self.max_tokens, self.lower_case);
+        // What came later is named only where there is any, so that the fingerprints of other models stay.
+        if let Some(kept) = self.kept {
+            text.push_str(&format!(" kept={kept}"));
+        }
+        if !self.prompts.are_empty() {
+            text.push_str(&format!(" query={:?} document={:?}", self.prompts.query, self.prompts.document));
+        }
+        text
     }
 }
 
 /// A file of settings. A file that does not exist has no settings.
-struct JsonFile {
-    path: PathBuf,
-    content: Value,
+pub struct JsonFile {
+    pub path: PathBuf,
+    pub content: Value,
 }
 
 impl JsonFile {
-    fn read(path: PathBuf) -> Result<Self> {
+    pub fn read(path: PathBuf) -> Result<Self> {
         let content = match read(&path)? {
             None => Value::Null,
             Some(text) => {
@@ -97,14 +141,14 @@ impl JsonFile {
     }
 
     /// The error for a setting of the wrong type. Without it the setting would have no effect, and nobody would know.
-    fn wrong(&self, name: &str, what: &str, found: &Value) -> Error {
+    pub fn wrong(&self, name: &str, what: &str, found: &Value) -> Error {
         const LONGEST: usize = 60;
         let found = found.to_string().chars().take(LONGEST).collect::<String>();
         Error::expected(format_args!("{name} as {what}"), found).within(self.path.display())
     }
 
     /// A whole number. One that is too large for the type is read as the greatest of the type.
-    fn whole(&self, name: &str) -> Result<Option<u64>> {
+    pub fn whole(&self, name: &str) -> Result<Option<u64>> {
         let wrong = |found: &Value| self.wrong(name, "a whole number", found);
         match &self.content[name] {
             Value::Null => Ok(None),
@@ -125,7 +169,7 @@ impl JsonFile {
         }
     }
 
-    fn text(&self, name: &str) -> Result<Option<&str>> {
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
         match &self.content[name] {
             Value::Null => Ok(None),
             Value::String(text) => Ok(Some(text)),
@@ -157,29 +201,37 @@ fn first_position(config: &JsonFile) -> Result<u64> {
     Ok(config.whole("pad_token_id")?.unwrap_or(1).saturating_add(1))
 }
 
-fn pooling(folder: &Path) -> Result<Pooling> {
+/// How many numbers of each vector are kept, if not all.
+fn kept(file: &JsonFile) -> Result<Option<u64>> {
+    match file.whole("truncate_dim")? {
+        Some(0) => Err(file.wrong("truncate_dim", "a number from 1", &Value::from(0))),
+        kept => Ok(kept),
+    }
+}
+
+fn pooling(folder: &Path, prompts: &Prompts) -> Result<Pooling> {
     let modules = JsonFile::read(folder.join("modules.json"))?;
     let file = JsonFile::read(folder.join(pooling_folder(&modules)?).join("config.json"))?;
     if file.content.is_null() {
         let wanted = "an output sentence_embedding in the model, or its pooling in 1_Pooling/config.json";
         return Err(Error::expected(wanted, "neither"));
     }
-    if file.flag("include_prompt")? == Some(false) && has_prompts(folder)? {
+    if file.flag("include_prompt")? == Some(false) && !prompts.are_empty() {
         let not = "false: a prompt counts in the mean like any other text";
         return Err(Error::expected("include_prompt as true in a model with prompts", not).within(file.path.display()));
     }
     match modes(&file)?.as_slice() {
         ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
+        // This is the sum by the root of the number of tokens, and has the direction of the mean.
+        ["mean_sqrt_len_tokens"] => Ok(Pooling::Mean),
         ["cls" | "cls_token"] => Ok(Pooling::Cls),
-        modes => Err(Error::expected("pooling by mean or cls", modes.join(" and ")).within(file.path.display())),
+        ["lasttoken"] => Ok(Pooling::Last),
+        [] => Err(Error::expected("a pooling_mode that is on", "none").within(file.path.display())),
+        modes => {
+            let wanted = "pooling_mode as mean, cls or lasttoken";
+            Err(Error::expected(wanted, modes.join(" and ")).within(file.path.display()))
+        }
     }
-}
-
-/// Whether the model wants a text put in front of each text.
-fn has_prompts(folder: &Path) -> Result<bool> {
-    let file = JsonFile::read(folder.join("config_sentence_transformers.json"))?;
-    let prompts = file.content["prompts"].as_object().into_iter().flatten();
-    Ok(prompts.into_iter().any(|(_, prompt)| prompt.as_str() != Some("")))
 }
 
 /// The pooling modes that are on, in the newer form (`pooling_mode`) or the older one (`pooling_mode_...`).
@@ -214,14 +266,38 @@ fn pooling_folder(file: &JsonFile) -> Result<&str> {
     for module in modules {
         let kind = module["type"].as_str().and_then(|path| path.rsplit('.').next()).unwrap_or("a nameless one");
         match kind {
-            "Transformer" | "Normalize" => {}
-            "Pooling" => match &module["path"] {
-                Value::Null => {}
-                Value::String(path) => folder = path,
-                other => return Err(file.wrong("the path of Pooling", "text", other)),
-            },
-            other => return Err(Error::expected("modules Transformer, Pooling and Normalize", other)),
+            "Transformer" => expect_beside(file, module_path(file, module, kind)?)?,
+            "Normalize" => {}
+            "Pooling" => folder = module_path(file, module, kind)?.unwrap_or(folder),
+            other => {
+                let wanted = "modules Transformer, Pooling and Normalize";
+                return Err(Error::expected(wanted, other).within(file.path.display()));
+            }
         }
     }
     Ok(folder)
+}
+
+/// The folder of a module, which must lie in that of the model.
+fn module_path<'f>(file: &JsonFile, module: &'f Value, kind: &str) -> Result<Option<&'f str>> {
+    let wrong = |what| file.wrong(&format!("the path of {kind}"), what, &module["path"]);
+    match &module["path"] {
+        Value::Null => Ok(None),
+        Value::String(path) if Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) => {
+            Ok(Some(path))
+        }
+        Value::String(_) => Err(wrong("a folder of the model")),
+        _ => Err(wrong("text")),
+    }
+}
+
+/// The oldest folders have the files of the transformer in one of its own.
+fn expect_beside(file: &JsonFile, path: Option<&str>) -> Result<()> {
+    match path {
+        None | Some("") => Ok(()),
+        Some(path) => {
+            let not = format_args!("{path:?}: move its files to the folder of the model, and empty this path");
+            Err(Error::expected("the path of Transformer as \"\"", not).within(file.path.display()))
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! Distributes numbered jobs among threads.
 
 use crate::error::Result;
+use crate::lock::{into_inner, lock};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// The results of so many jobs, in order, done by this thread and at most `threads - 1` others.
@@ -26,7 +27,7 @@ pub fn share<T: Send>(
             return Ok(false);
         }
         let result = work(job)?;
-        results.lock().unwrap_or_else(PoisonError::into_inner)[job] = Some(result);
+        lock(&results)[job] = Some(result);
         done.fetch_add(1, Ordering::Relaxed);
         Ok(true)
     };
@@ -50,7 +51,7 @@ pub fn share<T: Send>(
             helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         theirs.fold(own, Result::and)
     })?;
-    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let results = into_inner(results);
     Ok(results.into_iter().flatten().collect())
 }
 

@@ -1,13 +1,14 @@
 //! From text to token ids, by the tokenizer of the model.
 
+use super::encoder::{self, ReadTokenizer, TextEncoder};
 use super::folder::{read, unreadable};
-use super::settings::Settings;
+use super::settings::{Kind, Settings};
+use super::static_tokens::StaticTokens;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
-use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::{Encoding, TruncationDirection};
 
 /// A long text is first read so many bytes for each token of the limit. An English token has four to six bytes.
@@ -28,34 +29,29 @@ const PIECE: usize = 64 << 10;
 
 /// The tokenizer of one model.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Box<dyn TextEncoder>,
     /// How many tokens a text may have, special ones not counted.
     room: usize,
     greatest_id: u32,
+    /// How a static model reads, in place of what is said here.
+    static_tokens: Option<StaticTokens>,
 }
 
 impl Tokenizer {
     /// Reads `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
     pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
         let bytes = read(path)?.ok_or_else(|| unreadable(path, ErrorKind::NotFound.into()))?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|error| Error::expected("a tokenizer", error).within(path.display()))?;
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(failed)?;
-        if settings.lower_case {
-            lower_case(&mut inner)?;
-        }
-        let special = inner.get_post_processor().map_or(0, |processor| {
-            use tokenizers::PostProcessor;
-            processor.added_tokens(false)
-        });
+        let is_static = settings.kind == Kind::Static;
+        let ReadTokenizer { encoder: inner, greatest_id } =
+            encoder::read(&bytes, path, settings.lower_case, is_static)?;
+        let special = inner.special();
         let room = settings.max_tokens.saturating_sub(special);
         if room == 0 {
             return Err(Error::expected(format_args!("a limit of more than {special} tokens"), settings.max_tokens));
         }
-        // This call copies the vocabulary, so it is made only once.
-        let greatest_id = inner.get_vocab(true).into_values().max().unwrap_or(0);
-        let tokenizer = Self { inner, room, greatest_id };
+        let read = || StaticTokens::new(&bytes, &inner.vocabulary(), room);
+        let static_tokens = is_static.then(read).transpose().map_err(|error| error.within(path.display()))?;
+        let tokenizer = Self { inner, room, greatest_id, static_tokens };
         tokenizer.check_vocabulary(settings).map_err(|error| error.within(path.display()))?;
         Ok(tokenizer)
     }
@@ -72,13 +68,21 @@ impl Tokenizer {
 
     /// What the model reads of this text: its first tokens, and the special ones.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let ids = match &self.static_tokens {
+            None => self.encode_with_special(text)?,
+            Some(static_tokens) => static_tokens.encode(&*self.inner, text)?,
+        };
+        if ids.is_empty() {
+            return Err(Error::expected("text that makes a token", "one that makes none"));
+        }
+        Ok(ids)
+    }
+
+    fn encode_with_special(&self, text: &str) -> Result<Vec<u32>> {
         let mut encoding = self.beginning(text)?;
         encoding.truncate(self.room, 0, TruncationDirection::Right);
         encoding.take_overflowing();
-        let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
-        if encoding.is_empty() {
-            return Err(Error::expected("text that makes a token", "one that makes none"));
-        }
+        let encoding = self.inner.post_process(encoding)?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -96,7 +100,7 @@ impl Tokenizer {
         let mut starts = Vec::new();
         for piece in pieces(text) {
             proceed()?;
-            let encoding = self.inner.encode(&text[piece.clone()], false).map_err(failed)?;
+            let encoding = self.inner.encode(&text[piece.clone()])?;
             starts.extend(encoding.get_offsets().iter().map(|(start, _)| piece.start + start));
         }
         Ok(starts)
@@ -115,7 +119,7 @@ impl Tokenizer {
             if part.is_all || bytes >= most {
                 return self.plain(&part.text);
             }
-            let encoding = self.inner.encode(&*part.text, false).map_err(failed)?;
+            let encoding = self.inner.encode(&part.text)?;
             if self.is_settled(&encoding, &part.text) {
                 return Ok(encoding);
             }
@@ -135,7 +139,7 @@ impl Tokenizer {
     }
 
     fn plain(&self, text: &str) -> Result<Encoding> {
-        self.inner.encode_fast(text, false).map_err(failed)
+        self.inner.encode_fast(text)
     }
 
     /// A tokenizer whose vocabulary is far from that of the model belongs to another model. Tables are often padded to
@@ -151,15 +155,8 @@ impl Tokenizer {
     }
 }
 
-fn failed(error: tokenizers::Error) -> Error {
+pub fn failed(error: tokenizers::Error) -> Error {
     Error::Mistake(format!("tokenizer: {error}"))
-}
-
-fn lower_case(tokenizer: &mut tokenizers::Tokenizer) -> Result<()> {
-    let own = tokenizer.get_normalizer().cloned();
-    let all = std::iter::once(NormalizerWrapper::Lowercase(Lowercase)).chain(own).collect();
-    tokenizer.with_normalizer(Some(NormalizerWrapper::Sequence(Sequence::new(all)))).map_err(failed)?;
-    Ok(())
 }
 
 /// The end of the last word after which another word has begun.
@@ -229,7 +226,17 @@ mod tests {
         let path = std::env::temp_dir().join(format!("fafcas-{}-{name}.json", std::process::id()));
         std::fs::write(&path, parts.to_string()).unwrap();
         let pooling = Ok(super::super::settings::Pooling::Mean);
-        let settings = Settings { pooling, max_tokens, lower_case: false, vocabulary: None, dimensions: None };
+        let prompts = super::super::prompts::Prompts::default();
+        let settings = Settings {
+            kind: Kind::Onnx,
+            pooling,
+            max_tokens,
+            lower_case: false,
+            vocabulary: None,
+            dimensions: None,
+            kept: None,
+            prompts,
+        };
         let tokenizer = Tokenizer::load(&path, &settings);
         std::fs::remove_file(&path).unwrap();
         tokenizer.unwrap()
@@ -270,7 +277,7 @@ mod tests {
         let mut encoding = tokenizer.plain(text).unwrap();
         encoding.truncate(tokenizer.room, 0, TruncationDirection::Right);
         encoding.take_overflowing();
-        tokenizer.inner.post_process(encoding, None, true).unwrap().get_ids().to_vec()
+        tokenizer.inner.post_process(encoding).unwrap().get_ids().to_vec()
     }
 
     fn random(state: &mut u64) -> usize {

@@ -4,14 +4,15 @@
 //! too high, as guesses are not certain. Then the search looks once more, for what [`Aim::after`] says.
 
 use crate::error::Result;
+use crate::lock::lock;
 use crate::metric::Metric;
 use crate::resources::reserve::Reserve;
 use crate::scan::Rules;
 use crate::topk::Place;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// If there were not enough rows above the bar, the next sweep looks for so many times as many.
 const WIDER: usize = 4;
@@ -178,7 +179,7 @@ impl SharedGuesses {
 
     /// Takes a guess, which must be finite, and gives where the bar is then.
     pub fn offer(&self, guess: f32) -> Result<f32> {
-        let guesses = self.guesses.as_ref().map(|guesses| guesses.lock().unwrap_or_else(PoisonError::into_inner));
+        let guesses = self.guesses.as_ref().map(lock);
         let bar = guesses.map_or(Ok(None), |mut guesses| guesses.offer(guess))?;
         Ok(bar.map_or_else(|| self.bar(), |bar| self.bar.raise(bar)))
     }

@@ -11,9 +11,6 @@ use crate::kernels::{self, F32Le};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-/// Bytes of vectors that are collected before all threads encode them.
-const BATCH_BYTES: usize = 4 << 20;
-
 static FIXED_SEED: OnceLock<u64> = OnceLock::new();
 
 /// The seed for a new index: random, unless [`fix_seed`] has been called.
@@ -149,7 +146,7 @@ impl<'a, S: Store> Builder<'a, S> {
             return Ok(());
         }
         self.batch.push(rowid, vector);
-        if self.batch.bytes() >= BATCH_BYTES { self.encode_batch() } else { Ok(()) }
+        if self.batch.is_full() { self.encode_batch() } else { Ok(()) }
     }
 
     /// How many rows were added.

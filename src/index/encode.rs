@@ -3,12 +3,15 @@
 use crate::codec::{Encoder, Space, fingerprint, four_bit, one_bit};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
+use crate::lock::{into_inner, lock};
 use crate::resources::pool::{self, Job};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Rows that a thread takes at a time.
 const PIECE: usize = 64;
+/// Bytes of vectors that are collected before all threads encode them.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Rows with their vectors, one after the other.
 #[derive(Debug, Clone, Default)]
@@ -34,9 +37,9 @@ impl VectorBatch {
         self.rowids.is_empty()
     }
 
-    /// Bytes of its vectors.
-    pub fn bytes(&self) -> usize {
-        size_of_val(self.vectors.as_slice())
+    /// Whether it is time to encode it.
+    pub fn is_full(&self) -> bool {
+        size_of_val(self.vectors.as_slice()) >= BATCH_BYTES
     }
 }
 
@@ -56,7 +59,7 @@ pub fn encode(space: &Arc<Space>, batch: VectorBatch, threads: usize) -> Result<
     let job = Arc::new(Encoding { space: space.clone(), batch, next: AtomicUsize::new(0), done });
     pool::run(job.clone(), threads.min(pieces))?;
     let job = Arc::into_inner(job).ok_or_else(|| Error::Bug("a finished job is still held".into()))?;
-    Ok(job.done.into_iter().flat_map(|piece| piece.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
+    Ok(job.done.into_iter().flat_map(into_inner).collect())
 }
 
 struct Encoding {
@@ -73,7 +76,7 @@ impl Job for Encoding {
             let piece = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(done) = self.done.get(piece) else { return };
             let encoded = self.encode_piece(piece, &mut encoder);
-            *done.lock().unwrap_or_else(PoisonError::into_inner) = encoded;
+            *lock(done) = encoded;
         }
     }
 }

@@ -7,7 +7,7 @@ use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
 use crate::resources::cache::{Cache, CacheCounts};
-use crate::resources::config::CACHE_BYTES;
+use crate::resources::config::cache_bytes;
 use crate::resources::per_process::PerProcess;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -65,9 +65,9 @@ pub fn set_aside_for_answers(bytes: usize) {
     ELSEWHERE.get().answers.store(bytes, Ordering::Relaxed);
 }
 
-/// Bytes that values in the cache may take.
-pub fn budget() -> usize {
-    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX).saturating_sub(ELSEWHERE.get().bytes())
+/// Bytes that values in the cache may take: what changed rows and answers leave of the setting.
+pub fn most_cached() -> usize {
+    cache_bytes().saturating_sub(ELSEWHERE.get().bytes())
 }
 
 /// How many bytes are kept, and how often they were useful.

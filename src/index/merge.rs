@@ -13,8 +13,6 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Rows that are merged at a time. This limits memory, and one pass over all rowids is enough for them.
 const ROUND: usize = 1 << 16;
-/// Bytes of vectors that are collected before all threads encode them.
-const BATCH_BYTES: usize = 4 << 20;
 /// The centre is good until there are so many times as many rows as it was taken from.
 const GROWTH: u64 = 4;
 /// Free slots are used again. But if an index has more than so many slots for each row, it is rebuilt instead of merged.
@@ -144,7 +142,7 @@ impl<S: Store> Merge<'_, S> {
                 FetchedRow::Vector(_) => self.directory.strays.push(*rowid),
                 FetchedRow::Gone | FetchedRow::Doubtful => {}
             }
-            if batch.bytes() >= BATCH_BYTES {
+            if batch.is_full() {
                 encoded.extend(encode(self.index.space(), std::mem::take(&mut batch), self.threads)?);
             }
             self.done += 1;

@@ -2,7 +2,7 @@
 
 use super::block::{Codes, Fine};
 use super::format::{BlockEntry, Directory, FORMAT, HEADER, Header, format_of};
-use super::memory::{CACHE, CacheKey, CacheValue, Contents, budget};
+use super::memory::{CACHE, CacheKey, CacheValue, Contents, most_cached};
 use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
@@ -39,7 +39,7 @@ pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Resu
             return Ok(contents);
         }
         let contents = Arc::new(Contents::read(store, header)?);
-        CACHE.get().offer(key, CacheValue::Contents(contents.clone()), contents.size(), budget(), account);
+        CACHE.get().offer(key, CacheValue::Contents(contents.clone()), contents.size(), most_cached(), account);
         Ok(contents)
     })
 }
@@ -206,11 +206,11 @@ impl Index {
 
     fn keep(&self, entry: &BlockEntry, codes: Codes) -> Resident {
         let (cache, size) = (CACHE.get(), codes.size());
-        if !cache.has_room(size, budget()) {
+        if !cache.has_room(size, most_cached()) {
             return Resident::Passing(codes);
         }
         let codes = Arc::new(codes);
-        cache.offer(self.key(entry, false), CacheValue::Codes(codes.clone()), size, budget(), &self.account);
+        cache.offer(self.key(entry, false), CacheValue::Codes(codes.clone()), size, most_cached(), &self.account);
         Resident::Kept(codes)
     }
 
@@ -256,11 +256,11 @@ impl Index {
     pub(super) fn load_fine<S: Store>(&self, store: &mut S, block: u32) -> Result<Option<Arc<Fine>>> {
         let Some(entry) = self.entry(block) else { return Ok(None) };
         let size = Fine::size_of(self.header.dimensions, entry.slots as usize);
-        if !CACHE.get().has_room(size, budget()) {
+        if !CACHE.get().has_room(size, most_cached()) {
             return Ok(None);
         }
         let fine = Arc::new(Fine::read(store, self.header.dimensions, block, entry)?);
-        CACHE.get().offer(self.key(entry, true), CacheValue::Fine(fine.clone()), size, budget(), &self.account);
+        CACHE.get().offer(self.key(entry, true), CacheValue::Fine(fine.clone()), size, most_cached(), &self.account);
         Ok(Some(fine))
     }
 }

@@ -16,25 +16,26 @@ use super::store::Store;
 use super::verify::{FetchedScore, FetchedScores};
 use crate::codec::fingerprint;
 use crate::error::Result;
+use crate::lock::lock;
 use crate::metric::{Metric, Scorer};
 use crate::resources::cache::{Account, Held};
-use crate::resources::config::CACHE_BYTES;
+use crate::resources::config::cache_bytes;
 use crate::resources::per_process::PerProcess;
 use crate::resources::reserve;
 use crate::scan::Rules;
 use crate::topk::Place;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Bytes of all answers. These are a few hundred answers of ten rows, so that comparing with all of them takes no time.
 ///
 /// A small cache gives only one part in `SHARE` of its bytes. No single answer may take more than one part in `SHARE` of the
 /// bytes for answers.
-const BUDGET: usize = 1 << 20;
+const MOST_OF_ANSWERS: usize = 1 << 20;
 const SHARE: usize = 16;
 
-fn budget() -> usize {
-    BUDGET.min(usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX) / SHARE)
+fn most_of_answers() -> usize {
+    MOST_OF_ANSWERS.min(cache_bytes() / SHARE)
 }
 
 /// Everything that decides an answer, except the rows.
@@ -71,7 +72,7 @@ struct Answers {
 static ANSWERS: PerProcess<Mutex<Answers>> = PerProcess::new(Mutex::default);
 
 fn answers() -> MutexGuard<'static, Answers> {
-    ANSWERS.get().lock().unwrap_or_else(PoisonError::into_inner)
+    lock(ANSWERS.get())
 }
 
 /// Drops the answers of an index.
@@ -103,7 +104,7 @@ impl Index {
                 return Ok(Outcome::Found(places));
             }
         }
-        let mut fetches = FetchedScores::new(budget() / SHARE / size_of::<FetchedScore>());
+        let mut fetches = FetchedScores::new(most_of_answers() / SHARE / size_of::<FetchedScore>());
         let outcome = self.search_noting(store, request, rows, stats, Some(&mut fetches))?;
         if let (Outcome::Found(places), true) = (&outcome, fetches.is_complete) {
             let held = Held::new(self.account(), 0);
@@ -166,7 +167,7 @@ impl Answers {
 
     fn keep(&mut self, mut answer: Answer) {
         let bytes = answer.bytes();
-        if bytes > budget() / SHARE {
+        if bytes > most_of_answers() / SHARE {
             return;
         }
         if let Some(at) = self.kept.iter().position(|other| other.question == answer.question) {
@@ -175,7 +176,7 @@ impl Answers {
         answer.held.set(bytes);
         self.bytes += bytes;
         self.kept.push_back(answer);
-        while self.bytes > budget() {
+        while self.bytes > most_of_answers() {
             let Some(oldest) = self.kept.pop_front() else { break };
             self.bytes -= oldest.bytes();
         }

@@ -6,10 +6,11 @@ use super::request::Accept;
 use crate::codec::{Interval, Query};
 use crate::error::{Error, Result};
 use crate::kernels::codes::{Bounds, Factors, GROUP};
+use crate::lock::lock;
 use crate::resources::pool::{self, Job};
 use crate::resources::reserve::{self, Reserve};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Blocks that a thread takes at a time.
 const PIECE: usize = 4;
@@ -204,7 +205,7 @@ pub fn sweep(
         results: Mutex::default(),
     });
     pool::run(job.clone(), threads)?;
-    let results = std::mem::take(&mut *job.results.lock().unwrap_or_else(PoisonError::into_inner));
+    let results = std::mem::take(&mut *lock(&job.results));
     results.into_iter().try_for_each(|result| sweeper.join(result))
 }
 
@@ -239,6 +240,6 @@ impl Job for SweepJob {
             sweeper.swept.bar = self.bar.raise(sweeper.swept.bar);
         }
         let result = ThreadResult { guesses: sweeper.guesses, swept: sweeper.swept };
-        self.results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+        lock(&self.results).push(result);
     }
 }

@@ -1,10 +1,12 @@
-//! What needs the interface of the operating system: opening a library, finding one's own file, the memory of the
-//! process.
+//! What needs calls to the operating system: opening a library, finding the file of this code, and the memory of the process.
 //!
 //! Raw pointers of systems other than SQLite stay in this folder.
 
 #![allow(unsafe_code)]
 
+#[cfg(feature = "onnx")]
 pub mod onnx;
+#[cfg(feature = "text")]
 pub mod own_file;
+#[cfg(feature = "onnx")]
 pub mod process;

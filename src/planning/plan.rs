@@ -40,43 +40,150 @@ pub enum Slot {
     Offset,
 }
 
+/// How a condition compares a column with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Comparison {
+    Is,
+    Above,
+    From,
+    Below,
+    To,
+}
+
+impl Comparison {
+    /// The operator, as SQL writes it.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Self::Is => "=",
+            Self::Above => ">",
+            Self::From => ">=",
+            Self::Below => "<",
+            Self::To => "<=",
+        }
+    }
+}
+
+/// What a condition is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Subject {
+    Score,
+    Distance,
+    Rowid,
+    Id,
+}
+
+impl Subject {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Score => "score",
+            Self::Distance => "distance",
+            Self::Rowid => "rowid",
+            Self::Id => "id",
+        }
+    }
+}
+
 impl Slot {
-    /// All slots in the order of their bits, with the text that EXPLAIN QUERY PLAN shows for them.
-    pub const ALL: [(Self, &'static str); 29] = [
-        (Self::First, ""),
-        (Self::Second, ""),
-        (Self::Third, ""),
-        (Self::Fourth, ""),
-        (Self::Fifth, ""),
-        (Self::Sixth, ""),
-        (Self::Seventh, ""),
-        (Self::ScoreAbove, "score>?"),
-        (Self::ScoreFrom, "score>=?"),
-        (Self::ScoreBelow, "score<?"),
-        (Self::ScoreTo, "score<=?"),
-        (Self::DistanceAbove, "distance>?"),
-        (Self::DistanceFrom, "distance>=?"),
-        (Self::DistanceBelow, "distance<?"),
-        (Self::DistanceTo, "distance<=?"),
-        (Self::RowidIs, "rowid=?"),
-        (Self::RowidIn, "rowid IN (?)"),
-        (Self::RowidAbove, "rowid>?"),
-        (Self::RowidFrom, "rowid>=?"),
-        (Self::RowidBelow, "rowid<?"),
-        (Self::RowidTo, "rowid<=?"),
-        (Self::IdIs, "id=?"),
-        (Self::IdIn, "id IN (?)"),
-        (Self::IdAbove, "id>?"),
-        (Self::IdFrom, "id>=?"),
-        (Self::IdBelow, "id<?"),
-        (Self::IdTo, "id<=?"),
-        (Self::Limit, "LIMIT ?"),
-        (Self::Offset, "OFFSET ?"),
+    /// All slots in the order of their bits.
+    pub const ALL: [Self; 29] = [
+        Self::First,
+        Self::Second,
+        Self::Third,
+        Self::Fourth,
+        Self::Fifth,
+        Self::Sixth,
+        Self::Seventh,
+        Self::ScoreAbove,
+        Self::ScoreFrom,
+        Self::ScoreBelow,
+        Self::ScoreTo,
+        Self::DistanceAbove,
+        Self::DistanceFrom,
+        Self::DistanceBelow,
+        Self::DistanceTo,
+        Self::RowidIs,
+        Self::RowidIn,
+        Self::RowidAbove,
+        Self::RowidFrom,
+        Self::RowidBelow,
+        Self::RowidTo,
+        Self::IdIs,
+        Self::IdIn,
+        Self::IdAbove,
+        Self::IdFrom,
+        Self::IdBelow,
+        Self::IdTo,
+        Self::Limit,
+        Self::Offset,
     ];
 
     /// The slots for the arguments of a call, in order.
     pub const ARGUMENTS: [Self; 7] =
         [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth, Self::Seventh];
+
+    /// The one table of the comparisons that can be passed on.
+    const COMPARISONS: [(Self, Subject, Comparison); 18] = [
+        (Self::ScoreAbove, Subject::Score, Comparison::Above),
+        (Self::ScoreFrom, Subject::Score, Comparison::From),
+        (Self::ScoreBelow, Subject::Score, Comparison::Below),
+        (Self::ScoreTo, Subject::Score, Comparison::To),
+        (Self::DistanceAbove, Subject::Distance, Comparison::Above),
+        (Self::DistanceFrom, Subject::Distance, Comparison::From),
+        (Self::DistanceBelow, Subject::Distance, Comparison::Below),
+        (Self::DistanceTo, Subject::Distance, Comparison::To),
+        (Self::RowidIs, Subject::Rowid, Comparison::Is),
+        (Self::RowidAbove, Subject::Rowid, Comparison::Above),
+        (Self::RowidFrom, Subject::Rowid, Comparison::From),
+        (Self::RowidBelow, Subject::Rowid, Comparison::Below),
+        (Self::RowidTo, Subject::Rowid, Comparison::To),
+        (Self::IdIs, Subject::Id, Comparison::Is),
+        (Self::IdAbove, Subject::Id, Comparison::Above),
+        (Self::IdFrom, Subject::Id, Comparison::From),
+        (Self::IdBelow, Subject::Id, Comparison::Below),
+        (Self::IdTo, Subject::Id, Comparison::To),
+    ];
+
+    /// The slot for a comparison. There is none for a score or distance that must be equal to a value.
+    pub fn of(subject: Subject, comparison: Comparison) -> Option<Self> {
+        let known = Self::COMPARISONS.iter().find(|(_, on, by)| (*on, *by) == (subject, comparison));
+        known.map(|(slot, ..)| *slot)
+    }
+
+    /// The slot for an IN: one value of the list must be equal.
+    pub fn of_list(subject: Subject) -> Option<Self> {
+        match subject {
+            Subject::Rowid => Some(Self::RowidIn),
+            Subject::Id => Some(Self::IdIn),
+            Subject::Score | Subject::Distance => None,
+        }
+    }
+
+    /// The comparisons on one subject, with their slots.
+    pub fn comparisons(subject: Subject) -> impl Iterator<Item = (Self, Comparison)> {
+        let known = Self::COMPARISONS.iter().filter(move |(_, on, _)| *on == subject);
+        known.map(|(slot, _, comparison)| (*slot, *comparison))
+    }
+
+    /// Whether the condition of the slot drops only the farthest rows. Then it may be applied before or after the k nearest
+    /// are chosen, with the same result.
+    pub fn drops_far_end(self) -> bool {
+        matches!(self, Self::ScoreAbove | Self::ScoreFrom | Self::DistanceBelow | Self::DistanceTo)
+    }
+
+    /// What EXPLAIN QUERY PLAN shows. Empty for an argument.
+    fn text(self) -> String {
+        let comparison = Self::COMPARISONS.iter().find(|(slot, ..)| *slot == self);
+        match (self, comparison) {
+            (_, Some((_, subject, comparison))) => format!(" {}{}?", subject.name(), comparison.sql()),
+            (Self::RowidIn, _) => " rowid IN (?)".into(),
+            (Self::IdIn, _) => " id IN (?)".into(),
+            (Self::Limit, _) => " LIMIT ?".into(),
+            (Self::Offset, _) => " OFFSET ?".into(),
+            _ => String::new(),
+        }
+    }
 
     fn bit(self) -> i32 {
         1 << self as u8
@@ -121,8 +228,7 @@ impl Plan {
 
     /// The conditions, as EXPLAIN QUERY PLAN shows them after the name of the path.
     pub fn describe(self) -> String {
-        let used = Slot::ALL.iter().filter(|(slot, text)| self.has(*slot) && !text.is_empty());
-        used.map(|(_, text)| format!(" {text}")).collect()
+        Slot::ALL.into_iter().filter(|slot| self.has(*slot)).map(Slot::text).collect()
     }
 }
 
@@ -132,9 +238,21 @@ mod tests {
 
     #[test]
     fn the_table_of_slots_is_in_the_order_of_their_bits() {
-        for (at, (slot, _)) in Slot::ALL.iter().enumerate() {
+        for (at, slot) in Slot::ALL.iter().enumerate() {
             assert_eq!(*slot as usize, at);
         }
+    }
+
+    #[test]
+    fn every_comparison_has_a_slot_of_its_own() {
+        let of = |slot: Slot| Slot::COMPARISONS.iter().filter(move |(known, ..)| *known == slot).count();
+        let [arguments, others] = [Slot::ARGUMENTS.len(), 4];
+        assert_eq!(Slot::ALL.into_iter().filter(|slot| of(*slot) == 1).count(), Slot::COMPARISONS.len());
+        assert_eq!(Slot::ALL.into_iter().filter(|slot| of(*slot) == 0).count(), arguments + others);
+        for (slot, subject, comparison) in Slot::COMPARISONS {
+            assert_eq!(Slot::of(subject, comparison), Some(slot));
+        }
+        assert_eq!(Slot::of(Subject::Score, Comparison::Is), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A set of rows by their rowids: a range, and perhaps a list. The innermost loop of a search asks it about many rows.
 
 use crate::error::Result;
+use crate::planning::plan::Comparison;
 use crate::resources::reserve;
 
 /// A number that a rowid is compared with.
@@ -39,18 +40,18 @@ impl RowSet {
         Self { low: i128::from(i64::MIN), high: i128::from(i64::MAX), members: None }
     }
 
-    /// Keeps only the rows whose rowid compares with the number as `operator` says: `=`, `<`, `<=`, `>` or `>=`.
-    pub fn compare(&mut self, operator: &str, number: Number) {
+    /// Keeps only the rows whose rowid compares with the number like this.
+    pub fn compare(&mut self, comparison: Comparison, number: Number) {
         let (floor, ceil) = match number {
             Number::Integer(x) => (i128::from(x), i128::from(x)),
             Number::Real(x) => (x.floor() as i128, x.ceil() as i128),
         };
-        match operator {
-            "<" => self.high = self.high.min(ceil.saturating_sub(1)),
-            "<=" => self.high = self.high.min(floor),
-            ">" => self.low = self.low.max(floor.saturating_add(1)),
-            ">=" => self.low = self.low.max(ceil),
-            _ => (self.low, self.high) = (self.low.max(ceil), self.high.min(floor)),
+        match comparison {
+            Comparison::Below => self.high = self.high.min(ceil.saturating_sub(1)),
+            Comparison::To => self.high = self.high.min(floor),
+            Comparison::Above => self.low = self.low.max(floor.saturating_add(1)),
+            Comparison::From => self.low = self.low.max(ceil),
+            Comparison::Is => (self.low, self.high) = (self.low.max(ceil), self.high.min(floor)),
         }
     }
 
@@ -129,9 +130,9 @@ mod tests {
 
     type Holds = fn(Ordering) -> bool;
 
-    fn compared(operator: &str, number: Number) -> Vec<i64> {
+    fn compared(comparison: Comparison, number: Number) -> Vec<i64> {
         let mut set = RowSet::all();
-        set.compare(operator, number);
+        set.compare(comparison, number);
         let inside: Vec<i64> = ROWIDS.into_iter().filter(|rowid| set.contains(*rowid)).collect();
         assert!(inside.is_empty() || set.range().is_some());
         inside
@@ -139,17 +140,17 @@ mod tests {
 
     #[test]
     fn comparisons_are_exact_however_large_the_number() {
-        let orders: [(&str, Holds); 5] = [
-            ("<", Ordering::is_lt),
-            ("<=", Ordering::is_le),
-            ("=", Ordering::is_eq),
-            (">=", Ordering::is_ge),
-            (">", Ordering::is_gt),
+        let orders: [(Comparison, Holds); 5] = [
+            (Comparison::Below, Ordering::is_lt),
+            (Comparison::To, Ordering::is_le),
+            (Comparison::Is, Ordering::is_eq),
+            (Comparison::From, Ordering::is_ge),
+            (Comparison::Above, Ordering::is_gt),
         ];
-        for (operator, holds) in orders {
+        for (comparison, holds) in orders {
             for other in ROWIDS {
                 let expected: Vec<i64> = ROWIDS.into_iter().filter(|rowid| holds(rowid.cmp(&other))).collect();
-                assert_eq!(compared(operator, Number::Integer(other)), expected, "{operator} {other}");
+                assert_eq!(compared(comparison, Number::Integer(other)), expected, "{comparison:?} {other}");
             }
             for real in [-1e300, -9.3e18, -1.5, -0.0, 0.5, 2.0, 2.5, 9_223_372_036_854_775_807.0, f64::INFINITY] {
                 // First the whole part is compared, then the rest. This is how SQLite compares them.
@@ -162,7 +163,7 @@ mod tests {
                     })
                 };
                 let expected: Vec<i64> = ROWIDS.into_iter().filter(|rowid| holds(order(*rowid))).collect();
-                assert_eq!(compared(operator, Number::Real(real)), expected, "{operator} {real}");
+                assert_eq!(compared(comparison, Number::Real(real)), expected, "{comparison:?} {real}");
             }
         }
     }
@@ -172,7 +173,7 @@ mod tests {
         for spread in [1, 2, 127, 129, 1 << 40] {
             let rowids: Vec<i64> = (-30..30).map(|i| i * spread).collect();
             let mut set = RowSet::all();
-            set.compare(">=", Number::Integer(rowids[2]));
+            set.compare(Comparison::From, Number::Integer(rowids[2]));
             set.list(rowids.iter().rev().chain(&rowids).copied().collect()).unwrap();
             assert_eq!(set.listed(), Some(58));
             assert_eq!(set.range(), Some((rowids[2], rowids[59])));

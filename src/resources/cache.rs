@@ -8,10 +8,11 @@
 //! Many users share a cache. Each has an account, which says how much of the cache is held for it and how often that
 //! was useful.
 
+use crate::lock::lock;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// After so many rounds without use, a value may be dropped. So a few searches elsewhere do not push it out.
 const ROUNDS_UNUSED: u64 = 32;
@@ -151,7 +152,7 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     }
 
     fn lock(&self) -> MutexGuard<'_, CacheState<K, V>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -67,6 +67,13 @@ pub fn schema_search() -> SchemaSearch {
 static SCHEMA_SEARCH: AtomicBool = AtomicBool::new(false);
 static NAMED_SCHEMA_SEARCH: LazyLock<bool> = LazyLock::new(|| is_on("FAFCAS_SCHEMA_SEARCH"));
 
+/// Whether the names that sqlite-vec has too are registered. `FAFCAS_VEC_NAMES=0` in the environment leaves them to sqlite-vec.
+pub fn has_shared_names() -> bool {
+    static LEFT: LazyLock<bool> =
+        LazyLock::new(|| std::env::var_os("FAFCAS_VEC_NAMES").is_some_and(|value| value == "0"));
+    !*LEFT
+}
+
 fn is_on(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| value == "1")
 }
@@ -88,6 +95,11 @@ pub fn find(name: &str) -> Result<&'static Setting> {
     let known = || ALL.map(|setting| setting.name).join(", ");
     let found = ALL.into_iter().find(|setting| setting.name == name);
     found.ok_or_else(|| Error::expected(format_args!("one of {}", known()), crate::vector::shown(name)))
+}
+
+/// How many bytes all that is kept of indexes may take: codes, changed rows and answers.
+pub fn cache_bytes() -> usize {
+    usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX)
 }
 
 /// How many threads search an index.

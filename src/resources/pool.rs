@@ -5,9 +5,10 @@
 
 use super::per_process::PerProcess;
 use crate::error::{Error, Result};
+use crate::lock::{lock, wait};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// Work that several threads can do together.
 pub trait Job: Send + Sync {
@@ -119,7 +120,7 @@ impl Pool {
         let mut state = self.lock();
         loop {
             let Some(ticket) = state.jobs.iter_mut().find(|ticket| ticket.places > 0) else {
-                state = self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = wait(&self.wanted, state);
                 continue;
             };
             ticket.places -= 1;
@@ -146,12 +147,12 @@ impl Pool {
             if state.jobs[at].working == 0 {
                 return state.jobs.swap_remove(at).panicked;
             }
-            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.left, state);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

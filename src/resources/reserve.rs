@@ -1,8 +1,8 @@
-//! Memory that grows with what a caller asks for, taken so that running out of it is an error.
+//! Memory that grows with what a caller asks for. If there is not enough, the result is an error.
 //!
-//! Where a `Vec` and its like grow by themselves, running out of memory ends the process and takes the host along: that is
-//! no panic, and nothing catches it. So whatever grows with k, with rows that are found, or with what a statement passes in
-//! asks here for room first. What has a fixed size does not: a host that has no kilobyte left is lost in any case.
+//! If a `Vec` grows by itself and there is no memory, the whole process ends, and the host with it. That is no panic, so
+//! nothing catches it. So everything that grows with k, with the rows that are found, or with what a statement passes asks
+//! here for room first. What has a fixed size does not ask: a host without a free kilobyte cannot go on in any case.
 
 use crate::error::{Error, Result};
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, Hash};
 
 /// A collection that can be asked for room.
 pub trait Reserve {
-    /// Makes room for so many more.
+    /// Makes room for `more` more elements.
     fn reserve_room(&mut self, more: usize) -> Result<()>;
 }
 
@@ -58,7 +58,7 @@ pub fn copy<T: Copy>(values: &[T]) -> Result<Vec<T>> {
     Ok(list)
 }
 
-/// All values of an iterator that knows how many they are.
+/// All values of an iterator that knows its length.
 pub fn collect<T>(values: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
     let mut list = Vec::new();
     list.try_reserve_exact(values.len()).map_err(|_| none_left::<T>(0, values.len()))?;
@@ -66,7 +66,7 @@ pub fn collect<T>(values: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
     Ok(list)
 }
 
-/// Collections double when they grow one by one.
+/// A collection that grows one by one doubles its room each time.
 #[cold]
 fn none_left<T>(length: usize, more: usize) -> Error {
     let bytes = more.max(length).saturating_mul(size_of::<T>());

@@ -2,9 +2,10 @@
 
 use super::cache::Account;
 use super::per_process::PerProcess;
+use crate::lock::lock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Everything that is counted for one column of one source.
@@ -159,7 +160,7 @@ static REGISTRY: PerProcess<Mutex<ColumnRegistry>> = PerProcess::new(Mutex::defa
 const MOST: usize = 4096;
 
 fn with_registry<T>(body: impl FnOnce(&mut ColumnRegistry) -> T) -> T {
-    body(&mut REGISTRY.get().lock().unwrap_or_else(PoisonError::into_inner))
+    body(&mut lock(REGISTRY.get()))
 }
 
 impl ColumnRegistry {

@@ -6,13 +6,14 @@
 use super::{Rules, ScanCounts, VectorSource};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
+use crate::lock::{into_inner, lock};
 use crate::metric::Scorer;
 use crate::resources::pool::{self, Job};
 use crate::resources::reserve::{self, Reserve};
 use crate::topk::{Hit, Place, TopK};
 use crate::vector::{Vector, check_finite};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// How many bytes of vectors a block has. Together with the queries that are compared with it, it fits into the
 /// second-level cache.
@@ -88,10 +89,6 @@ fn pieces<T>(all: Vec<T>) -> Vec<Mutex<Vec<T>>> {
     .collect()
 }
 
-fn into_inner<T>(mutex: Mutex<T>) -> T {
-    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Some rows in memory.
 struct RowBlock<N> {
     rows: Vec<i64>,
@@ -148,9 +145,9 @@ impl<N: Clone + PartialEq + Send + Sync> Job for Meeting<N> {
     fn work(&self) {
         let mut sums = Vec::new();
         while let Some(piece) = self.asking.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            let mut piece = piece.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut piece = lock(piece);
             if let Err(error) = piece.iter_mut().try_for_each(|asking| self.meet(asking, &mut sums)) {
-                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *lock(&self.failed) = Some(error);
                 return;
             }
         }

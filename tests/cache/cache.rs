@@ -7,8 +7,7 @@ use crate::table_in_memory::{Random, Table, found, indexed, opened, request, sco
 use fafcas::config::CACHE_BYTES;
 use fafcas::error::Result;
 use fafcas::index::{MemoryStore, Store, cache_counts};
-use fafcas::metric::Metric;
-use fafcas::scan::Rules;
+use fafcas::parts::{Metric, Rules};
 use std::collections::BTreeMap;
 
 const DIMENSIONS: usize = 600;

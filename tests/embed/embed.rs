@@ -14,7 +14,7 @@ const INT8: &str = "all-MiniLM-L6-v2-int8";
 const DIMENSIONS: usize = 384;
 
 /// A folder of models for these tests: the real ones by link, and what the tests add.
-static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+pub static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embed");
     drop(fs::remove_dir_all(&root));
@@ -62,7 +62,7 @@ fn cosine(a: &[f32], b: &[f64]) -> f64 {
     dot / norm(a.iter().map(|&a| f64::from(a).powi(2)).sum()) / norm(b.iter().map(|b| b * b).sum())
 }
 
-fn batch(model: &Model, texts: &[&str], threads: usize) -> Vec<Arc<[f32]>> {
+pub fn batch(model: &Model, texts: &[&str], threads: usize) -> Vec<Arc<[f32]>> {
     model.embed_batch(texts, threads, &mut |_| Ok(())).unwrap()
 }
 
@@ -71,7 +71,7 @@ fn refs(texts: &[String]) -> Vec<&str> {
 }
 
 /// A model of the tiny ones: `onnx` is its file's name, `files` its JSON files by name.
-fn tiny(name: &str, onnx: &str, files: &[(&str, Value)]) -> PathBuf {
+pub fn tiny(name: &str, onnx: &str, files: &[(&str, Value)]) -> PathBuf {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny");
     let folder = ROOT.join(name);
     fs::create_dir_all(folder.join("1_Pooling")).unwrap();
@@ -92,14 +92,14 @@ fn tiny(name: &str, onnx: &str, files: &[(&str, Value)]) -> PathBuf {
 }
 
 /// The unit vector of the sum of these rows of the tiny models' table.
-fn rows(ids: &[usize]) -> Vec<f32> {
+pub fn rows(ids: &[usize]) -> Vec<f32> {
     let row = |id: usize| [id as f64, (id % 3) as f64, (id % 2) as f64, 1.0];
     let sum = (0..4).map(|at| ids.iter().map(|&id| row(id)[at]).sum::<f64>()).collect::<Vec<_>>();
     let norm = sum.iter().map(|value| value * value).sum::<f64>().sqrt();
     sum.iter().map(|value| (value / norm) as f32).collect()
 }
 
-fn message<T>(result: Result<T>) -> String {
+pub fn message<T>(result: Result<T>) -> String {
     result.err().map(|error| error.to_string()).unwrap_or_else(|| panic!("no error"))
 }
 
@@ -400,7 +400,7 @@ fn a_name_is_never_a_path() {
         );
     }
     assert!(message(model("absent")).starts_with("expected a model absent in "));
-    assert!(message(model("absent")).contains("none: `make model` fetches it"));
+    assert!(message(model("absent")).contains(": `make model` fetches it"));
 }
 
 #[test]
@@ -412,7 +412,12 @@ fn a_folder_that_is_no_model_is_refused_with_the_reason() {
     let vocabulary = |rows: u64| json!({ "max_position_embeddings": 8, "vocab_size": rows });
     let cases = [
         ("no-pooling", "tokens.onnx", ("1_Pooling/config.json", Value::Null), "expected an output sentence_embedding"),
-        ("max", "tokens.onnx", ("1_Pooling/config.json", max), "expected pooling by mean or cls, not max"),
+        (
+            "max",
+            "tokens.onnx",
+            ("1_Pooling/config.json", max),
+            "expected pooling_mode as mean, cls or lasttoken, not max",
+        ),
         ("both", "tokens.onnx", ("1_Pooling/config.json", both), "not cls_token and mean_tokens"),
         (
             "dense",
@@ -435,7 +440,12 @@ fn a_folder_that_is_no_model_is_refused_with_the_reason() {
             ("tokenizer.json", json!({ "model": 1 })),
             "tokenizer.json: expected a tokenizer, not ",
         ),
-        ("no-model", "tokens.onnx", ("model.onnx", Value::Null), "expected model.onnx or onnx/model.onnx in "),
+        (
+            "no-model",
+            "tokens.onnx",
+            ("model.onnx", Value::Null),
+            "expected model.onnx, onnx/model.onnx or model.safetensors in ",
+        ),
         ("garbage", "tokens.onnx", ("model.onnx", "not a model".into()), "ONNX Runtime: "),
         ("empty", "tokens.onnx", ("model.onnx", "".into()), "ONNX Runtime: "),
         (
@@ -571,6 +581,7 @@ fn what_is_no_file_is_named_and_not_opened() {
         "tokenizer_config.json",
         "modules.json",
         "1_Pooling/config.json",
+        "config_sentence_transformers.json",
     ];
     let pipe = |path: &Path| {
         let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
@@ -601,6 +612,12 @@ fn what_is_no_file_is_named_and_not_opened() {
             let message = message(model(&name));
             assert!(message.contains(&format!("{file}: {reason}")), "{kind}: {message}");
         }
+    }
+    // Of a card nothing is needed, so it is passed over.
+    for (kind, make, _) in kinds {
+        let name = format!("odd-card-{kind}");
+        make(&tiny(&name, "tokens.onnx", &[]).join("README.md"));
+        model(&name).unwrap();
     }
     // The list of models opens none of them either.
     let listed = models().unwrap().into_iter().filter(|listing| listing.name.starts_with("odd-pipe-"));

@@ -3,5 +3,6 @@
 
 mod embed;
 mod embed_sql;
+mod prompts;
 #[path = "../support/mod.rs"]
 mod support;

@@ -82,13 +82,7 @@ fn naive(connection: &Connection, query: &[u8], words: &[&str], k: Option<usize>
         .map(|row| {
             let (cosine, bm25) = (cosine_of.get(&row).copied(), bm25_of.get(&row).copied());
             let near = cosine.unwrap_or(nearest.last().map_or(0.0, |(_, cosine)| *cosine));
-            (
-                row,
-                near + 1.5 * SPREAD * doubt * bm25.map_or(0.0, |bm25| bm25 * (1.0 + 6.0 * bm25 / bound * bm25 / bound))
-                    / 8.0,
-                cosine,
-                bm25,
-            )
+            (row, near + 1.5 * SPREAD * doubt * bm25.map_or(0.0, |bm25| added(bm25, bound)) / 6.0, cosine, bm25)
         })
         .collect();
     joined.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -96,11 +90,15 @@ fn naive(connection: &Connection, query: &[u8], words: &[&str], k: Option<usize>
     joined
 }
 
+fn added(bm25: f64, bound: f64) -> f64 {
+    bm25 * (bound / (bound + 80.0) + 30.0 * (bm25 / bound).powi(3))
+}
+
 fn assert_same(found: &[Row], wanted: &[Row]) {
     let near = |a: Option<f64>, b: Option<f64>| {
         a.is_some() == b.is_some() && (a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() < 1e-9
     };
-    assert_eq!(found.len(), wanted.len());
+    assert_eq!(found.len(), wanted.len(), "{found:?}, not {wanted:?}");
     for (found, wanted) in found.iter().zip(wanted) {
         let is_same = found.0 == wanted.0 && near(Some(found.1), Some(wanted.1));
         assert!(is_same && near(found.2, wanted.2) && near(found.3, wanted.3), "{found:?}, not {wanted:?}");
@@ -196,4 +194,115 @@ fn the_spread_is_that_of_the_rows_themselves() {
     // Random vectors of 8 dimensions: their cosines lie about 1 / sqrt(8) apart, of which 0.85 is 0.3.
     let (low, found, high) = (given(0.25), added(None), given(0.35));
     assert!(low > 0.0 && low < found && found < high, "{low} {found} {high}");
+}
+
+/// Conditions on the rowid are passed down; the rows and their scores must be those of all rows, filtered afterwards.
+#[test]
+fn conditions_without_k_filter_all_rows_also_where_they_are_passed_down() {
+    for seed in 100..130 {
+        println!("seed {seed}");
+        let mut random = Random(seed);
+        let connection = open(&mut random, 400);
+        if random.once_in(2) {
+            connection.execute_batch("CREATE VIRTUAL TABLE notes_vec USING vec_index(notes, v)").unwrap();
+        }
+        let query = pairs_of_normalised(&connection, &vector(&mut random));
+        let words: Vec<&str> = WORDS.into_iter().filter(|&word| word == "oak" || random.once_in(4)).collect();
+        let list: Vec<i64> = (0..20).map(|_| random.below(1300) as i64 - 30).collect();
+        let naive = naive(&connection, &query, &words, None);
+        let (low, one) = (list[0], list[1]);
+        let conditions: [(String, &dyn Fn(i64) -> bool); 6] = [
+            ("h.rowid IN (SELECT value FROM json_each(?3))".into(), &|row| list.contains(&row)),
+            (format!("h.rowid >= {low} AND h.rowid < {}", low + 90), &|row| (low..low + 90).contains(&row)),
+            (format!("h.rowid = {one}"), &|row| row == one),
+            (format!("h.rowid < {low} OR h.rowid IN (SELECT value FROM json_each(?3))"), &|row| {
+                row < low || list.contains(&row)
+            }),
+            ("EXISTS (SELECT 1 FROM json_each(?3) WHERE value = h.rowid)".into(), &|row| list.contains(&row)),
+            (format!("(h.rowid = {one} OR h.rowid = {low})"), &|row| row == one || row == low),
+        ];
+        for (condition, holds) in conditions {
+            println!("{condition}");
+            let wanted: Vec<Row> = naive.iter().copied().filter(|row| holds(row.0)).collect();
+            // Without k as a literal, what k is cannot be known, and nothing is passed down.
+            for call in [format!("?2, NULL, '{OPTIONS}'"), format!("?2, ?4, '{OPTIONS}'")] {
+                for order in ["h.score DESC, h.rowid", "h.rank"] {
+                    let sql = format!(
+                        "SELECT h.rowid, h.score, h.by_vector, h.by_words \
+                         FROM vec_hybrid('notes', 'v', 'words', ?1, {call}) AS h WHERE ({condition}) AND ?4 IS NULL ORDER BY {order}"
+                    );
+                    let found = rows(&connection, &sql, &[&query, &words.join(" "), &json(&list), &None::<i64>]);
+                    assert_same(&found, &wanted);
+                }
+            }
+        }
+    }
+}
+
+fn json(list: &[i64]) -> String {
+    format!("[{}]", list.iter().map(i64::to_string).collect::<Vec<_>>().join(","))
+}
+
+#[test]
+fn a_list_of_rowids_is_passed_down_and_the_rowid_of_another_table_is_not() {
+    let connection = open(&mut Random(9), 60);
+    let plan = |condition: &str, columns: &str| -> String {
+        let sql = format!(
+            "EXPLAIN QUERY PLAN SELECT {columns} FROM vec_hybrid('notes', 'v', 'words', '[1]', 'oak') AS h JOIN notes AS n ON n.seq = h.rowid WHERE {condition}"
+        );
+        let mut statement = connection.prepare(&sql).unwrap();
+        let lines = statement.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        lines.map(Result::unwrap).filter(|line| line.contains("VIRTUAL TABLE")).collect()
+    };
+    let all = "VIRTUAL TABLE INDEX";
+    for (condition, columns, is_passed) in [
+        ("h.rowid IN (1, 2, 3)", "h.score", true),
+        ("h.rowid IN (SELECT seq FROM notes WHERE body = 'ash')", "h.score", true),
+        ("h.rowid > 7", "h.score", true),
+        ("h.rowid IN (1, 2, 3)", "h.rank", false),
+        ("n.body = 'ash'", "h.score", false),
+    ] {
+        let plan = plan(condition, columns);
+        assert!(plan.contains(all) && plan.contains(" rowid") == is_passed, "{condition}, {columns}: {plan}");
+    }
+}
+
+/// Words that no row has: what their pieces in another table are worth, worked out in SQL.
+#[test]
+fn misspelt_words_are_found_by_their_pieces() {
+    let connection = open(&mut Random(5), 300);
+    connection
+        .execute_batch(
+            "CREATE VIRTUAL TABLE pieces USING fts5(title, tokenize = 'trigram');
+             INSERT OR IGNORE INTO notes(seq, body) VALUES (10, 'x'), (13, 'x');
+             INSERT INTO pieces(rowid, title)
+             SELECT seq, CASE seq WHEN 10 THEN 'Rollback journal' WHEN 13 THEN 'Jornada' ELSE body END FROM notes",
+        )
+        .unwrap();
+    let query = pairs_of_normalised(&connection, &vector(&mut Random(6)));
+    let ask = |words: &str, options: &str| {
+        let sql = format!(
+            "SELECT rowid, score, by_vector, by_words FROM vec_hybrid('notes', 'v', 'words', ?1, ?2, NULL, '{options}')"
+        );
+        rows(&connection, &sql, &[&query, &words])
+    };
+    let by_words =
+        |rows: Vec<Row>| -> HashMap<i64, f64> { rows.into_iter().filter_map(|row| Some((row.0, row.3?))).collect() };
+    // "jornal" is nowhere; "oak" has rows, and too few letters to be misspelt.
+    let plain = by_words(ask("jornal oak", "{}"));
+    let fuzzy = by_words(ask("jornal oak", r#"{"fuzzy": "pieces"}"#));
+    let shares =
+        "SELECT rowid, bm25_share(pieces) FROM pieces WHERE pieces MATCH '\"jor\" OR \"orn\" OR \"rna\" OR \"nal\"'";
+    let absent = 2.2 * (pairs(&connection, "SELECT 0, 2.0 * count(*) + 1 FROM pieces", &[])[0].1).ln();
+    let mut wanted = plain.clone();
+    for (row, share) in pairs(&connection, shares, &[]).into_iter().filter(|(_, share)| *share >= 0.2) {
+        *wanted.entry(row).or_default() += 1.2 * share * absent;
+    }
+    assert!(wanted.len() > plain.len() && plain.len() > 9);
+    assert_eq!(fuzzy.len(), wanted.len());
+    for (row, bm25) in wanted {
+        assert!((fuzzy[&row] - bm25).abs() < 1e-9, "{row}: {} instead of {bm25}", fuzzy[&row]);
+    }
+    // A word that a row has is not taken for another one.
+    assert_eq!(ask("ash oak", "{}"), ask("ash oak", r#"{"fuzzy": "pieces"}"#));
 }

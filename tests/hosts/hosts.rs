@@ -112,6 +112,13 @@ fn a_second_sqlite_library_in_the_process_is_refused() {
     println!("{}", succeed(Command::new(python).arg("tests/hosts/two_libraries.py").arg(library)).0);
 }
 
+/// Issue 17, 1: SQL for sqlite-vec gives the same values here, alone and with both in one process.
+#[test]
+fn sqlite_vec_beside_gives_the_same() {
+    let Some(python) = python_with(&environment(), "apsw, sqlite_vec") else { return };
+    println!("{}", succeed(Command::new(python).arg("tests/hosts/sqlite_vec_beside.py").arg(library())).0);
+}
+
 #[test]
 fn sessions_and_databases_from_bytes() {
     let Some(python) = python_with(&environment(), "apsw; apsw.Session") else { return };

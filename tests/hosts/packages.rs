@@ -78,6 +78,54 @@ fn environment_with_the_wheel(folder: &Path) -> Option<PathBuf> {
     Some(environment)
 }
 
+/// Built where it is installed, with the Rust that is here, as on platforms without a wheel.
+#[test]
+fn the_source_package_is_built_with_rust() {
+    let folder = scratch("sdist");
+    make(&["sdist"], &[("DIST", folder.join("dist"))]);
+    let environment = folder.join("environment");
+    succeed(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&environment));
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--python"]).arg(&environment).args(["install", "--quiet", "--disable-pip-version-check"]);
+    pip.arg(only_file(&folder.join("dist")))
+        .env_remove("FAFCAS_LIBRARY")
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/sources"));
+    succeed(&mut pip);
+    let program = "import apsw, fafcas; c = apsw.Connection(':memory:'); fafcas.load(c); print(c.execute('SELECT vec_version()').get)";
+    let mut python = Command::new(environment.join("bin/python"));
+    python.args(["-c", program]).env_remove("FAFCAS_LIBRARY").env_remove("PYTHONPATH");
+    assert!(succeed(&mut python).0.starts_with("fafcas "));
+}
+
+/// As programs build it that depend on it: from the files that cargo would publish, and no others.
+#[test]
+fn the_crate_as_it_is_published_builds() {
+    make(&["crate"], &[]);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["package", "--quiet", "--no-default-features", "--manifest-path", "target/crate/Cargo.toml"]);
+    succeed(cargo.env("CARGO_TARGET_DIR", "target"));
+}
+
+#[test]
+fn packages_say_where_the_project_lives_once_that_is_known() {
+    let folder = scratch("addresses");
+    let lay_out = |kind: &str, address: &str| {
+        let target = folder.join(kind);
+        succeed(Command::new("python3").arg("scripts/package.py").arg(kind).arg(&target).arg(address));
+        move |file: &str| fs::read_to_string(target.join(file)).unwrap()
+    };
+    let address = "https://git.example/them/fafcas";
+    let wheel = lay_out("wheel", address);
+    assert!(wheel("pyproject.toml").contains(&format!("[project.urls]\nHomepage = \"{address}\"")));
+    assert!(wheel("README.md").contains(&format!("]({address}/blob/HEAD/docs/collection.md)")));
+    let npm = lay_out("npm", address)("package.json");
+    assert!(npm.contains(&format!("\"url\": \"git+{address}.git\"")), "{npm}");
+    let manifest = lay_out("crate", address)("Cargo.toml");
+    assert!(manifest.contains(&format!("repository = \"{address}\"")), "{manifest}");
+    assert!(!lay_out("wheel", "")("pyproject.toml").contains("project.urls"));
+    assert!(!lay_out("npm", "")("README.md").contains(".md)"), "links that lead nowhere");
+}
+
 /// Installed with npm into an empty folder, in the Node that came with `make hosts` or, without it, the one on the path.
 #[test]
 fn the_node_package() {
@@ -89,18 +137,24 @@ fn the_node_package() {
     let bundled =
         format!("node_modules/node-linux-{}/bin/node", if cfg!(target_arch = "x86_64") { "x64" } else { "arm64" });
     let node = Some(hosts.join(bundled)).filter(|node| node.exists()).unwrap_or("node".into());
-    let run = |script: &Path| {
+    let run = |script: &[&str]| {
         let mut command = Command::new(&node);
-        command.arg(script).current_dir(&app).env("FAFCAS_MODEL_DIR", models()).env_remove("FAFCAS_ONNXRUNTIME");
+        command.args(script).current_dir(&app).env("FAFCAS_MODEL_DIR", models()).env_remove("FAFCAS_ONNXRUNTIME");
         succeed(&mut command).0
     };
     assert!(app.join("node_modules/fafcas/sql/queries/search.sql").is_file(), "the package carries the kit");
-    let (text, printed) = program("node", "js");
-    fs::write(app.join("page.js"), text).unwrap();
-    assert_eq!(run(&app.join("page.js")), printed);
-    for script in ["better_sqlite3.cjs", "node_sqlite.mjs"] {
+    for (text, printed) in programs("node", "js") {
+        fs::write(app.join("page.js"), text).unwrap();
+        assert_eq!(run(&["page.js"]), printed);
+    }
+    for script in ["better_sqlite3.cjs", "node_sqlite.mjs", "collection.cjs"] {
         fs::copy(Path::new("tests/hosts/node").join(script), app.join(script)).unwrap();
-        println!("{}", run(&app.join(script)));
+    }
+    let scripts = [&["better_sqlite3.cjs"][..], &["node_sqlite.mjs"]];
+    for script in
+        scripts.into_iter().chain([&["collection.cjs", "better-sqlite3"][..], &["collection.cjs", "node:sqlite"]])
+    {
+        println!("{}", run(script));
     }
     fs::copy("tests/hosts/node/types.ts", app.join("types.ts")).unwrap();
     let mut compiler = Command::new(&node);
@@ -281,11 +335,15 @@ fn shell(program: &str, home: &Path) -> Command {
     shell
 }
 
-/// The program in this language that a page shows, and what the page says it prints.
+/// The first program in this language that a page shows, and what the page says it prints.
 fn program(page: &str, language: &str) -> (String, String) {
+    programs(page, language).swap_remove(0)
+}
+
+fn programs(page: &str, language: &str) -> Vec<(String, String)> {
     let blocks = blocks(&fs::read_to_string(format!("docs/{page}.md")).unwrap());
-    let at = blocks.windows(2).find(|pair| pair[0].0 == language && pair[1].0 == "text").unwrap();
-    (at[0].1.clone(), at[1].1.clone())
+    let pairs = blocks.windows(2).filter(|pair| pair[0].0 == language && pair[1].0 == "text");
+    pairs.map(|pair| (pair[0].1.clone(), pair[1].1.clone())).collect()
 }
 
 /// What docs/c.md links.

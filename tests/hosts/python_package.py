@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +34,13 @@ ARRAYS = [
     (np.array([], "f8"), b""),
     (np.array([1, 255], "u1"), b"\x01\xff"),
     (np.array([1, -1], "i1"), b"\x01\xff"),
-    (np.array([[1, 2]], "f8"), np.array([[1, 2]], "f8").tobytes()),
+    (array("d", FLOATS), FLOATS.tobytes()),
+    (array("f", FLOATS), FLOATS.tobytes()),
+    (array("q", [1, 2]), np.array([1, 2], "f4").tobytes()),
+    (array("B", [1, 255]), b"\x01\xff"),
 ]
+# None of these is a vector, and SQLite would store the bytes of each.
+NO_VECTORS = [np.ones((2, 2)), np.ones((1, 4), "f4"), np.ones((2, 2), "u1"), np.array(1.0), np.ones(2, "c8"), np.ones(2, bool), np.array(["a"])]
 
 
 def check(execute, executemany):
@@ -41,8 +48,10 @@ def check(execute, executemany):
     execute("CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT, embedding BLOB)", ())
     executemany("INSERT INTO notes(body, embedding) VALUES (?1, embed(?1))", TEXTS)
     assert tuple(execute(SEARCH, ["breakfast"])) == (2,)
-    for array, expected in ARRAYS:
-        assert tuple(execute("SELECT ?", [array])) == (expected,), (array, array.dtype)
+    for values, expected in ARRAYS:
+        assert tuple(execute("SELECT ?", [values])) == (expected,), (values, expected)
+    for wrong in NO_VECTORS:
+        refused(ValueError, f"not of {wrong.dtype} and shape {wrong.shape}", "tobytes")(lambda: execute("SELECT ?", [wrong]))
     # Found again by the same vector, written and searched as doubles.
     double = np.random.default_rng(1).random(384)
     executemany("INSERT INTO notes(embedding) VALUES (fafcas_normalize(?))", [[double]])
@@ -172,6 +181,18 @@ def datasette():
     url = "/_memory.json?_shape=array&sql=select+fafcas_config('threads',+1)"
     told = subprocess.run([beside("datasette"), "--get", url], capture_output=True, text=True)
     assert "FAFCAS_LOCK_CONFIG" in told.stdout + told.stderr, told
+    # The pages and their files came with the wheel.
+    path = Path(tempfile.mkdtemp(), "notes.db")
+    fafcas.open(path).add([text for (text,) in TEXTS])
+    page = command_output(beside("datasette"), str(path), "--get", "/notes/documents/-/search?q=breakfast&k=1")
+    assert "<mark>bread and butter</mark>" in page and "/-/static-plugins/fafcas/page.css" in page, page
+    for file in ("page.css", "map.js", "uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE"):
+        assert command_output(beside("datasette"), "--get", f"/-/static-plugins/fafcas/{file}"), file
+    with subprocess.Popen([beside("fafcas"), "serve", str(path), "--port", "0"], stdout=subprocess.PIPE, text=True) as serving:
+        address = serving.stdout.readline().split(" ")[0]
+        with urllib.request.urlopen(f"{address}?q=breakfast&k=1") as answer:
+            assert "<mark>bread and butter</mark>" in answer.read().decode()
+        serving.terminate()
 
 
 def sqlite_utils():
@@ -192,6 +213,11 @@ def collection():
     assert [hit.id for hit in notes.search("breakfast", 1)] == [2]
     frame = notes.to_pandas(vectors=True)
     assert list(frame.columns) == ["id", "text", "kind", "vector"] and frame.vector[0].shape == (384,), frame
+    notes.upsert(["x"], [{"id": 7, "kind": "other"}], [3])
+    frame = notes.to_pandas(where="id = 3")
+    assert frame.to_dict("records") == [{"id": 3, "text": "x", "metadata.id": 7, "kind": "other"}], frame
+    assert list(notes.to_pandas(where="false", vectors=True).columns) == ["id", "text", "vector"]
+    notes.delete([3])
     for level in ("", "IMMEDIATE", None):
         connection = sqlite3.connect(path, isolation_level=level)
         connection.row_factory = sqlite3.Row
@@ -221,6 +247,8 @@ def refused(kind, *words):
 def refusals():
     class Connection:
         """As sqlite3's is in a Python without extension loading."""
+
+        __module__ = "sqlite3"
 
         def cursor(self):
             raise NotImplementedError

@@ -7,9 +7,7 @@ use crate::table_in_memory::{Random, Table, indexed, request, scope, scorer};
 use fafcas::error::Error;
 use fafcas::index::{Index, MemoryStore, Opened, Outcome, RowidPart, Stats, check_blocks, open};
 use fafcas::kernels;
-use fafcas::metric::Metric;
-use fafcas::scan::Rules;
-use fafcas::topk::Place;
+use fafcas::parts::{Metric, Place, Rules};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -32,7 +30,7 @@ impl Case {
         Self { store, table, expected }
     }
 
-    fn scorer() -> fafcas::metric::Scorer {
+    fn scorer() -> fafcas::parts::Scorer {
         scorer(Metric::L2, &Random(4).vector(DIMENSIONS))
     }
 

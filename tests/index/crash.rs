@@ -6,8 +6,7 @@
 use crate::table_in_memory::{Random, Table, found, indexed, listed, opened, request, scope, scorer, search};
 use fafcas::error::{Error, Result};
 use fafcas::index::{MemoryStore, RowidPart, Store, check_blocks};
-use fafcas::metric::Metric;
-use fafcas::scan::Rules;
+use fafcas::parts::{Metric, Rules};
 
 /// Fails from a certain write on.
 struct Failing {

@@ -3,13 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::table_in_memory::{Random, Table, found, indexed, listed, opened, request, scope, scorer, search};
-use fafcas::codec::fingerprint;
+
 use fafcas::index::{
     ChangedRows, Index, MemoryStore, Outcome, Overlay, Reason, Request, RowSlot, RowidPart, Stats, Stretch,
     VectorBatch, check_blocks,
 };
-use fafcas::metric::Metric;
-use fafcas::scan::Rules;
+use fafcas::parts::{Metric, Rules, fingerprint};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

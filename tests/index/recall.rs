@@ -4,8 +4,7 @@
 
 use crate::table_in_memory::{Random, Table, found, indexed, request, scorer, search};
 use fafcas::index::Outcome;
-use fafcas::metric::Metric;
-use fafcas::scan::{Range, Rules};
+use fafcas::parts::{Metric, Range, Rules};
 
 const METRICS: [Metric; 3] = [Metric::Dot, Metric::Cosine, Metric::L2];
 const SEED: u64 = 0x5EED;

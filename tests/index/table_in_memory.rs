@@ -7,9 +7,7 @@ use fafcas::index::{
     Builder, ChangedRows, FetchedRow, Index, Mean, MemoryStore, Opened, Outcome, Request, RowSource, Stats, Store, open,
 };
 use fafcas::kernels::F32Le;
-use fafcas::metric::{Metric, Scorer};
-use fafcas::scan::Rules;
-use fafcas::topk::Place;
+use fafcas::parts::{Metric, Place, Rules, Scorer, splitmix64};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,10 +19,7 @@ pub struct Random(pub u64);
 
 impl Random {
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        splitmix64(&mut self.0)
     }
 
     pub fn below(&mut self, end: usize) -> usize {

@@ -24,7 +24,7 @@ class Care(Case):
         for at in range(1, version + 1):
             connection.execute(database.script(f"migrations/{at}.sql")).fetchall()
         connection.execute("""
-            INSERT INTO nodes (id, title, content, embedding) VALUES ('a', 'Études', 'For the piano.', x'0000803f'), ('b', 'Bread', NULL, NULL);
+            INSERT INTO nodes (id, title, content, embedding) VALUES ('a', 'Études', 'For [the piano](../strings.md).', x'0000803f'), ('b', 'Bread', NULL, NULL);
             INSERT INTO edges (source, target) VALUES ('a', 'b');
             UPDATE nodes SET title = 'Rye bread' WHERE id = 'b'""")
         connection.close()
@@ -47,10 +47,11 @@ class Care(Case):
             self.assertEqual(nodes, connection.execute("SELECT * FROM nodes").fetchall())
             self.assertEqual([(2,)], connection.execute("SELECT rowid FROM nodes_fuzzy WHERE nodes_fuzzy MATCH 'bre'").fetchall())
             self.assertEqual([(1,)], connection.execute("SELECT rowid FROM nodes_text WHERE nodes_text MATCH 'etude'").fetchall())
+            self.assertEqual([], connection.execute("SELECT rowid FROM nodes_text WHERE nodes_text MATCH 'strings'").fetchall())
             connection.execute("DELETE FROM nodes WHERE id = 'a'")
             self.assertEqual([(0,)], connection.execute("SELECT count(*) FROM edges").fetchall())
             events = connection.execute("SELECT event, id, was ->> 'content' FROM history WHERE event = 'delete' AND target IS NULL")
-            self.assertEqual([("delete", "a", "For the piano.")], events.fetchall())
+            self.assertEqual([("delete", "a", "For [the piano](../strings.md).")], events.fetchall())
             for table in ("nodes_text", "nodes_fuzzy"):
                 connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)")
             if copy:

@@ -98,6 +98,17 @@ class Collections(Case):
             self.assertEqual([], found.search("words", by="words"))
         self.assertTrue((np.stack([item.vector for item in self.collection("t2").get(vectors=True)]) == unit).all(), "bit by bit")
 
+    def test_a_matrix_of_more_rows_than_one_statement_takes_is_written_in_order(self):
+        found = self.collection()
+        found.add(vectors=np.eye(3), ids=["a", "b", 7])
+        rows = np.random.default_rng(2).standard_normal((601, 3)).astype("f4")
+        self.assertEqual(list(range(8, 609)), found.add(vectors=rows))
+        stored = found.get(where="id >= 8 AND id < ''", vectors=True)
+        self.assertEqual(list(range(8, 609)), [item.id for item in stored])
+        ((one,),) = found.connection.execute("SELECT fafcas_normalize(?)", (fafcas.vector(rows[600]),))
+        self.assertEqual(one, stored[600].vector.tobytes())
+        np.testing.assert_allclose(np.stack([item.vector for item in stored]), rows / np.linalg.norm(rows, axis=1, keepdims=True), atol=1e-6)
+
     def test_vectors_and_texts_together_and_texts_after_vectors(self):
         found = self.collection()
         found.add(vectors=np.eye(9))

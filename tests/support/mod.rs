@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fafcas::parts::splitmix64;
 use rusqlite::Connection;
 
 /// The loadable library that cargo built for this very run, beside the test's own binary.
@@ -95,17 +96,13 @@ pub fn blocks(page: &str) -> Vec<(String, String)> {
     blocks
 }
 
-/// SplitMix64: small, and the same everywhere for the same seed.
+/// Numbers that look random, the same in every run.
 pub struct Random(pub u64);
 
 impl Random {
     /// Any number.
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix64(&mut self.0)
     }
 
     /// A number below `bound`.

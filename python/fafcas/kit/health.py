@@ -16,7 +16,7 @@ from .database import Refused, harden, load, roll_back, script, statements
 MAGIC = b"SQLite format 3\0"
 
 # Of these most are there as long as anything of a knowledge base is.
-NAMES = ("kit", "models", "nodes", "edges", "nodes_text", "nodes_fuzzy", "history", "folders", "documents", "links", "stale")
+NAMES = ("kit", "models", "nodes", "edges", "nodes_text", "nodes_fuzzy", "history", "folders", "documents", "links", "stale", "plain_texts", "nodes_plain")
 
 
 def health(path, library, table=None, column=None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 # Of sql/schema.sql.
-VERSION = 3
+VERSION = 4
 
 
 class Refused(Exception):

@@ -64,6 +64,35 @@ def keys_where(source: Source, where: str) -> str:
     return f"SELECT {column(source.key)} FROM {quoted(source.table)} WHERE ({where}\n    )"
 
 
+def answering(source: Source, way: str, where: str | None = None) -> str:
+    """What answers a question in a way (`hybrid`, `search` or `words`), among the rows that meet a condition."""
+    if where is None:
+        return on(source, query(way))
+    if way == "search":
+        return nearest(source, where)
+    # The condition is put in last: names in it are the user's own.
+    return OF_ALL.strip().replace("{query}", on(source, query(way))).replace("{condition}", keys_where(source, where))
+
+
+def nearest(source: Source, where: str) -> str:
+    return on(source, FILTERED.strip()).replace("{condition}", keys_where(source, where))
+
+
+def others(source: Source, row: str, where: str | None = None) -> str:
+    """The condition for what is compared with a row, given as SQL: all else, and of a knowledge base no parts of the same note."""
+    conditions = [f"{column(source.key)} <> {row}"]
+    if source.is_kit:
+        conditions.append(f"source IS NOT (SELECT source FROM nodes WHERE id = {row} AND source IS NOT NULL)")
+    if where is not None:
+        conditions.append(f"({where}\n)")
+    return " AND ".join(conditions)
+
+
+def everything(source: Source) -> str:
+    """The :k with which a condition leaves out no row that it should find."""
+    return f"(SELECT count(*) FROM {quoted(source.table)})"
+
+
 def column(name: str) -> str:
     return name if name == "rowid" else quoted(name)
 
@@ -87,6 +116,9 @@ def on(source: Source, sql: str, domain: str | None = None) -> str:
         names["'embedding'"] = literal(source.vectors)
     if source.words:
         names["'nodes_text'"] = literal(path_of(source.words))
+    if not source.is_kit:
+        # Pieces of titles, which only the kit has.
+        names["""'{"fuzzy": "nodes_fuzzy"}'"""] = "NULL"
     edges = "edges" if source.is_kit else "(SELECT NULL AS source, NULL AS target, NULL AS type WHERE false)"
     tables = {"nodes": rows(source, domain), "edges": edges}
     return TOKEN.sub(put, sql)

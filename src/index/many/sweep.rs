@@ -11,12 +11,13 @@ use crate::index::request::{Accept, Stats};
 use crate::index::store::Store;
 use crate::kernels::F32Le;
 use crate::kernels::codes::GROUP;
+use crate::lock::lock;
 use crate::metric::Scorer;
 use crate::resources::pool::{self, Job, Started};
 use crate::resources::reserve::{self, Reserve};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// After so many pairs of a query and a row, the sweep asks whether the search was interrupted.
 const PAIRS_AT_A_TIME: usize = 1 << 28;
@@ -254,7 +255,7 @@ pub struct RunningSweep<M: Method> {
 impl<M: Method> RunningSweep<M> {
     fn join(self) -> Result<Vec<Shortlist>> {
         self.started.finish()?;
-        let (mut lists, mut parts) = (self.lists, self.job.lists.lock().unwrap_or_else(PoisonError::into_inner));
+        let (mut lists, mut parts) = (self.lists, lock(&self.job.lists));
         for part in parts.drain(..) {
             lists.iter_mut().zip(part).try_for_each(|(list, part)| list.join(part))?;
         }
@@ -295,6 +296,6 @@ impl<M: Method> Job for BatchJob<M> {
             let groups = *start..(start + GROUPS_AT_A_TIME).min(block.codes.slots() / GROUP);
             sweep.look(&mut memory, &Piece { block, groups }, &mut lists);
         }
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner).push(lists);
+        lock(&self.lists).push(lists);
     }
 }

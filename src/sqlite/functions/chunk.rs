@@ -1,4 +1,4 @@
-//! `chunk(text [, max_tokens [, overlap [, model]]])`: a long text in parts that the model has room for.
+//! `chunk(text [, max_tokens [, overlap [, model]]])`: a long text, cut into parts that are short enough for the model.
 
 use super::embedding::named;
 use crate::error::Result;
@@ -16,17 +16,18 @@ pub struct ChunkFunction {
     connection: Connection,
 }
 
-const SIGNATURE: Signature =
-    Signature { first: 4, names: &["whole_text", "max_tokens", "overlap", "model"], required: 1 };
+const SIGNATURE: Signature = Signature {
+    columns: &["seq INTEGER", "start INTEGER", "stop INTEGER", "text TEXT"],
+    arguments: &["whole_text", "max_tokens", "overlap", "model"],
+    required: 1,
+};
 
 impl Table for ChunkFunction {
     const NAME: &'static str = "chunk";
     type Cursor = Listed<Whole>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(seq INTEGER, start INTEGER, stop INTEGER, text TEXT, \
-                      whole_text HIDDEN, max_tokens HIDDEN, overlap HIDDEN, model HIDDEN)";
-        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Normal }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -43,7 +44,7 @@ impl Table for ChunkFunction {
     }
 }
 
-/// A text that is cut, with what it is cut by.
+/// A text, and the arguments that say how it is cut.
 pub struct Whole {
     connection: Connection,
     arguments: Vec<Value>,
@@ -53,7 +54,7 @@ pub struct Whole {
 pub struct Part {
     start: usize,
     stop: usize,
-    /// Its bytes in the text.
+    /// Which bytes of the text it has.
     bytes: Range<usize>,
 }
 
@@ -96,7 +97,7 @@ impl Listing for Whole {
                 Some(Value::Text(text)) => ValueRef::Text(text.get(part.bytes.clone()).unwrap_or_default()).copied()?,
                 _ => Value::Null,
             },
-            _ => self.arguments.get(column - 4).map_or(Ok(Value::Null), Value::copied)?,
+            _ => SIGNATURE.echo(&self.arguments, column)?,
         })
     }
 }

@@ -1,8 +1,8 @@
-//! `embed_rows(table_name, column_name [, model])`: the texts of a column embedded in bulk, as
-//! `(rowid, embedding, fingerprint)`. The last is the model's, to be stored beside the vector.
+//! `embed_rows(table_name, column_name [, model])`: embeds the texts of a column in bulk, and gives rows
+//! `(rowid, embedding, fingerprint)`. The fingerprint is that of the model. It should be stored with the vector.
 //!
-//! The rowids are read first, so that rows a statement writes while it reads are not met again; texts are then read and
-//! embedded a window at a time, inside which the model sorts them by length.
+//! All rowids are read first, so that rows that the same statement writes are not read again. Then the texts are read and
+//! embedded in windows. The model sorts the texts of a window by their lengths.
 
 use super::embedding::{blob, count, named, threads};
 use crate::embed::Model;
@@ -26,19 +26,22 @@ pub struct EmbedRows {
     connection: Connection,
 }
 
-const SIGNATURE: Signature = Signature { first: 3, names: &["table_name", "column_name", "model"], required: 2 };
+const SIGNATURE: Signature = Signature {
+    columns: &["rowid INTEGER", "embedding BLOB", "fingerprint TEXT"],
+    arguments: &["table_name", "column_name", "model"],
+    required: 2,
+};
 
 impl Table for EmbedRows {
     const NAME: &'static str = "embed_rows";
     type Cursor = EmbeddingReader;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(rowid INTEGER, embedding BLOB, fingerprint TEXT, \
-                      table_name HIDDEN, column_name HIDDEN, model HIDDEN)";
-        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Searching }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching }))
     }
 
-    /// Embedding a row costs the same in every plan, and so much that nothing else counts; in one pass it is cheaper.
+    /// Embedding a row costs the same in every plan, and far more than everything else. It is cheaper if all rows are
+    /// embedded in one pass.
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
         Ok(choose(info, SIGNATURE, |planner| {
             planner.rowid_conditions(0);
@@ -64,12 +67,12 @@ impl Table for EmbedRows {
     }
 }
 
-/// One bulk embedding.
+/// The cursor: one bulk embedding.
 pub struct EmbeddingReader {
     connection: Connection,
     arguments: Vec<Value>,
     work: Option<Work>,
-    /// Rows that are embedded and not yet read.
+    /// Rows that are embedded and have not been given yet.
     window: Vec<(i64, Arc<[f32]>)>,
     at: usize,
 }
@@ -88,7 +91,7 @@ impl Drop for Work {
     }
 }
 
-/// The texts of a window.
+/// How many texts a window has.
 const WINDOW_ROWS: usize = 1024;
 const WINDOW_BYTES: usize = 16 << 20;
 
@@ -111,7 +114,7 @@ impl Work {
         Ok(Self { source, model, rowids: rowids.into_iter(), progress, total })
     }
 
-    /// Reads the next rows and embeds them; none when there are no more.
+    /// Reads the next rows and embeds them. Empty if there are no more.
     fn window(&mut self, connection: Connection) -> Result<Vec<(i64, Arc<[f32]>)>> {
         let (rowids, texts) = self.texts()?;
         let lent: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -127,7 +130,7 @@ impl Work {
         Ok(rowids.into_iter().zip(vectors).collect())
     }
 
-    /// Tells how far it is, with so many texts of this window to go.
+    /// Shows the progress. `to_go` is how many texts of this window are not embedded yet.
     fn tell(&self, to_go: usize) {
         let done = self.total - (self.rowids.len() + to_go) as u64;
         self.source.stats.done.store(done, Relaxed);
@@ -187,7 +190,7 @@ impl Cursor for EmbeddingReader {
                 Some(work) => Value::from(work.model.fingerprint()?),
                 None => Value::Null,
             },
-            _ => self.arguments.get(column - 3).map_or(Ok(Value::Null), Value::copied)?,
+            _ => SIGNATURE.echo(&self.arguments, column)?,
         })
     }
 

@@ -1,4 +1,4 @@
-//! The scalar functions that embed: `embed`, `embed_tokens`.
+//! The scalar functions that embed: `embed`, `embed_query`, `embed_tokens`.
 
 use crate::embed::{DEFAULT_MODEL, Model, model};
 use crate::error::Result;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// The model that an argument names; the default one where it is NULL.
+/// The model that an argument names. The default one if the argument is NULL.
 pub fn named(name: ValueRef<'_>) -> Result<Arc<Model>> {
     match name {
         ValueRef::Null => model(DEFAULT_MODEL),
@@ -23,12 +23,12 @@ pub fn threads() -> usize {
     EMBED_THREADS.get() as usize
 }
 
-/// A vector as SQL gets it.
+/// A vector as a BLOB.
 pub fn blob(vector: &[f32]) -> Value {
     Value::Blob(vector.iter().flat_map(|x| x.to_le_bytes()).collect())
 }
 
-/// Counts the texts and the cache of a model in `vec_stats`, under the source `embed`.
+/// Adds texts and the cache of a model to the counters of `vec_stats`, under the source `embed`.
 pub fn count(model: &Model, texts: u64, start: Instant) {
     let entry = stats::entry("embed", model.name());
     entry.rows.fetch_add(texts, Relaxed);
@@ -39,15 +39,27 @@ pub fn count(model: &Model, texts: u64, start: Instant) {
     entry.memory.evictions.fetch_add(cache.evictions, Relaxed);
 }
 
-/// `embed(text [, model])`.
+/// `embed(text [, model])`, of a document.
 pub fn embed(arguments: Args<'_>) -> Result<Value> {
+    embedded(arguments, Model::embed)
+}
+
+/// `embed_query(text [, model])`, of a question.
+pub fn embed_query(arguments: Args<'_>) -> Result<Value> {
+    embedded(arguments, Model::embed_query)
+}
+
+/// How a model embeds a text, with at most so many threads.
+type Embed = fn(&Model, &str, usize) -> Result<Arc<[f32]>>;
+
+fn embedded(arguments: Args<'_>, by: Embed) -> Result<Value> {
     if arguments.get(0) == ValueRef::Null || arguments.count() > 1 && arguments.get(1) == ValueRef::Null {
         return Ok(Value::Null);
     }
     let text = args::text("text", arguments.get(0))?;
     let model = named(arguments.get(1))?;
     let start = Instant::now();
-    let vector = model.embed(text, threads())?;
+    let vector = by(&model, text, threads())?;
     count(&model, 1, start);
     Ok(blob(&vector))
 }

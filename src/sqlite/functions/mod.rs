@@ -1,4 +1,4 @@
-//! What SQL calls: one file or folder for each table function or module, named like it, and the scalar functions.
+//! What SQL calls: a file or folder for each table function or module, with its name, and the scalar functions.
 
 pub mod bm25;
 pub mod chunk;
@@ -7,6 +7,7 @@ pub mod embedding;
 pub mod fafcas_health;
 pub mod fafcas_models;
 pub mod scalars;
+pub mod vec_each;
 pub mod vec_hybrid;
 pub mod vec_index;
 pub mod vec_map;
@@ -14,3 +15,4 @@ pub mod vec_mmr;
 pub mod vec_stats;
 pub mod vec_topk;
 pub mod vec_topk_many;
+pub mod vectors;

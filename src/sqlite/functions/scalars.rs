@@ -1,15 +1,14 @@
-//! The scalar functions on vectors, and those that tell of and set up this process.
+//! The scalar functions on vectors, and those that report on this process and change its settings.
 
 use crate::analysis::ranking;
 use crate::embed;
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le};
-use crate::metric::{Metric, Scorer};
 use crate::resources::config;
 use crate::sqlite::host::api;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::vector::{Vector, check_finite, normalize};
+use crate::vector::{check_finite, normalize};
 use serde_json::json;
 
 fn blob(vector: &[F32Le]) -> Value {
@@ -23,26 +22,8 @@ pub fn fafcas_normalize(arguments: Args<'_>) -> Result<Value> {
     Ok(normalize(&vector).map_or(Value::Null, |unit| blob(&unit)))
 }
 
-/// `vec_dot(a, b)`.
-pub fn vec_dot(arguments: Args<'_>) -> Result<Value> {
-    let (a, b) = (args::vector(arguments.get(0))?, args::vector(arguments.get(1))?);
-    let (Some(a), Some(b)) = (a, b) else { return Ok(Value::Null) };
-    dot(a, &b).map(Value::Real)
-}
-
-fn dot(a: Vector<'_>, b: &[F32Le]) -> Result<f64> {
-    if a.len() != b.len() {
-        return Err(Error::expected(
-            format_args!("two vectors of {} dimensions", a.len()),
-            format_args!("{}", b.len()),
-        ));
-    }
-    let product = f64::from((kernels::table().dot_f32)(&a, b));
-    if product.is_finite() { Ok(product + 0.0) } else { Scorer::new(Metric::Dot, a.into_owned())?.score(b) }
-}
-
-/// `rrf(rank_a, rank_b [, ...])`. A row without any rank scores 0 and not NULL, so that it comes last and sums of several
-/// calls, each with a weight, need no care.
+/// `rrf(rank_a, rank_b [, ...])`. A row without any rank scores 0 and not NULL. So it comes last, and several calls can be
+/// added, each with a weight, without a test for NULL.
 pub fn rrf(arguments: Args<'_>) -> Result<Value> {
     if arguments.count() == 0 {
         return Err(Error::expected("at least 1 rank", 0));
@@ -57,8 +38,8 @@ pub fn vec_version(_arguments: Args<'_>) -> Result<Value> {
     Ok(Value::from(concat!("fafcas ", env!("CARGO_PKG_VERSION"))))
 }
 
-/// `fafcas_info()`. The version of ONNX Runtime is NULL until something was embedded, the fingerprint where there is no
-/// model.
+/// `fafcas_info()`. The version of ONNX Runtime is NULL until something has been embedded. The fingerprint is NULL if there is
+/// no model.
 pub fn fafcas_info(_arguments: Args<'_>) -> Result<Value> {
     let models = embed::models().unwrap_or_default();
     let default = models.into_iter().find(|model| model.name == embed::DEFAULT_MODEL);
@@ -75,7 +56,7 @@ pub fn fafcas_info(_arguments: Args<'_>) -> Result<Value> {
     Ok(Value::from(info.to_string().as_str()))
 }
 
-/// `fafcas_config(key)` and `fafcas_config(key, value)`; the second gives the value it set.
+/// `fafcas_config(key)` and `fafcas_config(key, value)`. The second returns the value that it has set.
 pub fn fafcas_config(arguments: Args<'_>) -> Result<Value> {
     if (0..arguments.count()).any(|at| arguments.get(at) == ValueRef::Null) {
         return Ok(Value::Null);

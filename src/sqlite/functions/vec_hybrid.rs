@@ -1,7 +1,10 @@
-//! `vec_hybrid(table_name, column_name, fts_table, query, words, k [, options])`: the best rows by vectors and words at once.
+//! `vec_hybrid(table_name, column_name, fts_table, query, words, k [, options])`: the best rows by vectors and words
+//! together.
 //!
-//! The nearest rows are found as `vec_topk` finds them, the rows with the words by one MATCH, and both scores of a row are joined by
-//! [`hybrid`]. With k, so many of each list are looked at as [`hybrid::candidates`] says; without, all rows of both.
+//! The nearest rows are found as `vec_topk` finds them, and the rows with the words by one MATCH. [`hybrid`] computes one
+//! score from the two of each row. With k, [`hybrid::candidates`] says how many rows of each list are looked at. Without k,
+//! all rows are, or those that meet the conditions on the rowid. Such conditions do not change a score: it depends only on
+//! the question, the row and the nearest of all rows.
 
 use crate::analysis::hybrid::{self, HybridFormula};
 use crate::error::{Error, Result};
@@ -15,9 +18,9 @@ use crate::sqlite::host::in_list::List;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed as ListedRows, Listing, Risk, Table};
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
-use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose};
+use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose, conditions};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
-use crate::sqlite::search::words::{Matches, matches};
+use crate::sqlite::search::words::{FullText, Matches};
 use crate::sqlite::search::{Search, Slow, sources};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 use crate::sqlite::tables::identifier::one;
@@ -31,12 +34,13 @@ pub struct VecHybrid {
 }
 
 const SIGNATURE: Signature = Signature {
-    first: 6,
-    names: &["table_name", "column_name", "fts_table", "query", "words", "k", "options"],
+    columns: &["rowid INTEGER", "id", "score REAL", "by_vector REAL", "by_words REAL", "rank INTEGER"],
+    arguments: &["table_name", "column_name", "fts_table", "query", "words", "k", "options"],
     required: 5,
 };
 const K: Slot = Slot::Sixth;
 const OPTIONS: Slot = Slot::Seventh;
+const ROWID: i32 = 0;
 const SCORE: i32 = 2;
 const RANK: i32 = 5;
 
@@ -45,12 +49,9 @@ impl Table for VecHybrid {
     type Cursor = ListedRows<Both>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, by_vector REAL, by_words REAL, rank INTEGER, \
-                      table_name HIDDEN, column_name HIDDEN, fts_table HIDDEN, query HIDDEN, words HIDDEN, k HIDDEN, \
-                      options HIDDEN)";
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: schema.into(), risk: Risk::Searching },
+            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
         ))
     }
 
@@ -70,31 +71,51 @@ impl VecHybrid {
             planner.info.ordered();
         }
         let size = rows(self.connection, planner, Slot::First);
+        keep_conditions(planner);
         let expected = match planner.literal(K) {
             Some(Value::Integer(k)) => k.clamp(1, size.max(1)),
             None if planner.plan.has(K) => 10,
+            _ if planner.plan.has(Slot::RowidIs) => 1,
+            _ if planner.plan.has(Slot::RowidIn) => 25,
             _ => size,
         };
         planner.info.estimate(size as f64 * ROW_COST, expected);
         let path = path(self.connection, planner, OPTIONS);
-        planner.info.describe(&path);
+        planner.info.describe(&format!("{path}{}", planner.plan.describe()));
+    }
+}
+
+/// Without k, keeps the conditions on the rowid, unless the statement reads `rank`, which is the place among all rows.
+///
+/// A comparison with a column of another table is left to SQLite. Otherwise each row of that table would need a search of its
+/// own; so all of them share one search. An IN is kept: its list is read once.
+fn keep_conditions(planner: &mut Planner<'_, '_>) {
+    let is_limited = planner.plan.has(K) && planner.literal(K) != Some(Value::Null);
+    if is_limited || planner.may_be_null(OPTIONS) || planner.info.reads(RANK as usize) {
+        return;
+    }
+    planner.rowid_conditions(ROWID);
+    for slot in [Slot::RowidIs, Slot::RowidAbove, Slot::RowidFrom, Slot::RowidBelow, Slot::RowidTo] {
+        if planner.plan.has(slot) && planner.literal(slot).is_none() {
+            planner.plan.remove(slot);
+        }
     }
 }
 
 /// One running search.
 pub struct Both {
     connection: Connection,
-    /// Where the search by vectors waits for the next statement.
+    /// The search by vectors waits here for the next statement.
     waiting: WaitingPlace,
-    answered: Option<KeptQuestion>,
+    answered: Option<(KeptQuestion, Conditions)>,
     found_in: FoundIn,
 }
 
-/// What knows the ids of the rows that were found.
+/// Gives the ids of the rows that were found.
 enum FoundIn {
     Nothing,
     Search(WaitingSearch),
-    /// Where words alone were asked for.
+    /// If only words were asked for.
     Table(Box<Source>),
 }
 
@@ -106,18 +127,20 @@ pub struct Joined {
     by_words: Option<f64>,
 }
 
-/// What is asked, read from the arguments.
+/// What one call asks.
 struct HybridQuestion<'a> {
-    /// For the search by vectors.
+    /// The arguments for the search by vectors.
     made_of: [Value; 3],
     fts_table: &'a str,
     words: &'a str,
     k: Option<usize>,
     options: HybridOptions,
+    /// Which rows count, in the form without k.
+    conditions: Conditions,
 }
 
 impl<'a> HybridQuestion<'a> {
-    fn read(given: &[ValueRef<'a>]) -> Result<(Self, ValueRef<'a>)> {
+    fn read(given: &[ValueRef<'a>], conditions: Conditions) -> Result<(Self, ValueRef<'a>)> {
         let &[table, column, fts_table, query, words, k, options] = given else {
             return Err(Error::Bug("vec_hybrid was called with other arguments than its own".into()));
         };
@@ -137,7 +160,7 @@ impl<'a> HybridQuestion<'a> {
         };
         let fts_table = args::text("fts_table as text", fts_table)?;
         let made_of = [table.copied()?, column.copied()?, each];
-        Ok((Self { made_of, fts_table, words, k, options: HybridOptions::from_json(text)? }, query))
+        Ok((Self { made_of, fts_table, words, k, options: HybridOptions::from_json(text)?, conditions }, query))
     }
 
     /// How many rows of each list are looked at.
@@ -147,17 +170,28 @@ impl<'a> HybridQuestion<'a> {
 }
 
 impl Both {
-    fn find(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Joined>> {
+    fn find(&mut self, given: &[ValueRef<'_>], conditions: Conditions) -> Result<Vec<Joined>> {
         self.rest();
-        let (asked, query) = HybridQuestion::read(given)?;
+        let (asked, query) = HybridQuestion::read(given, conditions)?;
         let query = args::vector(query).map_err(|error| error.within("query"))?;
-        let words = matches(self.connection, asked.fts_table, asked.words, &asked.options.weights)?;
+        let words = self.words(&asked)?;
         let Some(query) = query else { return self.by_words(&asked, words) };
         let mut kept = self.waiting.search(self.connection, asked.made_of.clone(), query.into_owned())?;
         let slow = Slow::watch();
         let found = by_both(&mut kept.search, &asked, words)?;
         slow.note(VecHybrid::NAME, kept.search.sources());
         self.found_in = FoundIn::Search(kept);
+        Ok(found)
+    }
+
+    /// The rows with the words, and with what words that no row has may have been meant to be.
+    fn words(&self, asked: &HybridQuestion<'_>) -> Result<Matches> {
+        let full_text = FullText { argument: "fts_table", table: asked.fts_table };
+        let mut found = Matches::find(self.connection, full_text, asked.words, &asked.options.weights)?;
+        if let Some(table) = &asked.options.fuzzy {
+            let strange = full_text.strange(self.connection, asked.words)?;
+            found.add_misspelt(self.connection, FullText { argument: "options.fuzzy", table }, &strange)?;
+        }
         Ok(found)
     }
 
@@ -211,7 +245,7 @@ fn check_rowids(source: &Source) -> Result<()> {
     ))
 }
 
-/// The rows with the highest values, the first rowid first among equals.
+/// The rows with the highest values. Rows with equal values are in ascending order of their rowids.
 fn best(words: HashMap<i64, f64>, limit: usize) -> Vec<(i64, f64)> {
     let order = |a: &(i64, f64), b: &(i64, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     let mut rows: Vec<(i64, f64)> = words.into_iter().collect();
@@ -226,19 +260,32 @@ fn best(words: HashMap<i64, f64>, limit: usize) -> Vec<(i64, f64)> {
 fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> Result<Vec<Joined>> {
     let Some(source) = search.sources().first() else { return Ok(Vec::new()) };
     check_rowids(source)?;
-    let Matches { bm25: words, bound } = words;
+    let Matches { bm25: mut words, bound } = words;
     let has_words = !words.is_empty();
     let spread = match asked.options.spread {
         Some(spread) => spread,
         None if has_words => spread(source, search.metric())?,
         None => hybrid::USUAL_SPREAD,
     };
-    let nearest = search.run(asked.candidates(), &Rules::default(), &Conditions::default())?;
-    let scores: Vec<f64> = nearest.iter().take(hybrid::NEAREST).map(|hit| hit.place.score).collect();
+    // Without words the score is the cosine. It does not depend on the nearest of all rows.
+    let nearest_of_all = match (asked.conditions.is_empty(), has_words) {
+        (true, _) => search.run(asked.candidates(), &Rules::default(), &Conditions::default())?,
+        (false, true) => search.run(hybrid::NEAREST, &Rules::default(), &Conditions::default())?,
+        (false, false) => Vec::new(),
+    };
+    let scores: Vec<f64> = nearest_of_all.iter().take(hybrid::NEAREST).map(|hit| hit.place.score).collect();
     let formula = HybridFormula::new(spread, asked.options.weight, &scores, bound);
+    let nearest = if asked.conditions.is_empty() {
+        nearest_of_all
+    } else {
+        search.run(usize::MAX, &Rules::default(), &asked.conditions)?
+    };
     let mut cosines: HashMap<i64, Option<f64>> =
         nearest.iter().map(|hit| (hit.place.row, Some(hit.place.score))).collect();
     if has_words {
+        if let Some(set) = search.first_source()?.row_set(&asked.conditions)?.filter(|_| !asked.conditions.is_empty()) {
+            words.retain(|row, _| set.contains(*row));
+        }
         let limit = asked.candidates();
         let by_words = if limit < words.len() {
             best(words.clone(), limit)
@@ -259,8 +306,8 @@ fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> R
     Ok(joined)
 }
 
-/// The cosines of rows that words found and vectors did not; `None` for one without a vector. Rows of the full text that are no rows
-/// of the table are left out.
+/// Adds the cosines of rows that the words found and the vectors did not: `None` for a row without a vector. Rows of the full
+/// text that the table does not have are left out.
 fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, words: &[(i64, f64)]) -> Result<()> {
     let mut missing: Vec<i64> = words.iter().map(|(row, _)| *row).filter(|row| !cosines.contains_key(row)).collect();
     if missing.is_empty() {
@@ -270,7 +317,7 @@ fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, wor
     let list = List::collect(|with| missing.iter().try_for_each(|&row| with(ValueRef::Integer(row))))?;
     let conditions = Conditions { list: Some((ListSubject::Rowid, list)), ..Conditions::default() };
     for hit in search.run(missing.len(), &Rules::default(), &conditions)? {
-        // The list may be given as a superset.
+        // The search may give more rows than the list has.
         if missing.binary_search(&hit.place.row).is_ok() {
             cosines.insert(hit.place.row, Some(hit.place.score));
         }
@@ -284,14 +331,14 @@ fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, wor
     Ok(())
 }
 
-/// The spread of a table's vectors, from a sample of them that depends on nothing but the table.
+/// How much the vectors of a table differ, from a sample of them. The sample depends only on the table.
 fn spread(source: &Source, metric: Metric) -> Result<f64> {
     const ROWS: i64 = 64;
     let sample = source.sample(ROWS)?;
     let mut products = Vec::new();
     for (at, vector) in sample.iter().enumerate() {
         let Ok(scorer) = Scorer::new(metric, vector.clone()) else { continue };
-        // Vectors of other lengths are for the search to complain about.
+        // A vector of another length is left out: the search itself reports it.
         products.extend(sample.iter().take(at).filter_map(|other| scorer.score(other).ok()));
     }
     Ok(hybrid::spread(&products))
@@ -301,15 +348,18 @@ impl Listing for Both {
     type Row = Joined;
 
     fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
-        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&KeptQuestion::new(self.connection, &given)?))
+        let plan = Plan::from_number(plan);
+        let given = called(SIGNATURE, plan, arguments)?;
+        let asked = (KeptQuestion::new(self.connection, &given)?, conditions(plan, arguments)?);
+        Ok(self.answered.as_ref() == Some(&asked))
     }
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Joined>> {
         self.answered = None;
-        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = KeptQuestion::new(self.connection, &given)?;
-        let found = self.find(&given)?;
+        let plan = Plan::from_number(plan);
+        let given = called(SIGNATURE, plan, arguments)?;
+        let asked = (KeptQuestion::new(self.connection, &given)?, conditions(plan, arguments)?);
+        let found = self.find(&given, asked.1.clone())?;
         self.answered = Some(asked);
         Ok(found)
     }
@@ -327,7 +377,13 @@ impl Listing for Both {
             3 => real(found.by_vector),
             4 => real(found.by_words),
             5 => Value::Integer(at as i64 + 1),
-            _ => self.answered.as_ref().map_or(Ok(Value::Null), |answered| answered.argument(column - 6))?,
+            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], |(kept, _)| kept.arguments()), column)?,
         })
+    }
+
+    /// The rowid itself, not the place in the list. Each term of an OR is a search of its own, and may find the same row at
+    /// another place.
+    fn rowid(&self, found: &Joined, _: usize) -> i64 {
+        found.row
     }
 }

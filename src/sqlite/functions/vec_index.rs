@@ -1,7 +1,7 @@
-//! `CREATE VIRTUAL TABLE i USING vec_index(table, column)`: an index that is kept fresh by plain triggers.
+//! `CREATE VIRTUAL TABLE i USING vec_index(table, column)`: an index that plain triggers keep fresh.
 //!
-//! Reading it gives its properties; `INSERT INTO i(i) VALUES ('merge')` and its like are commands. What it is of is read
-//! from its triggers, which follow ALTER TABLE; the arguments of CREATE only say where it began.
+//! SELECT gives its properties. Commands are inserted: `INSERT INTO i(i) VALUES ('merge')`. Its table and column are read from
+//! its triggers, because ALTER TABLE rewrites them. The arguments of CREATE may be out of date.
 
 use crate::error::{Error, Result};
 use crate::index::{self, Builder, ChangedRows, Index, Mean, Opened, RowSlot, RowidPart};
@@ -36,12 +36,12 @@ pub struct VecIndex {
     column: String,
 }
 
-/// What a row that is no vector of the index's dimensions means for a build.
+/// What a build does with a value that is not a vector with the dimensions of the index.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stray {
-    /// An error: the user has just named the column.
+    /// It is an error: the user has just named the column.
     Refused,
-    /// It is noted, and searches answer by scan, whose error names it.
+    /// The row is noted. Searches then answer by a scan, which gives an error that names the row.
     Noted,
 }
 
@@ -85,7 +85,7 @@ impl VecIndex {
         Source::open_any(self.connection, &path, column, None)
     }
 
-    /// What the index is of, while its triggers are as they were made.
+    /// The table and column of the index, if no trigger is missing or altered.
     fn tracked(&self) -> Result<Option<WatchedIndex>> {
         of_index(self.connection, &self.schema, &self.name)
     }
@@ -99,7 +99,7 @@ impl VecIndex {
         })
     }
 
-    /// Makes everything the index keeps in the database.
+    /// Makes the tables and triggers of the index, and builds it.
     fn make(&self) -> Result<()> {
         self.must_be_here()?;
         let mut source = self.source(&self.table, &self.column)?;
@@ -123,11 +123,11 @@ impl VecIndex {
             .and_then(|()| tracked.create(self.connection, &self.schema))
             .and_then(|()| self.build(&mut source, &mut shelf, Stray::Refused));
         drop(shelf);
-        // Inside a transaction of the user's, SQLite does not undo what a failed CREATE did.
+        // In an open transaction of the user, SQLite does not undo what a failed CREATE did.
         made.inspect_err(|_| drop(self.remove()))
     }
 
-    /// Refuses a table of another schema: triggers cannot reach from one into the other.
+    /// Refuses a table of another schema: a trigger cannot write to another schema.
     fn must_be_here(&self) -> Result<()> {
         let within = |schema: Option<&String>| {
             schema_of(self.connection, &Path { schema: schema.cloned(), name: self.table.clone() })
@@ -141,7 +141,8 @@ impl VecIndex {
         }
     }
 
-    /// Takes over what a restore without this index's virtual table left behind, and nothing else.
+    /// Takes over the tables and triggers that a restore left without their virtual table. Other tables with such names are not
+    /// touched; they are an error.
     fn clear_leftovers(&self) -> Result<()> {
         let mut shelf = self.shelf();
         let is_there = |suffix: &str| -> Result<bool> {
@@ -171,7 +172,7 @@ impl VecIndex {
         shelf.drop()
     }
 
-    /// Writes the index anew from all rows.
+    /// Writes the whole index from all rows.
     fn build(&self, source: &mut Source, shelf: &mut Shelf, stray: Stray) -> Result<()> {
         let everything = Conditions::default();
         let mut table = TableRows::new(source)?;
@@ -202,9 +203,10 @@ impl VecIndex {
         self.begin_anew(shelf, &table, &index, i64::MIN).map(drop)
     }
 
-    /// Begins the list of changes anew, as all are in the blocks now. Gives how many entries it had.
+    /// Empties the list of changes, because the blocks have them all now, and begins a new list. Returns how many entries it
+    /// had.
     fn begin_anew(&self, shelf: &mut Shelf, rows: &TableRows, index: &Index, cursor: i64) -> Result<i64> {
-        // What was written may be what an authorizer made of it.
+        // An authorizer may have changed what was written.
         if self.index(shelf)?.header != index.header {
             return Err(reshaped(format_args!("{}_blocks", self.name)));
         }
@@ -220,8 +222,8 @@ impl VecIndex {
         }
     }
 
-    /// Folds in the changes, and of the rows that are compared those that differ from their codes: of all rows where
-    /// anything speaks against the index, else of the next few.
+    /// Puts the changed rows into the blocks, and rows that differ from their codes without being in the list of changes. If
+    /// there is a sign against the index, all rows are compared with their codes; else only the next few.
     fn merge(&self) -> Result<()> {
         let watched = self.must_be_tracked()?;
         let mut source = self.source(&watched.tracked.table, &watched.tracked.column)?;
@@ -272,7 +274,7 @@ impl VecIndex {
         if gone == entries + anchors { Ok(()) } else { Err(reshaped(format_args!("{}_pending", self.name))) }
     }
 
-    /// Nothing speaks against the index, and the schema is as at the last merge.
+    /// Whether there is no sign against the index, and the schema has not changed since the last merge.
     fn is_trusted(
         &self,
         shelf: &Shelf,
@@ -284,8 +286,8 @@ impl VecIndex {
         Ok(shelf.cookie()? == anchor.cookie && shelf.sign(index, rows, sign)?.is_none())
     }
 
-    /// Makes the triggers anew where others run before them or may have been made anew themselves. Gives the sign that
-    /// they had, so that all rows are compared.
+    /// Makes the triggers again, if other triggers run before them or if they may have been missing for some time. Returns
+    /// the sign that they showed, so that all rows are compared.
     fn renew(&self, watched: &WatchedIndex) -> Result<Option<Sign>> {
         if let Some(sign @ Sign::Intercepted(_)) = &watched.sign {
             return Err(Error::Mistake(format!(
@@ -303,7 +305,7 @@ impl VecIndex {
         Ok(watched.sign.clone())
     }
 
-    /// Folds in rows that changed.
+    /// Puts rows that changed into the blocks.
     fn merge_changes(
         &self,
         source: &Source,
@@ -334,7 +336,7 @@ impl VecIndex {
         Ok(index)
     }
 
-    /// Writes the index anew, and its triggers where they are not as they were made.
+    /// Writes the whole index, and its triggers if they are missing or altered.
     fn rebuild(&self) -> Result<()> {
         let watched = self.tracked()?;
         let (table, column) = match &watched {
@@ -426,7 +428,7 @@ impl VecIndex {
         ])
     }
 
-    /// How an index is, as far as can be told without comparing.
+    /// The state of the index, as far as it is known without comparing rows.
     fn condition(&self, shelf: &mut Shelf, index: &Index, watched: Option<&WatchedIndex>) -> Result<Condition> {
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
         let pending = shelf.noted(place)?.entries;
@@ -439,6 +441,8 @@ impl VecIndex {
         let seen = shelf.sign(index, &rows, sign.as_ref())?;
         let is_open = seen.is_some() && shelf.open_sign(index, &rows, sign.as_ref())?.is_some();
         let is_stale = is_stale(shelf, index);
+        // Each process that searches reads the rows of the list and keeps their codes in memory. A tenth of all rows is worth
+        // a merge. The 1000 is for small tables, which would be due after a few changes.
         let state = match () {
             () if is_stale => "rebuild",
             () if is_open => "unverified",
@@ -450,22 +454,22 @@ impl VecIndex {
     }
 }
 
-/// What a merge folds in.
+/// What a merge puts into the blocks.
 struct ChangesToMerge<'a> {
-    /// What is noted behind this place in the list.
+    /// The rows that the list has after this place.
     place: i64,
-    /// And these rows.
+    /// And these.
     more: &'a BTreeSet<i64>,
-    /// All slots that these rows have, if they are known.
+    /// All slots of these rows, if they are known.
     slots: Option<&'a [RowSlot]>,
 }
 
-/// How an index is.
+/// The state of an index.
 struct Condition {
     state: &'static str,
-    /// Why it may not be as its table is.
+    /// Why it may differ from its table.
     sign: Option<String>,
-    /// How many changes are noted, if the beginning of their list is known.
+    /// How many entries the list of changes has, if the beginning of the list is known.
     pending: Option<i64>,
 }
 
@@ -475,14 +479,14 @@ impl Condition {
     }
 }
 
-/// The rowid's name in a table that can be indexed.
+/// The name of the rowid of a table. An error if the table cannot be indexed.
 fn ordinary(source: &Source) -> Result<&'static str> {
     let refused =
         || Error::expected("an ordinary table with rowids", format_args!("{}, {}", source.title, source.kind()));
     source.rowid_name().ok_or_else(refused)
 }
 
-/// Every row with a vector is known to the index.
+/// Fails if the index does not know a row that has a vector.
 fn must_be_known(source: &mut Source, is_known: impl Fn(i64) -> bool) -> Result<()> {
     let everything = Conditions::default();
     let mut scan = source.scan(&everything)?;
@@ -494,7 +498,7 @@ fn must_be_known(source: &mut Source, is_known: impl Fn(i64) -> bool) -> Result<
     Ok(())
 }
 
-/// The mean of all vectors; their lengths are checked on the way.
+/// The mean of all vectors. Their lengths are checked, too.
 fn mean(source: &mut Source, table: &mut TableRows, everything: &Conditions, stray: Stray) -> Result<Mean> {
     let mut mean = Mean::default();
     let mut dimensions = None;
@@ -512,7 +516,7 @@ fn mean(source: &mut Source, table: &mut TableRows, everything: &Conditions, str
             0 => Err(Error::expected("at least 1 dimension", 0)),
             length => match *dimensions.get_or_insert(length) {
                 wanted if wanted == length => Ok(vector),
-                wanted => Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), length)),
+                wanted => Err(Error::dimensions(wanted, "rows before", length)),
             },
         });
         match fitting {
@@ -544,7 +548,7 @@ impl Table for VecIndex {
     }
 }
 
-/// What SELECT from an index gives.
+/// The rows of a SELECT from an index.
 pub struct Properties(VecIndex);
 
 impl Listing for Properties {
@@ -577,7 +581,7 @@ impl Writable for VecIndex {
 
     fn change(&mut self, change: Change<'_>) -> Result<i64> {
         const COMMAND: usize = 2;
-        let Change::Insert { values, .. } = change else {
+        let Change::Insert(values) = change else {
             return Err(Error::Mistake("expected an INSERT of a command, the only change an index takes".into()));
         };
         let command = text("a command 'merge', 'rebuild' or 'check' as text", values.get(COMMAND))?;
@@ -598,6 +602,8 @@ impl Writable for VecIndex {
         Ok(())
     }
 
+    /// Only the blocks are protected. In defensive mode SQLite lets statements of the user write no shadow table, and triggers
+    /// run within those statements. If the list of changes were a shadow table, the user's own INSERT would fail.
     fn shadow_name(suffix: &str) -> bool {
         suffix == "blocks"
     }

@@ -1,7 +1,7 @@
-//! `vec_map(table_name, column_name)`: every row with a vector as a point of a plane, for a picture of all.
+//! `vec_map(table_name, column_name)`: every row with a vector as a point of a plane, for a picture of all rows.
 //!
-//! The plane is that of [`projection`]: the rows are read at most 42 times, and what is kept of them is their points, in 24
-//! bytes each; where no rowid leads back to a row, its id as well.
+//! `analysis::projection` computes the plane. It reads the rows at most 42 times. Memory holds the points, 24 bytes each. If a
+//! row cannot be found again by its rowid, memory holds its id, too.
 
 use crate::analysis::projection::{Plane, RowStream};
 use crate::error::{Error, Result};
@@ -27,8 +27,13 @@ pub struct VecMap {
     connection: Connection,
 }
 
-const SIGNATURE: Signature = Signature { first: 4, names: &["table_name", "column_name"], required: 2 };
-/// How many scans of the rows a map is thought to take, for the planner: it was 28 for made vectors, 39 for real ones.
+const SIGNATURE: Signature = Signature {
+    columns: &["rowid INTEGER", "x REAL", "y REAL", "id"],
+    arguments: &["table_name", "column_name"],
+    required: 2,
+};
+/// How many scans of the rows a map probably takes, for SQLite's planner. It was 28 for generated vectors, and 39 for real
+/// ones.
 const SCANS: f64 = 30.0;
 
 impl Table for VecMap {
@@ -36,8 +41,7 @@ impl Table for VecMap {
     type Cursor = Listed<Map>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(rowid INTEGER, x REAL, y REAL, id, table_name HIDDEN, column_name HIDDEN)";
-        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Searching }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -59,11 +63,11 @@ pub struct Map {
     connection: Connection,
     answered: Option<KeptQuestion>,
     source: Option<Source>,
-    /// Of each point, where it could not be looked up again; else empty.
+    /// The id of each point, if ids cannot be looked up later. Empty otherwise.
     ids: Vec<Value>,
 }
 
-/// A row in its place.
+/// A row and its point.
 pub struct Point {
     row: i64,
     x: f64,
@@ -98,9 +102,9 @@ impl Map {
 /// The rows of a source that have a vector, each checked.
 struct Vectors<'a> {
     source: &'a mut Source,
-    /// Of the first row; the others must have as many.
+    /// The dimensions of the first row. All rows must have as many.
     dimensions: Option<usize>,
-    /// How many the last scan met.
+    /// How many rows the last scan found.
     rows: usize,
 }
 
@@ -128,9 +132,7 @@ impl Vectors<'_> {
 fn fitting(vector: &[F32Le], dimensions: &mut Option<usize>) -> Result<()> {
     match (vector.len(), *dimensions.get_or_insert(vector.len())) {
         (0, _) => Err(Error::expected("at least 1 dimension", 0)),
-        (length, wanted) if length != wanted => {
-            Err(Error::expected(format_args!("{wanted} dimensions as in the rows before"), length))
-        }
+        (length, wanted) if length != wanted => Err(Error::dimensions(wanted, "rows before", length)),
         _ => check_finite(vector),
     }
 }
@@ -173,7 +175,7 @@ impl Listing for Map {
                 Some(id) => id.copied()?,
                 None => source.id(point.row, &None)?,
             },
-            _ => self.answered.as_ref().map_or(Ok(Value::Null), |answered| answered.argument(column - 4))?,
+            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], KeptQuestion::arguments), column)?,
         })
     }
 }

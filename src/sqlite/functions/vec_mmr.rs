@@ -1,7 +1,7 @@
 //! `vec_mmr(table_name, column_name, query, k, lambda [, options])`: k rows that are near the query and unlike each other.
 //!
-//! The nearest rows are found as `vec_topk` finds them; [`ranking::mmr`] chooses among them. Likeness of two rows is the
-//! score that one has when the other is the query.
+//! The nearest rows are found as `vec_topk` finds them, and [`ranking::mmr`] chooses among them. How alike two rows are is the
+//! score of one row if the other is the query.
 
 use crate::analysis::ranking;
 use crate::error::Result;
@@ -28,8 +28,11 @@ pub struct VecMmr {
     waiting: WaitingPlace,
 }
 
-const SIGNATURE: Signature =
-    Signature { first: 4, names: &["table_name", "column_name", "query", "k", "lambda", "options"], required: 5 };
+const SIGNATURE: Signature = Signature {
+    columns: &["rowid INTEGER", "id", "score REAL", "rank INTEGER"],
+    arguments: &["table_name", "column_name", "query", "k", "lambda", "options"],
+    required: 5,
+};
 const K: Slot = Slot::Fourth;
 const OPTIONS: Slot = Slot::Sixth;
 const RANK: i32 = 3;
@@ -39,11 +42,9 @@ impl Table for VecMmr {
     type Cursor = Listed<Diverse>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(rowid INTEGER, id, score REAL, rank INTEGER, table_name HIDDEN, \
-                      column_name HIDDEN, query HIDDEN, k HIDDEN, lambda HIDDEN, options HIDDEN)";
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: schema.into(), risk: Risk::Searching },
+            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
         ))
     }
 
@@ -73,7 +74,7 @@ impl VecMmr {
 /// One running search.
 pub struct Diverse {
     connection: Connection,
-    /// Where the search waits for the next statement.
+    /// The search waits here for the next statement.
     waiting: WaitingPlace,
     answered: Option<KeptQuestion>,
     search: Option<WaitingSearch>,
@@ -111,7 +112,7 @@ impl Drop for Diverse {
 }
 
 fn diverse(connection: Connection, search: &mut Search, k: usize, lambda: f64) -> Result<Vec<Hit>> {
-    // Then nothing but the score counts.
+    // With lambda 1, only the score counts.
     let is_plain = lambda == 1.0 || k == 0;
     let seen = if is_plain { k } else { ranking::candidates(k) };
     let mut hits = search.run(seen, &Rules::default(), &Conditions::default())?;
@@ -137,7 +138,7 @@ fn diverse(connection: Connection, search: &mut Search, k: usize, lambda: f64) -
     Ok(chosen)
 }
 
-/// The vectors of the hits. A row that another connection removed since it was found is no hit any more.
+/// The vectors of the hits. A row that another connection has deleted since it was found is dropped from the hits.
 fn vectors(search: &mut Search, hits: &mut Vec<Hit>) -> Result<Vec<Vec<F32Le>>> {
     let dimensions = search.scorer().query().len();
     let rows = reserve::collect(hits.iter().map(|hit| hit.place.row))?;
@@ -170,7 +171,7 @@ impl Listing for Diverse {
         Ok(hits)
     }
 
-    /// The rowid is the rank: no two rows share it, and the same arguments give it again.
+    /// The rank serves as rowid: no two rows have the same, and the same arguments give the same.
     fn column(&mut self, hit: &Hit, at: usize, column: usize) -> Result<Value> {
         let Some(WaitingSearch { search, .. }) = &mut self.search else { return Ok(Value::Null) };
         Ok(match column {
@@ -179,7 +180,7 @@ impl Listing for Diverse {
             1 => search.source(hit)?.id(hit.place.row, &hit.note)?,
             2 => Value::Real(hit.place.score),
             3 => Value::Integer(at as i64 + 1),
-            _ => self.answered.as_ref().map_or(Ok(Value::Null), |answered| answered.argument(column - 4))?,
+            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], KeptQuestion::arguments), column)?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `vec_stats`: what this process measured, a row for each source and column. `DELETE FROM vec_stats` forgets it.
+//! `vec_stats`: what this process has measured, with a row for each source and column. `DELETE FROM vec_stats` resets it.
 
 use crate::error::{Error, Result};
 use crate::resources::stats::{self, Entry};
@@ -22,7 +22,7 @@ fn quantile(entry: &Entry, share: f64) -> Value {
     entry.times.quantile(share).map_or(Value::Null, Value::Real)
 }
 
-/// The columns behind source and column_name.
+/// The columns after `source` and `column_name`.
 const MEASURES: [Measure; 18] = [
     ("searches INTEGER", |entry| Value::Integer(entry.times.count() as i64)),
     ("total_ms REAL", |entry| Value::Real(entry.times.total())),
@@ -64,7 +64,7 @@ impl Table for VecStats {
     }
 }
 
-/// All entries, read.
+/// The values of all entries.
 pub struct Entries;
 
 impl Listing for Entries {

@@ -1,22 +1,22 @@
-//! SQLite's routines, as the host that loaded us handed them over.
+//! The routines of the SQLite that loaded us.
 //!
-//! A loadable extension links against no SQLite. The host passes a table of function pointers to the entry point; it is
-//! checked once, kept for the life of the process, and called through the wrappers below. Fields that the host's version
-//! does not have lie past the end of its table, so only routines of 3.38 are named here.
+//! A loadable extension does not link with SQLite. The host passes a table of function pointers to the entry point. The table
+//! is checked once and kept until the process ends. The functions below call through it. Only routines of SQLite 3.38 are
+//! named here: those of later versions lie behind the end of the table of an older host.
 
 use super::ffi;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// The oldest SQLite whose table has every routine named here (3.38 brought `vtab_in` and its kin).
+/// The oldest SQLite whose table has every routine named here. `vtab_in` and those like it came with 3.38.
 const OLDEST: c_int = 3_038_000;
 
 static API: AtomicPtr<ffi::sqlite3_api_routines> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Takes the host's table, or says why this host cannot carry the extension.
+/// Takes the host's table, or says why this host cannot use the extension.
 ///
-/// A second table means a second SQLite in the process (say Python's own and apsw's). Calls for its connections would
-/// run through the first one's code, so it is refused.
+/// A second table means that the process has two SQLites, such as Python's own and that of apsw. It is refused, because calls
+/// for its connections would run through the code of the first SQLite.
 ///
 /// # Safety
 /// `table` is null or points to the routine table of a SQLite that stays loaded as long as this library.
@@ -67,7 +67,7 @@ macro_rules! routines {
             }
         )*
 
-        /// The first routine that this build of SQLite leaves out.
+        /// The first routine that this build of SQLite leaves out, if there is one.
         fn missing(table: &ffi::sqlite3_api_routines) -> Option<&'static str> {
             $(
                 if table.$name.is_none() {
@@ -86,7 +86,7 @@ type Destructor = Option<unsafe extern "C" fn(*mut c_void)>;
 type ScalarCallback = Option<unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value)>;
 type FinalCallback = Option<unsafe extern "C" fn(*mut ffi::sqlite3_context)>;
 
-/// Tells SQLite to copy a text or blob before the call returns.
+/// SQLITE_TRANSIENT: SQLite copies a text or blob before the call returns.
 pub fn transient() -> Destructor {
     // SAFETY: SQLite compares this value with -1 and never calls it.
     Some(unsafe { std::mem::transmute::<isize, unsafe extern "C" fn(*mut c_void)>(-1) })
@@ -151,8 +151,12 @@ routines! {
     fn value_text(value: *mut ffi::sqlite3_value) -> *const c_uchar;
     fn value_blob(value: *mut ffi::sqlite3_value) -> *const c_void;
     fn value_bytes(value: *mut ffi::sqlite3_value) -> c_int;
-    fn value_nochange(value: *mut ffi::sqlite3_value) -> c_int;
 
+    fn value_subtype(value: *mut ffi::sqlite3_value) -> c_uint;
+
+    fn get_auxdata(context: *mut ffi::sqlite3_context, argument: c_int) -> *mut c_void;
+    fn set_auxdata(context: *mut ffi::sqlite3_context, argument: c_int, data: *mut c_void, destructor: Destructor);
+    fn result_subtype(context: *mut ffi::sqlite3_context, subtype: c_uint);
     fn context_db_handle(context: *mut ffi::sqlite3_context) -> *mut ffi::sqlite3;
     fn user_data(context: *mut ffi::sqlite3_context) -> *mut c_void;
     fn result_null(context: *mut ffi::sqlite3_context);
@@ -208,23 +212,22 @@ routines! {
         constraint: c_int,
         value: *mut *mut ffi::sqlite3_value,
     ) -> c_int;
-    fn vtab_nochange(context: *mut ffi::sqlite3_context) -> c_int;
 }
 
-/// The host's version as it writes it, `3.54.1`.
+/// The version of the host's SQLite, such as `3.54.1`.
 pub fn version() -> String {
     // SAFETY: the routine takes nothing and returns a static string.
     unsafe { CStr::from_ptr(libversion()) }.to_string_lossy().into_owned()
 }
 
-/// Writes a line to the host's error log, if it keeps one.
+/// Writes a line to SQLite's error log, if the host keeps one.
 pub fn log(line: &str) {
     let line: Vec<u8> = line.bytes().filter(|&byte| byte != 0).chain([0]).collect();
     // SAFETY: `accept` checked the routine; the format wants one terminated text.
     unsafe { table().log.unwrap_unchecked()(ffi::SQLITE_NOTICE as c_int, c"%s".as_ptr(), line.as_ptr()) };
 }
 
-/// `sqlite3_vtab_config` with an option, switched on where it takes a number.
+/// Switches on an option of `sqlite3_vtab_config`.
 ///
 /// # Safety
 /// Only inside xCreate or xConnect on `db`.
@@ -233,7 +236,7 @@ pub unsafe fn vtab_config(db: *mut ffi::sqlite3, option: c_uint) -> c_int {
     unsafe { table().vtab_config.unwrap_unchecked()(db, option as c_int, 1 as c_int) }
 }
 
-/// `sqlite3_column_decltype`; `None` in a build that leaves the routine out.
+/// `sqlite3_column_decltype`. `None` in a build that leaves the routine out.
 ///
 /// # Safety
 /// As SQLite documents.
@@ -242,8 +245,8 @@ pub unsafe fn column_decltype(statement: *mut ffi::sqlite3_stmt, column: c_int) 
     table().column_decltype.map(|routine| unsafe { routine(statement, column) })
 }
 
-/// Whether `sqlite3_blob_open` takes a value, which it does for BLOB and TEXT, and the code if not. A build that leaves
-/// the routine out takes none.
+/// Whether `sqlite3_blob_open` opens a value, and its result code if not. It opens BLOB and TEXT. A build that leaves the
+/// routine out opens none.
 ///
 /// # Safety
 /// The connection is open and the names are terminated.
@@ -261,15 +264,15 @@ pub unsafe fn opens_as_blob(db: *mut ffi::sqlite3, names: [*const c_char; 3], ro
     }
 }
 
-/// A copy of `text` in SQLite's own memory, for the error fields that SQLite frees; null when memory is out.
+/// A copy of `text` in memory of SQLite, for the fields whose text SQLite frees. Null if there is no memory.
 ///
-/// Not `sqlite3_mprintf`: its first argument is a format, and messages quote what the user wrote.
+/// `sqlite3_mprintf` cannot be used: its first argument is a format, and our messages quote what the user wrote.
 pub fn message(text: &str) -> *mut c_char {
     // SAFETY: the block is written within its length, terminated, and owned by whoever receives the pointer.
     unsafe { message_by(text, |bytes| malloc64(bytes)) }
 }
 
-/// [`message`] for a table that [`accept`] refused: in the memory of the SQLite that offered it.
+/// The same as [`message`] for a table that [`accept`] refused, in memory of the SQLite that offered the table.
 ///
 /// # Safety
 /// As [`accept`].

@@ -36,20 +36,19 @@ impl<'a> Args<'a> {
         self.values.len()
     }
 
-    /// The argument at `at`; NULL when there are fewer, so that an optional one reads like an absent one.
+    /// The argument at `at`, counted from 0. NULL if there are fewer arguments, so that one that was left out reads like NULL.
     pub fn get(self, at: usize) -> ValueRef<'a> {
         // SAFETY: `new` was promised protected values.
         self.values.get(at).map_or(ValueRef::Null, |&value| unsafe { read(value) })
     }
 
-    /// Whether an UPDATE leaves the column of this argument as it was.
-    #[allow(dead_code)]
-    pub fn unchanged(self, at: usize) -> bool {
-        // SAFETY: as in `get`.
-        self.values.get(at).is_some_and(|&value| unsafe { api::value_nochange(value) } != 0)
+    /// The subtype of the argument at `at`; 0 if it has none.
+    pub fn subtype(self, at: usize) -> u32 {
+        // SAFETY: `new` was promised protected values.
+        self.values.get(at).map_or(0, |&value| unsafe { api::value_subtype(value) })
     }
 
-    /// All values of an IN list that `xBestIndex` asked to have at once.
+    /// All values of an IN whose list `xBestIndex` asked for.
     pub fn list(self, at: usize) -> Result<List> {
         List::collect(|with| self.each_of_list(at, with))
     }
@@ -95,7 +94,7 @@ pub unsafe fn read<'a>(value: *mut ffi::sqlite3_value) -> ValueRef<'a> {
     }
 }
 
-/// The bytes behind a pointer of SQLite's, which is null when there are none.
+/// The bytes that a pointer of SQLite names. The pointer is null if there are none.
 ///
 /// # Safety
 /// `at` is null or points to `length` bytes that live for `'a`.
@@ -107,13 +106,13 @@ pub unsafe fn bytes<'a>(at: *const u8, length: i32) -> &'a [u8] {
     }
 }
 
-/// A vector that a call was given, or `None` for NULL. Its values are not looked at.
+/// A vector that is an argument, or `None` for NULL. Whether its numbers are finite is not checked.
 #[inline]
 pub fn vector(value: ValueRef<'_>) -> Result<Option<Vector<'_>>> {
     stored(value, ElementType::F32)
 }
 
-/// A vector that is stored with elements of this type, or `None` for NULL. Its values are not looked at.
+/// A vector that is stored with elements of this type, or `None` for NULL. Whether its numbers are finite is not checked.
 #[inline]
 pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
     match value {
@@ -124,7 +123,7 @@ pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector
     }
 }
 
-/// A text that is valid UTF-8; `what` names it in the message.
+/// A text. It must be valid UTF-8. `what` is what the message says was expected.
 pub fn text<'a>(what: &str, value: ValueRef<'a>) -> Result<&'a str> {
     match value {
         ValueRef::Text(bytes) => std::str::from_utf8(bytes)
@@ -133,12 +132,22 @@ pub fn text<'a>(what: &str, value: ValueRef<'a>) -> Result<&'a str> {
     }
 }
 
-/// A whole number of 0 or more.
+/// A whole number of 0 or more. It may be a text, as in SQLite's LIMIT, because some hosts bind all parameters as texts.
 pub fn count(what: &str, value: ValueRef<'_>) -> Result<u64> {
-    whole(value).ok_or_else(|| Error::expected(format_args!("{what} as a whole number of 0 or more"), value))
+    let number = match value {
+        ValueRef::Text(text) => number_in(text),
+        other => Some(other),
+    };
+    number.and_then(whole).ok_or_else(|| Error::expected(format_args!("{what} as a whole number of 0 or more"), value))
 }
 
-/// A place in an order, which begins with 1; `number` tells it from the call's others.
+/// The number that a text reads as.
+fn number_in(text: &[u8]) -> Option<ValueRef<'static>> {
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+    text.parse().map(ValueRef::Integer).or_else(|_| text.parse().map(ValueRef::Real)).ok()
+}
+
+/// A rank, which is 1 or more. `number` says in the message which of the ranks of the call it is.
 pub fn rank(number: usize, value: ValueRef<'_>) -> Result<u64> {
     let rank = whole(value).filter(|&rank| rank > 0);
     rank.ok_or_else(|| Error::expected(format_args!("rank {number} as a whole number of 1 or more"), value))
@@ -155,7 +164,7 @@ pub fn share(what: &str, value: ValueRef<'_>) -> Result<f64> {
     within.ok_or_else(|| Error::expected(format_args!("{what} as a number from 0 to 1"), value))
 }
 
-/// Clients whose only number is a double bind 10 as 10.0, so that counts as whole.
+/// A number with a fraction of zero counts as whole: clients whose only number is a double bind 10 as 10.0.
 fn whole(value: ValueRef<'_>) -> Option<u64> {
     match value {
         ValueRef::Integer(x) => u64::try_from(x).ok(),
@@ -164,7 +173,7 @@ fn whole(value: ValueRef<'_>) -> Option<u64> {
     }
 }
 
-/// The options of a search, which may be left out.
+/// The options of a search; the default ones for NULL.
 pub fn options(value: &Value) -> Result<Options> {
     match value {
         Value::Null => Ok(Options::default()),

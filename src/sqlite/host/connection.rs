@@ -1,7 +1,7 @@
-//! A connection and its statements, with SQLite's own codes and words for what goes wrong.
+//! A connection and its statements. An error has SQLite's own code and text.
 //!
-//! A statement that is used again and again is a [`Reusable`]. It is in no other hands than those of its [`Run`], which
-//! resets it however the run ends: a statement that was left on a row refuses new parameters (SQLITE_MISUSE) for ever.
+//! A statement that is used again and again waits in a [`Reusable`]. While it runs, only its [`Run`] has it, and resets it
+//! however the run ends. A statement that is left on a row would refuse new parameters (SQLITE_MISUSE) for ever.
 
 use super::api;
 use super::args::{bytes, read};
@@ -15,7 +15,8 @@ use std::ptr::{NonNull, null_mut};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-/// The connection a callback runs on. Borrowed from SQLite: never closed here, never kept past a module's own objects.
+/// The connection that a callback runs on. It belongs to SQLite: it is never closed here, and is kept no longer than the
+/// tables, cursors and functions that SQLite holds for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Connection(NonNull<ffi::sqlite3>);
 
@@ -46,13 +47,13 @@ impl Connection {
         }
     }
 
-    /// Compiles a SELECT that outlives the callback we are in, and so may be finalised by the host: some do so with
-    /// all that `sqlite3_next_stmt` names before they close a connection.
+    /// Compiles a SELECT that is kept after this callback has ended. So the host may finalise it: before they close a
+    /// connection, some hosts finalise every statement that `sqlite3_next_stmt` names.
     ///
-    /// Nobody tells us, except that SQLite destroys what is bound to a parameter. So there is one more, in an expression
-    /// that is never run, and what is bound to it notices.
+    /// Nobody tells us of that. But SQLite calls the destructor of a pointer that is bound to a parameter. So the statement
+    /// gets one more parameter, in an expression that is never run, and the destructor of its pointer tells us.
     pub fn prepare_kept(self, sql: &str) -> Result<Statement> {
-        // Parameters are numbered from 1 without gaps, and each stands in the text.
+        // Parameters are numbered from 1 without gaps, and each occurs once in the text.
         let last = sql.matches('?').count() as i32 + 1;
         let statement = self.prepare(&format!("WITH \"fafcas notices\"(x) AS (SELECT ?{last}) {sql}"))?;
         let raw = statement.0.raw.get();
@@ -74,13 +75,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Runs a statement of nothing, which leaves the connection without an error.
+    /// Removes the error that the connection keeps, by running an empty statement.
     pub fn clear_error(self) {
         // SAFETY: the connection is open, and the text is terminated.
         unsafe { api::exec(self.raw(), c"".as_ptr(), None, null_mut(), null_mut()) };
     }
 
-    /// The present moment, to tell later whether rows that were read now may have changed since, by this connection.
+    /// The present moment. Comparing it with a later one tells whether this connection may have changed rows in between.
     pub fn moment(self) -> Moment {
         // SAFETY: the connection is open; no name stands for all its databases.
         let (changes, may_roll_back) = unsafe {
@@ -90,7 +91,7 @@ impl Connection {
         Moment { changes, steps: may_roll_back.then(|| self.steps()) }
     }
 
-    /// A number that is another whenever one of the running statements was stepped: SQLite counts what a step did at its end.
+    /// A number that changes with every step of a running statement. SQLite adds the instructions of a step when the step ends.
     fn steps(self) -> i64 {
         let counter = ffi::SQLITE_STMTSTATUS_VM_STEP as i32;
         // SAFETY: SQLite just named the statements, and no callback of ours ends one.
@@ -110,8 +111,8 @@ impl Connection {
         unsafe { api::txn_state(self.raw(), schema.as_ptr()) == ffi::SQLITE_TXN_WRITE as i32 }
     }
 
-    /// Whether a value of a table is there and is not NULL, by a way past the authorizer of the connection, which may
-    /// let statements read NULL in its place.
+    /// Whether a table has this row with a value that is not NULL. Statements cannot tell, because the authorizer of the
+    /// connection may let them read NULL in its place. Opening the value as a BLOB does not ask the authorizer.
     pub fn has_value(self, schema: &str, table: &str, column: &str, rowid: i64) -> Result<bool> {
         let [Ok(schema), Ok(table), Ok(column)] = [schema, table, column].map(CString::new) else { return Ok(false) };
         let names = [schema.as_ptr(), table.as_ptr(), column.as_ptr()];
@@ -119,7 +120,7 @@ impl Connection {
         match unsafe { api::opens_as_blob(self.raw(), names, rowid) } {
             Ok(()) => Ok(true),
             Err(code) => match self.error(code) {
-                // It takes no numbers, and says that they are what is there.
+                // A number cannot be opened as a BLOB. The message says that there is one.
                 Error::Sqlite { code, message } if code == ffi::SQLITE_ERROR as i32 => {
                     Ok(message.starts_with("cannot open value of type ") && !message.ends_with(" null"))
                 }
@@ -128,7 +129,7 @@ impl Connection {
         }
     }
 
-    /// The file behind a schema; nothing for a database in memory.
+    /// The file of a schema; `None` for a database in memory.
     pub fn file_name(self, schema: &str) -> Option<String> {
         let schema = CString::new(schema).ok()?;
         // SAFETY: the connection is open and the name terminated; the text is copied.
@@ -139,16 +140,16 @@ impl Connection {
         }
     }
 
-    /// Fails with SQLite's own code when the statement that calls us was interrupted. For loops that step nothing else;
-    /// before 3.41 there is no cheaper way to ask.
+    /// Fails with SQLite's own code if the statement that calls us was interrupted. For loops that step no statement of their
+    /// own. Before SQLite 3.41 there is no cheaper way to ask.
     pub fn check_interrupt(self) -> Result<()> {
         self.execute("SELECT 1", &[])
     }
 
-    /// The same question for loops that run for long: see [`Heartbeat::check`].
+    /// The same for loops that run for a long time: see [`Heartbeat::check`].
     pub fn heartbeat(self) -> Result<Heartbeat> {
-        // SQLite counts the instructions of each statement, and calls a progress handler after a certain number of them. So
-        // one statement is kept for all questions, and it has many instructions.
+        // SQLite calls a progress handler after a certain number of instructions of one statement. So one statement asks every
+        // time, and it has many instructions: 200 rows.
         let statement = self.prepare(&format!("VALUES {}", ["(1)"; 200].join(",")))?;
         Ok(Heartbeat { statement: RefCell::new(statement), next: Cell::new(Instant::now()) })
     }
@@ -182,25 +183,25 @@ impl Connection {
     }
 }
 
-/// A point in the work of a connection. While it is the same, rows that the connection reads are the same.
+/// A moment in the work of a connection. As long as it is equal, the connection itself has not changed the rows it reads.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Moment {
     /// Rows changed so far.
     changes: i64,
-    /// Where changes may be undone, which nothing counts: only the step that we are in is the same moment, for ROLLBACK and
-    /// ROLLBACK TO can only come between two.
+    /// Set in a transaction that has written. ROLLBACK and ROLLBACK TO may undo changes there, and SQLite does not count that.
+    /// Both can only come between two steps, so the moment lasts until the present step ends.
     steps: Option<i64>,
 }
 
-/// Asks SQLite now and then whether to go on. Lives no longer than the callback that made it.
+/// Asks SQLite from time to time whether to go on. It must be dropped before the callback that made it ends.
 pub struct Heartbeat {
     statement: RefCell<Statement>,
     next: Cell<Instant>,
 }
 
 impl Heartbeat {
-    /// Fails with SQLite's own code when the statement that calls us was interrupted, or when a progress handler ends it. It
-    /// may be called as often as one likes: SQLite is asked every few milliseconds.
+    /// Fails with SQLite's own code if the statement that calls us was interrupted, or if a progress handler ends it. It costs
+    /// little: SQLite is asked at most every 5 ms.
     pub fn check(&self) -> Result<()> {
         const PAUSE: Duration = Duration::from_millis(5);
         if Instant::now() < self.next.get() {
@@ -219,7 +220,7 @@ impl Heartbeat {
     }
 }
 
-/// A prepared statement; finalised when dropped.
+/// A prepared statement. It is finalised when it is dropped.
 #[derive(Debug)]
 pub struct Statement(Rc<Handle>);
 
@@ -237,18 +238,18 @@ impl Drop for Handle {
     }
 }
 
-/// SQLite destroys what was bound to a statement of [`Connection::prepare_kept`].
+/// The destructor of the pointer that is bound to a statement of [`Connection::prepare_kept`].
 unsafe extern "C" fn finalised(handle: *mut c_void) {
     // SAFETY: the pointer is of `Weak::into_raw`, and comes back once.
     let handle = unsafe { Weak::from_raw(handle.cast_const().cast::<Handle>()) };
-    // Where we finalise it ourselves, the handle is gone already.
+    // If we finalise the statement ourselves, the handle is gone already.
     if let Some(handle) = handle.upgrade() {
         handle.raw.set(null_mut());
     }
 }
 
 impl Statement {
-    /// Null where the host has finalised it.
+    /// Null if the host has finalised it.
     #[inline]
     fn raw(&self) -> *mut ffi::sqlite3_stmt {
         self.0.raw.get()
@@ -266,13 +267,13 @@ impl Statement {
         self.raw().is_null()
     }
 
-    /// Whether it has begun a run and not ended it.
+    /// Whether a run has begun and not ended.
     pub fn is_running(&self) -> bool {
         // SAFETY: the statement is live.
         !self.is_gone() && unsafe { api::stmt_busy(self.raw()) } != 0
     }
 
-    /// Moves to the next row, if there is one. A step that fails ends the run.
+    /// Moves to the next row. False if there is none. A step that fails ends the run.
     #[inline]
     pub fn step(&mut self) -> Result<bool> {
         let raw = self.live()?;
@@ -295,15 +296,15 @@ impl Statement {
         unsafe { api::reset(self.raw()) };
     }
 
-    /// How often SQLite has compiled the statement anew because a schema had changed.
+    /// How often SQLite has compiled the statement again because a schema had changed.
     pub fn times_recompiled(&self) -> Result<i32> {
         let raw = self.live()?;
         // SAFETY: the statement is live.
         Ok(unsafe { api::stmt_status(raw, ffi::SQLITE_STMTSTATUS_REPREPARE as i32, 0) })
     }
 
-    /// Whether a result column is a column of a table with a declared type, or a rowid: an expression is not, nor is a
-    /// column for which the authorizer has put NULL. Where SQLite cannot tell, it is taken for one.
+    /// Whether a result column is a column of a table with a declared type, or a rowid. It is not if it is an expression, or if
+    /// the authorizer has put NULL in its place. If this build of SQLite cannot tell, the answer is yes.
     pub fn is_declared(&self, at: i32) -> bool {
         let Ok(raw) = self.live() else { return false };
         // SAFETY: the statement is live; a column out of range has no type.
@@ -337,7 +338,7 @@ impl Statement {
         if code == ffi::SQLITE_OK as i32 { Ok(()) } else { Err(self.0.connection.error(code)) }
     }
 
-    /// Binds a place that a function of SQLite's writes to. It must live until the statement has run.
+    /// Binds a pointer to a place that a function of SQLite writes to. The place must live until the statement has run.
     pub fn bind_place<T>(&mut self, at: i32, place: &mut *mut T, kind: &'static CStr) -> Result<()> {
         let raw = self.live()?;
         // SAFETY: the statement is live, and the kind is static text.
@@ -347,8 +348,8 @@ impl Statement {
 
     /// The value of a column in the present row.
     ///
-    /// Taken as one `sqlite3_value`: each `sqlite3_column_` call locks the connection, which a scan would pay four times a
-    /// row.
+    /// It is read as one `sqlite3_value`, because each call of a `sqlite3_column_` routine locks the connection. A scan would
+    /// pay for that four times for each row.
     #[inline]
     pub fn column(&self, at: i32) -> ValueRef<'_> {
         // SAFETY: the statement is live or null, and a null statement and a column out of range read as NULL. Only callbacks of
@@ -364,7 +365,7 @@ impl Statement {
         unsafe { api::column_int64(self.raw(), at) }
     }
 
-    /// A column as text, converted as SQLite does; invalid UTF-8 is replaced.
+    /// A column as text, converted as SQLite does. Invalid UTF-8 is replaced.
     pub fn text(&self, at: i32) -> String {
         // SAFETY: as in `column`.
         let text = unsafe {
@@ -375,18 +376,18 @@ impl Statement {
     }
 }
 
-/// A place where one statement waits between its runs.
+/// Keeps one statement between its runs.
 #[derive(Default)]
 pub struct Reusable(Rc<Cell<Option<Compiled>>>);
 
 struct Compiled {
-    /// Tells it from another that waits in the same place.
+    /// Which statement it is: other ones may wait here at other times.
     name: String,
     statement: Statement,
 }
 
 impl Reusable {
-    /// A run of the statement of this name: of the one that waits here, or one that is compiled now.
+    /// Runs the statement of this name. If it does not wait here, it is compiled now.
     pub fn run(&self, connection: Connection, name: &str, sql: impl FnOnce() -> String) -> Result<Run> {
         let statement = match self.waiting(name) {
             Some(run) => return Ok(run),
@@ -395,13 +396,13 @@ impl Reusable {
         Ok(self.lend(Compiled { name: name.to_string(), statement }))
     }
 
-    /// The same where it waits already. One of another name is given up.
+    /// Runs the statement of this name if it waits here. A statement of another name is dropped.
     pub fn waiting(&self, name: &str) -> Option<Run> {
         let compiled = self.0.take()?;
         (compiled.name == name && !compiled.statement.is_gone()).then(|| self.lend(compiled))
     }
 
-    /// Gives up the statement that waits.
+    /// Drops the statement that waits here.
     pub fn clear(&self) {
         self.0.take();
     }
@@ -411,7 +412,7 @@ impl Reusable {
     }
 }
 
-/// One run of a statement, which then waits again.
+/// One run of a statement. When it is dropped, the statement waits again.
 pub struct Run {
     name: String,
     statement: Statement,

@@ -1,8 +1,8 @@
-//! How the library is let in: the entry points' common part, and the registration of scalar functions.
+//! What all entry points do, and how scalar functions are registered.
 //!
-//! There are two doors. Loaded into a host (feature `loadable`, the default), registration goes through `sqlite-loadable`.
-//! Linked into a Rust program, it cannot: that crate's bindings are replaced by a patch, and a patch holds only in the
-//! workspace that states it. Without the feature the same table of functions is registered by the few lines at the end.
+//! There are two ways to register a scalar function. In the loadable library (feature `loadable`, the default) the crate
+//! `sqlite-loadable` does it. In a Rust program that links this crate it cannot: a patch replaces that crate's bindings, and
+//! Cargo uses a patch only in the workspace that states it. Without the feature, the code at the end of this file does it.
 
 use super::api;
 use super::args::Args;
@@ -13,33 +13,35 @@ use crate::error::{Error, Result};
 use std::ffi::{CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A scalar SQL function. The macro `scalar!` makes one.
+/// A scalar function of SQL. The macro `scalar!` makes one.
 pub struct Scalar {
     /// The name in SQL.
     pub name: &'static str,
     /// How many arguments; -1 for any number.
     pub arity: i32,
-    /// When it may be called, and what SQLite may assume.
+    /// What SQLite may assume of it, and where it may be called.
     pub trust: Trust,
     /// Registers it on a connection.
     pub register: fn(Connection, &Scalar) -> Result<()>,
 }
 
-/// What SQLite may assume of a function, and where it may stand.
+/// What SQLite may assume of a function, and where it may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// Computes from its arguments alone: usable everywhere, indexes and untrusted schemas included.
+    /// The result depends on the arguments alone. It may be called everywhere, also in indexes and in schemas that are not
+    /// trusted.
     Pure,
-    /// Deterministic, but of default risk: refused in schemas that are not trusted.
+    /// Deterministic, but refused in schemas that are not trusted.
     Deterministic,
-    /// May answer differently each time.
+    /// Two calls with the same arguments may give different results.
     Volatile,
-    /// Changes the process: only in statements the program itself writes, never in views or triggers.
+    /// It changes the process. It may be called only in statements of the program itself, never in views or triggers.
     Direct,
 }
 
 impl Trust {
-    fn flags(self) -> c_int {
+    /// The flags that say so to SQLite.
+    pub fn flags(self) -> c_int {
         let flags = match self {
             Self::Pure => ffi::SQLITE_DETERMINISTIC | ffi::SQLITE_INNOCUOUS,
             Self::Deterministic => ffi::SQLITE_DETERMINISTIC,
@@ -50,14 +52,14 @@ impl Trust {
     }
 }
 
-/// Lists a scalar function: name, arity, trust and the Rust function, `fn(Args) -> Result<Value>`.
+/// Makes a [`Scalar`] of a name, the number of arguments, the trust and a Rust function `fn(Args) -> Result<Value>`.
 macro_rules! scalar {
     ($name:literal, $arity:expr, $trust:ident, $call:path) => {
         $crate::sqlite::host::entry::Scalar {
             name: $name,
             arity: $arity,
             trust: $crate::sqlite::host::entry::Trust::$trust,
-            // The closure captures nothing, so it takes no memory that a closing connection would have to free.
+            // The closure captures nothing, so nothing has to be freed when the connection is closed.
             register: |connection, scalar| {
                 $crate::sqlite::host::entry::define(connection, scalar, |arguments| {
                     $crate::sqlite::host::entry::guard($name, || $call(arguments))
@@ -68,7 +70,8 @@ macro_rules! scalar {
 }
 pub(crate) use scalar;
 
-/// Runs `body` so that neither an error nor a panic gets past it, with `name` in front of the message.
+/// Runs `body`. A panic becomes an error, and the message of an error gets `name` in front. Every callback of SQLite runs in
+/// here, because a panic that reaches SQLite's C code would end the host program.
 pub fn guard<T>(name: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
     let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
@@ -116,7 +119,7 @@ pub unsafe fn result(context: *mut ffi::sqlite3_context, outcome: Result<Value>)
     }
 }
 
-/// What both entry points do: take the host's routines, register everything, and put a refusal into words.
+/// What all entry points do: take the host's routines, register everything, and hand over a message if that fails.
 ///
 /// # Safety
 /// As SQLite calls an extension's entry point.
@@ -219,7 +222,7 @@ fn unregistered(scalar: &Scalar) -> Error {
     Error::Mistake(format!("SQLite did not take the function {}", scalar.name))
 }
 
-/// A name of ours as C wants it.
+/// One of our names as a C string.
 pub fn c_name(name: &str) -> Result<CString> {
     CString::new(name).map_err(|_| Error::Bug(format!("a NUL in the name {name:?}")))
 }

@@ -7,7 +7,8 @@ use crate::register;
 use crate::resources::config;
 use std::ffi::{c_char, c_int};
 
-/// The entry point of the loadable library. It stays loaded for good: threads and caches outlive the connection.
+/// The entry point of the loadable library. The library stays loaded until the process ends, because its threads and caches
+/// outlive the connection.
 ///
 /// # Safety
 /// For SQLite alone to call.
@@ -49,7 +50,7 @@ unsafe fn enter_loaded(
     unsafe { enter(db, message, host, welcome, |connection| register(connection, search)) }
 }
 
-/// The same under the name that SQLite tries first, for a library file under any name.
+/// The same under the name that SQLite tries first. So the library file may have any name.
 ///
 /// # Safety
 /// For SQLite alone to call.
@@ -64,7 +65,7 @@ pub unsafe extern "C" fn sqlite3_extension_init(
     unsafe { sqlite3_fafcas_init(db, message, host) }
 }
 
-/// The entry point for programs that link SQLite and this crate, to be passed to `sqlite3_auto_extension`.
+/// The entry point for programs that link SQLite and this crate. They pass it to `sqlite3_auto_extension`.
 ///
 /// # Safety
 /// For SQLite alone to call.
@@ -79,8 +80,8 @@ pub unsafe extern "C" fn linked_init(
     }
 }
 
-/// [`linked_init`] under the name that `include/fafcas.h` declares, for programs that link the static library. There is no
-/// `sqlite3_extension_init` beside it: two extensions in one program would both have it.
+/// [`linked_init`] under the name that `include/fafcas.h` declares, for programs that link the static library. It does not
+/// export `sqlite3_extension_init` too: two extensions in one program would both define that name.
 ///
 /// # Safety
 /// For SQLite alone to call.
@@ -104,8 +105,8 @@ pub extern "C" fn fafcas_allow_schema_search() {
 
 /// Gives every connection that this process opens from now on the functions of this crate.
 ///
-/// For programs that link SQLite, such as those that use rusqlite with its feature `bundled`. It is inlined so that only
-/// they refer to SQLite's symbol: the loadable library must not, as it has no SQLite to link with.
+/// For programs that link SQLite, such as those that use rusqlite with its feature `bundled`. It is inlined, so that only
+/// such programs refer to SQLite's symbol. The loadable library must not, because it has no SQLite to link with.
 #[inline]
 pub fn register_auto_extension() -> Result<()> {
     type EntryPoint = unsafe extern "C" fn();

@@ -1,7 +1,7 @@
-//! FTS5's own interface for auxiliary functions: declared here, as SQLite's headers for extensions leave it out, and wrapped.
+//! The interface of FTS5 for auxiliary functions. SQLite's headers for extensions leave it out, so it is declared here.
 //!
-//! The declarations have the fields of the oldest version of both structures that SQLite 3.38 brings, in their order; later
-//! versions add fields behind them. What is not called is declared as a place alone.
+//! Both structures are declared with the fields that they have in SQLite 3.38, in the same order. Later versions only add
+//! fields at the end. A field that is never called is declared by its size alone.
 
 use super::api;
 use super::args::Args;
@@ -14,10 +14,10 @@ use std::any::Any;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
-/// What a function says that FTS5 did not know when the statement was prepared.
+/// The message of a function that FTS5 did not know when the statement was prepared.
 pub const RUN_AGAIN: &str = "if it is one, run the statement again";
 
-/// What FTS5 keeps of the statement that is running.
+/// What FTS5 keeps for the statement that is running.
 #[repr(C)]
 struct Context {
     _private: [u8; 0],
@@ -72,21 +72,21 @@ struct Registry {
     >,
 }
 
-/// An auxiliary function: its name in SQL, and the code.
+/// An auxiliary function.
 pub struct Auxiliary {
     /// The name in SQL.
     pub name: &'static str,
-    /// What a row gives.
+    /// Computes the value of a row.
     pub call: fn(Match<'_>, Args<'_>) -> Result<Value>,
 }
 
-/// The row of a MATCH that is asked about.
+/// A row that a MATCH has found, while a function is called for it.
 pub struct Match<'a> {
     extension: &'a Extension,
     context: *mut Context,
 }
 
-/// A phrase where it stands in a row.
+/// One occurrence of a phrase in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Instance {
     /// The phrase's number in the query.
@@ -95,14 +95,15 @@ pub struct Instance {
     pub column: usize,
 }
 
-/// Registers the functions with the FTS5 of a connection; false where it has none, or will not say now.
+/// Registers the functions with the FTS5 of a connection. False if the connection has no FTS5, or if it cannot be reached
+/// now.
 ///
-/// FTS5 is asked by a SELECT, which newer versions of SQLite begin by reading the schema: with a file that is locked,
-/// damaged or not yet unlocked by its key it fails. Such a failure must not be left with the connection, as
-/// `sqlite3_open` returns it where this library is an automatic extension.
+/// FTS5 is reached by a SELECT. Newer versions of SQLite read the schema first, and that fails if the file is locked,
+/// damaged, or encrypted and its key is not set yet. The connection must not keep such an error: if this library is an
+/// automatic extension, `sqlite3_open` would return it.
 pub fn register(connection: Connection, functions: &'static [Auxiliary]) -> Result<bool> {
     let registry = registry(connection);
-    // Clears the error that the connection keeps of a failure.
+    // The connection keeps the error of a failure until something succeeds.
     connection.clear_error();
     let Some(registry) = registry else { return Ok(false) };
     for function in functions {
@@ -122,8 +123,8 @@ pub fn register(connection: Connection, functions: &'static [Auxiliary]) -> Resu
     Ok(true)
 }
 
-/// Registers an ordinary function of each name, to be called where FTS5 does not know it: outside of a query with MATCH, or
-/// where [`register`] came too early. FTS5's own goes before it.
+/// Registers an ordinary function under each of the names. SQLite calls it where FTS5 does not know the name: outside of a
+/// query with MATCH, or if [`register`] came too early. Where FTS5 knows the name, FTS5's function is called.
 pub fn register_stand_ins(connection: Connection, functions: &'static [Auxiliary]) -> Result<()> {
     for function in functions {
         let name = c_name(function.name)?;
@@ -139,9 +140,11 @@ pub fn register_stand_ins(connection: Connection, functions: &'static [Auxiliary
     Ok(())
 }
 
-/// What stands in for a function that FTS5 does not know: makes it known for the next statement, and says so.
+/// Is called in place of a function that FTS5 does not know. It registers the function, so that the next statement has it,
+/// and fails with a message that says so.
 ///
-/// It cannot have the running statement prepared anew (SQLITE_SCHEMA): rows that were given already would come twice.
+/// It cannot answer SQLITE_SCHEMA, which lets SQLite prepare the running statement again: rows that were given already would
+/// come twice.
 unsafe extern "C" fn stand_in(answer: *mut ffi::sqlite3_context, count: c_int, values: *mut *mut ffi::sqlite3_value) {
     // SAFETY: SQLite passes the context of this call, and the data are those of `register_stand_ins`.
     let (db, function) =
@@ -162,20 +165,20 @@ unsafe extern "C" fn stand_in(answer: *mut ffi::sqlite3_context, count: c_int, v
     unsafe { result(answer, outcome) };
 }
 
-/// FTS5's table of functions, as its documentation says how to get it: it writes the pointer to a place that is bound.
+/// FTS5's table of functions, got as its documentation says: FTS5 writes the pointer to a place that is bound.
 fn registry(connection: Connection) -> Option<*mut Registry> {
     let mut registry: *mut Registry = null_mut();
     let mut statement = connection.prepare("SELECT fts5(?1)").ok()?;
     statement.bind_place(1, &mut registry, c"fts5_api_ptr").ok()?;
     let _ = statement.step();
     drop(statement);
-    // Somebody else's function of the name writes nothing.
+    // If the function of this name is not FTS5's, it writes nothing.
     let known = !registry.is_null();
     // SAFETY: where FTS5 wrote it, it is a table that lives as long as the connection.
     (known && unsafe { (*registry).version } >= 2).then_some(registry)
 }
 
-/// FTS5's callback for all functions of ours.
+/// FTS5 calls this for all our functions. The data say which one.
 unsafe extern "C" fn call(
     extension: *const Extension,
     context: *mut Context,
@@ -197,7 +200,7 @@ unsafe extern "C" fn call(
     unsafe { result(answer, outcome) };
 }
 
-/// An error of FTS5's, which has a code and no words.
+/// An error of FTS5. It has a code, but no text.
 fn failed(code: c_int, what: &str) -> Error {
     Error::Sqlite { code, message: format!("FTS5 failed to give {what} (code {code})") }
 }
@@ -230,7 +233,7 @@ impl Match<'_> {
         if code == ffi::SQLITE_OK as c_int { Ok(words) } else { Err(failed(code, "the number of words")) }
     }
 
-    /// How many words the row has; negative where the table keeps no lengths.
+    /// How many words the row has. Negative if the table does not store the lengths of its rows.
     pub fn length(&self) -> Result<i64> {
         let mut length = 0;
         // SAFETY: as in `rows`; -1 asks for all columns.
@@ -238,14 +241,14 @@ impl Match<'_> {
         if code == ffi::SQLITE_OK as c_int { Ok(length.into()) } else { Err(failed(code, "the length of a row")) }
     }
 
-    /// How many phrases the query has; none without MATCH.
+    /// How many phrases the query has. Zero without MATCH.
     pub fn phrases(&self) -> usize {
         // SAFETY: the statement is running.
         let count = self.extension.phrase_count.map_or(0, |count| unsafe { count(self.context) });
         usize::try_from(count).unwrap_or(0)
     }
 
-    /// How many rows have a phrase; `None` for a phrase without words, of which FTS5 says that all rows lack it.
+    /// How many rows have a phrase. `None` for a phrase without words, which FTS5 finds in no row.
     pub fn rows_with(&self, phrase: usize) -> Result<Option<i64>> {
         unsafe extern "C" fn count(_: *const Extension, _: *mut Context, rows: *mut c_void) -> c_int {
             // SAFETY: the place that was passed below, while it lives.
@@ -265,7 +268,7 @@ impl Match<'_> {
         if code == ffi::SQLITE_OK as c_int { Ok(Some(rows)) } else { Err(failed(code, "the rows with a phrase")) }
     }
 
-    /// Shows each place in the row where a phrase stands.
+    /// Calls `each` for each occurrence of a phrase in the row.
     pub fn each_instance(&self, mut with: impl FnMut(Instance)) -> Result<()> {
         let mut count = 0;
         // SAFETY: the statement is running, and the place is a local one.
@@ -288,7 +291,7 @@ impl Match<'_> {
         Ok(())
     }
 
-    /// What this statement keeps for the function: made by `make` the first time.
+    /// A value that is kept until the statement ends. `make` makes it at the first call.
     pub fn kept<T: Any>(&self, make: impl FnOnce(&Self) -> Result<T>) -> Result<&T> {
         unsafe extern "C" fn drop_it<T>(data: *mut c_void) {
             // SAFETY: the pointer comes from `Box::into_raw` below, and comes back once.

@@ -1,4 +1,5 @@
-//! The values of an IN list, close together in memory: each on its own would cost more to keep than SQLite takes to give it.
+//! The values of an IN. They lie side by side in one piece of memory: to allocate each alone would take longer than SQLite
+//! takes to hand it over.
 
 use super::value::ValueRef;
 use crate::error::Result;
@@ -6,7 +7,7 @@ use crate::resources::reserve::{self, Reserve};
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-/// A list. Cloning it is cheap.
+/// A list of values. A clone shares them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct List(Rc<Packed>);
 
@@ -22,7 +23,7 @@ enum Item {
     Null,
     Integer(i64),
     Real(f64),
-    /// From one byte to another.
+    /// The bytes from the first number up to the second.
     Text(usize, usize),
     Blob(usize, usize),
 }
@@ -64,7 +65,7 @@ impl Packed {
 }
 
 impl List {
-    /// The values that `each` shows to what it is given.
+    /// A list of values. `each` gets a function, and must call it for each value.
     pub fn collect(each: impl FnOnce(&mut dyn FnMut(ValueRef<'_>) -> Result<()>) -> Result<()>) -> Result<Self> {
         let mut packed = Packed::default();
         each(&mut |value| packed.push(value))?;
@@ -76,17 +77,18 @@ impl List {
         self.0.items.len()
     }
 
-    /// The value at a place, if there is one.
+    /// The value at `at`, counted from 0, if there is one.
     pub fn get(&self, at: usize) -> Option<ValueRef<'_>> {
         self.0.items.get(at).map(|item| self.0.read(*item))
     }
 
-    /// All of them, as they came.
+    /// All values, in the order in which they were added.
     pub fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
         self.0.items.iter().map(|item| self.0.read(*item))
     }
 
-    /// For asking whether a value is in the list. SQLite gives lists in order, which is looked at once.
+    /// Prepares for the question whether a value is in the list. SQLite gives most lists in ascending order, so the list is
+    /// sorted only if it is not sorted already.
     pub fn members(&self) -> Result<ListMembers> {
         let is_sorted = self.values().is_sorted_by(|a, b| compare(*a, *b).is_le());
         let mut order: Vec<u32> = Vec::new();
@@ -103,10 +105,10 @@ impl List {
     }
 }
 
-/// A list that is asked for values: what is equal to bytes or numbers in it, without regard to affinities and collations.
+/// Tells whether a value is in a list. Numbers and bytes are compared as they are, without affinity or collation.
 pub struct ListMembers {
     list: List,
-    /// The places in order; none where the list is.
+    /// The places of the values in ascending order of the values. Empty if the list itself is sorted.
     order: Vec<u32>,
 }
 
@@ -122,7 +124,7 @@ impl ListMembers {
     }
 }
 
-/// SQLite's order of values, where texts compare by their bytes.
+/// The order in which SQLite sorts values, with texts compared by their bytes.
 fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     use ValueRef::{Blob, Integer, Null, Real, Text};
     let rank = |value| match value {
@@ -134,7 +136,8 @@ fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     match (whole(a), whole(b)) {
         (Integer(a), Integer(b)) => a.cmp(&b),
         (Real(a), Real(b)) => a.total_cmp(&b),
-        // One that is not whole is small enough, or large enough, to compare as it is.
+        // A REAL with a fraction is below 2^52. An integer is exact as f64 too, or much larger. The other case is a REAL of
+        // LARGEST or more, for which a small error does not matter.
         (Integer(a), Real(b)) => (a as f64).total_cmp(&b),
         (Real(a), Integer(b)) => a.total_cmp(&(b as f64)),
         (Text(a), Text(b)) | (Blob(a), Blob(b)) => a.cmp(b),
@@ -142,7 +145,7 @@ fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     }
 }
 
-/// Numbers beyond this are not told apart as SQLite does.
+/// A REAL whose absolute value is not below this is not compared with integers as exactly as SQLite does.
 pub const LARGEST: f64 = 9.0e18;
 
 fn whole(value: ValueRef<'_>) -> ValueRef<'_> {

@@ -1,8 +1,9 @@
-//! Values: those that SQLite owns, and our own.
+//! Values: [`ValueRef`] is one that SQLite owns, [`Value`] is one of our own.
 
 use crate::error::Result;
 use crate::resources::reserve;
 use crate::vector::shown;
+use crate::vector::typed::Number;
 use std::fmt;
 
 /// A value that SQLite owns.
@@ -41,13 +42,22 @@ impl From<&str> for Value {
     }
 }
 
+impl From<Number> for Value {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Integer(number) => Self::Integer(number),
+            Number::Real(number) => Self::Real(number),
+        }
+    }
+}
+
 impl Value {
-    /// A copy. Texts and blobs may be as large as SQLite lets them be.
+    /// A copy. A text or blob may be as large as SQLite allows, so the memory for it may be missing.
     pub fn copied(&self) -> Result<Self> {
         self.borrow().copied()
     }
 
-    /// This value, lent.
+    /// A reference to this value.
     pub fn borrow(&self) -> ValueRef<'_> {
         match self {
             Self::Null => ValueRef::Null,
@@ -60,7 +70,7 @@ impl Value {
 }
 
 impl ValueRef<'_> {
-    /// A copy that outlives SQLite's.
+    /// A copy, which lives longer than SQLite's value. A text or blob may be too large for the memory that is left.
     pub fn copied(self) -> Result<Value> {
         Ok(match self {
             Self::Null => Value::Null,
@@ -72,7 +82,7 @@ impl ValueRef<'_> {
     }
 }
 
-/// How a message names a value: its type, and the value itself where it is short to say.
+/// How a message shows a value: its type, and the value itself if that is short.
 impl fmt::Display for ValueRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

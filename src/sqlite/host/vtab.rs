@@ -1,7 +1,8 @@
-//! Virtual tables: two traits in plain Rust, and the callbacks SQLite wants made from them.
+//! Virtual tables: traits in plain Rust, and the callbacks that SQLite wants, made from them.
 //!
-//! sqlite-loadable's tables abort the host on UPDATE, pass error texts as printf formats and let panics out; these do not.
-//! Every callback runs inside one guard, errors reach the user with SQLite's own codes, and `%` in a message is just `%`.
+//! The tables of `sqlite-loadable` are not used: they abort the host on UPDATE, take error texts for formats of printf, and
+//! let panics reach SQLite. Here every callback runs inside [`guard`], an error has SQLite's own code, and a `%` in a message
+//! stays a `%`.
 
 use super::api;
 use super::args::{Args, bytes, read};
@@ -10,55 +11,54 @@ use super::entry::{c_name, code, guard, result};
 use super::ffi;
 use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
+use crate::planning::plan::Comparison;
 use crate::resources::config::SchemaSearch;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
 
 /// A virtual table that can be read.
 pub trait Table: Sized + 'static {
-    /// The module's name in SQL; also in front of its error messages.
+    /// The name of the module in SQL. Error messages begin with it.
     const NAME: &'static str;
-    /// One running read of the table.
+    /// Reads the table once.
     type Cursor: Cursor;
-    /// Attaches to the table. `arguments` are those of CREATE VIRTUAL TABLE, from the module's name on.
+    /// Connects to the table. `arguments` are those that SQLite passes: the name of the module, the schema, the name of the
+    /// table, and what CREATE VIRTUAL TABLE has in parentheses.
     fn connect(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)>;
-    /// Chooses which constraints the cursor will be given.
+    /// Chooses the constraints whose values the cursor gets.
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice>;
-    /// Starts a read.
+    /// Makes a cursor.
     fn open(&self) -> Result<Self::Cursor>;
-    /// Replaces an SQL function where its first argument is a column of this table.
-    fn find_function(&self, _name: &str, _arity: i32) -> Option<Overload> {
-        None
-    }
 }
 
-/// One running read.
+/// Reads a table, row by row.
 pub trait Cursor {
-    /// Starts over with the plan and the values `best_index` asked for.
+    /// Begins again, with the plan of `best_index` and the values it asked for.
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()>;
     /// Moves to the next row.
     fn advance(&mut self) -> Result<()>;
-    /// Whether the rows are used up.
+    /// Whether there is no present row any more.
     fn at_end(&self) -> bool;
     /// A column of the present row.
     fn column(&mut self, column: usize) -> Result<Value>;
-    /// The present row's identity.
+    /// The rowid of the present row.
     fn rowid(&self) -> Result<i64>;
 }
 
-/// A read whose rows are all there at once. [`Listed`] makes a cursor of it.
+/// Finds all rows at once. [`Listed`] makes a cursor of it.
 pub trait Listing {
-    /// What is kept of a row.
+    /// What is kept for each row.
     type Row;
-    /// Whether the rows at hand answer what is asked now: an inner loop of a join asks the same for each outer row.
+    /// Whether the last rows are also the answer to this question. The inner loop of a join may ask the same for each outer
+    /// row.
     fn is_answered(&self, _plan: i32, _arguments: Args<'_>) -> Result<bool> {
         Ok(false)
     }
     /// All rows.
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Self::Row>>;
-    /// A column of a row; `at` is the row's place in the list.
+    /// A column of a row. `at` is the place of the row in the list.
     fn column(&mut self, row: &Self::Row, at: usize, column: usize) -> Result<Value>;
-    /// The row's identity.
+    /// The rowid of a row.
     fn rowid(&self, _row: &Self::Row, at: usize) -> i64 {
         at as i64 + 1
     }
@@ -72,7 +72,7 @@ pub struct Listed<L: Listing> {
 }
 
 impl<L: Listing> Listed<L> {
-    /// Nothing listed yet.
+    /// A cursor without rows so far.
     pub fn new(listing: L) -> Self {
         Self { listing, rows: Vec::new(), at: 0 }
     }
@@ -106,9 +106,9 @@ impl<L: Listing> Cursor for Listed<L> {
     }
 }
 
-/// A virtual table that can be written, and what it may keep in the database.
+/// A virtual table that takes INSERT or DELETE, and may have tables of its own in the database.
 pub trait Writable: Table {
-    /// CREATE VIRTUAL TABLE, as far as it differs from attaching to one that exists.
+    /// CREATE VIRTUAL TABLE, if it does more than connecting to a table that exists.
     fn create(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
         Self::connect(connection, arguments)
     }
@@ -116,42 +116,36 @@ pub trait Writable: Table {
     fn destroy(&mut self) -> Result<()> {
         Ok(())
     }
-    /// Makes one change; gives the rowid of an inserted row.
+    /// Makes one change. Returns the rowid of an inserted row.
     fn change(&mut self, change: Change<'_>) -> Result<i64>;
-    /// A transaction, or a savepoint in it, takes one of its steps.
-    fn transaction(&mut self, _step: Transaction) -> Result<()> {
-        Ok(())
-    }
     /// ALTER TABLE RENAME.
     fn rename(&mut self, name: &str) -> Result<()> {
         Err(Error::expected("a table that can be renamed", name))
     }
-    /// Whether `NAME_suffix` is a table of ours that defensive mode must protect.
+    /// Whether SQLite must protect the table `NAME_suffix` in defensive mode.
     fn shadow_name(_suffix: &str) -> bool {
         false
     }
-    /// What `PRAGMA integrity_check` should report.
+    /// What `PRAGMA integrity_check` reports; `None` if all is well.
     fn integrity(&self, _quick: bool) -> Result<Option<String>> {
         Ok(None)
     }
 }
 
-/// What a table says of itself when SQLite attaches to it.
+/// What a table says about itself when SQLite connects to it.
 pub struct Declaration {
-    /// `CREATE TABLE x(...)`; the name does not matter.
+    /// `CREATE TABLE x(...)`. The name has no meaning.
     pub schema: String,
     /// Where it may be used.
     pub risk: Risk,
 }
 
-/// CREATE VIRTUAL TABLE, or attaching to one that exists.
+/// CREATE VIRTUAL TABLE, or connecting to a table that exists.
 type Attach<T> = fn(Connection, &[&str]) -> Result<(T, Declaration)>;
 
 /// Where a virtual table may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Risk {
-    /// Everywhere.
-    Innocuous,
     /// In views and triggers of trusted schemas, and in statements.
     Normal,
     /// In statements, TEMP views and TEMP triggers. It reads tables by the names that it is given, so stored views and
@@ -164,95 +158,79 @@ pub enum Risk {
 /// The answer of `best_index`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// The plan number the cursor will get.
+    /// The number of the plan, which the cursor gets.
     Plan(i32),
-    /// These constraints cannot be used together; SQLite tries others.
+    /// There is no plan for these constraints. SQLite asks again with other ones.
     Unusable,
 }
 
 /// One change to a writable table.
 pub enum Change<'a> {
-    /// DELETE of a row.
+    /// DELETE of the row with this rowid.
     Delete(i64),
-    /// INSERT; the rowid where the statement names one. `values` are the columns.
-    Insert {
-        /// The rowid asked for.
-        rowid: Option<i64>,
-        /// The columns' values: argument 0 is column 0.
-        values: Row<'a>,
-    },
-    /// UPDATE of a row, perhaps with a new rowid.
-    Update {
-        /// The row that is there.
-        old: i64,
-        /// The rowid it is to have.
-        new: i64,
-        /// The columns' values; [`Row::unchanged`] tells those that stay.
-        values: Row<'a>,
-    },
+    /// INSERT of these columns.
+    Insert(Row<'a>),
+    /// UPDATE of a row. No table of ours takes one, so it carries nothing.
+    Update,
 }
 
-/// The columns of an inserted or updated row.
+/// The columns of an inserted row.
 #[derive(Clone, Copy)]
 pub struct Row<'a>(Args<'a>);
 
 impl<'a> Row<'a> {
+    /// `xUpdate` gets two rowids in front of the columns.
     const FIRST: usize = 2;
 
     /// The value of a column.
     pub fn get(self, column: usize) -> ValueRef<'a> {
         self.0.get(column + Self::FIRST)
     }
-
-    /// Whether an UPDATE leaves the column as it was.
-    pub fn unchanged(self, column: usize) -> bool {
-        self.0.unchanged(column + Self::FIRST)
-    }
 }
 
-/// A step of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transaction {
-    /// The first write.
-    Begin,
-    /// Before the commit: the last chance to fail.
-    Sync,
-    /// It is kept.
-    Commit,
-    /// It is undone.
-    Rollback,
-    /// A savepoint with this number begins.
-    Savepoint(i32),
-    /// The savepoint and those within it are forgotten.
-    Release(i32),
-    /// Back to the savepoint.
-    RollbackTo(i32),
-}
-
-/// A function that stands in for another: the code SQLite keeps in `xFindFunction`'s result.
-#[derive(Clone, Copy)]
-pub struct Overload {
-    /// The replacement.
-    pub call: unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value),
-    /// Tells the planner that the function may be answered by `best_index`, as an operator of this number (150 to 255).
-    pub operator: Option<u8>,
-}
-
-/// SQLite's question for a plan.
+/// What SQLite knows of a statement when it asks for a plan.
 pub struct IndexInfo<'a> {
     raw: &'a mut ffi::sqlite3_index_info,
     taken: i32,
 }
 
-/// A term of WHERE on one of the table's columns.
+/// A condition of WHERE on a column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Constraint {
-    /// The column, -1 for the rowid.
+    /// The number of the column; -1 for the rowid.
     pub column: i32,
-    /// One of SQLite's `SQLITE_INDEX_CONSTRAINT_` numbers.
-    pub operator: u32,
-    /// Whether its other side is known in this plan.
+    /// What it says about the column.
+    pub kind: ConstraintKind,
+    /// Whether the other side of the condition is known in this plan.
     pub usable: bool,
+}
+
+/// What a term says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConstraintKind {
+    /// The column compares like this.
+    Compares(Comparison),
+    /// Not of a column: how many rows are wanted.
+    Limit,
+    /// Not of a column: how many rows are passed over first.
+    Offset,
+    /// What no table function has a use for.
+    Other,
+}
+
+impl ConstraintKind {
+    fn of(operator: u32) -> Self {
+        match operator {
+            ffi::SQLITE_INDEX_CONSTRAINT_EQ => Self::Compares(Comparison::Is),
+            ffi::SQLITE_INDEX_CONSTRAINT_GT => Self::Compares(Comparison::Above),
+            ffi::SQLITE_INDEX_CONSTRAINT_GE => Self::Compares(Comparison::From),
+            ffi::SQLITE_INDEX_CONSTRAINT_LT => Self::Compares(Comparison::Below),
+            ffi::SQLITE_INDEX_CONSTRAINT_LE => Self::Compares(Comparison::To),
+            ffi::SQLITE_INDEX_CONSTRAINT_LIMIT => Self::Limit,
+            ffi::SQLITE_INDEX_CONSTRAINT_OFFSET => Self::Offset,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl IndexInfo<'_> {
@@ -262,12 +240,13 @@ impl IndexInfo<'_> {
             .map(|at| {
                 // SAFETY: SQLite passes `nConstraint` of them.
                 let raw = unsafe { &*self.raw.aConstraint.add(at) };
-                Constraint { column: raw.iColumn, operator: u32::from(raw.op), usable: raw.usable != 0 }
+                Constraint { column: raw.iColumn, kind: ConstraintKind::of(u32::from(raw.op)), usable: raw.usable != 0 }
             })
             .collect()
     }
 
-    /// Asks for the value of a constraint as the cursor's next argument. With `enforced`, SQLite does not check it again.
+    /// Asks for the value of a constraint as the next argument of the cursor. With `enforced`, SQLite does not check the
+    /// condition again.
     pub fn take(&mut self, at: usize, enforced: bool) {
         if at < self.raw.nConstraint as usize {
             self.taken += 1;
@@ -278,19 +257,19 @@ impl IndexInfo<'_> {
         }
     }
 
-    /// Whether a constraint is an IN whose values can be had all at once.
+    /// Whether a constraint is an IN and SQLite can pass all its values at once.
     pub fn is_list(&mut self, at: usize) -> bool {
         // SAFETY: the structure is SQLite's own of this call, and it checks the number.
         unsafe { api::vtab_in(self.raw, at as c_int, -1) != 0 }
     }
 
-    /// Asks for the values of such a constraint; the cursor's argument is then a list.
+    /// Asks for all values of such a constraint at once. The argument of the cursor is then a list.
     pub fn take_list(&mut self, at: usize) {
         // SAFETY: as in `is_list`.
         unsafe { api::vtab_in(self.raw, at as c_int, 1) };
     }
 
-    /// The other side of a constraint, where it is a literal.
+    /// The other side of a constraint if it is a literal.
     pub fn literal(&mut self, at: usize) -> Option<Value> {
         let mut value = std::ptr::null_mut();
         // SAFETY: as in `is_list`; the value lives until this callback returns.
@@ -300,7 +279,7 @@ impl IndexInfo<'_> {
         }
     }
 
-    /// The collation a constraint compares by.
+    /// The collation that a constraint uses.
     pub fn collation(&mut self, at: usize) -> String {
         // SAFETY: as in `is_list`; the name is terminated and copied.
         unsafe {
@@ -309,7 +288,7 @@ impl IndexInfo<'_> {
         }
     }
 
-    /// The terms of ORDER BY: column, and whether it descends.
+    /// The terms of ORDER BY: the number of the column, and whether the order is descending.
     pub fn order(&self) -> Vec<(i32, bool)> {
         (0..self.raw.nOrderBy as usize)
             .map(|at| {
@@ -320,7 +299,7 @@ impl IndexInfo<'_> {
             .collect()
     }
 
-    /// Promises rows in the order asked for.
+    /// Promises that the rows come in the order of ORDER BY.
     pub fn ordered(&mut self) {
         self.raw.orderByConsumed = 1;
     }
@@ -330,15 +309,10 @@ impl IndexInfo<'_> {
         self.raw.colUsed & (1 << column.min(63)) != 0
     }
 
-    /// What the plan is thought to cost, in the planner's units, and how many rows it gives.
+    /// What the plan probably costs, in the units of SQLite's planner, and how many rows it probably gives.
     pub fn estimate(&mut self, cost: f64, rows: i64) {
         self.raw.estimatedCost = cost;
         self.raw.estimatedRows = rows;
-    }
-
-    /// Promises at most one row.
-    pub fn unique(&mut self) {
-        self.raw.idxFlags |= ffi::SQLITE_INDEX_SCAN_UNIQUE as c_int;
     }
 
     /// What EXPLAIN QUERY PLAN shows.
@@ -383,7 +357,7 @@ fn register(connection: Connection, name: &str, module: &'static ModuleV4, searc
     }
 }
 
-/// The module structure of SQLite 3.44; older ones do not look past the fields they know.
+/// The module structure of SQLite 3.44. Older versions do not read beyond the fields that they know.
 #[repr(C)]
 struct ModuleV4 {
     base: ffi::sqlite3_module,
@@ -392,24 +366,24 @@ struct ModuleV4 {
     >,
 }
 
-/// What SQLite holds as a `sqlite3_vtab`.
+/// SQLite has a pointer to this as a `sqlite3_vtab`.
 #[repr(C)]
 struct TableInstance<T> {
     base: ffi::sqlite3_vtab,
     table: T,
 }
 
-/// What SQLite holds as a `sqlite3_vtab_cursor`.
+/// SQLite has a pointer to this as a `sqlite3_vtab_cursor`.
 #[repr(C)]
 struct Reading<C> {
     base: ffi::sqlite3_vtab_cursor,
     cursor: C,
 }
 
-/// The outcome of a callback, or the code SQLite is to get.
+/// The result of a callback, or the code that SQLite gets.
 type Settled<T> = std::result::Result<T, c_int>;
 
-/// Hands SQLite the outcome of a callback on a table: the code, and the text in the table's own field.
+/// Runs a callback on a table. The text of an error goes to the field of the table that SQLite reads it from.
 unsafe fn settle<T>(vtab: *mut ffi::sqlite3_vtab, name: &str, body: impl FnOnce() -> Result<T>) -> Settled<T> {
     guard(name, body).map_err(|error| {
         // SAFETY: the caller passes a live table; SQLite allocated the text or we did through it.
@@ -449,7 +423,7 @@ impl<T: Table> Callbacks<T> {
         xSync: None,
         xCommit: None,
         xRollback: None,
-        xFindFunction: Some(Self::find_function),
+        xFindFunction: None,
         xRename: None,
         xSavepoint: None,
         xRelease: None,
@@ -615,9 +589,6 @@ impl<T: Table> Callbacks<T> {
     ) -> c_int {
         // SAFETY: see above.
         unsafe {
-            if api::vtab_nochange(context) != 0 {
-                return ffi::SQLITE_OK as c_int;
-            }
             let outcome = Self::on_cursor(cursor, |cursor| cursor.column(column as usize));
             status(outcome.map(|value| result(context, Ok(value))))
         }
@@ -627,35 +598,11 @@ impl<T: Table> Callbacks<T> {
         // SAFETY: see above.
         status(unsafe { Self::on_cursor(cursor, |cursor| cursor.rowid()).map(|rowid| *place = rowid) })
     }
-
-    unsafe extern "C" fn find_function(
-        vtab: *mut ffi::sqlite3_vtab,
-        arity: c_int,
-        name: *const c_char,
-        call: *mut Option<unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value)>,
-        data: *mut *mut c_void,
-    ) -> c_int {
-        // SAFETY: see above.
-        let found =
-            unsafe {
-                settle(vtab, T::NAME, || {
-                    Ok(Self::table(vtab).find_function(&CStr::from_ptr(name).to_string_lossy(), arity))
-                })
-            };
-        let Ok(Some(overload)) = found else { return 0 };
-        // SAFETY: see above.
-        unsafe {
-            *call = Some(overload.call);
-            *data = std::ptr::null_mut();
-        }
-        overload.operator.map_or(1, c_int::from)
-    }
 }
 
 fn declare(connection: Connection, declaration: &Declaration) -> Result<()> {
     let schema = c_name(&declaration.schema)?;
     let option = match declaration.risk {
-        Risk::Innocuous => Some(ffi::SQLITE_VTAB_INNOCUOUS),
         Risk::Normal => None,
         Risk::Searching | Risk::Direct => Some(ffi::SQLITE_VTAB_DIRECTONLY),
     };
@@ -676,17 +623,7 @@ struct WriteCallbacks<T>(PhantomData<T>);
 
 // SAFETY, for all callbacks below: as for `Callbacks`.
 impl<T: Writable> WriteCallbacks<T> {
-    const WRITE: ffi::sqlite3_module = ffi::sqlite3_module {
-        xUpdate: Some(Self::update),
-        xBegin: Some(Self::begin),
-        xSync: Some(Self::sync),
-        xCommit: Some(Self::commit),
-        xRollback: Some(Self::rollback),
-        xSavepoint: Some(Self::savepoint),
-        xRelease: Some(Self::release),
-        xRollbackTo: Some(Self::rollback_to),
-        ..Callbacks::<T>::BASE
-    };
+    const WRITE: ffi::sqlite3_module = ffi::sqlite3_module { xUpdate: Some(Self::update), ..Callbacks::<T>::BASE };
 
     const FUNCTION: ModuleV4 = ModuleV4 { base: Self::WRITE, integrity: None };
 
@@ -747,41 +684,6 @@ impl<T: Writable> WriteCallbacks<T> {
         }
     }
 
-    unsafe extern "C" fn begin(vtab: *mut ffi::sqlite3_vtab) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Begin)) }
-    }
-
-    unsafe extern "C" fn sync(vtab: *mut ffi::sqlite3_vtab) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Sync)) }
-    }
-
-    unsafe extern "C" fn commit(vtab: *mut ffi::sqlite3_vtab) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Commit)) }
-    }
-
-    unsafe extern "C" fn rollback(vtab: *mut ffi::sqlite3_vtab) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Rollback)) }
-    }
-
-    unsafe extern "C" fn savepoint(vtab: *mut ffi::sqlite3_vtab, number: c_int) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Savepoint(number))) }
-    }
-
-    unsafe extern "C" fn release(vtab: *mut ffi::sqlite3_vtab, number: c_int) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::Release(number))) }
-    }
-
-    unsafe extern "C" fn rollback_to(vtab: *mut ffi::sqlite3_vtab, number: c_int) -> c_int {
-        // SAFETY: see above.
-        unsafe { Self::on_table(vtab, |table| table.transaction(Transaction::RollbackTo(number))) }
-    }
-
     unsafe extern "C" fn rename(vtab: *mut ffi::sqlite3_vtab, name: *const c_char) -> c_int {
         // SAFETY: see above; the name is terminated.
         unsafe { Self::on_table(vtab, |table| table.rename(&CStr::from_ptr(name).to_string_lossy())) }
@@ -813,17 +715,17 @@ impl<T: Writable> WriteCallbacks<T> {
     }
 }
 
-/// Sorts out what `xUpdate` is asked to do.
+/// Which change `xUpdate` asks for. In front of the columns are two rowids: the present one, and the new one. A DELETE has
+/// the first alone, and an INSERT has NULL there.
 fn change(arguments: Args<'_>) -> Result<Change<'_>> {
     let rowid = |at| match arguments.get(at) {
         ValueRef::Null => Ok(None),
         ValueRef::Integer(rowid) => Ok(Some(rowid)),
         other => Err(Error::expected("an integer rowid", other)),
     };
-    let values = Row(arguments);
     Ok(match (arguments.count(), rowid(0)?, rowid(1)?) {
         (1, Some(old), _) => Change::Delete(old),
-        (_, None, rowid) => Change::Insert { rowid, values },
-        (_, Some(old), new) => Change::Update { old, new: new.unwrap_or(old), values },
+        (_, None, _) => Change::Insert(Row(arguments)),
+        (_, Some(_), _) => Change::Update,
     })
 }

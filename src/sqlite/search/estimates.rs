@@ -1,4 +1,4 @@
-//! What a search is thought to cost and how it may go, as far as its arguments tell before it runs.
+//! What a search probably costs, and which way it may go. Only what the arguments tell before it runs is known here.
 
 use super::indexes;
 use super::planner::Planner;
@@ -9,19 +9,19 @@ use crate::sqlite::host::value::Value;
 use crate::sqlite::tables::catalogue::size;
 use crate::sqlite::tables::identifier::paths;
 
-/// How many rows a source is thought to have when its name is not known yet. SQLite's planner thinks the same of tables.
+/// How many rows a source is taken to have as long as its name is not known. SQLite's planner takes the same for a table.
 const ROWS: i64 = 1 << 20;
-/// What scoring a row is thought to cost in a scan, in the planner's units.
+/// What scoring a row probably costs in a scan, in the units of SQLite's planner.
 pub const ROW_COST: f64 = 3.0;
 
-/// About how many rows the tables have that an argument names; a guess where that is not known yet.
+/// About how many rows the tables have that an argument names. [`ROWS`] if the argument is not known yet.
 pub fn rows(connection: Connection, planner: &mut Planner<'_, '_>, tables: Slot) -> i64 {
     let named = |tables: Value| size(connection, &paths(args::text("", tables.borrow()).ok()?).ok()?);
     planner.literal(tables).and_then(named).unwrap_or(ROWS)
 }
 
-/// The ways that a search may go, as far as its first two arguments and its options are literals; lists and limits, which
-/// decide between them, come when it runs. What is wrong with the arguments is said then, too.
+/// The ways that a search may go, if its first two arguments and its options are literals; else `auto`. Lists and limits
+/// decide between the ways when the search runs. Wrong arguments are reported then, too.
 pub fn path(connection: Connection, planner: &mut Planner<'_, '_>, options: Slot) -> String {
     let (table, column) = (planner.literal(Slot::First), planner.literal(Slot::Second));
     let options = if planner.plan.has(options) { planner.literal(options) } else { Some(Value::Null) };

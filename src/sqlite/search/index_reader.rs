@@ -1,4 +1,4 @@
-//! A search through an index: whether one can answer, and its answer.
+//! Searches by an index: whether an index can answer, and its answer.
 
 use crate::error::{Error, Result};
 use crate::index::{self, Accept, Index, Opened, Outcome, Overlay, Request, Stats, Trial, many};
@@ -18,13 +18,14 @@ use crate::sqlite::storage::trust::{is_stale, mark_stale};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::source::Source;
 use crate::topk::Place;
+use crate::vector::ElementType;
 use crate::vector::shown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// An index of a source's column that may answer searches.
 pub struct IndexReader {
-    /// The user named it: it answers wherever it can, also where a scan would be faster.
+    /// Whether the user named the index. Then it answers if it can, even if a scan would be faster.
     is_named: bool,
     /// The rows must be those of a scan.
     is_exact: bool,
@@ -33,30 +34,30 @@ pub struct IndexReader {
     guard: Guard,
 }
 
-/// In fewer rows than this a scan is as fast as any index, or so fast that it does not matter: a tenth of a millisecond.
+/// With fewer rows than this, a scan takes a tenth of a millisecond. An index would be no faster, or it would not matter.
 const FEW: u64 = 1000;
-/// For more than this share of the rows, exact searches and those of many queries are scans: they would fetch most of them
-/// one by one.
+/// If more than one row in `SHARE` is wanted, exact searches and those of many queries are scans. By an index they would fetch
+/// most rows one by one.
 const SHARE: u64 = 8;
 
-/// Which rows the codes are asked for.
+/// Which rows the index looks at.
 enum Filter {
-    /// All, and SQLite drops those that do not meet the conditions.
+    /// All rows. SQLite drops those that do not meet the conditions.
     None,
-    /// These.
+    /// These rows.
     Rows(Arc<RowSet>),
-    /// All, and of those found only rows with these keys.
+    /// All rows, but those that are found must have one of these keys.
     Keys(ListMembers, Trial),
-    /// The table itself is the cheaper way.
+    /// None: reading the table costs less.
     Table,
 }
 
 /// How a search by an index ended.
 enum Tried {
     Found(Vec<Place>),
-    /// The table has to answer.
+    /// A scan or look-ups must answer.
     Vain,
-    /// Rows do not tell by their keys fast enough.
+    /// Too many of the best rows had none of the keys.
     GivenUp,
 }
 
@@ -65,7 +66,7 @@ pub fn chosen(source: &Source, options: &Options) -> Result<Option<String>> {
     Ok(choose(source, options, tracked, |tracked| tracked)?.map(|tracked| tracked.index))
 }
 
-/// One of the indexes that `list` finds for a table.
+/// The index that a search uses, among those that `list` finds for a table.
 fn choose<T>(
     source: &Source,
     options: &Options,
@@ -101,27 +102,27 @@ fn named_but_absent<T>(source: &Source, options: &Options) -> Result<Option<T>> 
     }
 }
 
-/// What a search asks of an index.
+/// What a search asks an index for.
 pub struct IndexQuestion<'a> {
     /// The query.
     pub scorer: &'a Scorer,
-    /// How many rows.
+    /// How many rows are wanted.
     pub limit: usize,
     /// Which rows count.
     pub rules: &'a Rules,
-    /// Conditions on rowid and id. SQLite checks them again, so rows that do not meet them may be among the answer.
+    /// Conditions on rowid and id. SQLite checks them again, so the answer may have rows that do not meet them.
     pub conditions: &'a Conditions,
     /// The number of the source among several.
     pub number: u32,
-    /// The last of the rows found elsewhere, if they are as many as wanted.
+    /// The worst of the rows found in other sources, if these are already as many as wanted.
     pub floor: Option<Place>,
 }
 
-/// What a search of many queries asks of an index.
+/// What a search of many queries asks an index for.
 pub struct Many<'a> {
     /// The queries, all of one metric and length.
     pub queries: &'a [many::BatchQuery<'a>],
-    /// How many rows for each.
+    /// How many rows are wanted for each query.
     pub limit: usize,
     /// Which rows count.
     pub rules: &'a Rules,
@@ -132,6 +133,9 @@ pub struct Many<'a> {
 impl IndexReader {
     /// The index that answers searches of this source, if there is one.
     pub fn open(source: &Source, options: &Options) -> Result<Option<Self>> {
+        if options.element != ElementType::F32 {
+            return Ok(None);
+        }
         let found = choose(source, options, watched, |watched| &watched.tracked)?;
         let Some(WatchedIndex { tracked, sign, .. }) = found else { return Ok(None) };
         let shelf = Shelf::new(source.connection(), source.schema(), &tracked.index);
@@ -143,7 +147,7 @@ impl IndexReader {
         Ok(Some(Self { is_named, is_exact: options.exact, shelf, rows, guard }))
     }
 
-    /// The best rows, or `None` where the table has to answer.
+    /// The best rows, or `None` if a scan or look-ups must answer.
     pub fn search(&mut self, source: &mut Source, wanted: &IndexQuestion<'_>) -> Result<Option<Vec<Place>>> {
         let found = self.find(source, wanted);
         self.rows.release();
@@ -188,8 +192,8 @@ impl IndexReader {
             Changed::TooMuch => return Ok(Tried::Vain),
         };
         let strays = strays(index, changes.as_ref(), rows.as_deref());
-        // The scan meets such rows in its order, and says which is the first. By their rowids they may be none of those
-        // that take part.
+        // A row without a fitting vector is an error. The scan gives it, for the first such row in its order. If a filter is
+        // by keys, the rowids do not tell whether such a row takes part.
         if strays > 0 && !wanted.rules.skip_bad {
             return Ok(if keys.is_some() { Tried::GivenUp } else { Tried::Vain });
         }
@@ -236,31 +240,31 @@ impl IndexReader {
         }
         let query = many::BatchQuery { scorer, floor, without: None };
         let many = Many { queries: &[query], limit, rules, number };
-        Ok(self.find_many(source, &many)?.and_then(|mut answers| answers.pop().flatten()))
+        Ok(self.find_many(source, &many)?.pop().flatten())
     }
 
-    /// The best rows for each query; `None` for all or for one where a scan has to answer.
-    pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
+    /// The best rows for each query, `None` for one that a scan must answer. Empty if a scan must answer all.
+    pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Vec<Option<Vec<Place>>>> {
         let found = self.find_many(source, many);
         self.rows.release();
         found
     }
 
-    fn find_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Option<Vec<Option<Vec<Place>>>>> {
+    fn find_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Vec<Option<Vec<Place>>>> {
         let &Many { queries, limit, rules, number } = many;
-        let Some(first) = queries.first() else { return Ok(None) };
-        let Some(index) = self.opened(source, first.scorer.query().len())? else { return Ok(None) };
+        let Some(first) = queries.first() else { return Ok(Vec::new()) };
+        let Some(index) = self.opened(source, first.scorer.query().len())? else { return Ok(Vec::new()) };
         if limit as u64 >= index.header.rows / SHARE && !self.is_named {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let changes = match self.changes(source, &index)? {
             Changed::Nothing => None,
             Changed::Rows(changes) => Some(changes),
-            Changed::TooMuch => return Ok(None),
+            Changed::TooMuch => return Ok(Vec::new()),
         };
         let strays = strays(&index, changes.as_ref(), None);
         if strays > 0 && !rules.skip_bad {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let overlay = changes.as_ref().map(|changes| &changes.overlay);
         let (is_exact, threads) = (self.is_exact, config::threads());
@@ -272,16 +276,16 @@ impl IndexReader {
             many::BatchOutcome::Found(answers) => {
                 let passed_over = strays * answers.iter().flatten().count();
                 source.stats.bad.fetch_add(stats.bad + passed_over as u64, Relaxed);
-                Ok(Some(answers))
+                Ok(answers)
             }
             many::BatchOutcome::Stale(_) => {
                 mark_stale(&self.shelf, &index);
-                Ok(None)
+                Ok(Vec::new())
             }
         }
     }
 
-    /// The index, if it is of such queries and worth asking.
+    /// The index, if it has vectors of this length, is not known to be wrong, and is worth using.
     fn opened(&mut self, source: &Source, dimensions: usize) -> Result<Option<Index>> {
         let scope = self.shelf.scope;
         let Opened::Index(index) = index::open(&mut self.shelf, scope, &source.stats.memory)? else { return Ok(None) };
@@ -297,7 +301,7 @@ impl IndexReader {
     }
 }
 
-/// How many of the rows, or of all, have something else than a vector of the index's dimensions.
+/// How many of these rows, or of all rows, have a value that is not a vector with the dimensions of the index.
 fn strays(index: &Index, changes: Option<&Changes>, rows: Option<&RowSet>) -> usize {
     let hidden = |rowid: i64| changes.is_some_and(|changes| changes.overlay.contains(rowid));
     let old = index.directory().strays.iter().copied().filter(|rowid| !hidden(*rowid));
@@ -306,7 +310,7 @@ fn strays(index: &Index, changes: Option<&Changes>, rows: Option<&RowSet>) -> us
 }
 
 impl IndexReader {
-    /// The cheapest way to the rows that meet the conditions.
+    /// The filter that finds the rows that meet the conditions at the least cost.
     fn filter(&mut self, source: &mut Source, index: &Index, wanted: &IndexQuestion<'_>) -> Result<Filter> {
         let (rows, conditions) = (index.header.rows, wanted.conditions);
         if conditions.names_one() {
@@ -326,7 +330,7 @@ impl IndexReader {
         })
     }
 
-    /// The same where rowids do not tell.
+    /// The same for conditions that rowids alone cannot decide.
     fn filter_by_key(&mut self, source: &mut Source, index: &Index, wanted: &IndexQuestion<'_>) -> Result<Filter> {
         let (rows, conditions) = (index.header.rows, wanted.conditions);
         let Some((_, listed)) = &conditions.list else {
@@ -347,7 +351,7 @@ impl IndexReader {
         self.filter_by_rowids(source, index, wanted, rows)
     }
 
-    /// The same by the rowids that the key's own index gives. Where they are more than `most`, SQLite drops the rows that do
+    /// The same by the rowids that the index of the key gives. If there are more than `most`, SQLite drops the rows that do
     /// not meet the conditions.
     fn filter_by_rowids(
         &mut self,
@@ -374,7 +378,7 @@ fn sizes(index: &Index, wanted: &IndexQuestion<'_>, matching: u64) -> Sizes {
     Sizes { rows: header.rows, matching, limit: wanted.limit as u64, dimensions: header.dimensions }
 }
 
-/// Adds what a search did to what is counted of its column.
+/// Adds the figures of a search to the counters of its column.
 fn count(source: &Source, stats: &Stats, pending: usize) {
     let entry = &source.stats;
     entry.candidates.fetch_add(stats.candidates, Relaxed);

@@ -1,4 +1,5 @@
-//! A search over one or several sources: opened once for its arguments, then asked for rows as often as the reader wants.
+//! A search over one or several sources. It is opened once for its arguments, and then run for as many batches of rows as are
+//! wanted.
 
 pub mod estimates;
 pub mod index_reader;
@@ -25,7 +26,7 @@ use crate::topk::{self, TopK};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// A row that was found; the note is its id, where it could not be looked up again.
+/// A row that was found. The note is its id, if the id could not be looked up later.
 pub type Hit = topk::Hit<Option<Value>>;
 
 /// A copy of a hit.
@@ -93,19 +94,19 @@ impl Search {
         self.is_scanned
     }
 
-    /// Whether nothing but the schemas of its sources decides what they are: a view may be over anything.
+    /// Whether all sources are ordinary tables. What a view reads may change although the schemas that are watched do not.
     pub fn is_of_tables(&self) -> bool {
         self.sources.iter().all(Source::is_table)
     }
 
-    /// Takes another query to the same sources.
+    /// Replaces the query. The sources stay.
     pub fn ask(&mut self, query: Vec<F32Le>) -> Result<()> {
         self.scorer = Scorer::new(self.metric(), query).map_err(|error| error.within("query"))?;
         self.sources.iter_mut().for_each(Source::count_anew);
         Ok(())
     }
 
-    /// The metric searched by.
+    /// The metric of the search.
     pub fn metric(&self) -> Metric {
         self.scorer.metric()
     }
@@ -115,18 +116,18 @@ impl Search {
         &self.scorer
     }
 
-    /// What it searches.
+    /// The sources of the search.
     pub fn sources(&self) -> &[Source] {
         &self.sources
     }
 
-    /// The source a hit came from.
+    /// The source of a hit.
     pub fn source(&mut self, hit: &Hit) -> Result<&mut Source> {
         let found = self.sources.get_mut(hit.place.source as usize);
         found.ok_or_else(|| Error::Bug("a hit from an unknown source".into()))
     }
 
-    /// The only source of a search of one.
+    /// The source of a search that has only one.
     pub fn first_source(&mut self) -> Result<&mut Source> {
         self.sources.first_mut().ok_or_else(|| Error::Bug("a search of nothing".into()))
     }
@@ -174,13 +175,13 @@ impl Search {
 pub struct Slow(Option<(Instant, u64)>);
 
 impl Slow {
-    /// The call begins. Where nobody wants to know, no clock is read.
+    /// The call begins. If slow calls are not logged, no clock is read.
     pub fn watch() -> Self {
         let limit = SLOW_MS.get();
         Self((limit > 0).then(|| (Instant::now(), limit)))
     }
 
-    /// The call of this function on these sources is done.
+    /// The call of this function on these sources has ended.
     pub fn note(self, function: &str, sources: &[Source]) {
         let Self(Some((start, limit))) = self else { return };
         let took = start.elapsed().as_millis();
@@ -191,12 +192,13 @@ impl Slow {
     }
 }
 
-/// Says which source SQLite failed on; our own errors name the row already.
+/// Adds the name of the source to an error of SQLite. Our own errors name the row already.
 pub fn named(error: Error, title: &str) -> Error {
     if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
 }
 
-/// A number for what identifies a row, where no rowid does: FNV-1a, finished by a multiplicative mix.
+/// A number in place of a rowid, from the bytes that identify a row: FNV-1a, and at the end a multiplication that mixes the
+/// bits.
 pub fn hash(bytes: &[u8]) -> i64 {
     let sum = bytes
         .iter()

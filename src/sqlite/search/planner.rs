@@ -1,48 +1,63 @@
-//! What all table functions do alike: find their arguments among the constraints, and pass values on in the plan's order.
+//! What all table functions have in common: they find their arguments among the constraints, and get the values in the order
+//! of the plan.
 
 use crate::error::{Error, Result};
-use crate::planning::plan::{Plan, Slot};
+use crate::planning::plan::{Comparison, Plan, Slot, Subject};
 use crate::scan::{Range, Rules};
 use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::{Connection, Moment};
-use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::host::vtab::{Choice, IndexInfo};
+use crate::sqlite::host::vtab::{Choice, Constraint, ConstraintKind, IndexInfo};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 
-/// The arguments of a table function: hidden columns that the caller makes equal to something.
+/// The columns and the arguments of a table function.
 #[derive(Debug, Clone, Copy)]
 pub struct Signature {
-    /// The first hidden column.
-    pub first: i32,
-    /// The arguments' names.
-    pub names: &'static [&'static str],
+    /// The columns of its rows, with their types.
+    pub columns: &'static [&'static str],
+    /// The names of the arguments. SQLite knows them as hidden columns after the others, and a call as conditions that make
+    /// them equal to values.
+    pub arguments: &'static [&'static str],
     /// How many of them a call must have.
     pub required: usize,
 }
 
-/// One choice of plan.
+impl Signature {
+    /// The declaration that SQLite wants.
+    pub fn schema(self) -> String {
+        let columns = self.columns.iter().map(|column| (*column).to_owned());
+        let arguments = self.arguments.iter().map(|name| format!("{name} HIDDEN"));
+        format!("CREATE TABLE x({})", columns.chain(arguments).collect::<Vec<_>>().join(", "))
+    }
+
+    /// The value of a hidden column: the argument that the call gave.
+    pub fn echo(self, arguments: &[Value], column: usize) -> Result<Value> {
+        let argument = column.checked_sub(self.columns.len()).and_then(|at| arguments.get(at));
+        argument.map_or(Ok(Value::Null), Value::copied)
+    }
+}
+
+/// Makes one plan.
 pub struct Planner<'a, 'b> {
-    /// SQLite's question.
+    /// What SQLite knows of the statement.
     pub info: &'a mut IndexInfo<'b>,
-    /// The slots kept so far.
+    /// The slots that are used so far.
     pub plan: Plan,
-    /// The constraint behind each slot, by the slot's number.
+    /// For each slot, by its number, the constraint that gives its value.
     taken: [Option<usize>; Slot::ALL.len()],
 }
 
-/// Whether a call's arguments are there.
+/// Whether the arguments of a call are known.
 enum Arguments {
-    /// All that the call has.
+    /// All arguments of the call are known.
     Known,
-    /// One depends on a table that comes later in this order of the join.
+    /// One argument depends on a table that comes later in this order of the join.
     Later,
-    /// One that is required was not given.
+    /// A required argument is missing.
     Missing,
 }
 
-/// Answers SQLite's question for a call. Once its arguments are kept, `with` keeps what else is wanted, and says what the call
-/// is thought to cost.
+/// Makes the plan of a call. After the arguments, `with` keeps other constraints and estimates what the call costs.
 pub fn choose(info: &mut IndexInfo<'_>, signature: Signature, with: impl FnOnce(&mut Planner<'_, '_>)) -> Choice {
     let mut planner = Planner::new(info);
     match planner.arguments(signature) {
@@ -64,9 +79,11 @@ impl<'a, 'b> Planner<'a, 'b> {
     /// Keeps the arguments of a call.
     fn arguments(&mut self, signature: Signature) -> Arguments {
         let constraints = self.info.constraints();
-        for ((column, slot), at) in (signature.first..).zip(Slot::ARGUMENTS).zip(0..signature.names.len()) {
+        for ((column, slot), at) in
+            (signature.columns.len() as i32..).zip(Slot::ARGUMENTS).zip(0..signature.arguments.len())
+        {
             let mut given = constraints.iter().enumerate().filter(|(_, constraint)| {
-                constraint.column == column && constraint.operator == ffi::SQLITE_INDEX_CONSTRAINT_EQ
+                constraint.column == column && constraint.kind == ConstraintKind::Compares(Comparison::Is)
             });
             match (given.clone().find(|(_, constraint)| constraint.usable), given.next()) {
                 (Some((constraint, _)), _) => self.keep(slot, constraint),
@@ -78,8 +95,9 @@ impl<'a, 'b> Planner<'a, 'b> {
         Arguments::Known
     }
 
-    /// The plan of a call that lacks arguments: so dear that any plan in which they are seen wins. For the terms of an OR,
-    /// SQLite asks for a plan without showing them; where there is no other plan they are missing, and the cursor says so.
+    /// The plan of a call without its required arguments. It costs so much that any plan that has them wins. For the terms
+    /// of an OR, SQLite asks for a plan and does not show the arguments. If there is no other plan, they really are missing,
+    /// and the cursor reports it.
     fn incomplete(self) -> Plan {
         self.info.estimate(1e99, 1);
         Plan::default()
@@ -93,28 +111,28 @@ impl<'a, 'b> Planner<'a, 'b> {
         }
     }
 
-    /// The constraint kept for a slot.
+    /// The constraint that was kept for a slot.
     pub fn constraint(&self, slot: Slot) -> Option<usize> {
         self.taken[slot as usize].filter(|_| self.plan.has(slot))
     }
 
-    /// The value that is compared with for a slot, where it is a literal.
+    /// The value of a slot, if it is a literal.
     pub fn literal(&mut self, slot: Slot) -> Option<Value> {
         self.constraint(slot).and_then(|at| self.info.literal(at))
     }
 
-    /// Whether an optional argument is given and may turn out NULL, which is as if it were left out.
+    /// Whether an optional argument is given and may be NULL, which means the same as leaving it out.
     ///
-    /// A plan by OR would compare it with NULL again and lose every row. Cheap look-ups invite such plans, so where this is
-    /// true they must not look cheap.
+    /// In a plan for an OR, SQLite compares the hidden column with NULL again and loses every row. SQLite chooses such plans
+    /// if look-ups are cheap, so the estimates must not make them cheap if this is true.
     pub fn may_be_null(&mut self, argument: Slot) -> bool {
         let literal = self.constraint(argument).map(|at| self.info.literal(at).unwrap_or(Value::Null));
         literal == Some(Value::Null)
     }
 
-    /// Asks for the values in the plan's order. SQLite checks all conditions again, but not the arguments.
+    /// Asks for the values in the order of the plan. SQLite checks all conditions again, but not the arguments.
     fn hand_over(&mut self) -> Plan {
-        for (slot, _) in Slot::ALL {
+        for slot in Slot::ALL {
             let Some(constraint) = self.constraint(slot) else { continue };
             self.info.take(constraint, Slot::ARGUMENTS.contains(&slot));
             if matches!(slot, Slot::RowidIn | Slot::IdIn) {
@@ -128,39 +146,38 @@ impl<'a, 'b> Planner<'a, 'b> {
 impl Planner<'_, '_> {
     /// Keeps the conditions on a column that holds the rowid.
     pub fn rowid_conditions(&mut self, column: i32) {
-        let slots = [
-            (ffi::SQLITE_INDEX_CONSTRAINT_EQ, Slot::RowidIs),
-            (ffi::SQLITE_INDEX_CONSTRAINT_GT, Slot::RowidAbove),
-            (ffi::SQLITE_INDEX_CONSTRAINT_GE, Slot::RowidFrom),
-            (ffi::SQLITE_INDEX_CONSTRAINT_LT, Slot::RowidBelow),
-            (ffi::SQLITE_INDEX_CONSTRAINT_LE, Slot::RowidTo),
-        ];
         for (at, constraint) in self.info.constraints().into_iter().enumerate() {
-            if constraint.column != column || !constraint.usable {
-                continue;
+            let slot = self.slot(Subject::Rowid, at, constraint);
+            if let Some(slot) = slot.filter(|_| constraint.column == column && constraint.usable) {
+                self.keep(slot, at);
             }
-            let slot = slots.iter().find(|(operator, _)| *operator == constraint.operator).map(|(_, slot)| *slot);
-            match slot {
-                Some(Slot::RowidIs) if self.info.is_list(at) => self.keep(Slot::RowidIn, at),
-                Some(slot) => self.keep(slot, at),
-                None => {}
+        }
+    }
+
+    /// The slot of a constraint on a column with this subject, if the constraint can be passed on.
+    pub fn slot(&mut self, subject: Subject, at: usize, constraint: Constraint) -> Option<Slot> {
+        match constraint.kind {
+            ConstraintKind::Compares(comparison) => {
+                let list = Slot::of_list(subject).filter(|_| comparison == Comparison::Is && self.info.is_list(at));
+                list.or_else(|| Slot::of(subject, comparison))
             }
+            ConstraintKind::Limit | ConstraintKind::Offset | ConstraintKind::Other => None,
         }
     }
 }
 
-/// The arguments as the cursor got them, or what is missing.
+/// The arguments that the cursor got. An error if a required one is missing.
 pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Result<Vec<ValueRef<'a>>> {
-    let given = Slot::ARGUMENTS.iter().take(signature.names.len());
+    let given = Slot::ARGUMENTS.iter().take(signature.arguments.len());
     let values: Vec<Option<usize>> = given.map(|&slot| plan.position(slot)).collect();
     if values.iter().take(signature.required).any(Option::is_none) {
-        let names = signature.names.get(..signature.required).unwrap_or_default();
+        let names = signature.arguments.get(..signature.required).unwrap_or_default();
         return Err(Error::expected(format_args!("the arguments {}", names.join(", ")), "fewer"));
     }
     Ok(values.into_iter().map(|at| at.map_or(ValueRef::Null, |at| arguments.get(at))).collect())
 }
 
-/// What a cursor has answered. An inner loop of a join asks the same again for each outer row.
+/// The question that the present rows of a cursor answer. The inner loop of a join may ask the same for each outer row.
 #[derive(PartialEq)]
 pub struct KeptQuestion {
     arguments: Vec<Value>,
@@ -168,36 +185,27 @@ pub struct KeptQuestion {
 }
 
 impl KeptQuestion {
-    /// A question, to be compared and kept.
+    /// The question of a call, at the present moment.
     pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Result<Self> {
         let arguments = arguments.iter().map(|argument| argument.copied()).collect::<Result<_>>()?;
         Ok(Self { arguments, moment: connection.moment() })
     }
 
-    /// An argument, for the hidden column that echoes it.
-    pub fn argument(&self, at: usize) -> Result<Value> {
-        self.arguments.get(at).map_or(Ok(Value::Null), Value::copied)
+    /// The arguments, which the hidden columns show.
+    pub fn arguments(&self) -> &[Value] {
+        &self.arguments
     }
 }
 
 /// The conditions on rowid and id that the cursor got.
 pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
-    const ROWID: [(Slot, &str); 5] = [
-        (Slot::RowidIs, "="),
-        (Slot::RowidAbove, ">"),
-        (Slot::RowidFrom, ">="),
-        (Slot::RowidBelow, "<"),
-        (Slot::RowidTo, "<="),
-    ];
-    const ID: [(Slot, &str); 5] =
-        [(Slot::IdIs, "="), (Slot::IdAbove, ">"), (Slot::IdFrom, ">="), (Slot::IdBelow, "<"), (Slot::IdTo, "<=")];
-    let compared = |table: [(Slot, &'static str); 5]| -> Result<Vec<(&'static str, Value)>> {
-        let given = table.into_iter().filter_map(|(slot, operator)| plan.position(slot).map(|at| (operator, at)));
-        given.map(|(operator, at)| Ok((operator, arguments.get(at).copied()?))).collect()
+    let compared = |subject| -> Result<Vec<(Comparison, Value)>> {
+        let given = Slot::comparisons(subject).filter_map(|(slot, by)| plan.position(slot).map(|at| (by, at)));
+        given.map(|(by, at)| Ok((by, arguments.get(at).copied()?))).collect()
     };
     let is_number = |value: ValueRef<'_>| matches!(value, ValueRef::Integer(_) | ValueRef::Real(_));
-    // What is not a number is compared with a rowid by SQLite alone.
-    let rowid = compared(ROWID)?.into_iter().filter(|(_, value)| is_number(value.borrow())).collect();
+    // A comparison of the rowid with a value that is no number is left to SQLite.
+    let rowid = compared(Subject::Rowid)?.into_iter().filter(|(_, value)| is_number(value.borrow())).collect();
     let list = match (plan.position(Slot::RowidIn), plan.position(Slot::IdIn)) {
         (Some(at), _) => {
             Some((ListSubject::Rowid, arguments.list(at)?)).filter(|(_, list)| list.values().all(is_number))
@@ -205,7 +213,7 @@ pub fn conditions(plan: Plan, arguments: Args<'_>) -> Result<Conditions> {
         (None, Some(at)) => Some((ListSubject::Id, arguments.list(at)?)),
         (None, None) => None,
     };
-    Ok(Conditions { rowid, id: compared(ID)?, list })
+    Ok(Conditions { rowid, id: compared(Subject::Id)?, list })
 }
 
 /// The bounds on score and distance that the cursor got.
@@ -222,7 +230,7 @@ pub fn rules(plan: Plan, arguments: Args<'_>) -> Rules {
     }
 }
 
-/// The stricter of a limit that is itself excluded and one that is included.
+/// The stricter of two limits. The first does not belong to the range itself, the second does.
 fn tighter(
     excluded: Option<ValueRef<'_>>,
     included: Option<ValueRef<'_>>,
@@ -235,7 +243,7 @@ fn tighter(
     }
 }
 
-/// A bound that is exactly a double; any other is left to SQLite, which checks all of them again.
+/// A bound that is exact as f64. Every other bound is left to SQLite, which checks all bounds again.
 fn number(value: ValueRef<'_>) -> Option<f64> {
     match value {
         ValueRef::Real(x) => Some(x),

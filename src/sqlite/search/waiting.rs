@@ -1,9 +1,10 @@
-//! A search that waits for the next statement about the same tables. To find a table, its key and its indexes, and to compile
-//! what reads them, takes longer than many a search by index.
+//! A search that waits for the next statement about the same tables. Finding a table, its key and its indexes, and compiling
+//! the statements that read them, often takes longer than a search by index.
 //!
-//! It is kept in the virtual table, which SQLite takes down before it closes the connection, and used again only while
-//! nothing that it was made of has changed: SQLite compiles a statement anew when a schema that it reads has changed in
-//! any way (by this connection or another, by ROLLBACK, by DETACH), and counts that.
+//! The search is kept in the virtual table, which SQLite destroys before it closes the connection. It is used again only if
+//! nothing has changed that it was made of. SQLite itself notices that: it compiles a statement again if a schema that the
+//! statement reads has changed in any way (by this connection or another one, by ROLLBACK, by DETACH), and it counts how
+//! often.
 
 use crate::error::Result;
 use crate::kernels::F32Le;
@@ -16,11 +17,11 @@ use crate::sqlite::tables::identifier::{Path, paths, quoted};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The place where one search waits.
+/// Keeps one search between two statements.
 #[derive(Clone, Default)]
 pub struct WaitingPlace(Rc<RefCell<Option<WaitingSearch>>>);
 
-/// A search with what it was made of: the arguments for tables, column and options.
+/// A search, and the arguments that it was made of: tables, column and options.
 pub struct WaitingSearch {
     /// The search.
     pub search: Search,
@@ -29,7 +30,7 @@ pub struct WaitingSearch {
 }
 
 impl WaitingPlace {
-    /// A search for this query, made of these arguments: the one that waits here, or one that is opened now.
+    /// A search for this query, made of these arguments. If none waits here, it is opened now.
     pub fn search(&self, connection: Connection, made_of: [Value; 3], query: Vec<F32Le>) -> Result<WaitingSearch> {
         match self.take(&made_of) {
             Some(mut kept) => {
@@ -45,7 +46,8 @@ impl WaitingPlace {
         (kept.made_of == *made_of && kept.watch.is_quiet()).then_some(kept)
     }
 
-    /// Lets a search wait here, in place of another; unless a schema that it does not know decides what it reads.
+    /// Lets a search wait here, and drops the one that waited before. A search of views does not wait, because a schema that
+    /// is not watched may decide what a view reads.
     pub fn put(&self, kept: WaitingSearch) {
         if kept.search.is_of_tables() {
             *self.0.borrow_mut() = Some(kept);
@@ -54,7 +56,7 @@ impl WaitingPlace {
 }
 
 impl WaitingSearch {
-    /// Watches the schemas from before the search is opened, so that it sees all that changes since.
+    /// The watch on the schemas begins before the search is opened, so that no change is missed.
     fn open(connection: Connection, made_of: [Value; 3], query: Vec<F32Le>) -> Result<Self> {
         let [table, column, options] = &made_of;
         let table = args::text("table_name as text", table.borrow())?;
@@ -66,11 +68,11 @@ impl WaitingSearch {
     }
 }
 
-/// Sees whether schemas change.
+/// Notices changes of schemas: a statement that reads them, and finds no row.
 struct Watch(Statement);
 
 impl Watch {
-    /// Watches every schema that was looked into to find these tables.
+    /// Watches every schema in which these tables were looked for.
     fn new(connection: Connection, paths: &[Path]) -> Result<Self> {
         let mut schemas: Vec<String> = Vec::new();
         for path in paths {

@@ -1,4 +1,5 @@
-//! What changed since an index was written, encoded once for all searches of the process; and whether that is all.
+//! The rows that changed since an index was written. They are encoded once for all searches of the process. This file also
+//! decides whether these are all changes.
 
 use super::shelf::{Anchor, Shelf, Tail};
 use super::signs::Sign;
@@ -6,49 +7,50 @@ use super::table_rows::{self, TableRows, first_unknown};
 use super::trust::{self, Base};
 use crate::error::Result;
 use crate::index::{self, FetchedRow, Index, Overlay, RowSource, Token, VectorBatch};
+use crate::lock::lock;
 use crate::resources::cache::Held;
-use crate::resources::config::CACHE_BYTES;
+use crate::resources::config::cache_bytes;
 use crate::resources::per_process::PerProcess;
 use crate::sqlite::host::connection::Reusable;
 use crate::sqlite::host::value::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The rows that changed since an index was written, as a search needs them.
 #[derive(Clone)]
 pub struct Changes {
     /// Their codes.
     pub overlay: Overlay,
-    /// Those that have something else than a vector of the index's dimensions.
+    /// Those whose value is not a vector with the dimensions of the index.
     pub strays: Arc<HashSet<i64>>,
-    /// The place and token of the last of them.
+    /// The place and the token of the last entry of the list of changes.
     pub tail: Option<(i64, i64)>,
-    /// The place up to which the list of changes was read.
+    /// The list of changes was read up to this place.
     place: i64,
     log: Log,
 }
 
-/// What was seen of the list of changes itself.
+/// What was found out about the list of changes itself.
 #[derive(Clone, Copy, Default)]
 struct Log {
     anchor: Option<Anchor>,
-    /// The last place where an entry is missing before it, or names no row.
+    /// The last place whose entry names no row, or has a gap before it. 0 if there is none.
     broken: i64,
-    /// Every row behind the first up to the second is noted.
+    /// Every row with a rowid above the first and up to the second is in the list.
     walked: Option<(i64, i64)>,
 }
 
-/// What a search knows of an index from its triggers, and from the search before it.
+/// What a search knows about an index from its triggers and from the search before.
 #[derive(Default)]
 pub struct Guard {
     /// The sign of the triggers.
     sign: Option<Sign>,
-    /// What was found in order last.
+    /// The last state in which all changes were known.
     orderly: Option<Orderly>,
 }
 
-/// A state of an index and its table.
+/// A state of an index and of its table. In the same state, nothing has to be checked again.
 struct Orderly {
     generation: Token,
     tail: Tail,
@@ -57,7 +59,7 @@ struct Orderly {
 }
 
 impl Guard {
-    /// One for an index whose triggers have this sign.
+    /// For an index whose triggers have this sign.
     pub fn new(sign: Option<Sign>) -> Self {
         Self { sign, orderly: None }
     }
@@ -75,51 +77,52 @@ pub enum Changed {
     Nothing,
     /// These rows.
     Rows(Changes),
-    /// The index is of no use to a search: more rows changed than memory is meant for, or nobody knows which.
+    /// A search cannot use the index: the codes of so many changed rows may not be kept in memory, or it is not known which
+    /// rows changed.
     TooMuch,
 }
 
-/// Changes up to a tail. The table of changes is only ever appended to, so where the same token stands in the same place,
-/// all before it is the same, and so are the vectors of those rows.
+/// The changes up to a tail. Entries are only ever added at the end of the list. So if the same token is at the same place,
+/// all entries before it are the same, and so are the vectors of their rows.
 struct KnownChanges {
     scope: u64,
     generation: Token,
     tail: Tail,
     changes: Changes,
-    /// What it takes beyond the newer tails of its index.
+    /// Bytes that it takes in addition to the newer tails of its index.
     held: Held,
 }
 
 static KEPT: PerProcess<Mutex<Vec<KnownChanges>>> = PerProcess::new(|| Mutex::new(Vec::new()));
 
-/// How many tails of one index are remembered, for the snapshots of a few transactions. They share most of their codes.
+/// How many tails of one index are kept, because several transactions may read different snapshots. They share most of their
+/// codes.
 const MOST_KEPT: usize = 4;
-/// Changed rows take one part in so many of the memory that indexes may use; a few always fit.
+/// The codes of changed rows may take one part in `SHARE` of the bytes that are meant for indexes. `ALWAYS` bytes are allowed in
+/// any case.
 const SHARE: usize = 4;
 const ALWAYS: usize = 4 << 20;
-/// Bytes of vectors that are read before all threads encode them.
-const BATCH_BYTES: usize = 4 << 20;
 
 fn kept() -> MutexGuard<'static, Vec<KnownChanges>> {
-    KEPT.get().lock().unwrap_or_else(PoisonError::into_inner)
+    lock(KEPT.get())
 }
 
-fn budget() -> usize {
-    (usize::try_from(CACHE_BYTES.get()).unwrap_or(usize::MAX) / SHARE).max(ALWAYS)
+fn most_of_changes() -> usize {
+    (cache_bytes() / SHARE).max(ALWAYS)
 }
 
 impl Shelf {
-    /// Gives up what is in memory of the index.
+    /// Drops everything that the process keeps in memory for the index.
     pub fn forget(&mut self) {
         [&self.read, &self.tail, &self.token].into_iter().for_each(Reusable::clear);
         index::forget(self.scope);
         trust::forget(self.scope);
         let mut kept = kept();
         kept.retain(|other| other.scope != self.scope);
-        index::set_aside(trim(&mut kept, budget()));
+        index::set_aside(trim(&mut kept, most_of_changes()));
     }
-    /// The rows that changed since the index was written, encoded once for all searches of the process. Adds to `encoded`
-    /// how many that were.
+    /// The rows that changed since the index was written. Rows that no search of the process has encoded yet are encoded
+    /// now, and their number is added to `encoded`.
     pub fn changes(
         &mut self,
         index: &Index,
@@ -153,7 +156,7 @@ impl Shelf {
         Ok(if has_changes { Changed::Rows(changes) } else { Changed::Nothing })
     }
 
-    /// Whether the changes are all there are, as far as can be told without comparing; or else, by comparing.
+    /// Whether these are all changes. If there is a sign that they may not be, all rows are compared with their codes.
     fn is_in_order(
         &mut self,
         index: &Index,
@@ -204,7 +207,7 @@ impl Shelf {
         Ok(None)
     }
 
-    /// The changes up to the tail. `None` where they are too many, or the authorizer of the connection conceals them.
+    /// The changes up to the tail. `None` if they are too many, or if the authorizer of the connection hides them.
     fn extended(
         &mut self,
         index: &Index,
@@ -214,7 +217,7 @@ impl Shelf {
         threads: usize,
         encoded: &AtomicU64,
     ) -> Result<Option<Changes>> {
-        let most = (budget() / changes.overlay.row_bytes()).saturating_sub(changes.overlay.len());
+        let most = (most_of_changes() / changes.overlay.row_bytes()).saturating_sub(changes.overlay.len());
         let mut changed = BTreeSet::new();
         let (mut expected, log) = (changes.place + 1, &mut changes.log);
         self.each_change(changes.place, |place, rowid| {
@@ -240,7 +243,7 @@ impl Shelf {
         Ok(Some(changes))
     }
 
-    /// The longest beginning of the changes that is known already.
+    /// The changes that are encoded already: as many as possible from the beginning of the list.
     fn known(&mut self, index: &Index, tail: &Tail) -> Result<Changes> {
         let generation = index.header.generation;
         let mut known: Vec<(Tail, Changes)> = kept()
@@ -268,19 +271,20 @@ impl Shelf {
         let mut kept = kept();
         kept.retain(|other| other.scope != scope || other.generation == generation && other.tail != tail);
         kept.push(KnownChanges { scope, generation, tail, changes: changes.clone(), held });
-        index::set_aside(trim(&mut kept, budget()));
+        index::set_aside(trim(&mut kept, most_of_changes()));
     }
 }
 
-/// Forgets the oldest tails: of each index beyond a few, and of all beyond the budget. Gives the bytes of those that stay.
-fn trim(kept: &mut Vec<KnownChanges>, budget: usize) -> usize {
+/// Forgets the oldest tails: of each index beyond `MOST_KEPT`, and of all indexes beyond `most` bytes. Gives the bytes of those
+/// that stay.
+fn trim(kept: &mut Vec<KnownChanges>, most: usize) -> usize {
     let (mut indexes, mut total) = (HashMap::<u64, (usize, usize)>::new(), 0);
     let mut newest_first = std::mem::take(kept);
     newest_first.reverse();
     for mut tail in newest_first {
         let (tails, bytes) = indexes.entry(tail.scope).or_default();
         let more = tail.changes.overlay.bytes().saturating_sub(*bytes);
-        if kept.is_empty() || *tails < MOST_KEPT && total + more <= budget {
+        if kept.is_empty() || *tails < MOST_KEPT && total + more <= most {
             (*tails, *bytes, total) = (*tails + 1, *bytes + more, total + more);
             tail.held.set(more);
             kept.push(tail);
@@ -291,7 +295,8 @@ fn trim(kept: &mut Vec<KnownChanges>, budget: usize) -> usize {
 }
 
 impl Changes {
-    /// Reads and encodes rows. Gives whether they could be seen: what an authorizer conceals is not to be known to all.
+    /// Reads and encodes rows. Returns whether the connection can see them. If its authorizer hides them, the result must
+    /// not be shared with other connections.
     fn take(
         &mut self,
         changed: BTreeSet<i64>,
@@ -317,7 +322,7 @@ impl Changes {
                     without.push(rowid);
                 }
             }
-            if batch.bytes() >= BATCH_BYTES {
+            if batch.is_full() {
                 self.overlay.change(std::mem::take(&mut batch), &[], threads)?;
             }
         }

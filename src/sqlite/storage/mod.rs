@@ -1,4 +1,5 @@
-//! The index's own tables: the blocks, the log of changes, and the triggers that write it; and the rows of the table it is of.
+//! The tables of an index: its blocks, the list of changed rows, and the triggers that write the list. Also the rows of the
+//! user's table, as the index reads them.
 
 pub mod changes;
 pub mod shelf;

@@ -1,4 +1,5 @@
-//! One index inside the caller's transaction: its blocks, and the list of the rows that changed since.
+//! The two tables of one index, read and written in the transaction of the caller: its blocks, and the list of the rows that
+//! changed since they were written.
 
 use super::signs::reshaped;
 use crate::error::{Error, Result};
@@ -10,46 +11,46 @@ use crate::vector::shown;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The two entries with which the list of changes begins, where it was begun by a version that writes them. Other versions
-/// take them for changed rows, and are right.
+/// The first two entries of the list of changes. Lists that were begun by an older version do not have them. An older version
+/// takes them for two changed rows. That is harmless: the rows are only read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Anchor {
-    /// Where the first of them is.
+    /// The place of the first of the two entries.
     place: i64,
-    /// The table's greatest rowid, as the blocks know it.
+    /// The greatest rowid of the table when the blocks were written.
     pub top: i64,
-    /// Where the next comparison of rows begins.
+    /// The rowid at which the next merge begins to compare rows.
     pub cursor: i64,
-    /// The schema's number.
+    /// The schema version of the database.
     pub cookie: i64,
 }
 
 impl Anchor {
-    /// Where the first of them is written. The place before it is left free: whatever gives new rowids to tables without
-    /// a key moves it there.
+    /// The place at which the first entry is written. Place 1 is left free. VACUUM and dumps give new rowids to tables
+    /// without a key, and they begin at 1. So if the entry is at 1, the rows of the user's table may have new rowids too.
     const PLACE: i64 = 2;
 
-    /// Whether rowids may be new.
+    /// Whether the rows of the table may have new rowids.
     pub fn is_moved(&self) -> bool {
         self.place != Self::PLACE
     }
 
-    /// The place behind which changes are noted.
+    /// The changes come after this place.
     pub fn end(&self) -> i64 {
         self.place + 1
     }
 }
 
-/// How much is noted.
+/// How long a part of the list of changes is.
 pub struct ChangeCount {
     /// How many changes.
     pub entries: i64,
-    /// No entry is missing, and each names a row.
+    /// Whether no entry is missing and each names a row.
     pub is_whole: bool,
 }
 
-/// The last entry of the list of changes: its place, and the random token that tells it from any other that ever had the
-/// place.
+/// The last entry of the list of changes: its place and its random token. If another entry is ever at the same place, its
+/// token differs.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tail {
     pub place: i64,
@@ -103,13 +104,13 @@ enum Standing {
 /// The tables of an index.
 pub struct Shelf {
     pub(super) connection: Connection,
-    /// As it is called, and as SQL wants it.
+    /// The name of the schema as it is, and below it the quoted one.
     schema_name: String,
     schema: String,
     index: String,
     blocks: String,
     pending: String,
-    /// Tells this index from others in the caches of the process.
+    /// A number for the database file and the index. It tells the index from others in the caches of the process.
     pub scope: u64,
     pub(super) read: Reusable,
     pub(super) tail: Reusable,
@@ -168,7 +169,7 @@ impl Shelf {
         self.each_of_ours(|table, _| format!("DROP TABLE {table}"))
     }
 
-    /// Gives both tables the names that go with another name of the index.
+    /// Renames both tables after the new name of the index.
     pub fn rename(&mut self, index: &str) -> Result<()> {
         self.each_of_ours(|table, part| {
             format!("ALTER TABLE {table} RENAME TO {}", quoted(&format!("{index}_{}", part.suffix())))
@@ -231,7 +232,7 @@ impl Shelf {
         Ok(statement.integer(0))
     }
 
-    /// How much is noted behind a place in the list.
+    /// How many entries the list has after a place, and whether they are complete.
     pub fn noted(&self, after: i64) -> Result<ChangeCount> {
         let sql = format!(
             "SELECT count(*), max(rowid), count(*) FILTER (WHERE typeof(rid) = 'integer') FROM {} WHERE rowid > ?1",
@@ -245,7 +246,7 @@ impl Shelf {
         Ok(ChangeCount { entries, is_whole })
     }
 
-    /// How many rows are noted behind a place in the list.
+    /// How many different rows the list has after a place.
     pub fn changed_count(&self, after: i64) -> Result<u64> {
         let sql = format!("SELECT count(DISTINCT rid) FROM {} WHERE rowid > ?1", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
@@ -254,7 +255,7 @@ impl Shelf {
         Ok(statement.integer(0) as u64)
     }
 
-    /// Whether a row is noted behind a place in the list.
+    /// Whether the list has a row after a place.
     pub fn is_noted(&self, after: i64, rowid: i64) -> Result<bool> {
         let sql = format!("SELECT 1 FROM {} WHERE rowid > ?1 AND rid = ?2 LIMIT 1", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
@@ -262,7 +263,7 @@ impl Shelf {
         statement.step()
     }
 
-    /// The rows of a part that are noted behind a place in the list, each once.
+    /// The rows of a part that the list has after a place, each once.
     pub fn changed(&self, after: i64, part: RowidPart) -> Result<BTreeSet<i64>> {
         let mut rows = BTreeSet::new();
         self.each_change(after, |_, rowid| {
@@ -272,7 +273,7 @@ impl Shelf {
         Ok(rows)
     }
 
-    /// All rows that are noted behind a place in the list, and others, in order. `None` if they are too many for one list.
+    /// All rows that the list has after a place, and others, in order. `None` if they are too many for memory.
     pub fn listed(&self, after: i64, count: u64, others: &[i64]) -> Result<Option<Vec<i64>>> {
         let Some(all) = RowidPart::of_rows(count).next().filter(|_| RowidPart::is_one(count)) else { return Ok(None) };
         let mut rows = self.changed(after, all)?;
@@ -280,8 +281,8 @@ impl Shelf {
         Ok(Some(rows.into_iter().collect()))
     }
 
-    /// Whether one of the rows behind this one is not noted behind a place in the list.
-    /// `select` is the statement that gives the former, with the former as its parameter.
+    /// Whether a row with a rowid above `behind` is missing in the list after the place `after`. `select` is the statement
+    /// that gives such rows; its parameter is `behind`.
     pub(super) fn has_unnoted(&self, select: &str, behind: i64, after: i64) -> Result<bool> {
         let sql = format!(
             "SELECT 1 FROM ({select}) WHERE rowid NOT IN \
@@ -293,15 +294,15 @@ impl Shelf {
         statement.step()
     }
 
-    /// A statement that keeps the snapshot of the schema as it is, until it is dropped.
+    /// A statement that holds the present snapshot of the database until it is dropped.
     pub(super) fn hold(&self) -> Result<Statement> {
         let mut statement = self.connection.prepare(&format!("SELECT 1 FROM {}.sqlite_schema", self.schema))?;
         statement.step()?;
         Ok(statement)
     }
 
-    /// Shows what was noted behind a place in the list to `with`, in order and with its place, as long as it wants more.
-    /// An entry that names no row shows none.
+    /// Calls `with` for each entry of the list after a place, in order, until it returns false. It gets the place and the
+    /// rowid; `None` if the entry names no row.
     pub(super) fn each_change(&self, after: i64, mut with: impl FnMut(i64, Option<i64>) -> bool) -> Result<()> {
         let sql = format!("SELECT rowid, rid FROM {} WHERE rowid > ?1", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
@@ -315,7 +316,7 @@ impl Shelf {
         Ok(())
     }
 
-    /// The anchor at the beginning of the list, if it goes with this state of the index.
+    /// The anchor at the beginning of the list, if it was written together with this state of the blocks.
     pub fn anchor(&self, generation: Token) -> Result<Option<Anchor>> {
         let sql = format!("SELECT rowid, rid, token FROM {} ORDER BY rowid LIMIT 2", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
@@ -337,8 +338,8 @@ impl Shelf {
         })
     }
 
-    /// Forgets the changes, which are in the blocks now, and begins the list anew. Gives how many entries went, those of
-    /// an anchor among them.
+    /// Deletes the entries of the list, because the blocks have the changes now, and writes a new anchor. Returns how many
+    /// entries were deleted, with those of the old anchor.
     pub fn restart(&mut self, generation: Token, top: i64, cursor: i64) -> Result<i64> {
         let before = self.connection.total_changes();
         self.connection.execute(&format!("DELETE FROM {}", self.pending), &[])?;
@@ -347,14 +348,14 @@ impl Shelf {
         let sql = format!("INSERT INTO {} (rowid, rid, token) VALUES (?1, ?2, ?3), (?4, ?5, ?6)", self.pending);
         let values = [anchor.place, top, generation.number(), anchor.place + 1, cursor, anchor.cookie];
         self.connection.execute(&sql, &values.map(Value::Integer))?;
-        // An authorizer may let a statement do nothing.
+        // An authorizer may turn a statement into one that does nothing.
         match self.anchor(generation)? {
             Some(written) if written == anchor => Ok(gone),
             _ => Err(reshaped(&self.pending)),
         }
     }
 
-    /// The schema's own number, which every change to the schema moves.
+    /// The schema version. SQLite changes this number with every change of the schema.
     pub fn cookie(&self) -> Result<i64> {
         let mut statement = self.connection.prepare(&format!("PRAGMA {}.schema_version", self.schema))?;
         if statement.step()? {
@@ -363,12 +364,13 @@ impl Shelf {
         Err(reshaped("PRAGMA schema_version"))
     }
 
-    /// Whether the open transaction has written.
+    /// Whether the open transaction has written to this database.
     pub(super) fn has_written(&self) -> bool {
         self.connection.has_written(&self.schema_name)
     }
 
-    /// The last entry of the list, and the value of an expression beside it. An empty list gives neither.
+    /// The last entry of the list, and the value of an expression that is read in the same statement. `None` if the list is
+    /// empty.
     pub(super) fn tail(&mut self, beside: &str) -> Result<Option<(Tail, Value)>> {
         let sql = || format!("SELECT rowid, token, {beside} FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
         let mut run = self.tail.run(self.connection, "tail", sql)?;

@@ -1,29 +1,30 @@
-//! Signs that something got round the triggers of an index: what its searches and merges look at before they trust it.
+//! Signs that something may have changed the table without the triggers of the index. Searches and merges look for them before
+//! they trust an index.
 
 use crate::error::Error;
 use std::fmt;
 
-/// Why an index may not be as its table is.
+/// Why an index may differ from its table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sign {
-    /// The list of changes does not begin with the anchor that goes with the blocks.
+    /// The list of changes does not begin with the anchor that was written together with the blocks.
     Unbound,
-    /// A trigger is younger than the seal, so that for a time it was not there.
+    /// A trigger is newer than the seal. So it was missing for some time.
     Unsealed,
-    /// VACUUM or a dump gave new rowids to the list of changes, and so perhaps to the table.
+    /// VACUUM or a dump has given new rowids to the list of changes, and so perhaps to the table.
     Renumbered,
     /// An entry of the list of changes is missing, or names no row.
     Broken,
-    /// Nobody noted how the last rows of the table came or went.
+    /// The last rows of the table were inserted or deleted, and the list does not have them.
     Unnoted,
-    /// A trigger of the user's runs before the index's, and can keep them from running.
+    /// A trigger of the user runs before those of the index, and can keep them from running.
     Outrun(String),
-    /// A trigger of the user's is on the list of changes.
+    /// A trigger of the user is on the list of changes.
     Intercepted(String),
 }
 
 impl Sign {
-    /// Whether it is about changes to come. To compare the rows tells nothing then.
+    /// Whether the sign means that future changes may be missed too. Comparing the rows then proves nothing for later.
     pub fn is_lasting(&self) -> bool {
         matches!(self, Self::Outrun(_) | Self::Intercepted(_))
     }
@@ -43,7 +44,8 @@ impl fmt::Display for Sign {
     }
 }
 
-/// An authorizer may answer SQLITE_IGNORE, and the statement reads NULL, or does nothing, and there is no error. This is it.
+/// The error for a statement whose authorizer answered SQLITE_IGNORE. SQLite itself reports none: the statement reads NULL, or
+/// does nothing.
 pub fn reshaped(what: impl fmt::Display) -> Error {
     Error::expected(
         "the statements of an index to do what they say",

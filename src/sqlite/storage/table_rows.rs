@@ -1,4 +1,4 @@
-//! The rows of the user's table, as an index asks for them.
+//! The rows of the user's table, as an index reads them.
 
 use super::signs::reshaped;
 use crate::codec::fingerprint;
@@ -13,18 +13,18 @@ use crate::sqlite::tables::source::Source;
 use crate::vector::check_finite;
 use std::borrow::Cow;
 
-/// The rows an index is of.
+/// The rows of the table that has the index.
 pub struct TableRows {
     pub(super) connection: Connection,
-    /// The statement for a row.
+    /// The statement that reads one row.
     one: String,
     fetch: Reusable,
-    /// Stands on the row that was fetched last.
+    /// The run of that statement. It is on the row that was fetched last.
     running: Option<Run>,
-    /// The same with the id.
+    /// Reads one row with its id.
     fetch_keyed: Reusable,
     title: String,
-    /// Rows with a value that were fetched.
+    /// How many rows with a value were fetched.
     pub values: u64,
     schema: String,
     table: String,
@@ -33,16 +33,16 @@ pub struct TableRows {
     is_typed: bool,
     /// An expression for the greatest rowid.
     pub(super) top: String,
-    /// The statement for the rows behind one.
+    /// The statement for all rows above a rowid.
     pub(super) behind: String,
-    /// The statement for so many rows from one on, in order.
+    /// The statement for a number of rows from a rowid on, in ascending order.
     onwards: String,
-    /// The statement that tells what can be read, once it has been asked, and its text.
+    /// A statement that reads no row. It tells whether the authorizer lets the column be read. `sight` is its text.
     probe: Reusable,
     sight: String,
-    /// The statement for all rows from one to another, in order.
+    /// The statement for all rows from one rowid to another, in ascending order.
     between: String,
-    /// Nothing renumbers the rows: one that is not there was deleted.
+    /// The rows never get new rowids. So a row that is missing was deleted.
     pub(super) is_stable: bool,
 }
 
@@ -126,8 +126,8 @@ impl TableRows {
         Ok(if statement.step()? { top(statement.column(0)) } else { NO_ROW })
     }
 
-    /// At most so many rows from one on; `None` where the authorizer of the connection conceals them. Whether more
-    /// follow is told by the stretch, which ends with the greatest rowid of all if none do.
+    /// At most `most` rows from the rowid `first` on. `None` if the authorizer of the connection hides them. If no rows
+    /// follow, `last` of the stretch is the greatest rowid that is possible.
     pub fn stretch(&mut self, first: i64, most: usize, dimensions: usize) -> Result<Option<Stretch>> {
         let mut statement = self.connection.prepare(&self.onwards)?;
         statement.bind_all(&[Value::Integer(first), Value::Integer(most as i64)])?;
@@ -149,7 +149,7 @@ impl TableRows {
         Ok(if self.sees()? == Sight::Concealed { None } else { Some(stretch) })
     }
 
-    /// Whether the authorizer of the connection conceals one of these rows, of which no statement has read a value.
+    /// Whether the authorizer of the connection hides one of these rows, for which statements read NULL or nothing.
     pub fn conceals(&mut self, rowids: impl IntoIterator<Item = i64>) -> Result<bool> {
         match self.sees()? {
             Sight::Clear => return Ok(false),
@@ -164,8 +164,8 @@ impl TableRows {
         Ok(false)
     }
 
-    /// An authorizer that answers SQLITE_IGNORE lets a statement read NULL for a column. SQLite then knows no declared type
-    /// for it any more; where the column never had one, nothing tells.
+    /// An authorizer that answers SQLITE_IGNORE lets a statement read NULL in place of a column. The result column then has no
+    /// declared type any more, and that shows it. If the column never had a declared type, this does not help.
     fn sees(&mut self) -> Result<Sight> {
         let mut probe = self.probe.run(self.connection, "probe", || self.sight.clone())?;
         probe.step()?;
@@ -176,24 +176,24 @@ impl TableRows {
         })
     }
 
-    /// The error of a command to which the authorizer conceals the rows.
+    /// The error of a command that cannot see the rows because of the authorizer.
     pub fn concealed(&self) -> Error {
         reshaped(&self.title)
     }
 
-    /// Gives up its locks until the next row.
+    /// Ends the run of the statement, so that it holds no lock until the next row is fetched.
     pub fn release(&mut self) {
         self.running = None;
     }
 
-    /// The rows that have one of these ids; the others do not take part.
+    /// The same rows, but only those with one of these ids take part.
     pub fn keyed(&self, source: &Source, members: ListMembers) -> Result<KeyedRows<'_>> {
         let fetch = self.fetch_keyed.run(self.connection, "keyed", || source.keyed_sql())?;
         Ok(KeyedRows { fetch, members, title: &self.title, is_stable: self.is_stable })
     }
 }
 
-/// What a statement sees of the column.
+/// Whether statements can see the column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sight {
     Clear,
@@ -201,15 +201,15 @@ enum Sight {
     Unknown,
 }
 
-/// Stands for the greatest rowid of a table without rows.
+/// Is used as the greatest rowid of an empty table.
 pub const NO_ROW: i64 = i64::MIN;
 
-/// The greatest rowid as [`TableRows::top`] gives it, from the expression's value.
+/// The greatest rowid, from the value of the expression [`TableRows::top`].
 pub(super) fn top(value: ValueRef<'_>) -> i64 {
     if let ValueRef::Integer(rowid) = value { rowid } else { NO_ROW }
 }
 
-/// Rows of a table of which only those with certain ids take part.
+/// The rows of a table. Only those with certain ids take part.
 pub struct KeyedRows<'a> {
     fetch: Run,
     members: ListMembers,
@@ -231,7 +231,7 @@ impl RowSource for KeyedRows<'_> {
     }
 }
 
-/// The row that a statement finds, which stays on it.
+/// Runs a statement for a row, and leaves it on the row.
 fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<FetchedRow<'_>> {
     statement.reset();
     statement.bind(1, ValueRef::Integer(rowid))?;
@@ -254,7 +254,8 @@ impl RowSource for TableRows {
         format!("{}, rowid {rowid}", self.title)
     }
 
-    /// Where they are many, the table is read from one end to the other, which costs a third of a look-up a row.
+    /// If they are more than a third of all rows, the part of the table that has them is read from one end to the other. For
+    /// each row that costs a third of a look-up.
     fn fetch_all(
         &mut self,
         rowids: &[i64],
@@ -288,7 +289,7 @@ impl RowSource for TableRows {
     }
 }
 
-/// What is no vector comes back as one of no dimensions, which fits no index.
+/// A value that is no vector becomes a vector without dimensions, which fits no index.
 fn row(value: ValueRef<'_>, is_stable: bool) -> FetchedRow<'_> {
     match vector(value) {
         Ok(Some(vector)) if check_finite(&vector).is_ok() => FetchedRow::Vector(vector),
@@ -298,7 +299,7 @@ fn row(value: ValueRef<'_>, is_stable: bool) -> FetchedRow<'_> {
     }
 }
 
-/// Whether one of the rows behind this one is not known.
+/// Whether a row above this rowid is not known.
 pub(super) fn first_unknown(mut behind: Statement, last: i64, is_known: impl Fn(i64) -> bool) -> Result<bool> {
     behind.bind(1, ValueRef::Integer(last))?;
     while behind.step()? {

@@ -1,11 +1,13 @@
-//! The triggers that keep an index fresh: plain SQL on the user's table, so that writers need no library.
+//! The triggers that keep an index fresh. They are plain SQL on the user's table, so that writers need no library.
 //!
-//! They append the rowid of every changed row to the index's `_pending` table. What they say is frozen for ever: files
-//! outlive libraries. They also say which table and column the index is of, because ALTER TABLE rewrites triggers but not
-//! the arguments of a virtual table; an index whose triggers are missing or altered is not used.
+//! They append the rowid of every changed row to the table `_pending` of the index. Their text must never change, because
+//! files live longer than versions of the library. The text also tells which table and column the index belongs to: ALTER
+//! TABLE rewrites triggers, but not the arguments of a virtual table. An index whose triggers are missing or altered is not
+//! used.
 //!
-//! Triggers that were dropped for a time and made again from their text look as they did. The seal tells: it is one more
-//! trigger, made after the others, and SQLite numbers what is made in the order of making. VACUUM and dumps keep that order.
+//! Triggers may be dropped and made again later from the same text. They then look as before, but changes in between were
+//! missed. The seal shows that: it is one more trigger, made after the others. SQLite gives each new trigger a greater number,
+//! so a trigger that was made again has a greater number than the seal. VACUUM and dumps keep the order.
 
 use super::signs::Sign;
 use crate::error::Result;
@@ -13,7 +15,7 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::ValueRef;
 use crate::sqlite::tables::identifier::quoted;
 
-/// An index's name and what it is of.
+/// The name of an index, and the table and column it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tracked {
     /// The index.
@@ -22,23 +24,23 @@ pub struct Tracked {
     pub table: String,
     /// The column with the vectors.
     pub column: String,
-    /// The rowid's name in the table: `rowid`, or another where a column hides that one.
+    /// The name of the rowid in the table: `rowid`, or another one if a column has that name.
     pub rowid: String,
 }
 
-/// When a trigger fires; also the end of its name.
+/// The events for which there is a trigger. The name of the trigger ends with the event.
 pub const EVENTS: [&str; 4] = ["insert", "delete", "update", "move"];
 
-/// The end of the seal's name.
+/// The name of the seal ends with this.
 pub const SEAL: &str = "seal";
 
-/// What the triggers of a table say of one of its indexes.
+/// What the triggers of a table say about one of its indexes.
 pub struct WatchedIndex {
-    /// What it is of.
+    /// The index, its table and its column.
     pub tracked: Tracked,
     /// Why the triggers may have missed changes.
     pub sign: Option<Sign>,
-    /// The user has a newer trigger, which runs before the index's.
+    /// The user has a newer trigger, which runs before those of the index.
     pub is_outrun: bool,
 }
 
@@ -58,7 +60,7 @@ impl Tracked {
         format!("CREATE TRIGGER {schema}{} AFTER {when} BEGIN {body}END", quoted(&self.trigger(event)))
     }
 
-    /// The statement that makes the seal. Nobody updates the list of changes, so that it never runs.
+    /// The statement that makes the seal. Nobody updates the list of changes, so the seal never runs.
     fn seal(&self, name: &str, schema: &str) -> String {
         let pending = quoted(&pending(&self.index));
         format!("CREATE TRIGGER {schema}{} BEFORE UPDATE ON {pending} BEGIN SELECT RAISE(IGNORE); END", quoted(name))
@@ -68,15 +70,15 @@ impl Tracked {
         format!("{}_{event}", self.index)
     }
 
-    /// Makes the triggers, and the seal after them.
+    /// Makes the triggers, and then the seal.
     pub fn create(&self, connection: Connection, schema: &str) -> Result<()> {
         let schema = format!("{}.", quoted(schema));
         EVENTS.iter().try_for_each(|event| connection.execute(&self.statement(event, &schema), &[]))?;
         connection.execute(&self.seal(&self.trigger(SEAL), &schema), &[])
     }
 
-    /// Removes the triggers of an index, those that are there, and its seals. A version that knew no seals may have
-    /// renamed the index and left one under the old name.
+    /// Removes the triggers of an index that exist, and its seals. There may be a seal under an older name of the index: a
+    /// version that knew no seals did not rename it.
     pub fn drop(connection: Connection, schema: &str, index: &str) -> Result<()> {
         let drop = |name: &str| {
             connection.execute(&format!("DROP TRIGGER IF EXISTS {}.{}", quoted(schema), quoted(name)), &[])
@@ -86,7 +88,7 @@ impl Tracked {
         seals.filter(|trigger| trigger.is_seal(index)).try_for_each(|trigger| drop(&trigger.name))
     }
 
-    /// What a trigger for changes of the column says, if it is one of ours and unaltered.
+    /// What the text of an update trigger says, if the trigger is one of ours and not altered.
     fn from_update(sql: &str) -> Option<Self> {
         let tokens = tokens(sql);
         let name = |at: usize| tokens.get(at).cloned();
@@ -112,7 +114,7 @@ fn pending(index: &str) -> String {
 
 /// A trigger as the schema has it.
 struct Trigger {
-    /// Grows in the order in which they were made.
+    /// A trigger that was made later has a greater number.
     number: i64,
     name: String,
     sql: String,
@@ -125,7 +127,7 @@ impl Trigger {
         Self::select(connection, schema, table, "")
     }
 
-    /// The same, and those of all lists of changes.
+    /// The triggers of a table and of all lists of changes.
     fn on_all(connection: Connection, schema: &str, table: &str) -> Result<Vec<Self>> {
         Self::select(connection, schema, table, "OR tbl_name LIKE '%!_pending' ESCAPE '!'")
     }
@@ -155,12 +157,12 @@ impl Trigger {
         self.is_on(&pending(index)) && is_same(&self.sql, &any.seal(&self.name, ""))
     }
 
-    /// Whether it runs after a change, as ours do. Of these the newest runs first.
+    /// Whether it runs after a change, like ours. SQLite runs the newest of them first.
     fn is_after(&self) -> bool {
         tokens(&self.sql).get(3).is_some_and(|word| word.eq_ignore_ascii_case("after"))
     }
 
-    /// Whether it can end a change so that triggers after it do not run, and the change stays.
+    /// Whether it can keep triggers that come after it from running, while the change itself stays.
     fn can_end(&self) -> bool {
         let squeezed = |text: &str| text.split_whitespace().collect::<String>().to_ascii_lowercase();
         [squeezed(&self.sql), squeezed(&without_comments(&self.sql))]
@@ -169,7 +171,7 @@ impl Trigger {
     }
 }
 
-/// A statement without its comments. What looks like one in a text is taken for one too.
+/// A statement without its comments. What looks like a comment within a string is removed too.
 fn without_comments(sql: &str) -> String {
     let (mut kept, mut rest) = (String::new(), sql);
     while let Some(at) = [rest.find("--"), rest.find("/*")].into_iter().flatten().min() {
@@ -182,7 +184,7 @@ fn without_comments(sql: &str) -> String {
     kept + rest
 }
 
-/// What an index is of, if all its triggers are there and as they were made.
+/// What an index belongs to, if it has all its triggers and none is altered.
 pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Option<WatchedIndex>> {
     let sql = format!(
         "SELECT tbl_name FROM {}.sqlite_schema WHERE type = 'trigger' AND name = ?1 COLLATE NOCASE",
@@ -199,13 +201,13 @@ pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Opt
     Ok(indexes.find(|watched| watched.tracked.index.eq_ignore_ascii_case(index)))
 }
 
-/// The indexes of a table whose triggers are all there and as they were made, by name.
+/// The indexes of a table that have all their triggers, none of them altered; in the order of their names.
 pub fn tracked(connection: Connection, schema: &str, table: &str) -> Result<Vec<Tracked>> {
     let triggers = Trigger::on(connection, schema, table)?;
     Ok(complete(&triggers, table).into_iter().map(|(tracked, _)| tracked).collect())
 }
 
-/// The same with what else the triggers say of them.
+/// The same indexes, with what else the triggers say about them.
 pub fn watched(connection: Connection, schema: &str, table: &str) -> Result<Vec<WatchedIndex>> {
     let triggers = Trigger::on_all(connection, schema, table)?;
     let indexes = complete(&triggers, table);
@@ -220,7 +222,7 @@ pub fn watched(connection: Connection, schema: &str, table: &str) -> Result<Vec<
     Ok(indexes.into_iter().map(watch).collect())
 }
 
-/// Those of a table's indexes that have all their triggers, with these.
+/// The indexes of a table that have all their triggers, each with its triggers.
 fn complete<'a>(triggers: &'a [Trigger], table: &str) -> Vec<(Tracked, Vec<&'a Trigger>)> {
     let on_table: Vec<&Trigger> = triggers.iter().filter(|trigger| trigger.is_on(table)).collect();
     let own = |tracked: &Tracked| -> Option<Vec<&'a Trigger>> {
@@ -255,8 +257,8 @@ impl WatchedIndex {
     }
 }
 
-/// The words and signs of a statement, names without their quotes. Enough for the statements above; anything else only has
-/// to differ from them.
+/// The words and signs of a statement, names without their quotes. This is enough to recognise the statements above. All other
+/// statements only have to differ from them.
 fn tokens(sql: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = sql.trim_start();
@@ -268,7 +270,7 @@ fn tokens(sql: &str) -> Vec<String> {
     tokens
 }
 
-/// Whether two statements are the same but for spaces, quotes, upper and lower case.
+/// Whether two statements are the same, apart from spaces, quotes, and upper and lower case.
 fn is_same(one: &str, other: &str) -> bool {
     let folded = |sql| tokens(sql).into_iter().map(|token| token.to_ascii_lowercase()).collect::<Vec<_>>();
     one == other || folded(one) == folded(other)

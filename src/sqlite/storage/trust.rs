@@ -1,34 +1,35 @@
-//! Whether an index may be trusted: the signs that speak against it, and what this process found when it compared.
+//! Whether an index can be trusted: the signs against it, and what this process found when it compared rows with codes.
 //!
-//! A search that meets a sign compares all rows with their codes, once. What it found is kept for the process, as a search
-//! writes nothing; a merge compares for all.
+//! A search that finds a sign compares all rows with their codes, once. A search writes nothing, so the process keeps the
+//! result in memory. A merge compares them too, and writes the result for all processes.
 
 use super::shelf::{Anchor, Shelf, Tail};
 use super::signs::Sign;
 use super::table_rows::TableRows;
 use crate::error::Result;
 use crate::index::{Difference, Index, RowSlot};
+use crate::lock::lock;
 use crate::resources::per_process::PerProcess;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// An index in one state, by its scope and generation.
 type IndexState = (u64, [u8; 16]);
 
-/// What came of comparing.
+/// The result of comparing.
 enum Judgement {
-    /// The index does not belong to its table any more. It is not used again until a merge.
+    /// The index differs from its table. It is not used until a merge has mended it.
     Stale,
     /// It was right.
     Sound(Sound),
 }
 
-/// When an index was found right.
+/// In which state an index was found right.
 #[derive(Debug, Clone)]
 struct Sound {
     anchor: Option<Anchor>,
     cookie: i64,
-    /// The last change that was noted, which must still be.
+    /// The last entry of the list of changes. It must still be there.
     tail: Option<Tail>,
     top: i64,
 }
@@ -36,47 +37,47 @@ struct Sound {
 static VERDICTS: PerProcess<Mutex<BTreeMap<IndexState, Judgement>>> = PerProcess::new(|| Mutex::new(BTreeMap::new()));
 
 fn verdicts() -> MutexGuard<'static, BTreeMap<IndexState, Judgement>> {
-    VERDICTS.get().lock().unwrap_or_else(PoisonError::into_inner)
+    lock(VERDICTS.get())
 }
 
 fn state(shelf: &Shelf, index: &Index) -> IndexState {
     (shelf.scope, index.header.generation.0)
 }
 
-/// Notes that an index needs a merge that compares, or a rebuild.
+/// Notes that an index differs from its table. It needs a merge that compares, or a rebuild.
 pub fn mark_stale(shelf: &Shelf, index: &Index) {
     verdicts().insert(state(shelf, index), Judgement::Stale);
 }
 
-/// Whether an index needs that, as far as a search of this process has found out.
+/// Whether a search of this process has found out that an index differs from its table.
 pub fn is_stale(shelf: &Shelf, index: &Index) -> bool {
     matches!(verdicts().get(&state(shelf, index)), Some(Judgement::Stale))
 }
 
-/// Forgets what was found out about an index.
+/// Forgets all results about an index.
 pub(super) fn forget(scope: u64) {
     verdicts().retain(|(other, _), _| *other != scope);
 }
 
-/// From where on an index is to be judged: what lies before is known to be right.
+/// The state up to which an index is known to be right. Only what came later has to be checked.
 pub(super) struct Base {
-    /// The table's greatest rowid then.
+    /// The greatest rowid of the table in that state.
     pub top: i64,
-    /// The last entry in the list of changes then.
+    /// The place of the last entry of the list of changes in that state.
     pub place: i64,
 }
 
-/// What a merge found when it held rows against their codes.
+/// What a merge found when it compared rows with their codes.
 #[derive(Default)]
 pub struct Survey {
-    /// Rows that differ, noted or not.
+    /// Rows that differ. Some may be in the list of changes.
     pub differing: BTreeSet<i64>,
-    /// The slots of these, and of the rows that are noted.
+    /// The slots of these, and of the rows in the list of changes.
     pub slots: Vec<RowSlot>,
 }
 
-/// How many rows a merge of so many changes compares where nothing speaks against the index. So all rows have had their turn
-/// when a quarter of them has changed, or after one merge for each thousand of them.
+/// How many rows a merge of so many changes compares with their codes if there is no sign against the index. So each row has
+/// been compared once when a quarter of the rows has changed, or after one merge for every thousand rows.
 pub fn compared(changed: u64) -> usize {
     const LEAST: u64 = 1000;
     const MOST: u64 = 1 << 19;
@@ -84,24 +85,25 @@ pub fn compared(changed: u64) -> usize {
     changed.saturating_mul(TIMES).clamp(LEAST, MOST) as usize
 }
 
-/// Where more rows differ from their codes, to write the index anew takes less time.
+/// If more rows than this differ from their codes, writing the whole index takes less time than merging them.
 pub fn most_differing(index: &Index) -> u64 {
     1000 + index.header.rows / 8
 }
 
-/// How the rows compared with the codes.
+/// Whether the rows agree with the codes.
 enum Agreement {
     Same,
     Differing,
-    /// The connection's authorizer lets nobody tell.
+    /// The authorizer of the connection hides the rows, so it is not known.
     Concealed,
 }
 
-/// Rows that are compared at a time: bounds memory, and each time all codes are read.
+/// Rows that are compared at a time. Fewer would need less memory, but all codes are read for each round.
 const ROUND: usize = 1 << 19;
 
 impl Shelf {
-    /// Where to judge an index from, or the sign that leaves no such place. `sign` is that of its triggers.
+    /// The state up to which an index is known to be right, or the sign that it is not known at all. `sign` is that of its
+    /// triggers.
     pub(super) fn base(
         &mut self,
         index: &Index,
@@ -131,7 +133,7 @@ impl Shelf {
         }
     }
 
-    /// What this process found out, if that still holds.
+    /// The state in which this process found the index right, if that is still valid.
     fn sound(&mut self, index: &Index, anchor: Option<Anchor>) -> Result<Option<Base>> {
         let sound = match verdicts().get(&state(self, index)) {
             Some(Judgement::Sound(sound)) if sound.anchor == anchor => sound.clone(),
@@ -146,7 +148,7 @@ impl Shelf {
         Ok(holds.then_some(Base { top: sound.top, place }))
     }
 
-    /// What speaks against an index, whatever this process knows of it.
+    /// The sign against an index, without what this process has found out by comparing.
     pub fn sign(&self, index: &Index, rows: &TableRows, sign: Option<&Sign>) -> Result<Option<Sign>> {
         let anchor = self.anchor(index.header.generation)?;
         match Self::base_by_anchor(rows, sign, anchor) {
@@ -155,7 +157,7 @@ impl Shelf {
         }
     }
 
-    /// The same, but for what this process has compared.
+    /// The sign against an index. There is none if this process has compared the rows and found the index right.
     pub fn open_sign(&mut self, index: &Index, rows: &TableRows, sign: Option<&Sign>) -> Result<Option<Sign>> {
         let anchor = self.anchor(index.header.generation)?;
         match self.base(index, rows, sign, anchor)? {
@@ -175,8 +177,8 @@ impl Shelf {
         Ok(is_unnoted.then_some(Sign::Unnoted))
     }
 
-    /// Compares all rows but those that are noted with their codes, and keeps what it found. Gives whether the index may
-    /// be used.
+    /// Compares all rows with their codes, except those that the list of changes has, and keeps the result. Returns whether
+    /// the index can be used.
     pub(super) fn verify(
         &mut self,
         index: &Index,
@@ -184,7 +186,7 @@ impl Shelf {
         anchor: Option<Anchor>,
         is_noted: impl Fn(i64) -> bool,
     ) -> Result<bool> {
-        // What is seen in a transaction that wrote may be taken back.
+        // The transaction has written, and ROLLBACK may undo what is seen now.
         if self.has_written() {
             return Ok(false);
         }
@@ -209,7 +211,7 @@ impl Shelf {
 
     fn compare(&mut self, index: &Index, rows: &mut TableRows, is_noted: impl Fn(i64) -> bool) -> Result<Agreement> {
         let is_harmless = |difference: &Difference, is_stable: bool| match difference {
-            // A search looks for the row, and does not find it.
+            // A code without a row. A search looks for the row, does not find it, and leaves it out.
             Difference::Ghost(_) => is_stable,
             Difference::Row(_) => false,
         };
@@ -231,7 +233,8 @@ impl Shelf {
         Ok(Agreement::Same)
     }
 
-    /// Compares so many rows from one on with their codes, and adds to `found`. Gives where the next begin.
+    /// Compares at most `most` rows from `from` on with their codes, and adds to `found`. Gives the rowid at which to go on, or
+    /// `None` at the end. The rows in `noted` are those whose slots are wanted too.
     pub fn survey(
         &mut self,
         index: &Index,
@@ -249,7 +252,7 @@ impl Shelf {
         Ok(stretch.last.checked_add(1))
     }
 
-    /// The same of all rows, until more than enough differ.
+    /// The same for all rows. It stops when more than `enough` differ.
     pub fn survey_all(
         &mut self,
         index: &Index,

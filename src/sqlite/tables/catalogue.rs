@@ -1,4 +1,4 @@
-//! What SQLite knows of the user's tables and views: their schemas, kinds, columns and keys.
+//! What SQLite knows about the user's tables and views: their schemas, kinds, columns and keys.
 
 use super::identifier::{Path, quoted, single};
 use crate::error::{Error, Result};
@@ -9,11 +9,11 @@ use crate::vector::shown;
 /// How rows are told apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RowKey {
-    /// By the rowid, under a name that no column hides.
+    /// By the rowid, under a name that no column has.
     Rowid(&'static str),
-    /// By a view's own column.
+    /// By a column of a view.
     Column(String),
-    /// Not at all: by their position in the scan.
+    /// Only by their position in the scan.
     None,
 }
 
@@ -22,7 +22,7 @@ pub(super) enum RowKey {
 pub(super) enum IdColumn {
     /// It is the rowid.
     Rowid,
-    /// A column's value.
+    /// It is the value of this column.
     Column(String),
     /// The primary key has several columns and the user chose none.
     Composite,
@@ -30,13 +30,13 @@ pub(super) enum IdColumn {
 
 pub(super) struct TableColumn {
     pub name: String,
-    /// As it was declared.
+    /// The type, as it was declared.
     pub kind: String,
     pub in_key: bool,
     pub is_generated: bool,
 }
 
-/// What SQLite calls the rowid, unless a column has the name.
+/// The names of the rowid in SQLite. A column of the same name hides it.
 pub(super) const ROWIDS: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
 /// What a name stands for.
@@ -47,8 +47,8 @@ pub(super) enum TableKind {
     Virtual,
 }
 
-/// About how many rows a list of tables has, where that costs nothing to learn: the highest rowids, which are never read
-/// from views.
+/// About how many rows a list of tables has: the sum of their greatest rowids, which cost almost nothing to read. `None` if
+/// one is no ordinary table.
 pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
     let highest = |path: &Path| {
         let TableEntry { schema, name, .. } =
@@ -61,12 +61,12 @@ pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
     paths.iter().try_fold(0i64, |sum, path| Some(sum.saturating_add(highest(path)?)))
 }
 
-/// The schema that has a table or view of this name, if one has.
+/// The schema in which a table or view of this name is found, if there is one.
 pub fn schema_of(connection: Connection, path: &Path) -> Option<String> {
     find(connection, path).ok().map(|found| found.schema)
 }
 
-/// The schemas that decide what a name stands for: the one it is found in, and those that are looked into before.
+/// The schemas that decide which table a name stands for: the one it is found in, and those that SQLite looks into before.
 pub fn schemas_up_to(connection: Connection, path: &Path) -> Result<Vec<String>> {
     let found = find(connection, path)?.schema;
     let mut names = schemas(connection, path.schema.as_deref())?;
@@ -81,12 +81,12 @@ pub fn schemas_up_to(connection: Connection, path: &Path) -> Result<Vec<String>>
 /// What a path names.
 pub(super) struct TableEntry {
     pub schema: String,
-    /// As it was written when it was created: SQLite takes small letters for capitals.
+    /// As it was written when the table was created. The user may write it with other capitals.
     pub name: String,
     pub kind: TableKind,
 }
 
-/// Finds a table or view as SQLite looks for it: in TEMP, main, then attached databases in order.
+/// Finds a table or view in the order of SQLite: TEMP, main, then the attached databases in their order.
 pub(super) fn find(connection: Connection, path: &Path) -> Result<TableEntry> {
     for schema in schemas(connection, path.schema.as_deref())? {
         let sql = format!(
@@ -116,7 +116,7 @@ fn schemas(connection: Connection, only: Option<&str>) -> Result<Vec<String>> {
     while statement.step()? {
         names.push(statement.text(1));
     }
-    // The list leaves TEMP out as long as nothing is in it.
+    // The list does not name TEMP as long as TEMP is empty.
     if let Some(wanted) = only {
         let temp = Some("temp".to_string()).filter(|temp| wanted.eq_ignore_ascii_case(temp));
         let known = names.into_iter().chain(temp).find(|name| name.eq_ignore_ascii_case(wanted));
@@ -140,7 +140,7 @@ pub(super) fn columns(connection: Connection, schema: &str, name: &str) -> Resul
     Ok(columns)
 }
 
-/// The column of this name, given plain or quoted as in SQL.
+/// The column of this name. The name may be plain, or quoted as in SQL.
 pub(super) fn existing(columns: &[TableColumn], wanted: &str, title: &str) -> Result<String> {
     let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
     let found = find(wanted).or_else(|| find(&single(wanted)?));
@@ -184,7 +184,8 @@ pub(super) fn table_id(
     })
 }
 
-/// An INTEGER PRIMARY KEY is the rowid unless SQLite keeps an index for it, as it does for `INTEGER PRIMARY KEY DESC`.
+/// Whether the primary key has an index of its own. An INTEGER PRIMARY KEY is the rowid, except where SQLite keeps an index
+/// for it, as for `INTEGER PRIMARY KEY DESC`.
 pub(super) fn has_key_index(connection: Connection, schema: &str, name: &str) -> Result<bool> {
     let mut statement = connection.prepare(&format!("PRAGMA {}.index_list({})", quoted(schema), quoted(name)))?;
     while statement.step()? {

@@ -1,20 +1,22 @@
-//! Conditions on a source's own columns, and how SQLite compares their values.
+//! Conditions on the columns `rowid` and `id` of a search, and how SQLite compares such values.
 
+use crate::planning::plan::Comparison;
 use crate::planning::rowset::Number;
 use crate::sqlite::host::in_list::{LARGEST, List};
 use crate::sqlite::host::value::{Value, ValueRef};
 
-/// What SQLite makes of values stored in a column: the part of its rules that comparisons of `id` depend on.
+/// The affinity of a column, which decides how SQLite stores values in it. Only the difference that matters for comparisons
+/// of `id` is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Affinity {
-    /// INTEGER, REAL or NUMERIC: no text that reads as a number is stored as text.
+    /// INTEGER, REAL or NUMERIC: SQLite stores a text that reads as a number as a number.
     Numeric,
-    /// TEXT, BLOB or none: it may be.
+    /// TEXT, BLOB or none: such a text stays a text.
     Other,
 }
 
 impl Affinity {
-    /// By SQLite's rules for declared types, in their order.
+    /// SQLite's rules for declared types, in SQLite's order.
     pub fn of(kind: &str) -> Self {
         let kind = kind.to_ascii_uppercase();
         let names = |words: &[&str]| words.iter().any(|word| kind.contains(word));
@@ -26,14 +28,14 @@ impl Affinity {
     }
 }
 
-/// Conditions on a source's own columns, to be met by the statement that reads it.
+/// Conditions on rowid and id, which the statement that reads a source applies.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conditions {
-    /// Comparisons of the rowid with numbers.
-    pub rowid: Vec<(&'static str, Value)>,
-    /// Comparisons of the id.
-    pub id: Vec<(&'static str, Value)>,
-    /// A list of which one must be equal.
+    /// Comparisons of the rowid, each with a number.
+    pub rowid: Vec<(Comparison, Value)>,
+    /// Comparisons of the id, each with a value.
+    pub id: Vec<(Comparison, Value)>,
+    /// An IN: one value of the list must be equal.
     pub list: Option<(ListSubject, List)>,
 }
 
@@ -52,9 +54,9 @@ impl Conditions {
         self.rowid.is_empty() && self.id.is_empty() && self.list.is_none()
     }
 
-    /// Whether they say what the rowid or id is, which hardly more than one row can meet.
+    /// Whether the rowid or id must be equal to one value. Then there is hardly more than one row.
     pub fn names_one(&self) -> bool {
-        self.rowid.iter().chain(&self.id).any(|(operator, _)| *operator == "=")
+        self.rowid.iter().chain(&self.id).any(|(comparison, _)| *comparison == Comparison::Is)
     }
 
     /// Whether there is a list and nothing else.
@@ -62,7 +64,7 @@ impl Conditions {
         self.rowid.is_empty() && self.id.is_empty() && self.list.is_some()
     }
 
-    /// Whether they are on the rowid alone.
+    /// Whether all conditions are on the rowid.
     pub(super) fn are_on_rowid(&self) -> bool {
         self.id.is_empty() && !matches!(self.list, Some((ListSubject::Id, _)))
     }
@@ -76,17 +78,26 @@ pub(super) fn number(value: &Value) -> Option<Number> {
     }
 }
 
-/// The rowid that equals a value of a list, if one does; `None` where that is not for numbers to tell.
-pub(super) fn integer(value: ValueRef<'_>) -> Option<Option<i64>> {
-    match value {
-        ValueRef::Integer(x) => Some(Some(x)),
-        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => Some(Some(x as i64)),
-        ValueRef::Real(_) | ValueRef::Null => Some(None),
-        ValueRef::Text(_) | ValueRef::Blob(_) => None,
+/// The rowid that is equal to a value of a list.
+pub(super) enum EqualRowid {
+    Is(i64),
+    None,
+    /// The value is a text or BLOB. Affinity decides whether a rowid is equal to it.
+    Unknown,
+}
+
+impl EqualRowid {
+    pub fn to(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Integer(x) => Self::Is(x),
+            ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => Self::Is(x as i64),
+            ValueRef::Real(_) | ValueRef::Null => Self::None,
+            ValueRef::Text(_) | ValueRef::Blob(_) => Self::Unknown,
+        }
     }
 }
 
-/// Bytes that are equal when SQLite would call the values of a column equal.
+/// Bytes that are equal if the two values of a column are equal to SQLite.
 pub fn canonical(value: ValueRef<'_>) -> Vec<u8> {
     let tagged = |tag: u8, bytes: &[u8]| [&[tag], bytes].concat();
     match value {

@@ -1,15 +1,15 @@
-//! SQL identifiers inside text arguments: `nodes`, `aux.nodes`, `"odd name"."a,b"`, and lists of them.
+//! SQL identifiers in the text of an argument: `nodes`, `aux.nodes`, `"odd name"."a,b"`, and lists of them.
 
 use crate::error::{Error, Result};
 use crate::resources::reserve;
 use crate::vector::shown;
 
-/// A table or view as the user named it.
+/// The name of a table or view, as the user wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
-    /// The database it is in, where the user said so.
+    /// The database, if the user named it.
     pub schema: Option<String>,
-    /// The table's or view's own name, without quotes.
+    /// The name of the table or view, without quotes.
     pub name: String,
 }
 
@@ -42,13 +42,13 @@ pub fn one(text: &str) -> Result<Path> {
     Ok(path)
 }
 
-/// Reads a text that is one identifier and nothing else.
+/// Reads a text that is a single identifier.
 pub fn single(text: &str) -> Option<String> {
     let mut rest = text;
     name(&mut rest).filter(|_| rest.trim().is_empty())
 }
 
-/// Writes a name so that SQL reads it as an identifier, whatever is in it.
+/// Writes any name so that SQL reads it as an identifier.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -71,7 +71,7 @@ fn name(rest: &mut &str) -> Option<String> {
         _ => plain_name(text)?,
     };
     *rest = after;
-    // SQLite ends a statement at a NUL, so no name that can be looked up has one.
+    // A statement ends at a NUL, so no name in a statement can have one.
     (!name.is_empty() && !name.contains('\0')).then_some(name)
 }
 
@@ -84,7 +84,7 @@ fn plain_name(text: &str) -> Option<(String, &str)> {
     starts_well.then(|| (name.to_string(), &text[end..]))
 }
 
-/// The rest of a quoted name behind its opening quote; a doubled quote stands for one.
+/// A quoted name, from behind its opening quote, and what follows it. A doubled quote stands for one.
 fn quoted_name(text: &str, quote: char) -> Option<(String, &str)> {
     let mut name = String::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! The user's tables: their names, columns and rows, as a search reads them.
+//! The user's tables and views: their names and columns, and the statements that read their rows.
 
 pub mod catalogue;
 pub mod conditions;

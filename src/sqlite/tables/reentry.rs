@@ -1,27 +1,28 @@
-//! Who is being read right now on this thread, so that a view which reads itself through a table function is met again
-//! here, and not when the stack has overflowed.
+//! Which views this thread is reading at the moment. A view may read itself through a table function. It is refused here,
+//! before the stack overflows.
 
 use super::source::{Identity, Source};
 use crate::error::{Error, Result};
 use std::cell::RefCell;
 
 thread_local! {
-    /// The views that are being read, of each search that runs within another.
+    /// For each search that runs on this thread, the views that it reads. A search that a view of another search starts comes
+    /// after that one.
     static RUNNING: RefCell<Vec<Vec<Identity>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Marks sources as being read, until it is dropped.
+/// The views of one search are marked as being read until this is dropped.
 pub struct Running {
-    /// How many searches it runs within.
+    /// How many searches were running when this one began.
     depth: usize,
 }
 
 impl Running {
-    /// So many searches may run within each other, by views over views. Each takes up to 16 KB of stack without optimisation,
-    /// and threads of some hosts have no more than 256 KB.
+    /// The most searches that may run within each other, by views over views. Without optimisation each takes up to 16 KB of
+    /// stack, and the threads of some hosts have only 256 KB.
     const DEEPEST: usize = 8;
 
-    /// Refuses views that are being read already, and searches too deep within others.
+    /// Begins a search. Refuses it if one of its views is being read already, or if it runs too deep within others.
     pub fn enter<'a>(sources: impl IntoIterator<Item = &'a Source> + Clone) -> Result<Self> {
         RUNNING.with_borrow_mut(|running| {
             let views = || sources.clone().into_iter().filter(|source| !source.is_table());

@@ -15,7 +15,7 @@ use crate::vector::{ElementType, Vector};
 use std::collections::HashSet;
 use std::rc::Rc;
 
-/// One pass over a source. It may rest between two rows while its statement is left alone.
+/// One pass over a source. It may stop between two rows and go on later, as long as nobody else touches its statement.
 pub struct Scan {
     pub(super) statement: Run,
     pub(super) title: Rc<str>,
@@ -23,16 +23,16 @@ pub struct Scan {
     pub(super) rows: Rc<RowKey>,
     pub(super) element: ElementType,
     pub(super) keeps_id: bool,
-    /// The result column that a list is compared with.
+    /// The number of the result column that a list is compared with.
     pub(super) listed: i32,
-    /// RowKey met so far.
+    /// How many rows were given so far.
     pub(super) position: i64,
     pub(super) names_one: bool,
-    /// The list's values still to look up, if there is a list.
+    /// The values of the list that are not looked up yet, if there is a list.
     pub(super) pending: Option<Pending>,
-    /// Which rows to stop at, where that is told by their rowids.
+    /// The rows to give, if their rowids decide that.
     pub(super) members: Option<RowSet>,
-    /// What was found through the list: two of its values may be the same to the column (5 and '5').
+    /// The values that were found through the list. Two values of the list may be equal for the column (5 and '5').
     pub(super) seen: HashSet<Vec<u8>>,
 }
 
@@ -55,12 +55,12 @@ impl Scan {
         Ok(())
     }
 
-    /// Whether its statement is still on the row that was met last. A host may reset a statement that it did not prepare.
+    /// Whether the statement is still on the last row. A host may have reset it, though it is not the host's.
     pub fn is_on_a_row(&self) -> bool {
         self.statement.is_running()
     }
 
-    /// How rows are found.
+    /// How the rows are found.
     pub fn way(&self) -> Way {
         if self.names_one || self.pending.is_some() { Way::Lookup } else { Way::Scan }
     }
@@ -84,7 +84,8 @@ impl Scan {
             let Some(value) = pending.values.get(pending.next) else { return Ok(false) };
             pending.next += 1;
             self.statement.bind(pending.parameter, value)?;
-            // All rows of one value are equal in that column, so the first tells whether an earlier value had them all.
+            // The rows of one value are all equal in that column. So the first row tells whether an earlier value gave
+            // them all.
             pending.running = self.statement.step()?;
             if pending.running {
                 self.seen.reserve_room(1)?;

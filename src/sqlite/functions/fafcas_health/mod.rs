@@ -1,8 +1,8 @@
 //! `fafcas_health(table_name, column_name)`: whether the settings of a connection and the vectors of a column are as FAFCAS
-//! wants them, as rows `(rule, expected, actual, ok)`.
+//! needs them, as rows `(rule, expected, actual, ok)`.
 //!
-//! It only reads, every row of the column among other things. What cannot be read is a row that says so and no error;
-//! only an interrupt, lack of memory and arguments of a wrong kind end the statement.
+//! It only reads, and it reads every row of the column. If something cannot be read, a row says so, and there is no error.
+//! Only an interrupt, lack of memory and wrong arguments end the statement.
 
 mod stored_code;
 
@@ -34,16 +34,18 @@ pub struct FafcasHealth {
     connection: Connection,
 }
 
-const SIGNATURE: Signature = Signature { first: 4, names: &["table_name", "column_name"], required: 2 };
+const SIGNATURE: Signature = Signature {
+    columns: &["rule TEXT", "expected TEXT", "actual TEXT", "ok INTEGER"],
+    arguments: &["table_name", "column_name"],
+    required: 2,
+};
 
 impl Table for FafcasHealth {
     const NAME: &'static str = "fafcas_health";
     type Cursor = Listed<Patient>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        let schema = "CREATE TABLE x(rule TEXT, expected TEXT, actual TEXT, ok INTEGER, \
-                      table_name HIDDEN, column_name HIDDEN)";
-        Ok((Self { connection }, Declaration { schema: schema.into(), risk: Risk::Searching }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -55,7 +57,7 @@ impl Table for FafcasHealth {
     }
 }
 
-/// One rule and how it is kept.
+/// One rule, and whether it is kept.
 pub struct HealthRow {
     rule: &'static str,
     expected: String,
@@ -69,7 +71,7 @@ impl HealthRow {
     }
 }
 
-/// What is looked at.
+/// What is examined: a connection and a column.
 pub struct Patient {
     connection: Connection,
     arguments: Vec<Value>,
@@ -93,7 +95,7 @@ impl Listing for Patient {
             1 => Value::from(finding.expected.as_str()),
             2 => Value::from(finding.actual.as_str()),
             3 => Value::Integer(finding.ok.into()),
-            _ => self.arguments.get(column - 4).cloned().unwrap_or(Value::Null),
+            _ => SIGNATURE.echo(&self.arguments, column)?,
         })
     }
 }
@@ -101,7 +103,7 @@ impl Listing for Patient {
 fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<HealthRow>> {
     let opened = survived(Source::open_any(connection, path, column, None))?;
     let schema = opened.as_ref().map_or("main", |source| source.schema());
-    // A temporary table lasts no longer than the connection; what is wanted of its database is no matter.
+    // A temporary table ends with the connection, so the settings of its database do not matter. Those of main are shown.
     let schema = if schema.eq_ignore_ascii_case("temp") { "main" } else { schema };
     let mut findings = SETTINGS.iter().map(|setting| setting.check(connection, schema)).collect::<Result<Vec<_>>>()?;
     findings.push(stored_code(connection, schema)?);
@@ -141,7 +143,7 @@ fn stored_code(connection: Connection, schema: &str) -> Result<HealthRow> {
     Ok(HealthRow::new("stored_code", "views and triggers that may run", actual, ok))
 }
 
-/// The outcome, to be told in a row; unless the statement is to end.
+/// A result or an error that a row reports. The outer error ends the statement.
 fn survived<T>(outcome: Result<T>) -> Result<Result<T>> {
     match outcome {
         Err(Error::Sqlite { code, message })
@@ -153,13 +155,13 @@ fn survived<T>(outcome: Result<T>) -> Result<Result<T>> {
     }
 }
 
-/// A pragma and the value that is wanted of it.
+/// A pragma, and the value that it should have.
 struct PragmaRule {
     name: &'static str,
-    /// What its numbers stand for; nothing where they are just numbers.
+    /// The words for its numbers. Empty if the numbers are shown.
     words: &'static [&'static str],
     wanted: ExpectedValue,
-    /// Whether each database has its own.
+    /// Whether each database has its own value.
     of_database: bool,
 }
 
@@ -170,7 +172,7 @@ enum ExpectedValue {
 
 const SWITCH: &[&str] = &["OFF", "ON"];
 
-/// As `sql/harden.sql` sets them; it says why.
+/// The values that `sql/harden.sql` sets. That file has the reasons.
 const SETTINGS: [PragmaRule; 7] = [
     PragmaRule { name: "journal_mode", words: &[], wanted: ExpectedValue::Is("wal"), of_database: true },
     PragmaRule { name: "busy_timeout", words: &[], wanted: ExpectedValue::AtLeast(5000), of_database: false },
@@ -197,7 +199,7 @@ impl PragmaRule {
             Ok(actual) => actual,
             Err(error) => return Ok(HealthRow::new(self.name, self.expected(), advised(error), false)),
         };
-        // A database without a file has one journal mode and no other.
+        // A database without a file can only have one journal mode.
         if self.name == "journal_mode" && connection.file_name(schema).is_none() {
             return Ok(HealthRow::new(self.name, "memory", &actual, actual == "memory"));
         }
@@ -218,14 +220,14 @@ impl PragmaRule {
     fn read(&self, connection: Connection, schema: &str) -> Result<String> {
         let place = if self.of_database { format!("{}.", quoted(schema)) } else { String::new() };
         let mut statement = connection.prepare(&format!("PRAGMA {place}{}", self.name))?;
-        // mmap_size has no row where there is no file to map.
+        // mmap_size gives no row if there is no file to map.
         let text = if statement.step()? { statement.text(0) } else { "0".into() };
         let word = text.parse::<usize>().ok().and_then(|number| self.words.get(number));
         Ok(word.map_or(text, |word| word.to_string()))
     }
 }
 
-/// An error's text; with what mends it, where SQLite's own words do not lead there.
+/// The text of an error. If the text of SQLite does not tell how to mend it, that is added.
 fn advised(error: Error) -> String {
     match error {
         Error::Sqlite { code, message }
@@ -277,7 +279,7 @@ fn read(source: &mut Source) -> Result<Invariants> {
     Ok(found)
 }
 
-/// Below so many vectors a search takes milliseconds without an index.
+/// With fewer vectors than this, a search without an index takes milliseconds.
 const FEW: u64 = 10_000;
 
 fn examine_indexes(source: &Source, values: Option<u64>, findings: &mut Vec<HealthRow>) -> Result<()> {
@@ -301,16 +303,16 @@ fn examine_indexes(source: &Source, values: Option<u64>, findings: &mut Vec<Heal
     Ok(())
 }
 
-/// What an index says of itself.
+/// What an index reports about itself.
 #[derive(Default)]
 struct IndexProperties {
     name: String,
     table: String,
     column: String,
     state: String,
-    /// Why it may not be as its table is.
+    /// Why it may differ from its table.
     sign: Option<String>,
-    /// Rows with codes, rows known to have none, and noted changes.
+    /// The number of rows with codes, of rows that are known to have none, and of changes in the list.
     known: u64,
     pending: u64,
 }
@@ -333,7 +335,7 @@ impl IndexProperties {
     }
 }
 
-/// The indexes of a column, by what they say themselves: one that lost its triggers is among them.
+/// The indexes of a column, by their own properties. An index that has lost its triggers is among them.
 fn indexes(source: &Source) -> Result<Vec<IndexProperties>> {
     let connection = source.connection();
     let sql = format!(
@@ -356,7 +358,7 @@ fn indexes(source: &Source) -> Result<Vec<IndexProperties>> {
     Ok(indexes)
 }
 
-/// `None` for a table of another module that only looks like an index.
+/// The properties of an index. `None` for a table of another module that only looks like an index.
 fn properties(source: &Source, name: &str) -> Result<Option<IndexProperties>> {
     let sql = format!("SELECT property, value FROM {}.{}", quoted(source.schema()), quoted(name));
     let Ok(mut statement) = source.connection().prepare(&sql) else { return Ok(None) };

@@ -1,9 +1,9 @@
 //! `vec_topk(table_name, column_name, query [, k [, options]])`: the rows nearest to a query, best first.
 //!
-//! Two forms. With k the relation is the k nearest rows: only bounds that commute with that are passed down. Without k it is
-//! every row with a vector: conditions on rowid, id, score and distance are passed down, and rows are found in batches
-//! that grow as the reader goes on. A reader of `rank` sees the rank among all rows, so for it only bounds that cut off
-//! the far end are passed down.
+//! There are two forms. With k, the rows are the k nearest, and conditions choose among these. So only bounds that drop the
+//! farthest rows are passed on to the search. Without k, the rows are all that have a vector. Conditions on rowid, id, score
+//! and distance are passed on, and rows are found in batches that grow. `rank` is the rank among all rows. So if a statement
+//! reads it, again only bounds that drop the farthest rows are passed on.
 
 mod planning;
 mod question;
@@ -23,7 +23,7 @@ pub struct VecTopk {
     waiting: WaitingPlace,
 }
 
-/// The columns, in the order of the declaration.
+/// The columns in front of the arguments, in the order of the declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 enum TopkColumn {
@@ -33,31 +33,17 @@ enum TopkColumn {
     Distance,
     Rank,
     Source,
-    Table,
-    Vectors,
-    Query,
-    K,
-    Options,
 }
 
 impl TopkColumn {
-    const ALL: [Self; 11] = [
-        Self::Rowid,
-        Self::Id,
-        Self::Score,
-        Self::Distance,
-        Self::Rank,
-        Self::Source,
-        Self::Table,
-        Self::Vectors,
-        Self::Query,
-        Self::K,
-        Self::Options,
-    ];
-    const SCHEMA: &'static str = "CREATE TABLE x(rowid INTEGER, id, score REAL, distance REAL, rank INTEGER, source TEXT, \
-         table_name HIDDEN, column_name HIDDEN, query HIDDEN, k HIDDEN, options HIDDEN)";
-    const ARGUMENTS: [Self; 5] = [Self::Table, Self::Vectors, Self::Query, Self::K, Self::Options];
+    const ALL: [Self; 6] = [Self::Rowid, Self::Id, Self::Score, Self::Distance, Self::Rank, Self::Source];
 }
+
+const SIGNATURE: Signature = Signature {
+    columns: &["rowid INTEGER", "id", "score REAL", "distance REAL", "rank INTEGER", "source TEXT"],
+    arguments: &["table_name", "column_name", "query", "k", "options"],
+    required: 3,
+};
 
 impl Table for VecTopk {
     const NAME: &'static str = "vec_topk";
@@ -66,7 +52,7 @@ impl Table for VecTopk {
     fn connect(connection: Connection, _arguments: &[&str]) -> Result<(Self, Declaration)> {
         Ok((
             Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: TopkColumn::SCHEMA.into(), risk: Risk::Searching },
+            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
         ))
     }
 
@@ -78,9 +64,3 @@ impl Table for VecTopk {
         Ok(TopkReader::new(self.connection, self.waiting.clone()))
     }
 }
-
-const SIGNATURE: Signature = Signature {
-    first: TopkColumn::Table as i32,
-    names: &["table_name", "column_name", "query", "k", "options"],
-    required: 3,
-};

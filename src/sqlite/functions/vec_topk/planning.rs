@@ -1,10 +1,10 @@
-//! The plan of one `vec_topk`: which conditions are passed down, what the search is thought to cost, and which way it may go.
+//! The plan of one `vec_topk`: which conditions are passed on, what the search probably costs, and which way it may go.
 
 use super::TopkColumn;
-use crate::planning::plan::Slot;
+use crate::planning::plan::{Slot, Subject};
 use crate::sqlite::host::connection::Connection;
-use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::Value;
+use crate::sqlite::host::vtab::{Constraint, ConstraintKind};
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::Planner;
 
@@ -13,10 +13,10 @@ const K: Slot = Slot::Fourth;
 /// Conditions on the id.
 const ID_SLOTS: [Slot; 6] = [Slot::IdIs, Slot::IdIn, Slot::IdAbove, Slot::IdFrom, Slot::IdBelow, Slot::IdTo];
 
-/// What looking a row up is thought to cost, in the planner's units.
+/// What the look-up of a row probably costs, in the units of SQLite's planner.
 const LOOKUP_COST: f64 = 30.0;
 
-/// Keeps the conditions that are passed down, and says what the search is thought to cost and how it may go.
+/// Keeps the conditions that are passed on, estimates what the search costs, and describes the way it may go.
 pub fn plan(connection: Connection, planner: &mut Planner<'_, '_>) {
     keep_conditions(planner);
     order(planner);
@@ -32,28 +32,20 @@ fn keep_conditions(planner: &mut Planner<'_, '_>) {
     let is_limited = k.is_some_and(|at| planner.info.literal(at) != Some(Value::Null));
     let ranks = planner.info.reads(TopkColumn::Rank as usize);
     for (at, constraint) in planner.info.constraints().into_iter().enumerate() {
-        let Some(slot) = slot(constraint.column, constraint.operator).filter(|_| constraint.usable) else { continue };
+        let Some(slot) = slot(planner, at, constraint).filter(|_| constraint.usable) else { continue };
         let commutes = match slot {
-            Slot::ScoreAbove | Slot::ScoreFrom | Slot::DistanceBelow | Slot::DistanceTo => true,
+            slot if slot.drops_far_end() => true,
             Slot::Limit | Slot::Offset => !is_limited,
             _ => !is_limited && !ranks,
         };
-        if commutes {
-            keep_condition(planner, slot, at);
+        let compares_bytes = !ID_SLOTS.contains(&slot) || planner.info.collation(at).eq_ignore_ascii_case("BINARY");
+        if commutes && compares_bytes {
+            planner.keep(slot, at);
         }
     }
-    // One list can drive the statement; SQLite checks the other.
+    // Only one list can choose the rows. SQLite checks the other list.
     if planner.plan.has(Slot::IdIn) {
         planner.plan.remove(Slot::RowidIn);
-    }
-}
-
-fn keep_condition(planner: &mut Planner<'_, '_>, slot: Slot, at: usize) {
-    match slot {
-        slot if ID_SLOTS.contains(&slot) && !planner.info.collation(at).eq_ignore_ascii_case("BINARY") => {}
-        Slot::RowidIs if planner.info.is_list(at) => planner.keep(Slot::RowidIn, at),
-        Slot::IdIs if planner.info.is_list(at) => planner.keep(Slot::IdIn, at),
-        _ => planner.keep(slot, at),
     }
 }
 
@@ -82,41 +74,17 @@ fn estimate(planner: &mut Planner<'_, '_>, rows: i64) {
     }
 }
 
-/// The slot of a condition on a column.
-fn slot(column: i32, operator: u32) -> Option<Slot> {
-    use ffi::{
-        SQLITE_INDEX_CONSTRAINT_EQ as EQ, SQLITE_INDEX_CONSTRAINT_GE as GE, SQLITE_INDEX_CONSTRAINT_GT as GT,
-        SQLITE_INDEX_CONSTRAINT_LE as LE, SQLITE_INDEX_CONSTRAINT_LIMIT as LIMIT, SQLITE_INDEX_CONSTRAINT_LT as LT,
-        SQLITE_INDEX_CONSTRAINT_OFFSET as OFFSET,
-    };
-    match operator {
-        LIMIT => return Some(Slot::Limit),
-        OFFSET => return Some(Slot::Offset),
-        _ => {}
-    }
-    let slots = match TopkColumn::ALL.into_iter().find(|&known| known as i32 == column)? {
-        TopkColumn::Score => {
-            [None, Some(Slot::ScoreAbove), Some(Slot::ScoreFrom), Some(Slot::ScoreBelow), Some(Slot::ScoreTo)]
-        }
-        TopkColumn::Distance => [
-            None,
-            Some(Slot::DistanceAbove),
-            Some(Slot::DistanceFrom),
-            Some(Slot::DistanceBelow),
-            Some(Slot::DistanceTo),
-        ],
-        TopkColumn::Rowid => [
-            Some(Slot::RowidIs),
-            Some(Slot::RowidAbove),
-            Some(Slot::RowidFrom),
-            Some(Slot::RowidBelow),
-            Some(Slot::RowidTo),
-        ],
-        TopkColumn::Id => {
-            [Some(Slot::IdIs), Some(Slot::IdAbove), Some(Slot::IdFrom), Some(Slot::IdBelow), Some(Slot::IdTo)]
-        }
+/// The slot of a constraint, if it can be passed on.
+fn slot(planner: &mut Planner<'_, '_>, at: usize, constraint: Constraint) -> Option<Slot> {
+    let subject = match (constraint.kind, TopkColumn::ALL.into_iter().find(|&known| known as i32 == constraint.column))
+    {
+        (ConstraintKind::Limit, _) => return Some(Slot::Limit),
+        (ConstraintKind::Offset, _) => return Some(Slot::Offset),
+        (_, Some(TopkColumn::Score)) => Subject::Score,
+        (_, Some(TopkColumn::Distance)) => Subject::Distance,
+        (_, Some(TopkColumn::Rowid)) => Subject::Rowid,
+        (_, Some(TopkColumn::Id)) => Subject::Id,
         _ => return None,
     };
-    let operators = [EQ, GT, GE, LT, LE];
-    operators.iter().position(|&known| known == operator).and_then(|at| slots[at])
+    planner.slot(subject, at, constraint)
 }

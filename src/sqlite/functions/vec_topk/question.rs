@@ -1,4 +1,4 @@
-//! Everything that one `vec_topk` is asked, as its cursor gets it.
+//! What one call of `vec_topk` asks, as the cursor gets it.
 
 use super::SIGNATURE;
 use crate::error::Result;
@@ -11,14 +11,14 @@ use crate::sqlite::search::planner::{called, conditions, rules};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::tables::conditions::Conditions;
 
-/// Everything a search is asked.
+/// What one call asks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopkQuestion {
-    /// The five arguments as they came, which the hidden columns echo.
+    /// The five arguments, which the hidden columns show.
     pub arguments: [Value; 5],
-    /// The k of the form with k.
+    /// k, in the form with k.
     pub k: Option<usize>,
-    /// How many rows the reader is known to want.
+    /// How many rows are wanted, if LIMIT tells.
     pub hint: Option<usize>,
     /// Which rows count.
     pub rules: Rules,
@@ -27,7 +27,7 @@ pub struct TopkQuestion {
 }
 
 impl TopkQuestion {
-    /// What SQLite passed on by the plan.
+    /// Reads the arguments and conditions that SQLite passes by this plan.
     pub fn read(plan: Plan, arguments: Args<'_>) -> Result<Self> {
         let given = called(SIGNATURE, plan, arguments)?;
         let value = |slot| plan.position(slot).map(|at| arguments.get(at));
@@ -45,12 +45,12 @@ impl TopkQuestion {
         })
     }
 
-    /// Whether only the number of rows differs, or which of them count.
+    /// Whether both ask the same search. The number of rows and the conditions may differ.
     pub fn is_same_search(&self, other: &Self) -> bool {
         self.arguments[..3] == other.arguments[..3] && self.arguments[4] == other.arguments[4]
     }
 
-    /// The search, opened or found waiting; nothing where the query is NULL.
+    /// The search: the one that waits, or one that is opened now. `None` if the query is NULL.
     pub fn open(&self, connection: Connection, waiting: &WaitingPlace) -> Result<Option<WaitingSearch>> {
         let [table, column, query, _, options] = &self.arguments;
         let Some(query) = args::vector(query.borrow()).map_err(|error| error.within("query"))? else { return Ok(None) };

@@ -1,7 +1,7 @@
-//! The cursor of `vec_topk`: finds rows in batches, and gives them one by one.
+//! The cursor of `vec_topk`. It finds rows in batches, and gives them one by one.
 
 use super::question::TopkQuestion;
-use super::{TopkColumn, VecTopk};
+use super::{SIGNATURE, TopkColumn, VecTopk};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::Rules;
@@ -13,43 +13,44 @@ use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::search::{Hit, Slow, copied, hash};
 use crate::sqlite::tables::conditions::canonical;
 
-/// One running search.
+/// The cursor: one search and its present rows.
 pub struct TopkReader {
     connection: Connection,
-    /// Where the search waits for the next statement.
+    /// The search waits here for the next statement.
     waiting: WaitingPlace,
-    /// What the present hits answer.
+    /// The question that the present hits answer.
     asked: Option<TopkQuestion>,
-    /// When they were found.
+    /// The moment at which they were found.
     moment: Moment,
     search: Option<WaitingSearch>,
     hits: Vec<Hit>,
-    /// The present row among the hits.
+    /// The number of the present row among the hits.
     at: usize,
-    /// Rows given in earlier batches.
+    /// How many rows earlier batches gave.
     passed: usize,
-    /// The size of the last batch, while there may be more rows behind it.
+    /// The size of the last batch, if more rows may follow.
     batch: Option<usize>,
 }
 
 impl TopkReader {
-    /// One that has been asked nothing.
+    /// A cursor without a question so far.
     pub fn new(connection: Connection, waiting: WaitingPlace) -> Self {
         let (asked, moment, search, batch, hits) = Default::default();
         Self { connection, waiting, asked, moment, search, hits, at: 0, passed: 0, batch }
     }
 
-    /// Rows of the first batch when the reader's wish is not known. An index takes longer for more of them, a scan not.
+    /// Rows of the first batch, if it is not known how many are wanted. An index takes longer for more rows; a scan does not.
     const FIRST_BY_INDEX: usize = 16;
     const FIRST_BY_SCAN: usize = 1024;
-    /// How many times larger each next batch of an index is: all of them together cost little more than the last.
+    /// Each batch of an index is so many times as large as the one before. So all batches together cost little more than the
+    /// last.
     const GROWTH: usize = 8;
-    /// Each batch of a scan costs a scan, so that the next is as large as is cheap to sort; the limit is one of memory,
-    /// 60 MB.
+    /// Each batch of a scan costs a whole scan. So the second is as large as can be sorted cheaply. The greatest size limits
+    /// the memory to 60 MB.
     const NEXT_BY_SCAN: usize = 1 << 16;
     const MOST_BY_SCAN: usize = 1 << 20;
 
-    /// Whether the hits at hand answer the same question: an inner loop of a join asks it again for each outer row.
+    /// Whether the present hits answer this question too. The inner loop of a join may ask the same for each outer row.
     fn is_answered(&self, asked: &TopkQuestion) -> bool {
         self.asked.as_ref() == Some(asked) && self.passed == 0 && self.moment == self.connection.moment()
     }
@@ -71,7 +72,7 @@ impl TopkReader {
 
     fn first(&self) -> usize {
         match &self.search {
-            // A statement that writes might change the rows behind a batch, so it gets all in one.
+            // A statement that writes could change rows that a later batch would find. So its first batch has all rows.
             _ if self.connection.is_writing() => usize::MAX,
             Some(kept) if kept.search.is_indexed() => Self::FIRST_BY_INDEX,
             _ => Self::FIRST_BY_SCAN,
@@ -90,7 +91,7 @@ impl TopkReader {
     fn find(&mut self, asked: &TopkQuestion, size: usize, after: Option<Hit>) -> Result<()> {
         self.at = 0;
         self.hits.clear();
-        // One that fails is not used again.
+        // A search that fails is not used again.
         if let Some(mut kept) = self.search.take() {
             let rules = Rules { after: after.map(|last| last.place), ..asked.rules.clone() };
             let slow = Slow::watch();
@@ -134,7 +135,7 @@ impl TopkReader {
             TopkColumn::Source => Value::from(&*search.source(&hit)?.title),
             TopkColumn::Rowid if !search.source(&hit)?.has_rowid() => Value::Null,
             TopkColumn::Rowid => Value::Integer(hit.place.row),
-            _ => search.source(&hit)?.id(hit.place.row, &hit.note)?,
+            TopkColumn::Id => search.source(&hit)?.id(hit.place.row, &hit.note)?,
         })
     }
 }
@@ -168,16 +169,15 @@ impl Cursor for TopkReader {
     }
 
     fn column(&mut self, column: usize) -> Result<Value> {
-        let column =
-            *TopkColumn::ALL.get(column).ok_or_else(|| Error::Bug(format!("column {column} was asked for")))?;
-        match (TopkColumn::ARGUMENTS.iter().position(|&argument| argument == column), &self.asked) {
-            (Some(at), Some(asked)) => asked.arguments[at].copied(),
-            _ => self.result(column),
+        match (TopkColumn::ALL.get(column), &self.asked) {
+            (Some(column), _) => self.result(*column),
+            (None, Some(asked)) => SIGNATURE.echo(&asked.arguments, column),
+            (None, None) => Ok(Value::Null),
         }
     }
 
-    /// The rowid where that alone identifies a row; else a hash of source and key, so that OR does not take two rows for
-    /// one.
+    /// The rowid of the row, if it identifies the row alone. Otherwise a hash of source and key. For an OR, SQLite takes two
+    /// rows with the same rowid for one.
     fn rowid(&self) -> Result<i64> {
         let hit = self.hit()?;
         let is_keyed = hit.note.is_some();

@@ -1,22 +1,21 @@
 //! `vec_topk_many(table_name, column_name, query_table, query_column, k [, options])`: the k nearest rows for every row of
 //! a table of queries, in one shared pass.
 //!
-//! Queries are taken some thousands at a time, and the next when the reader has come to the end of what was found for those
-//! before, so that memory is bounded by those. Only where a statement is running that writes, all is found before the first
-//! row is given: it must see the rows as they were.
+//! Some thousands of queries are answered at a time. The next ones are answered when all rows of these have been given, so
+//! that memory stays bounded. If a statement that writes is running, all queries are answered before the first row is given,
+//! because all must see the rows as they were at the beginning.
 
 use crate::error::{Error, Result};
 use crate::index::many;
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::ManyOptions;
-use crate::planning::plan::{Plan, Slot};
+use crate::planning::plan::{Plan, Slot, Subject};
 use crate::resources::config;
 use crate::resources::reserve::{self, Reserve};
 use crate::resources::stats::SearchPath;
 use crate::scan::{Rules, ScanQuery, VectorSource, Without, scan_many};
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::{Connection, Moment};
-use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::estimates::rows;
@@ -55,23 +54,30 @@ enum ManyColumn {
 impl ManyColumn {
     const ALL: [Self; 8] =
         [Self::QueryRowid, Self::QueryId, Self::Rowid, Self::Id, Self::Score, Self::Distance, Self::Rank, Self::Source];
-    const SCHEMA: &'static str = "CREATE TABLE x(query_rowid INTEGER, query_id, rowid INTEGER, id, score REAL, distance REAL, \
-         rank INTEGER, source TEXT, table_name HIDDEN, column_name HIDDEN, query_table HIDDEN, query_column HIDDEN, \
-         k HIDDEN, options HIDDEN)";
 }
 
 const SIGNATURE: Signature = Signature {
-    first: ManyColumn::ALL.len() as i32,
-    names: &["table_name", "column_name", "query_table", "query_column", "k", "options"],
+    columns: &[
+        "query_rowid INTEGER",
+        "query_id",
+        "rowid INTEGER",
+        "id",
+        "score REAL",
+        "distance REAL",
+        "rank INTEGER",
+        "source TEXT",
+    ],
+    arguments: &["table_name", "column_name", "query_table", "query_column", "k", "options"],
     required: 5,
 };
 
-/// What a pair is thought to cost, in the planner's units.
+/// What a pair of a query and a row probably costs, in the units of SQLite's planner.
 const PAIR_COST: f64 = 0.05;
 
-/// Bytes of queries that are answered at a time.
+/// Bytes of the queries that are answered at a time.
 const CHUNK_BYTES: usize = 8 << 20;
-/// Hits that are found at a time, and hits that are kept in case that an inner loop of a join asks the same again.
+/// The most hits that are found at a time. Also the most hits that are kept, in case that the inner loop of a join asks the
+/// same again.
 const CHUNK_HITS: usize = 1 << 20;
 
 impl Table for VecTopkMany {
@@ -79,7 +85,7 @@ impl Table for VecTopkMany {
     type Cursor = ManyReader;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: ManyColumn::SCHEMA.into(), risk: Risk::Searching }))
+        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching }))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -97,17 +103,17 @@ impl Table for VecTopkMany {
     }
 }
 
-/// Bounds that cut off the far end commute with the k best.
+/// Keeps the bounds that drop the farthest rows. The k best are the same with them and without.
 fn keep_bounds(planner: &mut Planner<'_, '_>) {
     for (at, constraint) in planner.info.constraints().into_iter().enumerate().filter(|(_, known)| known.usable) {
-        let slot = match (constraint.column, constraint.operator) {
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_GT) if column == ManyColumn::Score as i32 => Slot::ScoreAbove,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_GE) if column == ManyColumn::Score as i32 => Slot::ScoreFrom,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_LT) if column == ManyColumn::Distance as i32 => Slot::DistanceBelow,
-            (column, ffi::SQLITE_INDEX_CONSTRAINT_LE) if column == ManyColumn::Distance as i32 => Slot::DistanceTo,
+        let subject = match constraint.column {
+            column if column == ManyColumn::Score as i32 => Subject::Score,
+            column if column == ManyColumn::Distance as i32 => Subject::Distance,
             _ => continue,
         };
-        planner.keep(slot, at);
+        if let Some(slot) = planner.slot(subject, at, constraint).filter(|slot| slot.drops_far_end()) {
+            planner.keep(slot, at);
+        }
     }
 }
 
@@ -127,38 +133,38 @@ impl VecTopkMany {
     }
 }
 
-/// One call, and its rows.
+/// The cursor: one call and its present rows.
 pub struct ManyReader {
     connection: Connection,
-    /// What the present answers are to.
+    /// The question of the present answers.
     asked: Option<ManyQuestion>,
-    /// When they were found.
+    /// The moment at which they were found.
     moment: Moment,
     batch: Option<Batch>,
     answers: Vec<QueryAnswer>,
-    /// No answers before these were given up.
+    /// Whether the present answers begin with the first query: none before them were dropped.
     is_whole: bool,
     at: At,
 }
 
-/// A query that was read, and the rows that are near to it.
+/// A query, and the rows nearest to it.
 struct QueryAnswer {
     row: i64,
     note: Option<Value>,
     hits: Vec<Hit>,
 }
 
-/// The present row: which of the answers, and which of its hits.
+/// The present row: the number of the answer, and the number of the hit in it.
 #[derive(Debug, Clone, Copy, Default)]
 struct At {
     answer: usize,
     hit: usize,
 }
 
-/// Everything a call is asked.
+/// What one call asks.
 #[derive(Debug, Clone, PartialEq)]
 struct ManyQuestion {
-    /// The arguments as they came, which the hidden columns echo.
+    /// The arguments, which the hidden columns show.
     arguments: Vec<Value>,
     rules: Rules,
     conditions: Conditions,
@@ -189,9 +195,9 @@ impl ManyReader {
         self.batch.as_ref().is_some_and(|batch| !batch.reading.is_done)
     }
 
-    /// Finds answers to the next queries.
+    /// Answers the next queries.
     fn find(&mut self) -> Result<()> {
-        // One that fails is not used again.
+        // A batch that fails is not used again.
         let Some(mut batch) = self.batch.take() else { return Ok(()) };
         let slow = Slow::watch();
         let answers = batch.next()?;
@@ -206,7 +212,7 @@ impl ManyReader {
         Ok(())
     }
 
-    /// Goes to the next row from here, which may be this one.
+    /// Moves to the next row if there is none here.
     fn settle(&mut self) -> Result<()> {
         loop {
             while let Some(answer) = self.answers.get(self.at.answer) {
@@ -225,8 +231,8 @@ impl ManyReader {
         }
     }
 
-    /// Whether the answers at hand, and those to come, are to the same question: an inner loop of a join asks it again for
-    /// each outer row.
+    /// Whether the present answers, and those to come, answer this question too. The inner loop of a join may ask the same
+    /// for each outer row.
     fn is_answered(&self, asked: &ManyQuestion) -> bool {
         let is_same = self.asked.as_ref() == Some(asked) && self.moment == self.connection.moment();
         is_same && self.is_whole && self.batch.is_some()
@@ -266,14 +272,12 @@ impl Cursor for ManyReader {
                 let (answer, batch) = present.ok_or_else(|| Error::Bug("a row was read past the end".into()))?;
                 batch.column(answer, hit, *column)
             }
-            (None, Some(asked)) => {
-                asked.arguments.get(column - ManyColumn::ALL.len()).map_or(Ok(Value::Null), Value::copied)
-            }
+            (None, Some(asked)) => SIGNATURE.echo(&asked.arguments, column),
             (None, None) => Ok(Value::Null),
         }
     }
 
-    /// A hash of what identifies query and row, so that OR does not take two pairs for one.
+    /// A hash of what identifies the query and the row. For an OR, SQLite takes two pairs with the same rowid for one.
     fn rowid(&self) -> Result<i64> {
         let (answer, hit) = self.present()?;
         let key = |row: i64, note: &Option<Value>| match note {
@@ -286,13 +290,13 @@ impl Cursor for ManyReader {
     }
 }
 
-/// What one call names, and how far its queries are read.
+/// The tables of one call, and the reader of its queries.
 struct Batch {
     sources: Vec<Source>,
     /// The index of each source that has one.
     indexes: Vec<Option<IndexReader>>,
     queries: Source,
-    /// The source in which a query's own row is left out.
+    /// The source in which a query does not find itself, with `exclude_self`.
     own: Option<u32>,
     metric: Metric,
     rules: Rules,
@@ -344,7 +348,7 @@ impl Batch {
         Ok(Self { sources, indexes, queries, own, metric, rules, reading })
     }
 
-    /// Answers to the next queries; none behind the last.
+    /// Answers the next queries. Empty after the last.
     fn next(&mut self) -> Result<Vec<QueryAnswer>> {
         let Self { sources, indexes, queries, own, metric: _, rules, reading } = self;
         let _running = Running::enter(sources.iter().chain([&*queries]))?;
@@ -394,8 +398,8 @@ impl Batch {
     }
 }
 
-/// The source in which queries leave themselves out: the table they are of, or the only one there is, of which they may be a
-/// view.
+/// The source in which queries must not find themselves: the table of the queries. If the call has only one source, it is that
+/// one, because the queries may be a view of it.
 fn own(sources: &[Source], queries: &Source) -> Result<u32> {
     let same = sources.iter().position(|source| source.identity() == queries.identity());
     let at = match (same, sources) {
@@ -411,26 +415,26 @@ fn own(sources: &[Source], queries: &Source) -> Result<u32> {
     if alike { Ok(at as u32) } else { Err(Error::expected(what, &queries.title)) }
 }
 
-/// Reads queries, as many at a time as are answered together.
+/// Reads the queries that are answered together.
 struct QueryReader {
     scan: Scan,
     metric: Metric,
     k: usize,
-    /// The most hits that a query of the last chunk had.
+    /// The greatest number of hits of a query in the last chunk.
     most: Option<usize>,
     skips: bool,
-    /// Of the queries so far.
+    /// The dimensions of the queries so far.
     length: Option<usize>,
-    /// A query of another length, which begins the next chunk.
+    /// A query of another length. The next chunk begins with it.
     next: Option<ReadQuery>,
-    /// Queries that were passed over.
+    /// How many queries were skipped, because they are no vectors.
     bad: u64,
     is_begun: bool,
     is_done: bool,
 }
 
 impl QueryReader {
-    /// The next queries, all of one length; none at the end.
+    /// The next queries, all of one length. Empty at the end.
     fn chunk(&mut self) -> Result<Vec<ReadQuery>> {
         if self.is_begun && !self.is_done && !self.scan.is_on_a_row() {
             return Err(Error::expected("the host to reset statements of its own alone", "those of fafcas"));
@@ -438,7 +442,7 @@ impl QueryReader {
         let mut chunk: Vec<ReadQuery> = self.next.take().into_iter().collect();
         while !self.is_full(&chunk) && !self.is_done {
             self.is_begun = true;
-            // A statement that is stepped beyond its end begins anew.
+            // A statement that is stepped again after its end would begin again, so the end is remembered.
             self.is_done = !self.scan.advance()?;
             if self.is_done {
                 break;
@@ -457,7 +461,8 @@ impl QueryReader {
         Ok(chunk)
     }
 
-    /// A large k may be beyond the rows that there are: once some queries were answered, these tell what to expect.
+    /// k may be far greater than the number of rows. So when some queries have been answered, their hits tell how many to
+    /// expect.
     fn is_full(&self, chunk: &[ReadQuery]) -> bool {
         let hits = self.most.map_or(self.k, |most| self.k.min(2 * most));
         let most = |length: usize| (CHUNK_BYTES / (4 * length)).min(CHUNK_HITS / hits.max(1)).max(1);
@@ -468,10 +473,9 @@ impl QueryReader {
         let Some(vector) = self.scan.vector()? else { return Ok(None) };
         let scorer = Scorer::new(self.metric, vector.into_owned())?;
         let expected = *self.length.get_or_insert(scorer.query().len());
-        // Where bad rows are skipped it is the rows of the other table that do not fit.
+        // With `skip_bad` this is no error: the rows of the other table do not fit, and they are skipped.
         if scorer.query().len() != expected && !self.skips {
-            let what = format_args!("{expected} dimensions as in the queries before");
-            return Err(Error::expected(what, scorer.query().len()));
+            return Err(Error::dimensions(expected, "queries before", scorer.query().len()));
         }
         Ok(Some(ReadQuery { scorer, row: self.scan.row()?, note: self.scan.note()? }))
     }
@@ -481,10 +485,10 @@ fn length(query: &ReadQuery) -> usize {
     query.scorer.query().len()
 }
 
-/// A query, and what it has found.
+/// A query with the rows found for it.
 type NotedQuery = ScanQuery<Option<Value>>;
 
-/// Some queries against one source.
+/// Answers some queries from one source.
 struct Pass<'a> {
     source: &'a mut Source,
     index: Option<&'a mut IndexReader>,
@@ -501,7 +505,7 @@ impl Pass<'_> {
         let is_left = |at: usize| !answered.get(at).copied().unwrap_or(false);
         let scanned = (0..queries).filter(|&at| is_left(at)).count();
         if scanned > 0 {
-            // Codes may be of no use to a few queries beside those that are answered.
+            // The codes may be of no use for some of the queries. Those are answered by a scan.
             let (left, mut rest): (Vec<_>, Vec<_>) = asking.into_iter().enumerate().partition(|(at, _)| is_left(*at));
             let (places, left): (Vec<usize>, Vec<NotedQuery>) = left.into_iter().unzip();
             rest.extend(places.into_iter().zip(self.by_scan(left)?));
@@ -514,7 +518,7 @@ impl Pass<'_> {
         Ok(asking)
     }
 
-    /// Asks the index, if there is one; says which queries it has answered.
+    /// Asks the index, if there is one. Returns which queries it has answered.
     fn by_index(&mut self, asking: &mut [NotedQuery]) -> Result<Vec<bool>> {
         let Some(index) = self.index.as_mut() else { return Ok(Vec::new()) };
         let excludes = self.excludes;
@@ -528,7 +532,7 @@ impl Pass<'_> {
         });
         let wanted: Vec<_> = wanted.collect();
         let many = Many { queries: &wanted, limit: self.k, rules: self.rules, number: self.number };
-        let Some(answers) = index.search_many(self.source, &many)? else { return Ok(Vec::new()) };
+        let answers = index.search_many(self.source, &many)?;
         let answered = answers.iter().map(Option::is_some).collect();
         for (asking, places) in asking.iter_mut().zip(answers) {
             places.into_iter().flatten().try_for_each(|place| asking.best.offer(Hit { place, note: None }))?;
@@ -548,7 +552,7 @@ impl Pass<'_> {
             .and_then(|mut scan| scan_many(&mut scan, self.number, asking, self.rules, config::threads()));
         let (mut asking, counts) = scanned.map_err(|error| named(error, &title))?;
         asking.iter_mut().zip(without).for_each(|(asking, without)| asking.without = without);
-        // As a search for each query would have counted.
+        // The same numbers as with one search for each query.
         self.source.stats.rows.fetch_add(counts.rows * queries, Relaxed);
         self.source.stats.bad.fetch_add(counts.bad * queries, Relaxed);
         Ok(asking)

@@ -1,0 +1,285 @@
+//! Vectors as users write them: a BLOB of little-endian f32, or TEXT with a JSON array of numbers.
+
+pub mod typed;
+
+use crate::error::{Error, Result};
+use crate::kernels::F32Le;
+use half::{bf16, f16};
+use serde::de::{Deserialize, Deserializer as _, SeqAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+
+/// How many dimensions a vector may have.
+pub const MAX_DIMENSIONS: usize = 65_536;
+
+/// A vector. A BLOB is read in place; JSON is parsed into a copy.
+pub type Vector<'a> = Cow<'a, [F32Le]>;
+
+/// What the elements of stored vectors are. All arithmetic between a stored vector and a query is in f32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ElementType {
+    /// Little-endian f32.
+    #[default]
+    F32,
+    /// Little-endian IEEE half precision.
+    F16,
+    /// The upper half of a little-endian f32.
+    Bf16,
+    /// Whole numbers from -128 to 127. They stand for the numbers from -1 to 1, as [`INT8_STEP`] says.
+    Int8,
+    /// Bits, eight to a byte, the lowest first. They stand for 0 and 1.
+    Bit,
+}
+
+/// How far apart two neighbours of type int8 are, once read. -128 stands for -1. This is the scale that sqlite-vec's
+/// `vec_quantize_int8(..., 'unit')` writes: it cuts (x + 1) / INT8_STEP - 128 to a whole number.
+pub const INT8_STEP: f32 = 2.0 / 255.0;
+
+impl ElementType {
+    const NAMES: [(&'static str, Self); 5] =
+        [("f32", Self::F32), ("f16", Self::F16), ("bf16", Self::Bf16), ("int8", Self::Int8), ("bit", Self::Bit)];
+
+    /// The type of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, element)| *element)
+    }
+
+    /// All names, as an error message lists them.
+    pub fn names() -> String {
+        let names: Vec<String> = Self::NAMES.iter().map(|(name, _)| format!("'{name}'")).collect();
+        names.join(", ")
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
+    /// How many bits an element has.
+    pub fn bits(self) -> usize {
+        match self {
+            Self::F32 => 32,
+            Self::F16 | Self::Bf16 => 16,
+            Self::Int8 => 8,
+            Self::Bit => 1,
+        }
+    }
+
+    /// Whether its elements are floating-point numbers.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F16 | Self::Bf16)
+    }
+
+    /// An element of f16, or of bf16 for all other types.
+    fn widened(self, bytes: [u8; 2]) -> f32 {
+        match self {
+            Self::F16 => f16::from_le_bytes(bytes).to_f32(),
+            _ => bf16::from_le_bytes(bytes).to_f32(),
+        }
+    }
+
+    /// How many dimensions so many bytes are; `None` if they are not whole elements.
+    pub fn dimensions(self, bytes: usize) -> Option<usize> {
+        match self {
+            Self::F32 => bytes.is_multiple_of(4).then_some(bytes / 4),
+            Self::F16 | Self::Bf16 => bytes.is_multiple_of(2).then_some(bytes / 2),
+            Self::Int8 => Some(bytes),
+            Self::Bit => Some(8 * bytes),
+        }
+    }
+
+    /// The elements, as an error message names them.
+    fn elements(self) -> &'static str {
+        match self {
+            Self::F32 => "4-byte floats",
+            Self::F16 | Self::Bf16 => "2-byte floats",
+            Self::Int8 => "bytes",
+            Self::Bit => "bits",
+        }
+    }
+}
+
+/// Reads the bytes of a BLOB as a vector, at any address. f32 is read in place; other types are widened into a copy. The
+/// values are not checked.
+pub fn read(blob: &[u8], element: ElementType) -> Result<Vector<'_>> {
+    let whole =
+        || Error::expected(format_args!("a BLOB of {}", element.elements()), format_args!("{} bytes", blob.len()));
+    within_limit(element.dimensions(blob.len()).ok_or_else(whole)?)?;
+    let pairs = || blob.as_chunks::<2>().0.iter().map(|&bytes| F32Le::from(element.widened(bytes))).collect();
+    Ok(match element {
+        ElementType::F32 => Cow::Borrowed(bytemuck::try_cast_slice::<u8, F32Le>(blob).map_err(|_| whole())?),
+        ElementType::F16 | ElementType::Bf16 => pairs(),
+        ElementType::Int8 => blob.iter().map(|&byte| F32Le::from(unit_of(byte as i8))).collect(),
+        ElementType::Bit => {
+            (0..8 * blob.len()).map(|at| F32Le::from(f32::from(blob[at / 8] >> (at % 8) & 1))).collect()
+        }
+    })
+}
+
+/// Widens elements of f16 or bf16 into the memory given, as far as it reaches.
+pub fn widen<'m>(bytes: &[u8], element: ElementType, into: &'m mut [F32Le]) -> &'m [F32Le] {
+    let (pairs, _) = bytes.as_chunks::<2>();
+    let length = pairs.len().min(into.len());
+    for (wide, pair) in into.iter_mut().zip(pairs) {
+        *wide = F32Le::from(element.widened(*pair));
+    }
+    &into[..length]
+}
+
+/// The number from -1 to 1 that an int8 stands for.
+fn unit_of(byte: i8) -> f32 {
+    (f32::from(byte) + 128.0) * INT8_STEP - 1.0
+}
+
+/// Reads a JSON array of numbers.
+pub fn from_json(text: &str) -> Result<Vec<F32Le>> {
+    json_array("a JSON array of numbers", text, |number: f64| F32Le::from(number as f32))
+}
+
+/// Reads a JSON array of whole numbers, and refuses those outside of the limits.
+pub fn from_json_integers(text: &str, least: i64, most: i64) -> Result<Vec<i64>> {
+    let numbers = json_array("a JSON array of whole numbers", text, |number: i64| number)?;
+    match numbers.iter().position(|number| !(least..=most).contains(number)) {
+        Some(at) => Err(Error::expected(
+            format_args!("whole numbers from {least} to {most}"),
+            format_args!("{} at [{at}]", numbers[at]),
+        )),
+        None => Ok(numbers),
+    }
+}
+
+fn json_array<'de, N: Deserialize<'de>, T>(what: &str, text: &'de str, keep: fn(N) -> T) -> Result<Vec<T>> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let numbers = Numbers { first: Vec::new(), count: 0, keep };
+    let read = reader.deserialize_seq(numbers).and_then(|numbers| reader.end().map(|()| numbers));
+    let Numbers { first, count, .. } =
+        read.map_err(|reason| Error::expected(what, format_args!("{} ({reason})", shown(text))))?;
+    within_limit(count)?;
+    Ok(first)
+}
+
+/// The numbers of a JSON array, and how many there are. No more are kept than a vector may have; the rest is only counted.
+struct Numbers<N, T> {
+    first: Vec<T>,
+    count: usize,
+    keep: fn(N) -> T,
+}
+
+impl<'de, N: Deserialize<'de>, T> Visitor<'de> for Numbers<N, T> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut text: A) -> std::result::Result<Self, A::Error> {
+        while let Some(number) = text.next_element()? {
+            self.count += 1;
+            if self.count <= MAX_DIMENSIONS {
+                self.first.push((self.keep)(number));
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn within_limit(dimensions: usize) -> Result<()> {
+    if dimensions > MAX_DIMENSIONS {
+        return Err(Error::expected(format_args!("at most {MAX_DIMENSIONS} dimensions"), dimensions));
+    }
+    Ok(())
+}
+
+/// Refuses NaN and infinities. The error names the position of the first.
+pub fn check_finite(vector: &[F32Le]) -> Result<()> {
+    match vector.iter().position(|x| !x.get().is_finite()) {
+        Some(at) => Err(Error::expected("finite numbers", format_args!("{} at [{at}]", shown_float(vector[at].get())))),
+        None => Ok(()),
+    }
+}
+
+fn shown_float(x: f32) -> &'static str {
+    match x {
+        x if x.is_nan() => "NaN",
+        x if x > 0.0 => "infinity",
+        _ => "-infinity",
+    }
+}
+
+/// Scales a vector to length 1. `None` if it has no direction: an empty vector, or one of zeros.
+///
+/// The norm is added up in f64 from first to last, and each element is divided by it in f64. So every CPU gives the
+/// same bits, and the result may be stored by replicated statements and indexed.
+pub fn normalize(vector: &[F32Le]) -> Option<Vec<F32Le>> {
+    let norm = vector.iter().map(|x| f64::from(x.get()).powi(2)).sum::<f64>().sqrt();
+    (norm > 0.0).then(|| vector.iter().map(|x| F32Le::from((f64::from(x.get()) / norm) as f32)).collect())
+}
+
+/// A text of the user as an error message quotes it: only its beginning.
+pub fn shown(text: &str) -> String {
+    const LIMIT: usize = 60;
+    match text.char_indices().nth(LIMIT) {
+        Some((end, _)) => format!("'{}...'", &text[..end]),
+        None => format!("'{text}'"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floats(vector: &[F32Le]) -> Vec<f32> {
+        vector.iter().map(|x| x.get()).collect()
+    }
+
+    #[test]
+    fn a_blob_is_read_at_any_address() {
+        let mut bytes = vec![0u8];
+        bytes.extend([1.0f32, -2.5].iter().flat_map(|x| x.to_le_bytes()));
+        assert_eq!(floats(&read(&bytes[1..], ElementType::F32).unwrap()), [1.0, -2.5]);
+        assert_eq!(
+            read(&bytes, ElementType::F32).unwrap_err().to_string(),
+            "expected a BLOB of 4-byte floats, not 9 bytes"
+        );
+    }
+
+    #[test]
+    fn each_type_of_element_is_widened() {
+        let read = |bytes: &[u8], element| floats(&read(bytes, element).unwrap());
+        assert_eq!(read(&[0x00, 0x3c, 0x00, 0xc0], ElementType::F16), [1.0, -2.0]);
+        assert_eq!(read(&[0x80, 0x3f, 0x00, 0xc0], ElementType::Bf16), [1.0, -2.0]);
+        assert_eq!(read(&[0x80, 0x7f], ElementType::Int8), [-1.0, 1.0]);
+        assert_eq!(read(&[0b0000_0101], ElementType::Bit), [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn json_is_numbers_and_nothing_else() {
+        assert_eq!(floats(&from_json(" [1, -2.5e0] ").unwrap()), [1.0, -2.5]);
+        for text in ["", "1", "[1,]", "[\"1\"]", "[null]", "[[1]]", "{}", "[NaN]", "[1] 2"] {
+            let message = from_json(text).unwrap_err().to_string();
+            assert!(message.starts_with("expected a JSON array of numbers, not '"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_f32_is_found_as_infinite() {
+        let vector = from_json("[0, 1e39]").unwrap();
+        assert_eq!(check_finite(&vector).unwrap_err().to_string(), "expected finite numbers, not infinity at [1]");
+    }
+
+    #[test]
+    fn normalize_gives_unit_length_or_nothing() {
+        assert!(normalize(&[]).is_none());
+        assert!(normalize(&from_json("[0, -0.0]").unwrap()).is_none());
+        assert_eq!(floats(&normalize(&from_json("[3, 4]").unwrap()).unwrap()), [0.6, 0.8]);
+        let tiny = normalize(&[F32Le::from(f32::from_bits(1)); 2]).unwrap();
+        assert!((f64::from(tiny[0].get()) - 0.5f64.sqrt()).abs() < 1e-7);
+        assert!(normalize(&[F32Le::from(f32::MAX); 3]).unwrap().iter().all(|x| x.get().is_finite()));
+    }
+
+    #[test]
+    fn long_texts_are_quoted_by_their_beginning() {
+        assert_eq!(shown("ab"), "'ab'");
+        assert_eq!(shown(&"ä".repeat(61)), format!("'{}...'", "ä".repeat(60)));
+    }
+}
