@@ -68,7 +68,7 @@ def tour(connection, database, library, questions):
 
 def answer(connection, question):
     """One question, asked by meaning and by words at once: a list, with a word on why each row is there."""
-    query = connection.execute("SELECT embed(?)", (question,)).get
+    query = connection.execute("SELECT embed_query(?)", (question,)).get
     head(question, "hybrid.sql")
     rows = run_query(connection, "hybrid", query=query, words=question, k=5)
     found = [(row[1], reason(row[6], row[7]), row[4], sentence(connection, row[5], query)) for row in rows]
@@ -84,7 +84,7 @@ def sentence(connection, text, query):
 
 def walk(connection, question):
     """What is around the best answer."""
-    query = connection.execute("SELECT embed(?)", (question,)).get
+    query = connection.execute("SELECT embed_query(?)", (question,)).get
     found = run_query(connection, "search", query=query, k=1)
     if not found:
         return
