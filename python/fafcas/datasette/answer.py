@@ -101,7 +101,7 @@ class Asking:
         named = "" if self.model == DEFAULT_MODEL else f", {literal(self.model)}"
         written = {"words": literal(question), "k": str(self.asked.count)}
         if self.query is not None:
-            written["query"] = f"embed({literal(question)}{named})"
+            written["query"] = f"embed_query({literal(question)}{named})"
         sql = statement.answering(self.source, way, self.filter.runs)
         self.show(sql, {"words": question, "query": self.query, "k": self.asked.count}, written)
 
