@@ -67,10 +67,10 @@ use sqlite::functions::vec_stats::VecStats;
 use sqlite::functions::vec_topk::VecTopk;
 use sqlite::functions::vec_topk_many::VecTopkMany;
 use sqlite::functions::vectors as v;
-use sqlite::host::call;
 use sqlite::host::connection::Connection;
 use sqlite::host::entry::{Scalar, scalar};
 use sqlite::host::vtab::{register_function, register_module, register_writable_function};
+use sqlite::host::{aggregate, call};
 
 /// Every scalar function but those on vectors, which `v` lists: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the Rust function.
 const SCALARS: &[Scalar] = &[
@@ -123,6 +123,7 @@ pub(crate) fn register(connection: Connection, search: SchemaSearch) -> Result<(
 fn register_functions(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;
     call::register(connection, v::OWN)?;
+    aggregate::register(connection, v::AGGREGATES)?;
     if config::has_shared_names() {
         (SHARED_SCALAR.register)(connection, &SHARED_SCALAR)?;
         call::register(connection, v::SHARED)?;

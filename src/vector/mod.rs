@@ -1,5 +1,6 @@
 //! Vectors as users write them: a BLOB of little-endian f32, or TEXT with a JSON array of numbers.
 
+pub mod sums;
 pub mod typed;
 
 use crate::error::{Error, Result};

@@ -3,10 +3,12 @@
 
 use crate::error::{Error, Result};
 use crate::metric::pairs::Measure;
+use crate::sqlite::host::aggregate::VectorAggregate;
 use crate::sqlite::host::args;
 use crate::sqlite::host::call::{Answer, Call, VectorFunction};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::vector::ElementType;
+use crate::vector::sums::VectorSums;
 use crate::vector::typed::{Operation, TypedVector};
 
 /// Those that sqlite-vec has too. `FAFCAS_VEC_NAMES=0` leaves them to it.
@@ -36,6 +38,12 @@ pub static OWN: &[VectorFunction] = &[
     function("vec_bf16", 1, |call| narrowed(call, ElementType::Bf16)),
     function("vec_bf16", 2, |call| narrowed(call, ElementType::Bf16)),
     function("vec_dot", 2, dot),
+];
+
+/// Over the vectors of many rows.
+pub static AGGREGATES: &[VectorAggregate] = &[
+    VectorAggregate { name: "vec_sum", value: VectorSums::sum },
+    VectorAggregate { name: "vec_avg", value: VectorSums::average },
 ];
 
 const fn function(name: &'static str, arity: i32, call: fn(Call<'_>) -> Result<Answer>) -> VectorFunction {

@@ -16,6 +16,8 @@ use std::ffi::{c_int, c_uint, c_void};
 
 /// That a function may return a value with a subtype. SQLite has this flag since 3.45, and ignores it before.
 const RESULT_SUBTYPE: c_uint = 0x100_0000;
+/// That a function reads subtypes and gives them.
+pub const SUBTYPE_FLAGS: c_int = (ffi::SQLITE_SUBTYPE | RESULT_SUBTYPE) as c_int;
 /// The subtype of JSON, as SQLite's own functions for it have it.
 const JSON: u8 = b'J';
 
@@ -157,7 +159,7 @@ pub fn typed(value: ValueRef<'_>, subtype: u32) -> Result<Option<TypedVector<'_>
 
 /// Registers the functions.
 pub fn register(connection: Connection, functions: &'static [VectorFunction]) -> Result<()> {
-    let flags = Trust::Pure.flags() | (ffi::SQLITE_SUBTYPE | RESULT_SUBTYPE) as c_int;
+    let flags = Trust::Pure.flags() | SUBTYPE_FLAGS;
     for function in functions {
         let name = c_name(function.name)?;
         let data = std::ptr::from_ref(function).cast_mut().cast();
@@ -181,16 +183,24 @@ unsafe extern "C" fn call(context: *mut ffi::sqlite3_context, count: c_int, valu
         Some(function) => guard(function.name, || (function.call)(Call { context, arguments })),
         None => Err(Error::Bug("SQLite called a function of no name".into())),
     };
-    // SAFETY: as above. SQLite copies the value; the subtype comes after it, as SQLite wants.
+    // SAFETY: as above.
+    unsafe { answer(context, outcome) };
+}
+
+/// Sets the result of a function, with its subtype.
+///
+/// # Safety
+/// `context` is that of the running call.
+pub unsafe fn answer(context: *mut ffi::sqlite3_context, outcome: Result<Answer>) {
+    let (outcome, subtype) = match outcome {
+        Ok(Answer { value, subtype }) => (Ok(value), subtype),
+        Err(error) => (Err(error), None),
+    };
+    // SAFETY: the caller's. The subtype comes after the value, as SQLite wants.
     unsafe {
-        match outcome {
-            Ok(Answer { value, subtype }) => {
-                result(context, Ok(value));
-                if let Some(subtype) = subtype {
-                    api::result_subtype(context, subtype.into());
-                }
-            }
-            Err(error) => result(context, Err(error)),
+        result(context, outcome);
+        if let Some(subtype) = subtype {
+            api::result_subtype(context, subtype.into());
         }
     }
 }
