@@ -56,6 +56,8 @@ pub struct Read {
 /// Reads the content of `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
 pub fn read(content: &[u8], path: &Path, lower_case: bool) -> Result<Read> {
     let refused = |error: &dyn std::fmt::Display| Error::expected("a tokenizer", error).within(path.display());
+    // The package panics at a decoder that ends in the middle.
+    serde_json::from_slice::<serde::de::IgnoredAny>(content).map_err(|error| refused(&error))?;
     if unigram::is_in(content) {
         let parts = serde_json::from_slice::<Parts<Unigram>>(content).map_err(|error| refused(&error))?;
         let pieces = parts.get_model().get_vocab_size() as u32;
