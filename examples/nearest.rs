@@ -25,7 +25,7 @@ fn main() {
 
 fn nearest(texts: &[String], question: &str) -> Result<String> {
     let model = model(DEFAULT_MODEL)?;
-    let question = model.embed(question, 1)?;
+    let question = model.embed_query(question, 1)?;
     let mut scored = Vec::new();
     for text in texts {
         // Both are of unit length, so the product is the cosine.

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for text in ["Yeast turns sugar into gas, so the dough rises.", "The moon pulls the sea into two bulges."] {
         db.execute("INSERT INTO notes(body, embedding) VALUES (?1, embed(?1))", [text])?;
     }
-    let sql = "SELECT n.body, t.score FROM vec_topk('notes', 'embedding', embed(?), 1) AS t JOIN notes AS n ON n.id = t.rowid";
+    let sql = "SELECT n.body, t.score FROM vec_topk('notes', 'embedding', embed_query(?), 1) AS t JOIN notes AS n ON n.id = t.rowid";
     let search = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let (body, score): (String, f64) = db.query_row(sql, ["why are there tides"], search)?;
     println!("{body}|{score:.2}");

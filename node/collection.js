@@ -235,7 +235,7 @@ class Collection {
     const values = { ...ownNames(params), k: BigInt(k) };
     let way = by;
     if (way === 'both' && (question == null || !words)) way = 'meaning';
-    if (way !== 'words') values.query = given == null ? (await this._vectorsOf([question]))[0] : asBlob(given);
+    if (way !== 'words') values.query = given == null ? await this._vectorOfQuestion(question) : asBlob(given);
     if (way === 'both') values.words = question;
     if (way === 'words') values.words = `"${question.replaceAll(/["\n ]/g, (mark) => (mark === ' ' || mark === '\n' ? '" OR "' : ' '))}"`;
     const rows = this._all(this._statement(way, words, where), values);
@@ -243,6 +243,13 @@ class Collection {
       const reason = way !== 'both' ? way : vec == null ? 'words' : fts == null ? 'meaning' : 'both';
       return { id, score, text, metadata: fromJson(metadata), by: reason };
     });
+  }
+
+  async _vectorOfQuestion(question) {
+    if (this._embed) return (await this._vectorsOf([question]))[0];
+    // With the model's prompt for questions, where rows have that for documents.
+    const model = this._model ? [this._model] : [];
+    return this._all(`SELECT embed_query(?${model.length ? ', ?' : ''}) AS vector`, question, ...model)[0].vector;
   }
 
   _statement(way, words, where) {

@@ -1,11 +1,14 @@
 """Puts the built library into the wheel, and tells from it which platforms the wheel is for.
 
-`make wheel` calls it; FAFCAS_LIBRARY names the library, which cargo has built before.
+`make wheel` calls it; FAFCAS_LIBRARY names the library, which cargo has built before. The source package of `make sdist` has the
+sources of the library in its folder `rust`, and cargo builds them here.
 """
 
+import functools
 import os
 import re
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -18,11 +21,27 @@ from setuptools.dist import Distribution
 ENDINGS = {"win32": ".dll", "darwin": ".dylib"}
 
 
+SOURCES = Path(__file__).resolve().with_name("rust")
+
+
+@functools.lru_cache(maxsize=None)
 def library():
-    path = Path(os.environ.get("FAFCAS_LIBRARY", ""))
-    if not path.is_file():
+    named = os.environ.get("FAFCAS_LIBRARY", "")
+    if not named and SOURCES.is_dir():
+        return built()
+    if not Path(named).is_file():
         sys.exit("fafcas: FAFCAS_LIBRARY must name the built library: run `make wheel` in the repository")
-    return path
+    return Path(named)
+
+
+def built():
+    if shutil.which("cargo") is None:
+        sys.exit("fafcas: expected cargo on the path, to build from source: install Rust 1.89 or newer, or take a wheel for this platform")
+    into = Path(os.environ.get("CARGO_TARGET_DIR", SOURCES / "target")).resolve()
+    command = ["cargo", "build", "--release", "--locked", "--lib", "--manifest-path", str(SOURCES / "Cargo.toml"), "--target-dir", str(into)]
+    if subprocess.run(command).returncode:
+        sys.exit("fafcas: cargo could not build the library; it wants Rust 1.89 or newer and a C compiler")
+    return into / "release" / ("fafcas.dll" if sys.platform == "win32" else "libfafcas" + ENDINGS.get(sys.platform, ".so"))
 
 
 def platform():

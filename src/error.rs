@@ -42,6 +42,11 @@ impl Error {
         Self::expected(format_args!("{wanted} dimensions as in the {others}"), format_args!("{found}{hint}"))
     }
 
+    /// Whether SQLite did not understand a statement: something that it names is not there.
+    pub fn is_of_sql(&self) -> bool {
+        matches!(self, Self::Sqlite { code: 1, .. })
+    }
+
     /// The same error, with a place in front that says where it was found.
     #[must_use]
     pub fn within(self, place: impl fmt::Display) -> Self {

@@ -13,6 +13,7 @@
     )
 )]
 
+#[cfg_attr(not(feature = "text"), path = "embed/left_out.rs")]
 pub mod embed;
 pub mod error;
 
@@ -37,7 +38,7 @@ pub mod kernels;
 #[doc(hidden)]
 pub mod parts {
     pub use crate::analysis::ranking::candidates;
-    pub use crate::codec::{Encoder, Space};
+    pub use crate::codec::{Encoder, Space, fingerprint};
     pub use crate::metric::{Metric, Scorer};
     pub use crate::random::splitmix64;
     pub use crate::resources::stats::{Entry, SearchPath, entry};

@@ -69,7 +69,7 @@ fn nothing_is_loaded_before_the_first_text_and_the_rest_works_without() {
     )
     .unwrap();
     everything_else_works(&host);
-    assert_eq!(answer(&host, "SELECT count(*) || max(loaded) FROM fafcas_models").as_deref(), Ok("20"));
+    assert_eq!(answer(&host, "SELECT count(*) || max(loaded) FROM fafcas_models").as_deref(), Ok("30"));
     assert!(!runtime_is_loaded());
 
     // Neither model nor runtime, then one of them.

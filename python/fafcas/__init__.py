@@ -4,7 +4,7 @@
 
     connection = sqlite3.connect("notes.db")
     fafcas.load(connection)
-    connection.execute("SELECT rowid, score FROM vec_topk('notes', 'embedding', embed(?), 10)", ["a question"])
+    connection.execute("SELECT rowid, score FROM vec_topk('notes', 'embedding', embed_query(?), 10)", ["a question"])
 
 The functions that SQL then has are told in the project's README.
 """

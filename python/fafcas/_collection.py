@@ -382,7 +382,10 @@ class Collection:
 
     def _query(self, question: str | None, given: Any) -> Any:
         blob = vector(given) if given is not None and not isinstance(given, bytes) else given
-        if blob is None:
+        if blob is None and self._embed is None:
+            # With the model's prompt for questions, where rows have that for documents.
+            ((blob,),) = self._run(f"SELECT embed_query(?{', ?' if self._model else ''})", (question or "", *filter(None, [self._model])))
+        elif blob is None:
             (blob,) = self._vectors_of([question or ""])
         ((normal,),) = self._run("SELECT fafcas_normalize(?)", (blob,))
         return normal
@@ -477,6 +480,18 @@ LIMIT  :limit"""
             self._run("RELEASE fafcas")
             raise
         self._run("RELEASE fafcas")
+
+
+def embedded(texts: Iterable[str], model: str | None = None) -> list[bytes]:
+    """A vector of the library's own for each text, for adapters that embed without a table."""
+    with contextlib.closing(Collection(_connect(":memory:"), model=model)) as collection:
+        return collection._vectors_of(list(texts))
+
+
+def embedded_question(question: str, model: str | None = None) -> bytes:
+    """The same of a question, with the prompt that the model wants for one."""
+    with contextlib.closing(Collection(_connect(":memory:"), model=model)) as collection:
+        return bytes(collection._query(question, None))
 
 
 class _Plain:

@@ -17,7 +17,6 @@ from .models import ensure_model
 
 _WANTED = "a connection of sqlite3, pysqlite3, apsw, SQLAlchemy or Django, or a SQLAlchemy Engine"
 
-
 # Of the library, beside the one that SQLite finds by itself.
 _SCHEMA_SEARCH = "sqlite3_fafcas_schema_search_init"
 _LOAD_BY_ENTRY = "SELECT load_extension(?, ?)"
@@ -156,6 +155,8 @@ def _load_into_django(connection: Any, schema_search: bool) -> None:
 
     connection.ensure_connection()
     _load_into(connection.connection, schema_search)
+    # In place of that of an earlier load.
+    connection_created.disconnect(dispatch_uid=f"fafcas {alias}")
     connection_created.connect(loaded, weak=False, dispatch_uid=f"fafcas {alias}")
 
 

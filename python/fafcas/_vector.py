@@ -18,10 +18,18 @@ def vector(values: Iterable[float]) -> bytes:
         raise ValueError(f"fafcas.vector: expected an array of one dimension, not of {len(shape)}")
     if hasattr(values, "astype"):
         return bytes(values.astype("<f4").tobytes())
-    numbers = array("f", values)
+    floats = array("f", values)
     if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()
+        floats.byteswap()
+    return floats.tobytes()
+
+
+def numbers(blob: bytes) -> list[float]:
+    """The numbers of a vector."""
+    found = array("f", blob)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return list(found)
 
 
 def bindable(values: Union[numpy.ndarray[Any, Any], array[Any]]) -> Any:

@@ -1,8 +1,8 @@
 """A vector store of LangChain (package `langchain-core`) over a Collection, so that the documents stay an ordinary table.
 
-    from fafcas.langchain import FafcasVectorStore
+    from fafcas.langchain import FafcasEmbeddings, FafcasVectorStore
 
-    store = FafcasVectorStore(embeddings, "notes.db")
+    store = FafcasVectorStore(FafcasEmbeddings(), "notes.db")
     store.add_documents(documents)
     store.similarity_search("why are there tides", k=4, filter={"kind": "sea"})
 """
@@ -21,11 +21,25 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
-from ._collection import Collection, Columns, Hit, _connect
+from ._collection import Collection, Columns, Hit, _connect, embedded, embedded_question
+from ._vector import numbers
 from .kit.source import quoted
 
 # Metadata that must be equal, or one of a list; or a condition in SQL.
 Filter = Optional[Union[Mapping[str, Any], str]]
+
+
+class FafcasEmbeddings(Embeddings):
+    """The library's own models. Embeddings of any other kind will do as well for the store."""
+
+    def __init__(self, model: str | None = None) -> None:
+        self.model = model
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [numbers(blob) for blob in embedded(texts, self.model)]
+
+    def embed_query(self, text: str) -> list[float]:
+        return numbers(embedded_question(text, self.model))
 
 
 class FafcasVectorStore(VectorStore):

@@ -1,10 +1,10 @@
 """A vector store of LlamaIndex (package `llama-index-core`) over a Collection, so that the nodes stay an ordinary table.
 
-    from fafcas.llama_index import FafcasVectorStore
+    from fafcas.llama_index import FafcasEmbedding, FafcasVectorStore
     from llama_index.core import StorageContext, VectorStoreIndex
 
-    store = FafcasVectorStore("notes.db")
-    index = VectorStoreIndex.from_documents(documents, StorageContext.from_defaults(vector_store=store))
+    context = StorageContext.from_defaults(vector_store=FafcasVectorStore("notes.db"))
+    index = VectorStoreIndex.from_documents(documents, storage_context=context, embed_model=FafcasEmbedding())
 
 What filters and modes mean is what LlamaIndex's own SimpleVectorStore makes of them: its functions decide here too, on rows that
 SQL has chosen before where it can.
@@ -12,12 +12,14 @@ SQL has chosen before where it can.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import threading
 from collections.abc import Sequence
 from typing import Any, Optional
 
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.indices.query.embedding_utils import get_top_k_embeddings_learner, get_top_k_mmr_embeddings
 from llama_index.core.schema import BaseNode, MetadataMode
@@ -33,7 +35,8 @@ from llama_index.core.vector_stores.types import (
 )
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn, metadata_dict_to_node, node_to_metadata_dict
 
-from ._collection import Collection, Item, _connect
+from ._collection import Collection, Item, _connect, embedded, embedded_question
+from ._vector import numbers
 from .kit.source import quoted
 
 Mode = VectorStoreQueryMode
@@ -41,6 +44,28 @@ LEARNERS = (Mode.SVM, Mode.LINEAR_REGRESSION, Mode.LOGISTIC_REGRESSION)
 BY = {Mode.DEFAULT: "meaning", Mode.TEXT_SEARCH: "words", Mode.SPARSE: "words", Mode.HYBRID: "both", Mode.SEMANTIC_HYBRID: "both"}
 # Whole numbers up to here are the same in JSON, in SQL and in Python.
 WHOLE = 2**53
+
+
+class FafcasEmbedding(BaseEmbedding):
+    """The library's own models. Embeddings of any other kind will do as well for the store."""
+
+    model: Optional[str] = None
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "FafcasEmbedding"
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return [numbers(blob) for blob in embedded(texts, self.model)]
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return self._get_text_embeddings([text])[0]
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return numbers(embedded_question(query, self.model))
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return await asyncio.to_thread(self._get_query_embedding, query)
 
 
 class FafcasVectorStore(BasePydanticVectorStore):

@@ -18,6 +18,7 @@ import click
 import llm
 from llm.models import EmbeddingModel
 
+from ._vector import numbers
 from .models.fetch import CONVERTED, DEFAULT_MODEL
 
 OPTIONS = '{"metric": "cosine"}'
@@ -45,16 +46,10 @@ class Model(EmbeddingModel):
         self.name, self.model_id = name, f"fafcas/{name}"
 
     def embed_batch(self, items: Iterable[Any], **_: Any) -> Iterator[list[float]]:
-        from array import array
+        from ._collection import embedded
 
-        from ._collection import Collection, _connect
-
-        collection = Collection(_connect(":memory:"), model=self.name)
-        try:
-            for blob in collection._vectors_of([str(item) for item in items]):
-                yield list(array("f", blob))
-        finally:
-            collection.close()
+        for blob in embedded(map(str, items), self.name):
+            yield numbers(blob)
 
 
 @llm.hookimpl

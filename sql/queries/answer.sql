@@ -1,7 +1,7 @@
 -- The sentences of a node that answer a question best.
 --
 --     .parameter set :id "'tides'"
---     .parameter set :query "embed('why does the sea rise twice a day')"
+--     .parameter set :query "embed_query('why does the sea rise twice a day')"
 --     .parameter set :k 1
 --
 -- :id     a node, such as one that hybrid.sql found, or a document that documents.sql found, with all its parts

@@ -1,6 +1,6 @@
 -- Documents by meaning and by words: of each the best part, so that a long one is not in the list several times.
 --
---     .parameter set :query "embed('how do readers and writers coexist')"
+--     .parameter set :query "embed_query('how do readers and writers coexist')"
 --     .parameter set :words "'how do readers and writers coexist'"
 --     .parameter set :k 10
 --
@@ -20,7 +20,7 @@ WITH expression (text) AS (
 ),
 found (seq, score, document, title, text) AS MATERIALIZED (
     SELECT n.seq, h.score, coalesce(whole.id, n.id), coalesce(whole.title, n.title), coalesce(n.content, n.summary, '')
-    FROM   vec_hybrid('nodes', 'embedding', 'nodes_text', :query, :words, 10 * :k) AS h
+    FROM   vec_hybrid('nodes', 'embedding', 'nodes_text', :query, :words, 10 * :k, '{"fuzzy": "nodes_fuzzy"}') AS h
     JOIN   nodes AS n ON n.seq = h.rowid
     LEFT   JOIN nodes AS whole ON whole.id = n.source
 ),

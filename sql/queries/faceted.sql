@@ -1,6 +1,6 @@
 -- Of what types and domains the nearest nodes are: how many there are of each, and the best one of each.
 --
---     .parameter set :query "embed('storms')"
+--     .parameter set :query "embed_query('storms')"
 --     .parameter set :k 100
 --
 -- :query  a vector

@@ -1,6 +1,6 @@
 -- The nearest of the nodes that meet conditions. It gives :limit nodes whenever that many meet them.
 --
---     .parameter set :query "embed('something warm to eat')"
+--     .parameter set :query "embed_query('something warm to eat')"
 --     .parameter set :type "'recipe'"
 --     .parameter set :limit 10
 --

@@ -1,6 +1,6 @@
 -- The nodes nearest to a question, by their vectors.
 --
---     .parameter set :query "embed('how do readers and writers coexist')"
+--     .parameter set :query "embed_query('how do readers and writers coexist')"
 --     .parameter set :k 10
 --
 -- :query  a vector

@@ -19,6 +19,8 @@ pub struct QueryWeights {
     idf: Vec<f64>,
     mean_length: f64,
     bound: f64,
+    /// The most that a word can add which no row has.
+    absent: f64,
 }
 
 impl QueryWeights {
@@ -36,9 +38,10 @@ impl QueryWeights {
             }
         };
         let mean_length = if rows > 0.0 && words > 0.0 { words / rows } else { 1.0 };
+        let absent = (K1 + 1.0) * idf(&Some(0));
         let idf: Vec<f64> = with.iter().map(idf).collect();
         let bound = (K1 + 1.0) * idf.iter().sum::<f64>();
-        Self { idf, mean_length, bound }
+        Self { idf, mean_length, bound, absent }
     }
 
     /// How many phrases there are.
@@ -46,9 +49,9 @@ impl QueryWeights {
         self.idf.len()
     }
 
-    /// The most that any row can score.
-    pub fn bound(&self) -> f64 {
-        self.bound
+    /// The most that any row can score, with so many words more that no row has.
+    pub fn bound_with(&self, absent: f64) -> f64 {
+        self.bound + absent * self.absent
     }
 
     /// The score of a row of this length, from the weighed frequency of each phrase. A table that does not store the lengths
@@ -87,7 +90,7 @@ mod tests {
     #[test]
     fn phrases_without_words_and_tables_without_rows_give_no_share() {
         let weights = QueryWeights::new(10, 100, &[None]);
-        assert_eq!((weights.bound(), weights.share(&[0.0], 10)), (0.0, 0.0));
+        assert_eq!((weights.bound_with(0.0), weights.share(&[0.0], 10)), (0.0, 0.0));
         assert_eq!(QueryWeights::new(0, 0, &[]).share(&[], 0), 0.0);
     }
 

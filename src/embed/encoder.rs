@@ -3,6 +3,7 @@
 use super::tokenize::failed;
 use super::unigram::{self, Unigram};
 use crate::error::{Error, Result};
+use std::collections::HashMap;
 use std::path::Path;
 use tokenizers::normalizers::{Lowercase, Sequence};
 use tokenizers::{
@@ -13,7 +14,7 @@ use tokenizers::{
 type Parts<M> = TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
 /// Turns text into tokens. Nothing is cut off or filled up.
-pub trait Encoder: Send + Sync {
+pub trait TextEncoder: Send + Sync {
     /// The tokens without special ones, with the bytes they stand for and the words they are in.
     fn encode(&self, text: &str) -> Result<Encoding>;
 
@@ -25,9 +26,12 @@ pub trait Encoder: Send + Sync {
 
     /// How many special tokens a text gets.
     fn special(&self) -> usize;
+
+    /// A copy of all tokens with their ids.
+    fn vocabulary(&self) -> HashMap<String, u32>;
 }
 
-impl<M: Model + Send + Sync> Encoder for Parts<M> {
+impl<M: Model + Send + Sync> TextEncoder for Parts<M> {
     fn encode(&self, text: &str) -> Result<Encoding> {
         Parts::encode(self, text, false).map_err(failed)
     }
@@ -43,38 +47,53 @@ impl<M: Model + Send + Sync> Encoder for Parts<M> {
     fn special(&self) -> usize {
         self.get_post_processor().map_or(0, |processor| processor.added_tokens(false))
     }
+
+    fn vocabulary(&self) -> HashMap<String, u32> {
+        self.get_vocab(true)
+    }
 }
 
 /// An encoder, and what else is known of it.
-pub struct Read {
+pub struct ReadTokenizer {
     /// The encoder.
-    pub encoder: Box<dyn Encoder>,
+    pub encoder: Box<dyn TextEncoder>,
     /// The greatest id that it gives.
     pub greatest_id: u32,
 }
 
-/// Reads the content of `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
-pub fn read(content: &[u8], path: &Path, lower_case: bool) -> Result<Read> {
+/// Reads the content of `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are
+/// dropped, and of a static model also what adds special tokens.
+pub fn read(content: &[u8], path: &Path, lower_case: bool, is_static: bool) -> Result<ReadTokenizer> {
     let refused = |error: &dyn std::fmt::Display| Error::expected("a tokenizer", error).within(path.display());
+    // The package panics at a decoder that ends in the middle.
+    serde_json::from_slice::<serde::de::IgnoredAny>(content).map_err(|error| refused(&error))?;
     if unigram::is_in(content) {
         let parts = serde_json::from_slice::<Parts<Unigram>>(content).map_err(|error| refused(&error))?;
         let pieces = parts.get_model().get_vocab_size() as u32;
         let added = parts.get_added_vocabulary().get_vocab().values().max().copied();
-        return made(parts, pieces.saturating_sub(1).max(added.unwrap_or(0)), lower_case);
+        return made(parts, pieces.saturating_sub(1).max(added.unwrap_or(0)), lower_case, is_static);
     }
     let parts: Parts<ModelWrapper> =
         tokenizers::Tokenizer::from_bytes(content).map_err(|error| refused(&error))?.into_inner();
     let greatest_id = parts.get_vocab(true).into_values().max().unwrap_or(0);
-    made(parts, greatest_id, lower_case)
+    made(parts, greatest_id, lower_case, is_static)
 }
 
-fn made<M: Model + Send + Sync + 'static>(mut parts: Parts<M>, greatest_id: u32, lower_case: bool) -> Result<Read> {
+fn made<M: Model + Send + Sync + 'static>(
+    mut parts: Parts<M>,
+    greatest_id: u32,
+    lower_case: bool,
+    is_static: bool,
+) -> Result<ReadTokenizer> {
     parts.with_padding(None);
     parts.with_truncation(None).map_err(failed)?;
+    if is_static {
+        parts.with_post_processor(None::<PostProcessorWrapper>);
+    }
     if lower_case {
         let own = parts.get_normalizer().cloned();
         let all = std::iter::once(NormalizerWrapper::Lowercase(Lowercase)).chain(own).collect();
         parts.with_normalizer(Some(NormalizerWrapper::Sequence(Sequence::new(all)))).map_err(failed)?;
     }
-    Ok(Read { encoder: Box::new(parts), greatest_id })
+    Ok(ReadTokenizer { encoder: Box::new(parts), greatest_id })
 }

@@ -1,6 +1,7 @@
 //! The folder of one model: its files, and their fingerprint.
 
-use super::settings::Settings;
+use super::settings::{Kind, Settings};
+use super::static_settings;
 use super::weights;
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
@@ -12,6 +13,8 @@ use std::time::SystemTime;
 
 /// Where exporters put the model in its folder.
 const MODELS: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
+/// The table of a static model. Exporters to ONNX leave the weights of a transformer under the same name.
+const TABLE: &str = "model.safetensors";
 /// The most bytes of a file that is read whole. The tokenizer of a million tokens has a tenth of it.
 const LONGEST: u64 = 1 << 30;
 /// How a file of Git LFS begins before it is fetched.
@@ -30,15 +33,20 @@ pub struct Folder {
 impl Folder {
     /// Reads the settings and finds the files.
     pub fn open(folder: &Path) -> Result<Self> {
-        let model = present(MODELS.map(|file| folder.join(file)))?.into_iter().next();
-        let missing = || Error::expected(format_args!("{} in {}", MODELS.join(" or "), folder.display()), "neither");
-        let model = model.ok_or_else(missing)?;
+        let (kind, model) = find(folder)?;
         let tokenizer = folder.join("tokenizer.json");
         let model_file = KnownFile::new(model.clone())?;
-        let weights = weights::of_model(&model)?;
+        let weights = match kind {
+            Kind::Onnx => weights::of_model(&model)?,
+            Kind::Static => Vec::new(),
+        };
         let others = weights.into_iter().chain([tokenizer.clone()]).map(KnownFile::new);
         let files = std::iter::once(Ok(model_file)).chain(others).collect::<Result<_>>()?;
-        Ok(Self { settings: Settings::read(folder)?, model, tokenizer, files })
+        let settings = match kind {
+            Kind::Onnx => Settings::read(folder)?,
+            Kind::Static => static_settings::read(folder, &model)?,
+        };
+        Ok(Self { settings, model, tokenizer, files })
     }
 
     /// The file of the model.
@@ -154,6 +162,22 @@ fn hash(hasher: &mut Sha256, path: &Path) -> Result<()> {
             Ok(length) => hasher.update(&part[..length]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(unreadable(path, error)),
+        }
+    }
+}
+
+/// The kind of the model in this folder, and its file. A folder with both files is that of an ONNX model, unless its
+/// settings say otherwise.
+fn find(folder: &Path) -> Result<(Kind, PathBuf)> {
+    let table = present([folder.join(TABLE)])?.into_iter().next();
+    let model = present(MODELS.map(|file| folder.join(file)))?.into_iter().next();
+    match (model, table) {
+        (Some(_), Some(table)) if static_settings::say_static(folder)? => Ok((Kind::Static, table)),
+        (Some(model), _) => Ok((Kind::Onnx, model)),
+        (None, Some(table)) => Ok((Kind::Static, table)),
+        (None, None) => {
+            let files = format_args!("{} or {TABLE} in {}", MODELS.join(", "), folder.display());
+            Err(Error::expected(files, "none of them"))
         }
     }
 }

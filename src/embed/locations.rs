@@ -1,37 +1,21 @@
-//! Where ONNX Runtime and the models lie. The host program decides; if it says nothing, the environment; otherwise the
+//! Where the models lie. runtime_locations.rs has where ONNX Runtime lies, by the same rules. The host program decides; if it says nothing, the environment; otherwise the
 //! install prefix and the user's cache are searched.
 //!
 //! SQL cannot decide it, and the working directory does not count: someone who may write SQL or a file must not choose
 //! which code is loaded.
 
 use super::prefix;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::lock::lock;
 use std::collections::BTreeSet;
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
+/// The model that needs no runtime. `fafcas model` makes it from the default model.
+const STATIC_MODEL: &str = "static-MiniLM";
 /// The folder of models, if the host program names none.
 const MODELS_VARIABLE: &str = "FAFCAS_MODEL_DIR";
-/// The library of ONNX Runtime, if the host program names none.
-const RUNTIME_VARIABLE: &str = "FAFCAS_ONNXRUNTIME";
-
-#[cfg(target_os = "windows")]
-const LIBRARY: &str = "onnxruntime.dll";
-#[cfg(target_os = "macos")]
-const LIBRARY: &str = "libonnxruntime.dylib";
-#[cfg(not(any(target_os = "windows", target_os = "macos")))]
-const LIBRARY: &str = "libonnxruntime.so";
-
-/// The names by which the system's loader may know ONNX Runtime.
-#[cfg(target_os = "windows")]
-const SYSTEM_NAMES: [&str; 1] = [LIBRARY];
-#[cfg(target_os = "macos")]
-const SYSTEM_NAMES: [&str; 2] = [LIBRARY, "libonnxruntime.1.dylib"];
-#[cfg(not(any(target_os = "windows", target_os = "macos")))]
-const SYSTEM_NAMES: [&str; 2] = ["libonnxruntime.so.1", LIBRARY];
-
 /// What a host program may set in place of the environment. For what is `None`, the environment decides.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
@@ -48,11 +32,11 @@ pub fn configure(places: Places) {
     *lock(&CONFIGURED) = places;
 }
 
-fn configured() -> Places {
+pub fn configured() -> Places {
     lock(&CONFIGURED).clone()
 }
 
-fn variable(name: &str) -> Option<PathBuf> {
+pub fn variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
@@ -85,33 +69,6 @@ fn user_models() -> Option<PathBuf> {
     Some(cache?.join("fafcas").join("models"))
 }
 
-/// The files to load ONNX Runtime from, in order. If one was named, it is the only one, so that a wrong name does not
-/// go unnoticed.
-pub fn runtime() -> Result<Vec<PathBuf>> {
-    if let Some(file) = configured().runtime.or_else(|| variable(RUNTIME_VARIABLE)) {
-        return if file.is_file() { Ok(vec![file]) } else { Err(missing(&file.display())) };
-    }
-    let prefixes = prefix::own().into_iter().chain([prefix::built_for()]);
-    let installed = prefixes.flat_map(|prefix| ["lib/fafcas", "lib"].map(|folder| prefix.join(folder)));
-    let files = models().into_iter().chain(installed).filter_map(|folder| library_in(&folder));
-    Ok(files.chain(SYSTEM_NAMES.map(PathBuf::from)).collect())
-}
-
-/// The error if ONNX Runtime is in none of its places.
-pub fn runtime_missing() -> Error {
-    missing(&format_args!("{}, under the install prefix or in the system's library path", listed(&models())))
-}
-
-fn missing(places: &dyn std::fmt::Display) -> Error {
-    Error::expected(
-        format_args!("ONNX Runtime's library {LIBRARY} in {places}"),
-        format_args!(
-            "none: `make model` fetches it, as do fafcas[embed] of Python and onnxruntime-node, and {RUNTIME_VARIABLE} may \
-             name another file"
-        ),
-    )
-}
-
 /// The error if there is no such model. `present` are those that there are.
 pub fn model_missing(name: &str, present: &BTreeSet<String>) -> Error {
     let found = match present.len() {
@@ -127,20 +84,13 @@ pub fn model_missing(name: &str, present: &BTreeSet<String>) -> Error {
     )
 }
 
-fn listed(folders: &[PathBuf]) -> String {
-    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(" or ")
+/// What works where ONNX Runtime does not.
+pub fn static_way() -> String {
+    let is_there = models().iter().any(|folder| folder.join(STATIC_MODEL).join("model.safetensors").is_file());
+    let how = if is_there { "" } else { ", once `fafcas model static-MiniLM` or `make model` has made it" };
+    format!("embed(text, '{STATIC_MODEL}') works without it{how}")
 }
 
-/// The library in this folder, under its plain name or with a version after the name.
-fn library_in(folder: &Path) -> Option<PathBuf> {
-    let plain = folder.join(LIBRARY);
-    if plain.is_file() {
-        return Some(plain);
-    }
-    let entries = folder.read_dir().ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let versioned = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.and_then(|name| name.strip_prefix(LIBRARY)).is_some_and(|rest| rest.starts_with('.'))
-    };
-    entries.filter(versioned).max()
+pub fn listed(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(" or ")
 }

@@ -1,5 +1,5 @@
-//! From text to vector: a sentence-transformers model in ONNX form, run in this process. README.md beside this file
-//! explains it.
+//! From text to vector: a sentence-transformers model in ONNX form, or a static model, run in this process. README.md
+//! beside this file explains it.
 //!
 //! This folder knows nothing about SQLite. It loads nothing before the first call of [`model`], and never prints
 //! anything.
@@ -8,25 +8,39 @@ mod cache;
 mod card;
 mod chunk;
 mod encoder;
+mod engine;
 mod folder;
 mod locations;
 mod model;
+#[cfg_attr(not(feature = "onnx"), path = "onnx_left_out.rs")]
+mod onnx;
 mod prefix;
 mod prompts;
 mod registry;
+#[cfg(feature = "onnx")]
 mod runtime;
+#[cfg(feature = "onnx")]
+mod runtime_locations;
+mod safetensors;
+#[cfg(feature = "onnx")]
 mod session;
+#[cfg(feature = "onnx")]
 mod sessions;
 mod settings;
 mod split_work;
+mod static_settings;
+mod static_tokens;
+mod table;
 mod tokenize;
 mod unigram;
+mod unit;
 mod weights;
 
 pub use cache::Counters;
 pub use chunk::Chunk;
 pub use locations::{Places, configure};
 pub use model::Model;
+pub use onnx::version as runtime_version;
 pub use prompts::Prompts;
 pub use registry::{DEFAULT_MODEL, ModelListing, model, models};
-pub use runtime::version as runtime_version;
+pub use settings::Kind;

@@ -1,12 +1,11 @@
-//! A model: its folder, read and checked, its sessions, and the vectors of recent texts.
+//! A model: its folder, read and checked, what it runs on, and the vectors of recent texts.
 
 use super::cache::{self, Counters, TextCache};
 use super::chunk::{self, Chunk};
+use super::engine::Engine;
 use super::folder::Folder;
 use super::prompts::{self, Prompts, prompted};
-use super::session::Session;
-use super::sessions::Sessions;
-use super::settings::Settings;
+use super::settings::{Kind, Settings};
 use super::split_work::share;
 use super::tokenize::Tokenizer;
 use crate::error::{Error, Result};
@@ -16,30 +15,17 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// How many texts a batch has at most. More gain nothing on a CPU, and cost padding and cache misses.
-const BATCH: usize = 8;
-/// How many tokens a batch has at most. 4,096 made long texts a tenth slower and the process two thirds larger (260 MB
-/// instead of 160 MB).
-const BATCH_TOKENS: usize = 256;
 /// How many texts are tokenized as one job.
 const TOKENIZED: usize = 64;
-/// A text is embedded alone and beside another. If the vectors differ by more than this, it is not rounding: the model
-/// computes its quantisation for each batch.
-const ROUNDING: f32 = 1e-5;
-/// Every tokenizer makes different tokens from these two texts.
-const PROBES: [&str; 2] =
-    ["A text to try the model with: 1, 2, 3.", "Another one, somewhat longer, so that the first is padded!"];
 
 /// A loaded model. Any number of threads may use it at once.
 pub struct Model {
     name: String,
     tokenizer: Tokenizer,
-    sessions: Sessions<Session>,
+    engine: Engine,
     cache: TextCache,
     folder: Arc<Folder>,
     fingerprint: OnceLock<String>,
-    dimensions: usize,
-    batch: usize,
     /// How many tokens the prompt for documents has.
     prompt_tokens: usize,
 }
@@ -54,22 +40,14 @@ impl Model {
         let folder = Arc::new(Folder::open(path)?);
         let tokenizer = Tokenizer::load(folder.tokenizer(), &folder.settings)?;
         let prompt_tokens = prompt_tokens(&tokenizer, &folder.settings.prompts)?;
-        let mut session = Session::open(folder.model(), &folder.settings)?;
-        let Probe { dimensions, batch } = Probe::run(&mut session, &tokenizer)?;
-        let source = Arc::clone(&folder);
-        let open = move || {
-            source.expect_same()?;
-            Session::open(source.model(), &source.settings)
-        };
+        let engine = Engine::load(&folder, &tokenizer)?;
         Ok(Self {
             name: name.to_owned(),
             tokenizer,
-            sessions: Sessions::new(session, Box::new(open)),
-            cache: TextCache::new(dimensions),
+            cache: TextCache::new(engine.dimensions()),
+            engine,
             folder,
             fingerprint: OnceLock::new(),
-            dimensions,
-            batch,
             prompt_tokens,
         })
     }
@@ -81,12 +59,17 @@ impl Model {
 
     /// The length of its vectors.
     pub fn dimensions(&self) -> usize {
-        self.dimensions
+        self.engine.dimensions()
     }
 
     /// The most tokens of a text that it reads, special ones included.
     pub fn max_tokens(&self) -> usize {
         self.folder.settings.max_tokens
+    }
+
+    /// What it runs on.
+    pub fn kind(&self) -> Kind {
+        self.folder.settings.kind
     }
 
     /// What its cache of recent texts holds now, and what it has done since the last call.
@@ -133,7 +116,7 @@ impl Model {
             return Ok(vector);
         }
         let ids = self.tokenizer.encode(text)?;
-        let vector = self.sessions.with(threads, |session| session.run(&[&ids]))?.swap_remove(0);
+        let vector = self.engine.run(threads, &[&ids])?.swap_remove(0);
         self.cache.put(key, Arc::clone(&vector));
         Ok(vector)
     }
@@ -162,7 +145,7 @@ impl Model {
         let sizes = batches.iter().map(Vec::len).collect::<Vec<_>>();
         let run = |number: usize| {
             let rows = batches[number].iter().map(|&at| ids[at].as_slice()).collect::<Vec<_>>();
-            self.sessions.with(threads, |session| session.run(&rows))
+            self.engine.run(threads, &rows)
         };
         let results =
             share(batches.len(), threads, run, &mut |done| proceed(known + sizes[..done].iter().sum::<usize>()))?;
@@ -224,10 +207,11 @@ impl Model {
     fn batches(&self, ids: &[Vec<u32>]) -> Vec<Vec<usize>> {
         let mut order = (0..ids.len()).collect::<Vec<_>>();
         order.sort_by_key(|&at| Reverse(ids[at].len()));
+        let limits = self.engine.limits();
         let mut batches = Vec::new();
         let mut rest = order.as_slice();
         while let Some(&longest) = rest.first() {
-            let size = (BATCH_TOKENS / ids[longest].len()).clamp(1, self.batch).min(rest.len());
+            let size = (limits.tokens / ids[longest].len()).clamp(1, limits.texts).min(rest.len());
             batches.push(rest[..size].to_vec());
             rest = &rest[size..];
         }
@@ -247,28 +231,4 @@ fn prompt_tokens(tokenizer: &Tokenizer, prompts: &Prompts) -> Result<usize> {
         }
     }
     tokenizer.count(&prompts.document, &|| Ok(()))
-}
-
-/// What can only be learned by running the model.
-struct Probe {
-    dimensions: usize,
-    batch: usize,
-}
-
-impl Probe {
-    fn run(session: &mut Session, tokenizer: &Tokenizer) -> Result<Self> {
-        let greatest = tokenizer.greatest_id();
-        let trial = session.run(&[&[greatest]]);
-        trial.map_err(|error| {
-            error.within(format_args!("tokenizer.json does not match, its greatest id is {greatest}"))
-        })?;
-
-        let [short, long] = [tokenizer.encode(PROBES[0])?, tokenizer.encode(PROBES[1])?];
-        let alone = session.run(&[&short])?.swap_remove(0);
-        let beside = session.run(&[&short, &long])?.swap_remove(0);
-        let difference = alone.iter().zip(&*beside).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // Such a model would give a text a different vector when other texts are beside it.
-        let batch = if difference > ROUNDING { 1 } else { BATCH };
-        Ok(Self { dimensions: alone.len(), batch })
-    }
 }

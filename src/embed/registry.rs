@@ -5,6 +5,7 @@ use super::folder::{Folder, unreadable};
 use super::locations;
 use super::model::Model;
 use super::prompts::Prompts;
+use super::settings::Kind;
 use crate::error::{Error, Result};
 use crate::lock::lock;
 use std::collections::{BTreeSet, HashMap};
@@ -36,6 +37,8 @@ pub struct ModelListing {
     pub fingerprint: Option<String>,
     /// Whether this process has loaded it.
     pub loaded: bool,
+    /// What it runs on. `None` if its files cannot be read.
+    pub kind: Option<Kind>,
     /// How the vectors of tokens become that of the text, if its settings say so.
     pub pooling: Option<String>,
     /// What is put in front of questions and of documents.
@@ -126,6 +129,7 @@ fn listing(name: &str, folder: &Path) -> ModelListing {
         max_tokens: settings.map(|settings| settings.max_tokens),
         fingerprint,
         loaded: loaded.is_some(),
+        kind: settings.map(|settings| settings.kind),
         pooling: settings.and_then(|settings| settings.pooling.as_ref().ok().map(ToString::to_string)),
         prompts: settings.map(|settings| settings.prompts.clone()).unwrap_or_default(),
         languages: card::languages(folder),

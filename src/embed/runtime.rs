@@ -3,7 +3,7 @@
 //! The `ort` crate can do this by itself, but there a second attempt after a failed one is undefined behaviour. Here a
 //! failure is an error that says how to mend it, and another attempt may follow.
 
-use super::locations;
+use super::runtime_locations;
 use crate::error::{Error, Result};
 use crate::lock::lock;
 use crate::native::onnx;
@@ -62,7 +62,7 @@ fn load() -> Result<String> {
     // This must come before ONNX Runtime is loaded. The lock ensures that only one thread does it.
     set_unless_set(NO_TELEMETRY, "1");
     let mut reason = None;
-    for path in locations::runtime()? {
+    for path in runtime_locations::runtime()? {
         match onnx::open(&path) {
             Ok((version, api)) => {
                 ort::set_api(api);
@@ -74,5 +74,5 @@ fn load() -> Result<String> {
             Err(_) => {}
         }
     }
-    Err(reason.unwrap_or_else(locations::runtime_missing))
+    Err(reason.unwrap_or_else(runtime_locations::runtime_missing))
 }

@@ -3,6 +3,7 @@
 use super::prompts;
 use super::runtime;
 use super::settings::{Pooling, Settings};
+use super::unit::unit;
 use crate::error::{Error, Result};
 use crate::native::process::release_memory;
 use ort::session::builder::GraphOptimizationLevel;
@@ -178,14 +179,4 @@ fn beginning(mut vector: Vec<f32>, kept: Option<u64>) -> Result<Vec<f32>> {
         }
         None => Ok(vector),
     }
-}
-
-/// The vector with length 1. The norm is added up in order in f64, which gives the same result on every CPU.
-fn unit(mut vector: Vec<f32>) -> Result<Arc<[f32]>> {
-    let norm = vector.iter().fold(0.0, |sum, &value| sum + f64::from(value) * f64::from(value)).sqrt();
-    if !norm.is_normal() {
-        return Err(Error::expected("a vector of finite length from the model", norm));
-    }
-    vector.iter_mut().for_each(|value| *value = (f64::from(*value) / norm) as f32);
-    Ok(vector.into())
 }

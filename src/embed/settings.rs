@@ -25,6 +25,25 @@ const COUNT_BEHIND_PADDING: [&str; 10] = [
 /// How the names of settings begin in the older form of pooling.
 const OLDER_MODE: &str = "pooling_mode_";
 
+/// What a model runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// ONNX Runtime.
+    Onnx,
+    /// A table with a vector for each token.
+    Static,
+}
+
+impl Kind {
+    /// Its name in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Onnx => "onnx",
+            Self::Static => "static",
+        }
+    }
+}
+
 /// How the vectors of the tokens become the vector of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
@@ -49,6 +68,8 @@ impl fmt::Display for Pooling {
 /// The settings of one model. Whether it normalises is not among them: a FAFCAS vector always has length 1.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What the model runs on.
+    pub kind: Kind,
     /// If this is an error, it matters only for a model that does not pool by itself.
     pub pooling: Result<Pooling>,
     /// The most tokens that the model reads, special ones included.
@@ -66,7 +87,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings of the model in this folder.
+    /// Reads the settings of the ONNX model in this folder.
     pub fn read(folder: &Path) -> Result<Self> {
         let config = JsonFile::read(folder.join("config.json"))?;
         let sentence = JsonFile::read(folder.join("sentence_bert_config.json"))?;
@@ -76,6 +97,7 @@ impl Settings {
         let prompts = Prompts::read(&own, &[folder_name, config.text("_name_or_path")?.unwrap_or_default()])?;
         let (hidden, kept) = (config.whole("hidden_size")?, kept(&own)?);
         Ok(Self {
+            kind: Kind::Onnx,
             pooling: pooling(folder, &prompts),
             max_tokens: max_tokens(&config, &sentence, &tokenizer)?,
             lower_case: sentence.flag("do_lower_case")?.unwrap_or(false),
@@ -108,7 +130,7 @@ pub struct JsonFile {
 }
 
 impl JsonFile {
-    fn read(path: PathBuf) -> Result<Self> {
+    pub fn read(path: PathBuf) -> Result<Self> {
         let content = match read(&path)? {
             None => Value::Null,
             Some(text) => {
@@ -126,7 +148,7 @@ impl JsonFile {
     }
 
     /// A whole number. One that is too large for the type is read as the greatest of the type.
-    fn whole(&self, name: &str) -> Result<Option<u64>> {
+    pub fn whole(&self, name: &str) -> Result<Option<u64>> {
         let wrong = |found: &Value| self.wrong(name, "a whole number", found);
         match &self.content[name] {
             Value::Null => Ok(None),

@@ -1,8 +1,9 @@
 //! From text to token ids, by the tokenizer of the model.
 
-use super::encoder::{self, Encoder, Read};
+use super::encoder::{self, ReadTokenizer, TextEncoder};
 use super::folder::{read, unreadable};
-use super::settings::Settings;
+use super::settings::{Kind, Settings};
+use super::static_tokens::StaticTokens;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::io::ErrorKind;
@@ -28,23 +29,29 @@ const PIECE: usize = 64 << 10;
 
 /// The tokenizer of one model.
 pub struct Tokenizer {
-    inner: Box<dyn Encoder>,
+    inner: Box<dyn TextEncoder>,
     /// How many tokens a text may have, special ones not counted.
     room: usize,
     greatest_id: u32,
+    /// How a static model reads, in place of what is said here.
+    static_tokens: Option<StaticTokens>,
 }
 
 impl Tokenizer {
     /// Reads `tokenizer.json`. Its truncation and padding are meant for other uses of the model and are dropped.
     pub fn load(path: &Path, settings: &Settings) -> Result<Self> {
         let bytes = read(path)?.ok_or_else(|| unreadable(path, ErrorKind::NotFound.into()))?;
-        let Read { encoder: inner, greatest_id } = encoder::read(&bytes, path, settings.lower_case)?;
+        let is_static = settings.kind == Kind::Static;
+        let ReadTokenizer { encoder: inner, greatest_id } =
+            encoder::read(&bytes, path, settings.lower_case, is_static)?;
         let special = inner.special();
         let room = settings.max_tokens.saturating_sub(special);
         if room == 0 {
             return Err(Error::expected(format_args!("a limit of more than {special} tokens"), settings.max_tokens));
         }
-        let tokenizer = Self { inner, room, greatest_id };
+        let read = || StaticTokens::new(&bytes, &inner.vocabulary(), room);
+        let static_tokens = is_static.then(read).transpose().map_err(|error| error.within(path.display()))?;
+        let tokenizer = Self { inner, room, greatest_id, static_tokens };
         tokenizer.check_vocabulary(settings).map_err(|error| error.within(path.display()))?;
         Ok(tokenizer)
     }
@@ -61,13 +68,21 @@ impl Tokenizer {
 
     /// What the model reads of this text: its first tokens, and the special ones.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let ids = match &self.static_tokens {
+            None => self.encode_with_special(text)?,
+            Some(static_tokens) => static_tokens.encode(&*self.inner, text)?,
+        };
+        if ids.is_empty() {
+            return Err(Error::expected("text that makes a token", "one that makes none"));
+        }
+        Ok(ids)
+    }
+
+    fn encode_with_special(&self, text: &str) -> Result<Vec<u32>> {
         let mut encoding = self.beginning(text)?;
         encoding.truncate(self.room, 0, TruncationDirection::Right);
         encoding.take_overflowing();
         let encoding = self.inner.post_process(encoding)?;
-        if encoding.is_empty() {
-            return Err(Error::expected("text that makes a token", "one that makes none"));
-        }
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -213,6 +228,7 @@ mod tests {
         let pooling = Ok(super::super::settings::Pooling::Mean);
         let prompts = super::super::prompts::Prompts::default();
         let settings = Settings {
+            kind: Kind::Onnx,
             pooling,
             max_tokens,
             lower_case: false,

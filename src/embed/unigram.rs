@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tokenizers::models::unigram::UnigramTrainer;
-use tokenizers::{Model, Token};
+use tokenizers::{Model, Result, Token};
 
 /// How much worse an unknown character is than the worst piece.
 const UNKNOWN_PENALTY: f64 = 10.0;
@@ -20,12 +20,10 @@ const KIND: &str = "Unigram";
 /// No piece ends at this node.
 const NO_PIECE: u32 = u32::MAX;
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
 /// The model of a tokenizer.
 #[derive(Debug, Clone)]
 pub struct Unigram {
-    pieces: Pieces,
+    pieces: PieceTexts,
     tree: Tree,
     unknown: Option<u32>,
     unknown_score: f64,
@@ -34,13 +32,13 @@ pub struct Unigram {
 
 /// The texts of the pieces, one after the other, and their scores.
 #[derive(Debug, Clone, Default)]
-struct Pieces {
+struct PieceTexts {
     text: String,
     ends: Vec<usize>,
     scores: Vec<f64>,
 }
 
-impl Pieces {
+impl PieceTexts {
     fn push(&mut self, piece: &str, score: f64) {
         self.text.push_str(piece);
         self.ends.push(self.text.len());
@@ -142,7 +140,7 @@ struct Arrival {
 
 impl Unigram {
     /// `None` as `unknown` is an error of texts with unknown characters.
-    fn new(pieces: Pieces, tree: Tree, unknown: Option<u32>, byte_fallback: bool) -> Result<Self> {
+    fn new(pieces: PieceTexts, tree: Tree, unknown: Option<u32>, byte_fallback: bool) -> Result<Self> {
         if let Some(unknown) = unknown.filter(|&unknown| unknown as usize >= pieces.ends.len()) {
             return Err(format!("unk_id {unknown} is beyond its {} pieces", pieces.ends.len()).into());
         }
@@ -282,14 +280,14 @@ impl<'de> Visitor<'de> for UnigramVisitor {
 
 /// The list of pieces, taken into their tree as it is read.
 struct Vocabulary {
-    pieces: Pieces,
+    pieces: PieceTexts,
     tree: Tree,
 }
 
 impl<'de> Deserialize<'de> for Vocabulary {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
+        struct VocabularyVisitor;
+        impl<'de> Visitor<'de> for VocabularyVisitor {
             type Value = Vocabulary;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -297,34 +295,34 @@ impl<'de> Deserialize<'de> for Vocabulary {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> std::result::Result<Vocabulary, A::Error> {
-                let (mut pieces, mut tree) = (Pieces::default(), Tree::new());
-                while let Some(Entry(piece, score)) = entries.next_element()? {
+                let (mut pieces, mut tree) = (PieceTexts::default(), Tree::new());
+                while let Some(ScoredPiece(piece, score)) = entries.next_element()? {
                     tree.push(&piece, pieces.ends.len() as u32);
                     pieces.push(&piece, score);
                 }
                 Ok(Vocabulary { pieces, tree })
             }
         }
-        deserializer.deserialize_seq(Entries)
+        deserializer.deserialize_seq(VocabularyVisitor)
     }
 }
 
 #[derive(Deserialize)]
-struct Entry<'e>(#[serde(borrow)] std::borrow::Cow<'e, str>, f64);
+struct ScoredPiece<'e>(#[serde(borrow)] std::borrow::Cow<'e, str>, f64);
 
 /// Whether this `tokenizer.json` has a model of this kind. What is no such file at all has none.
 pub fn is_in(file: &[u8]) -> bool {
     #[derive(Deserialize)]
-    struct Tokenizer<'f> {
+    struct UnigramFile<'f> {
         #[serde(borrow)]
-        model: Kind<'f>,
+        model: ModelType<'f>,
     }
     #[derive(Deserialize)]
-    struct Kind<'f> {
+    struct ModelType<'f> {
         #[serde(rename = "type", borrow)]
         kind: std::borrow::Cow<'f, str>,
     }
-    serde_json::from_slice::<Tokenizer<'_>>(file).is_ok_and(|file| file.model.kind == KIND)
+    serde_json::from_slice::<UnigramFile<'_>>(file).is_ok_and(|file| file.model.kind == KIND)
 }
 
 #[cfg(test)]

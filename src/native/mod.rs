@@ -4,6 +4,9 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(feature = "onnx")]
 pub mod onnx;
+#[cfg(feature = "text")]
 pub mod own_file;
+#[cfg(feature = "onnx")]
 pub mod process;

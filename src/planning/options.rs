@@ -69,12 +69,15 @@ pub struct HybridOptions {
     pub weights: Vec<f64>,
     /// How far the cosines of the model lie apart, if it is not to be measured.
     pub spread: Option<f64>,
+    /// An FTS5 table of trigrams, for words that no row has.
+    pub fuzzy: Option<String>,
 }
 
 impl HybridOptions {
     /// Reads the JSON text.
     pub fn from_json(text: &str) -> Result<Self> {
-        let mut options = Self { each: Options::default(), weight: 1.0, weights: Vec::new(), spread: None };
+        let mut options =
+            Self { each: Options::default(), weight: 1.0, weights: Vec::new(), spread: None, fuzzy: None };
         let not_negative = |value: &Value| value.as_f64().filter(|number| *number >= 0.0 && number.is_finite());
         for (key, value) in &object(text)? {
             let number = not_negative(value);
@@ -88,10 +91,12 @@ impl HybridOptions {
                     let weights: Option<Vec<f64>> = values.iter().map(not_negative).collect();
                     options.weights = weights.ok_or_else(|| wrong(key, "an array of numbers of 0 or more", value))?;
                 }
+                ("fuzzy", Value::String(table)) => options.fuzzy = Some(table.clone()),
+                ("fuzzy", _) => return Err(wrong(key, "the name of an FTS5 table", value)),
                 ("weights", _) => return Err(wrong(key, "an array of numbers of 0 or more", value)),
                 _ if options.each.set(key, value)? => {}
                 _ => {
-                    let known = "options metric, exact, type, key, index, skip_bad, weight, weights or spread";
+                    let known = "options metric, exact, type, key, index, skip_bad, weight, weights, spread or fuzzy";
                     return Err(Error::expected(known, shown(key)));
                 }
             }
@@ -105,7 +110,7 @@ impl HybridOptions {
 
     /// The options of the search by vectors, as the JSON that [`Options::from_json`] reads.
     pub fn each_to_json(text: &str) -> Result<String> {
-        let own = ["weight", "weights", "spread"];
+        let own = ["weight", "weights", "spread", "fuzzy"];
         let pairs = object(text)?.into_iter().filter(|(key, _)| !own.contains(&key.as_str()));
         Ok(Value::Object(pairs.collect()).to_string())
     }

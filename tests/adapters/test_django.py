@@ -88,6 +88,23 @@ def test_connections_that_are_opened_again_have_it():
             assert cursor.fetchone() == (11,)
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_last_load_decides_for_later_connections_too(trusted):
+    other = connections["other"]
+    fafcas.load(other, schema_search=not trusted)
+    fafcas.load(other, schema_search=trusted)
+    other.close()
+    with other.cursor() as cursor:
+        cursor.execute("DROP VIEW IF EXISTS found")
+        cursor.execute("CREATE TABLE IF NOT EXISTS t (v)")
+        cursor.execute("CREATE VIEW found AS SELECT * FROM vec_topk('t', 'v', '[1,0]', 1)")
+        if trusted:
+            assert cursor.execute("SELECT * FROM found").fetchall() == []
+        else:
+            with pytest.raises(django.db.OperationalError, match="unsafe|FAFCAS_SCHEMA_SEARCH|schema"):
+                cursor.execute("SELECT * FROM found")
+
+
 def test_fields_are_written_to_migrations_and_fixtures():
     text, _ = MigrationWriter.serialize(Note._meta.get_field("embedding"))
     assert "fafcas.django.VectorField" in text and "dimensions=4" in text

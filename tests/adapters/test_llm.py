@@ -1,11 +1,7 @@
 """The embeddings of `llm`, searched as they are stored, against llm's own search; and its command with the plugin."""
 
 import json
-import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import fafcas.llm
 import llm
@@ -84,31 +80,21 @@ def test_what_is_not_there(path):
         fafcas.llm.similar(path.with_name("none.db"), "five", vector=[1.0])
 
 
-def command(folder, *arguments):
-    """The command `llm` as a user has it, with the plugin that the package's entry point names."""
-    packages = folder / "packages"
-    shutil.copytree(Path(fafcas.__file__).parent, packages / "fafcas", dirs_exist_ok=True)
-    info = packages / "fafcas-0.dist-info"
-    info.mkdir(exist_ok=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fafcas\nVersion: 0\n")
-    (info / "entry_points.txt").write_text("[llm]\nfafcas = fafcas.llm\n")
-    environment = {**os.environ, "PYTHONPATH": str(packages), "LLM_USER_PATH": str(folder)}
-    program = [sys.executable, "-c", "from llm.cli import cli; cli()", *map(str, arguments)]
-    return subprocess.run(program, env=environment, capture_output=True, text=True)
+def test_the_plugin(tmp_path, installed):
+    def command(*arguments):
+        return subprocess.run(["llm", *map(str, arguments)], env=installed, capture_output=True, text=True)
 
-
-def test_the_plugin(tmp_path):
     notes = tmp_path / "notes"
     notes.mkdir()
     for at, text in enumerate(TEXTS):
         (notes / f"{at}.txt").write_text(text)
-    assert "fafcas/all-MiniLM-L6-v2 (aliases: fafcas)" in command(tmp_path, "embed-models").stdout
-    made = command(tmp_path, "embed-multi", "notes", "--files", notes, "*.txt", "-m", "fafcas", "--store")
+    assert "fafcas/all-MiniLM-L6-v2 (aliases: fafcas)" in command("embed-models").stdout
+    made = command("embed-multi", "notes", "--files", notes, "*.txt", "-m", "fafcas", "--store")
     assert made.returncode == 0, made.stderr
     asked = "-c", "why are there tides", "-n", "2"
-    ours, own = command(tmp_path, "fafcas", "notes", *asked), command(tmp_path, "similar", "notes", *asked)
+    ours, own = command("fafcas", "notes", *asked), command("similar", "notes", *asked)
     assert ours.returncode == 0, ours.stderr
     ours, own = ([json.loads(line) for line in told.stdout.splitlines()] for told in (ours, own))
     assert [item["content"] for item in ours] == [item["content"] for item in own] and ours[0]["content"] == TEXTS[0]
-    failed = command(tmp_path, "fafcas", "others", "-c", "x")
+    failed = command("fafcas", "others", "-c", "x")
     assert failed.returncode == 1 and "expected a collection out of notes, not others" in failed.stderr, failed

@@ -440,7 +440,18 @@ fn a_folder_that_is_no_model_is_refused_with_the_reason() {
             ("tokenizer.json", json!({ "model": 1 })),
             "tokenizer.json: expected a tokenizer, not ",
         ),
-        ("no-model", "tokens.onnx", ("model.onnx", Value::Null), "expected model.onnx or onnx/model.onnx in "),
+        (
+            "cut-tokenizer",
+            "tokens.onnx",
+            ("tokenizer.json", r#"{"decoder": {"#.into()),
+            "tokenizer.json: expected a tokenizer, not ",
+        ),
+        (
+            "no-model",
+            "tokens.onnx",
+            ("model.onnx", Value::Null),
+            "expected model.onnx, onnx/model.onnx or model.safetensors in ",
+        ),
         ("garbage", "tokens.onnx", ("model.onnx", "not a model".into()), "ONNX Runtime: "),
         ("empty", "tokens.onnx", ("model.onnx", "".into()), "ONNX Runtime: "),
         (

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-use crate::support::{absent, scratch};
+use crate::support::{absent, environment, library, models, scratch, succeed};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result};
 use std::path::Path;
 use std::process::Command;
@@ -217,4 +217,18 @@ fn a_bar_is_drawn_on_a_terminal_for_who_asks() {
     piped.args(["--exact", "embed_sql::embeds_for_a_bar", "--nocapture"]).env("FAFCAS_PROGRESS", "1");
     let piped = said(piped.output().unwrap());
     assert!(piped.contains("1 passed") && !piped.contains("embedding"), "{piped}");
+}
+
+/// tests/embed/peers.py makes a BERT, an XLM-R with its offset of positions, and a decoder of which the last token counts.
+#[test]
+fn small_models_of_three_families_have_the_vectors_that_python_makes() {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/peers");
+    if !packages.exists() {
+        return absent("onnxruntime and tokenizers of Python (`make .venv/peers`)");
+    }
+    let mut command = Command::new(environment());
+    command.arg("tests/embed/peers.py").arg(library()).arg(scratch("peers")).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.env("PYTHONPATH", &packages).env("FAFCAS_ONNXRUNTIME", models().join("libonnxruntime.so"));
+    let (said, _) = succeed(&mut command);
+    assert_eq!(said.lines().count(), 9, "{said}");
 }

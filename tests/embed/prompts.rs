@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use super::embed::{ROOT, batch, message, rows, tiny};
+use crate::support::blocks;
 use fafcas::embed::{Model, model, models};
 use serde_json::{Value, json};
 use std::fs;
@@ -273,4 +274,47 @@ fn a_hostile_tokenizer_is_refused_or_works() {
     tiny("no-unknown", "tokens.onnx", &[("tokenizer.json", unigram(pieces(json!(["<unk>", 0.0])), Value::Null))]);
     let message = message(model("no-unknown"));
     assert!(message.contains("a character is unknown, and the vocabulary has no unk_id"), "{message}");
+}
+
+/// docs/models.md shows these files.
+#[test]
+fn the_files_of_the_page_do_what_it_says() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md")).unwrap();
+    let files = blocks(&page).into_iter().filter(|(language, _)| language == "json");
+    let models = files.enumerate().map(|(number, (_, file))| {
+        let name = format!("page-{number}");
+        tiny(
+            &name,
+            "tokens.onnx",
+            &[(FILE, file.into()), ("config.json", json!({ "max_position_embeddings": 8, "vocab_size": 12 }))],
+        );
+        models().unwrap().into_iter().find(|listing| listing.name == name).unwrap()
+    });
+    let models = models.collect::<Vec<_>>();
+    assert_eq!(models.len(), 2);
+    for listing in models {
+        assert_eq!((listing.prompts.query.as_str(), listing.prompts.document.as_str()), ("query: ", "passage: "));
+    }
+}
+
+/// Static models read the same file. They are not trained to be cut.
+#[test]
+fn a_static_model_heeds_its_prompts_and_is_not_cut() {
+    let made = |name: &str, content: Value| {
+        let folder = ROOT.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+            fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/static/f32").join(file), folder.join(file))
+                .unwrap();
+        }
+        fs::write(folder.join(FILE), content.to_string()).unwrap();
+        model(name)
+    };
+    let plain = made("static-plain", json!({})).unwrap();
+    let prompts = made("static-prompts", json!({ "prompts": { "query": "red ", "document": "blue " } })).unwrap();
+    assert_eq!(prompts.embed_query("green", 1).unwrap(), plain.embed("red green", 1).unwrap());
+    assert_eq!(prompts.embed("green", 1).unwrap(), plain.embed("blue green", 1).unwrap());
+    assert_ne!(prompts.embed("green", 1).unwrap(), plain.embed("green", 1).unwrap());
+    let cut = message(made("static-cut", json!({ "truncate_dim": 2 })));
+    assert!(cut.contains(&format!("{FILE}: expected no truncate_dim for a static model")), "{cut}");
 }

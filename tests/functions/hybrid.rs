@@ -82,18 +82,16 @@ fn naive(connection: &Connection, query: &[u8], words: &[&str], k: Option<usize>
         .map(|row| {
             let (cosine, bm25) = (cosine_of.get(&row).copied(), bm25_of.get(&row).copied());
             let near = cosine.unwrap_or(nearest.last().map_or(0.0, |(_, cosine)| *cosine));
-            (
-                row,
-                near + 1.5 * SPREAD * doubt * bm25.map_or(0.0, |bm25| bm25 * (1.0 + 6.0 * bm25 / bound * bm25 / bound))
-                    / 8.0,
-                cosine,
-                bm25,
-            )
+            (row, near + 1.5 * SPREAD * doubt * bm25.map_or(0.0, |bm25| added(bm25, bound)) / 6.0, cosine, bm25)
         })
         .collect();
     joined.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     joined.truncate(k.unwrap_or(usize::MAX));
     joined
+}
+
+fn added(bm25: f64, bound: f64) -> f64 {
+    bm25 * (bound / (bound + 80.0) + 30.0 * (bm25 / bound).powi(3))
 }
 
 fn assert_same(found: &[Row], wanted: &[Row]) {
@@ -267,4 +265,44 @@ fn a_list_of_rowids_is_passed_down_and_the_rowid_of_another_table_is_not() {
         let plan = plan(condition, columns);
         assert!(plan.contains(all) && plan.contains(" rowid") == is_passed, "{condition}, {columns}: {plan}");
     }
+}
+
+/// Words that no row has: what their pieces in another table are worth, worked out in SQL.
+#[test]
+fn misspelt_words_are_found_by_their_pieces() {
+    let connection = open(&mut Random(5), 300);
+    connection
+        .execute_batch(
+            "CREATE VIRTUAL TABLE pieces USING fts5(title, tokenize = 'trigram');
+             INSERT OR IGNORE INTO notes(seq, body) VALUES (10, 'x'), (13, 'x');
+             INSERT INTO pieces(rowid, title)
+             SELECT seq, CASE seq WHEN 10 THEN 'Rollback journal' WHEN 13 THEN 'Jornada' ELSE body END FROM notes",
+        )
+        .unwrap();
+    let query = pairs_of_normalised(&connection, &vector(&mut Random(6)));
+    let ask = |words: &str, options: &str| {
+        let sql = format!(
+            "SELECT rowid, score, by_vector, by_words FROM vec_hybrid('notes', 'v', 'words', ?1, ?2, NULL, '{options}')"
+        );
+        rows(&connection, &sql, &[&query, &words])
+    };
+    let by_words =
+        |rows: Vec<Row>| -> HashMap<i64, f64> { rows.into_iter().filter_map(|row| Some((row.0, row.3?))).collect() };
+    // "jornal" is nowhere; "oak" has rows, and too few letters to be misspelt.
+    let plain = by_words(ask("jornal oak", "{}"));
+    let fuzzy = by_words(ask("jornal oak", r#"{"fuzzy": "pieces"}"#));
+    let shares =
+        "SELECT rowid, bm25_share(pieces) FROM pieces WHERE pieces MATCH '\"jor\" OR \"orn\" OR \"rna\" OR \"nal\"'";
+    let absent = 2.2 * (pairs(&connection, "SELECT 0, 2.0 * count(*) + 1 FROM pieces", &[])[0].1).ln();
+    let mut wanted = plain.clone();
+    for (row, share) in pairs(&connection, shares, &[]).into_iter().filter(|(_, share)| *share >= 0.2) {
+        *wanted.entry(row).or_default() += 1.2 * share * absent;
+    }
+    assert!(wanted.len() > plain.len() && plain.len() > 9);
+    assert_eq!(fuzzy.len(), wanted.len());
+    for (row, bm25) in wanted {
+        assert!((fuzzy[&row] - bm25).abs() < 1e-9, "{row}: {} instead of {bm25}", fuzzy[&row]);
+    }
+    // A word that a row has is not taken for another one.
+    assert_eq!(ask("ash oak", "{}"), ask("ash oak", r#"{"fuzzy": "pieces"}"#));
 }

@@ -216,6 +216,44 @@ fn a_process_that_trusts_its_files_lets_them_search() {
     }
 }
 
+/// Issue 12, 14: the shell makes a clone by statements on a connection that has no extension.
+#[test]
+fn a_clone_lacks_the_virtual_table_alone() {
+    if !runs("sqlite3", "--version") {
+        return absent("the sqlite3 shell");
+    }
+    let folder = scratch("clone");
+    let (original, clone) = (folder.join("original.db"), folder.join("clone.db"));
+    let db = Connection::open(&original).unwrap();
+    load(&db, &library()).unwrap();
+    db.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
+         WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 3 FROM n WHERE i < 6000)
+         INSERT INTO t SELECT i, fafcas_normalize(json_array(i % 7, i % 11, 1 + i % 13, i % 17)) FROM n;
+         CREATE VIRTUAL TABLE i USING vec_index(t, v); UPDATE t SET v = '[0,0,0,2]' WHERE id = 33",
+    )
+    .unwrap();
+    let found = |db: &Connection| -> String {
+        let sql = "SELECT group_concat(rowid || ' ' || round(score, 5)) FROM vec_topk('t', 'v', '[0,0,0,1]', 9)";
+        db.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let path = |db: &Connection| {
+        db.query_row("SELECT path FROM vec_stats WHERE source = 'main.t'", [], |row| row.get::<_, String>(0))
+    };
+    let expected = found(&db);
+
+    let mut shell = Command::new("sqlite3");
+    let output = shell.arg(&original).arg(format!(".clone {}", clone.display())).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no such module: vec_index"));
+
+    let db = Connection::open(&clone).unwrap();
+    load(&db, &library()).unwrap();
+    db.execute_batch("DELETE FROM vec_stats").unwrap();
+    assert_eq!((found(&db), path(&db)), (expected.clone(), Ok("index".into())));
+    db.execute_batch("CREATE VIRTUAL TABLE i USING vec_index(t, v); INSERT INTO i(i) VALUES ('check')").unwrap();
+    assert_eq!((found(&db), path(&db)), (expected, Ok("index".into())));
+}
+
 /// A program of its own with an SQLite of its own. Once what it is made of is there, it must build and succeed.
 fn host_package(folder: &str, files: &[(&str, &Path)]) {
     if !can_be_built(folder) {

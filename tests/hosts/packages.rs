@@ -78,6 +78,54 @@ fn environment_with_the_wheel(folder: &Path) -> Option<PathBuf> {
     Some(environment)
 }
 
+/// Built where it is installed, with the Rust that is here, as on platforms without a wheel.
+#[test]
+fn the_source_package_is_built_with_rust() {
+    let folder = scratch("sdist");
+    make(&["sdist"], &[("DIST", folder.join("dist"))]);
+    let environment = folder.join("environment");
+    succeed(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&environment));
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--python"]).arg(&environment).args(["install", "--quiet", "--disable-pip-version-check"]);
+    pip.arg(only_file(&folder.join("dist")))
+        .env_remove("FAFCAS_LIBRARY")
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/sources"));
+    succeed(&mut pip);
+    let program = "import apsw, fafcas; c = apsw.Connection(':memory:'); fafcas.load(c); print(c.execute('SELECT vec_version()').get)";
+    let mut python = Command::new(environment.join("bin/python"));
+    python.args(["-c", program]).env_remove("FAFCAS_LIBRARY").env_remove("PYTHONPATH");
+    assert!(succeed(&mut python).0.starts_with("fafcas "));
+}
+
+/// As programs build it that depend on it: from the files that cargo would publish, and no others.
+#[test]
+fn the_crate_as_it_is_published_builds() {
+    make(&["crate"], &[]);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["package", "--quiet", "--no-default-features", "--manifest-path", "target/crate/Cargo.toml"]);
+    succeed(cargo.env("CARGO_TARGET_DIR", "target"));
+}
+
+#[test]
+fn packages_say_where_the_project_lives_once_that_is_known() {
+    let folder = scratch("addresses");
+    let lay_out = |kind: &str, address: &str| {
+        let target = folder.join(kind);
+        succeed(Command::new("python3").arg("scripts/package.py").arg(kind).arg(&target).arg(address));
+        move |file: &str| fs::read_to_string(target.join(file)).unwrap()
+    };
+    let address = "https://git.example/them/fafcas";
+    let wheel = lay_out("wheel", address);
+    assert!(wheel("pyproject.toml").contains(&format!("[project.urls]\nHomepage = \"{address}\"")));
+    assert!(wheel("README.md").contains(&format!("]({address}/blob/HEAD/docs/collection.md)")));
+    let npm = lay_out("npm", address)("package.json");
+    assert!(npm.contains(&format!("\"url\": \"git+{address}.git\"")), "{npm}");
+    let manifest = lay_out("crate", address)("Cargo.toml");
+    assert!(manifest.contains(&format!("repository = \"{address}\"")), "{manifest}");
+    assert!(!lay_out("wheel", "")("pyproject.toml").contains("project.urls"));
+    assert!(!lay_out("npm", "")("README.md").contains(".md)"), "links that lead nowhere");
+}
+
 /// Installed with npm into an empty folder, in the Node that came with `make hosts` or, without it, the one on the path.
 #[test]
 fn the_node_package() {
@@ -228,7 +276,7 @@ fn installed_under_a_prefix_it_finds_its_models_and_can_be_taken_away() {
         let program =
             format!("{load} \"SELECT group_concat(name) FROM (SELECT name FROM fafcas_models ORDER BY name)\"");
         let named = succeed(&mut shell(&program, &home)).0;
-        assert_eq!(named, "all-MiniLM-L6-v2,all-MiniLM-L6-v2-int8,tiny");
+        assert_eq!(named, "all-MiniLM-L6-v2,all-MiniLM-L6-v2-int8,static-MiniLM,tiny");
     } else {
         absent("the sqlite3 shell");
     }

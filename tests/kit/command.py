@@ -214,6 +214,9 @@ class Command(Case):
         path = self.folder / "new" / "sample.db"
         first = self.says("demo", "--sample", path)
         self.assertTrue(first.endswith(f"kept in {path}\n"), first)
+        answers = re.findall(r"^  -?\d\.\d{3}  (\S+) ", first.split("hybrid.sql")[1], re.MULTILINE)
+        self.assertEqual(5, len(answers), first)
+        self.assertLessEqual(set(answers), {"both", "meaning", "words"})
         self.assertEqual(first, self.says("demo", "--sample", path))
         self.assertEqual(["busy-timeout"], [line.split("\t")[2] for line in self.says("search", path, "busy timeout", "--words", "-k", 1).splitlines()])
         self.fails("expected a file DB", "demo", self.notes, status=2)
@@ -388,6 +391,31 @@ class Command(Case):
         path = self.ingested()
         said = self.on_terminal(80, "ask", path, "--words", typed="dough\n\n")
         self.assertIn("Bread", said)
+
+    def test_the_sample_ends_with_a_prompt_at_a_terminal(self):
+        said = self.on_terminal(100, "demo", "--sample", self.folder / "sample.db", typed="busy timeout\n\n")
+        after = said.split("your questions; an empty line ends")[1]
+        self.assertRegex(after, r"\? (busy timeout)?")
+        self.assertRegex(after, r"\n 1  \d\.\d{3}  ")
+
+    def test_a_bar_from_the_beginning(self):
+        self.write("tides.md", "# Tides\n\nThe moon pulls the sea.\n")
+        said = self.on_terminal(80, "ingest", self.notes, self.path)
+        places = [said.index(what) for what in ("loading the model", "reading notes", "embedding", "1 new")]
+        self.assertEqual(sorted(places), places)
+
+    def test_each_file_that_is_passed_over_has_a_line(self):
+        self.write("tides.md", "# Tides\n\nThe moon pulls the sea.\n")
+        self.write("pictures/moon.JPG", b"\xff\xd8")
+        self.write("scan.pdf", b"%PDF-1.4 and no more")
+        for at in range(23):
+            self.write(f"many/{at:02}.png", b"\x89PNG")
+        lines = [line.strip() for line in self.says("ingest", self.notes, self.path).splitlines() if "passed over" in line]
+        self.assertIn("passed over: pictures/moon.JPG: of another kind (.jpg)", lines)
+        self.assertEqual(1, len([line for line in lines if line.startswith("passed over: scan.pdf: a PDF that pypdf cannot read")]))
+        self.assertEqual([f"passed over: many/{at:02}.png: of another kind (.png)" for at in range(20)],
+                         [line for line in lines if "many/" in line])
+        self.assertIn("passed over: 3 more of another kind (.png)", lines)
 
     def on_terminal(self, columns, *arguments, typed=""):
         main, other = pty.openpty()

@@ -8,7 +8,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const MODELS: [&str; 2] = ["all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8"];
+const MODELS: [&str; 3] = ["all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8", STATIC];
+const STATIC: &str = "static-MiniLM";
+const FILES: [&str; 7] = [
+    "model.onnx",
+    "tokenizer.json",
+    "config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "README.md",
+    "1_Pooling/config.json",
+];
+const STATIC_FILES: [&str; 4] = ["model.safetensors", "config.json", "tokenizer.json", "README.md"];
 
 /// A folder as `make model` fills it, by links.
 fn complete(name: &str) -> PathBuf {
@@ -16,15 +27,7 @@ fn complete(name: &str) -> PathBuf {
     let folder = scratch(name).join("models");
     for model in MODELS {
         fs::create_dir_all(folder.join(model).join("1_Pooling")).unwrap();
-        for file in [
-            "model.onnx",
-            "tokenizer.json",
-            "config.json",
-            "modules.json",
-            "sentence_bert_config.json",
-            "README.md",
-            "1_Pooling/config.json",
-        ] {
+        for file in if model == STATIC { &STATIC_FILES[..] } else { &FILES } {
             std::os::unix::fs::symlink(source.join(model).join(file), folder.join(model).join(file)).unwrap();
         }
     }

@@ -45,6 +45,7 @@ fn what_counts_is_counted_and_nothing_else() {
              struct Item; struct InTest; struct Comment; struct Text; struct Raw; struct Hidden;\n",
         ),
         ("one/hidden.rs", "struct Hidden;"),
+        ("one/left_out.rs", "struct Once;"),
         ("kernels/avx2.rs", "struct Lanes; struct Struct;"),
         ("kernels/neon.rs", "struct Lanes;"),
         ("kernels/codes/neon.rs", "struct Sums;"),

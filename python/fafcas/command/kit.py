@@ -27,15 +27,17 @@ def ingest(folder: str, database: str, called: str | None, model: str) -> None:
     from ..kit.database import open_or_make
     from ..kit.ingest import check
     from ..kit.ingest import ingest as bring
-    from ..kit.show import count, report
+    from ..kit.show import bar, count, report
     from .database import explained
     from .embedding import prepare_embedding
     from .interrupt import interruptible
 
     started = time.monotonic()
-    prepare_embedding(model)
-    if not Path(database).exists():
-        check(folder, model, loadable_path())
+    with bar(1, "loading the model") as step:
+        prepare_embedding(model)
+        if not Path(database).exists():
+            check(folder, model, loadable_path())
+        step(1)
     with explained(database):
         connection, advice = open_or_make(database, loadable_path())
         with interruptible(connection):
@@ -95,7 +97,8 @@ def migrate(database: str) -> None:
 @click.argument("database", metavar="DB]", required=False)
 @click.argument("question", required=False)
 @click.option("--sample", metavar="FILE", help="Where the sample is kept; else in your cache folder.")
-def demo(folder: str | None, database: str | None, question: str | None, sample: str | None) -> None:
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="The model that embeds it. One of many languages is asked in some.")
+def demo(folder: str | None, database: str | None, question: str | None, sample: str | None, model: str) -> None:
     """Show round a knowledge base: a sample, or that of the notes in DIR.
 
     It is kept, and at a terminal a prompt takes more questions.
@@ -108,13 +111,13 @@ def demo(folder: str | None, database: str | None, question: str | None, sample:
 
     if folder is not None and database is None:
         raise click.UsageError("expected a file DB to keep the notes in")
-    prepare_embedding()
+    prepare_embedding(model)
     place = database or sample or str(user_folder().with_name("sample.db"))
     with explained(place):
         if folder is None:
-            show_sample(loadable_path(), place)
+            show_sample(loadable_path(), place, model)
         else:
-            own_notes(loadable_path(), folder, place, question)
+            own_notes(loadable_path(), folder, place, question, model)
     click.echo(f"\nkept in {place}")
     if sys.stdin.isatty() and question is None:
         click.echo("your questions; an empty line ends")

@@ -145,7 +145,7 @@ class Search:
         if way != "words":
             model = self.model
             named = "" if model == DEFAULT_MODEL else f", {literal(model)}"
-            written["query"] = f"embed({literal(question)}{named})"
+            written["query"] = f"embed_query({literal(question)}{named})"
             if not self.asked.as_sql:
                 values["query"] = self.embedded(question, model)
         self.show(statement.answering(self.source, way, self.asked.where), values, written, question)
@@ -217,5 +217,5 @@ class Search:
         if not self.prepared:
             prepare_embedding(model)
             self.prepared = True
-        vector: bytes = self.connection.execute("SELECT embed(?, ?)", (question, model)).get
+        vector: bytes = self.connection.execute("SELECT embed_query(?, ?)", (question, model)).get
         return vector

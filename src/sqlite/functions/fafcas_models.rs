@@ -19,6 +19,7 @@ const SIGNATURE: Signature = Signature {
         "max_tokens INTEGER",
         "fingerprint TEXT",
         "loaded INTEGER",
+        "kind TEXT",
         "pooling TEXT",
         "query_prompt TEXT",
         "document_prompt TEXT",
@@ -65,9 +66,10 @@ impl Listing for Models {
             2 => number(model.max_tokens.map(|tokens| tokens as u64)),
             3 => model.fingerprint.as_deref().map_or(Value::Null, Value::from),
             4 => Value::Integer(model.loaded.into()),
-            5 => model.pooling.as_deref().map_or(Value::Null, Value::from),
-            6 => some(&model.prompts.query),
-            7 => some(&model.prompts.document),
+            5 => model.kind.map_or(Value::Null, |kind| Value::from(kind.name())),
+            6 => model.pooling.as_deref().map_or(Value::Null, Value::from),
+            7 => some(&model.prompts.query),
+            8 => some(&model.prompts.document),
             _ => some(&model.languages.join(" ")),
         })
     }

@@ -20,7 +20,7 @@ use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed as Listed
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose, conditions};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
-use crate::sqlite::search::words::{Matches, matches};
+use crate::sqlite::search::words::{FullText, Matches};
 use crate::sqlite::search::{Search, Slow, sources};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 use crate::sqlite::tables::identifier::one;
@@ -174,13 +174,24 @@ impl Both {
         self.rest();
         let (asked, query) = HybridQuestion::read(given, conditions)?;
         let query = args::vector(query).map_err(|error| error.within("query"))?;
-        let words = matches(self.connection, asked.fts_table, asked.words, &asked.options.weights)?;
+        let words = self.words(&asked)?;
         let Some(query) = query else { return self.by_words(&asked, words) };
         let mut kept = self.waiting.search(self.connection, asked.made_of.clone(), query.into_owned())?;
         let slow = Slow::watch();
         let found = by_both(&mut kept.search, &asked, words)?;
         slow.note(VecHybrid::NAME, kept.search.sources());
         self.found_in = FoundIn::Search(Box::new(kept));
+        Ok(found)
+    }
+
+    /// The rows with the words, and with what words that no row has may have been meant to be.
+    fn words(&self, asked: &HybridQuestion<'_>) -> Result<Matches> {
+        let full_text = FullText { argument: "fts_table", table: asked.fts_table };
+        let mut found = Matches::find(self.connection, full_text, asked.words, &asked.options.weights)?;
+        if let Some(table) = &asked.options.fuzzy {
+            let strange = full_text.strange(self.connection, asked.words)?;
+            found.add_misspelt(self.connection, FullText { argument: "options.fuzzy", table }, &strange)?;
+        }
         Ok(found)
     }
 

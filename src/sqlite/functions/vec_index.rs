@@ -4,7 +4,7 @@
 //! its triggers, because ALTER TABLE rewrites them. The arguments of CREATE may be out of date.
 
 use crate::error::{Error, Result};
-use crate::index::{self, Builder, Index, Mean, Opened, RowidPart};
+use crate::index::{self, Builder, ChangedRows, Index, Mean, Opened, RowSlot, RowidPart};
 use crate::resources::config;
 use crate::resources::progress::Progress;
 use crate::scan::VectorSource;
@@ -16,7 +16,7 @@ use crate::sqlite::storage::shelf::{Anchor, Shelf};
 use crate::sqlite::storage::signs::{Sign, reshaped};
 use crate::sqlite::storage::table_rows::TableRows;
 use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, WatchedIndex, of_index};
-use crate::sqlite::storage::trust::is_stale;
+use crate::sqlite::storage::trust::{Survey, compared, is_stale, most_differing};
 use crate::sqlite::tables::catalogue::schema_of;
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, paths, quoted, single};
@@ -68,6 +68,16 @@ impl VecIndex {
 
     fn shelf(&self) -> Shelf {
         Shelf::new(self.connection, &self.schema, &self.name)
+    }
+
+    /// Its tables, which must be as they were made.
+    fn whole_shelf(&self) -> Result<Shelf> {
+        let shelf = self.shelf();
+        if shelf.is_whole()? { Ok(shelf) } else { Err(Error::Damaged(format!("{}; 'rebuild' mends it", self.lack()))) }
+    }
+
+    fn lack(&self) -> String {
+        format!("{0}_blocks or {0}_pending was dropped or replaced", self.name)
     }
 
     fn source(&self, table: &str, column: &str) -> Result<Source> {
@@ -131,8 +141,8 @@ impl VecIndex {
         }
     }
 
-    /// Removes the tables and triggers of an index of this name without its virtual table. A restore may leave them. Other
-    /// tables with such names are not touched; they are an error.
+    /// Takes over the tables and triggers that a restore left without their virtual table. Other tables with such names are not
+    /// touched; they are an error.
     fn clear_leftovers(&self) -> Result<()> {
         let mut shelf = self.shelf();
         let is_there = |suffix: &str| -> Result<bool> {
@@ -145,7 +155,7 @@ impl VecIndex {
         if is_ours {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             shelf.forget();
-            return shelf.drop();
+            return shelf.clear();
         }
         for suffix in ["blocks", "pending", SEAL].into_iter().chain(EVENTS) {
             if is_there(suffix)? {
@@ -217,7 +227,7 @@ impl VecIndex {
     fn merge(&self) -> Result<()> {
         let watched = self.must_be_tracked()?;
         let mut source = self.source(&watched.tracked.table, &watched.tracked.column)?;
-        let mut shelf = self.shelf();
+        let mut shelf = self.whole_shelf()?;
         let index = self.index(&mut shelf)?;
         let mut rows = TableRows::new(&source)?;
         let sign = self.renew(&watched)?;
@@ -228,12 +238,20 @@ impl VecIndex {
             return self.build(&mut source, &mut shelf, Stray::Noted);
         }
         let is_stale = is_stale(&shelf, &index);
-        let (mut differing, cursor) = match anchor {
+        let others = rows.other_than(&index.directory().strays, index.header.dimensions, compared(changed))?;
+        let listed = shelf.listed(place, changed, &others)?;
+        let (mut survey, wanted) = (Survey::default(), listed.as_deref().unwrap_or_default());
+        let cursor = match anchor {
             Some(anchor) if !is_stale && self.is_trusted(&shelf, &index, &rows, sign.as_ref(), anchor)? => {
-                shelf.differing(&index, &mut rows, anchor.cursor, compared(changed))?
+                shelf.survey(&index, &mut rows, (anchor.cursor, compared(changed)), wanted, &mut survey)?
             }
-            _ => (shelf.all_differing(&index, &mut rows, changed + most_differing(&index))?, None),
+            _ => {
+                shelf.survey_all(&index, &mut rows, changed + most_differing(&index), wanted, &mut survey)?;
+                None
+            }
         };
+        let Survey { mut differing, slots } = survey;
+        differing.extend(others);
         for part in RowidPart::of_rows(changed) {
             let noted = shelf.changed(place, part)?;
             differing.retain(|rowid| !noted.contains(rowid));
@@ -243,7 +261,9 @@ impl VecIndex {
             return self.build(&mut source, &mut shelf, Stray::Noted);
         }
         let merged = if count > 0 || is_stale {
-            let merged = self.merge_changes(&source, &mut shelf, &mut rows, index, (place, &differing));
+            let slots = listed.filter(|_| RowidPart::is_one(count)).map(|_| slots.as_slice());
+            let changes = ChangesToMerge { place, more: &differing, slots };
+            let merged = self.merge_changes(&source, &mut shelf, &mut rows, index, changes);
             source.stats.total.store(0, Relaxed);
             merged?
         } else {
@@ -285,14 +305,14 @@ impl VecIndex {
         Ok(watched.sign.clone())
     }
 
-    /// Puts the rows that the list has after a place into the blocks, and more rows.
+    /// Puts rows that changed into the blocks.
     fn merge_changes(
         &self,
         source: &Source,
         shelf: &mut Shelf,
         rows: &mut TableRows,
         mut index: Index,
-        (place, more): (i64, &BTreeSet<i64>),
+        ChangesToMerge { place, more, slots }: ChangesToMerge<'_>,
     ) -> Result<Index> {
         let count = shelf.changed_count(place)? + more.len() as u64;
         let progress = Progress::new("merging", count);
@@ -302,7 +322,8 @@ impl VecIndex {
             let mut changed = shelf.changed(place, part)?;
             changed.extend(more.iter().copied().filter(|rowid| part.has(*rowid)));
             let changed: Vec<i64> = changed.into_iter().collect();
-            index = index.merge(shelf, &changed, rows, config::threads(), &mut |done, _| {
+            let rowids = changed.as_slice();
+            index = index.merge(shelf, ChangedRows { rowids, slots }, rows, config::threads(), &mut |done, _| {
                 progress.set(before + done);
                 source.stats.done.store(before + done, Relaxed);
                 if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
@@ -312,27 +333,7 @@ impl VecIndex {
             }
             before += changed.len() as u64;
         }
-        self.merge_replaced(source, shelf, index, rows)
-    }
-
-    /// Frees the codes of rows that REPLACE deleted, for which no trigger fires. Such codes do no harm. So they are looked
-    /// for only if it is cheap to find out that there are some: the table has an index in which rows are counted, and fewer
-    /// rows than codes. If some rows have no vector, as many such codes may stay unnoticed.
-    fn merge_replaced(&self, source: &Source, shelf: &mut Shelf, index: Index, rows: &mut TableRows) -> Result<Index> {
-        let known = index.header.rows + index.header.strays;
-        if !source.has_unique_index()? || rows.count()? >= known {
-            return Ok(index);
-        }
-        let mut gone = rows.missing(&index.directory().strays)?;
-        for part in RowidPart::of_rows(index.header.rows) {
-            gone.extend(rows.missing(&index.coded(shelf, part)?)?);
-        }
-        if gone.is_empty() {
-            return Ok(index);
-        }
-        index.merge(shelf, &gone, rows, config::threads(), &mut |done, _| {
-            if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
-        })
+        Ok(index)
     }
 
     /// Writes the whole index, and its triggers if they are missing or altered.
@@ -344,6 +345,8 @@ impl VecIndex {
         };
         let mut source = self.source(table, column)?;
         let rowid = ordinary(&source)?;
+        let mut shelf = self.shelf();
+        shelf.create()?;
         if let Some(watched) = &watched {
             self.renew(watched)?;
         } else {
@@ -352,14 +355,14 @@ impl VecIndex {
             let (table, column) = (source.name().to_string(), source.column().to_string());
             Tracked { index, table, column, rowid }.create(self.connection, &self.schema)?;
         }
-        self.build(&mut source, &mut self.shelf(), Stray::Noted)
+        self.build(&mut source, &mut shelf, Stray::Noted)
     }
 
     /// Compares every code with its row, and every row with the codes.
     fn check(&self) -> Result<()> {
         let WatchedIndex { tracked, .. } = self.must_be_tracked()?;
         let mut source = self.source(&tracked.table, &tracked.column)?;
-        let mut shelf = self.shelf();
+        let mut shelf = self.whole_shelf()?;
         let index = index::check_blocks(&mut shelf)?;
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
         let mut rows = TableRows::new(&source)?;
@@ -392,13 +395,18 @@ impl VecIndex {
     fn properties(&self) -> Result<Vec<(&'static str, Value)>> {
         let mut shelf = self.shelf();
         let watched = self.tracked()?;
-        let bytes = shelf.bytes()?;
-        let (condition, index) = match index::open_uncached(&mut shelf) {
+        let is_whole = shelf.is_whole()?;
+        let opened = if is_whole { index::open_uncached(&mut shelf) } else { Ok(Opened::Absent) };
+        let (condition, index) = match opened {
+            _ if !is_whole => {
+                (Condition { sign: Some(self.lack()), pending: Some(0), ..Condition::new("rebuild") }, None)
+            }
             Ok(Opened::Index(index)) => (self.condition(&mut shelf, &index, watched.as_ref())?, Some(index)),
             Ok(Opened::Future(_)) => (Condition::new("of a later version"), None),
             Ok(Opened::Absent) | Err(Error::Damaged(_)) => (Condition::new("damaged"), None),
             Err(error) => return Err(error),
         };
+        let bytes = if is_whole { shelf.bytes()? } else { 0 };
         let pending = condition.pending.map_or_else(|| shelf.noted(0).map(|noted| noted.entries), Ok)?;
         let tracked = watched.map(|watched| watched.tracked);
         let whole = |number: u64| Value::Integer(number as i64);
@@ -446,6 +454,16 @@ impl VecIndex {
     }
 }
 
+/// What a merge puts into the blocks.
+struct ChangesToMerge<'a> {
+    /// The rows that the list has after this place.
+    place: i64,
+    /// And these.
+    more: &'a BTreeSet<i64>,
+    /// All slots of these rows, if they are known.
+    slots: Option<&'a [RowSlot]>,
+}
+
 /// The state of an index.
 struct Condition {
     state: &'static str,
@@ -459,20 +477,6 @@ impl Condition {
     fn new(state: &'static str) -> Self {
         Self { state, sign: None, pending: None }
     }
-}
-
-/// How many rows a merge of so many changes compares with their codes if there is no sign against the index. So each row has
-/// been compared once when a quarter of the rows has changed, or after one merge for every thousand rows.
-fn compared(changed: u64) -> usize {
-    const LEAST: u64 = 1000;
-    const MOST: u64 = 1 << 19;
-    const TIMES: u64 = 4;
-    changed.saturating_mul(TIMES).clamp(LEAST, MOST) as usize
-}
-
-/// If more rows than this differ from their codes, writing the whole index takes less time than merging them.
-fn most_differing(index: &Index) -> u64 {
-    1000 + index.header.rows / 8
 }
 
 /// The name of the rowid of a table. An error if the table cannot be indexed.
@@ -605,7 +609,11 @@ impl Writable for VecIndex {
     }
 
     fn integrity(&self, quick: bool) -> Result<Option<String>> {
-        let checked = if quick { index::check_blocks(&mut self.shelf()).map(drop) } else { self.check() };
+        let checked = if quick {
+            self.whole_shelf().and_then(|mut shelf| index::check_blocks(&mut shelf)).map(drop)
+        } else {
+            self.check()
+        };
         match checked {
             Ok(()) => Ok(None),
             Err(Error::Sqlite { code, message }) => Err(Error::Sqlite { code, message }),

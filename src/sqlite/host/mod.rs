@@ -14,7 +14,7 @@ pub mod in_list;
 pub mod value;
 pub mod vtab;
 
-#[path = "../../../sys/src/lib.rs"]
+#[path = "../../../include/sqlite3ext.rs"]
 pub mod ffi;
 
 #[cfg(test)]

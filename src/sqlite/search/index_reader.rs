@@ -139,6 +139,9 @@ impl IndexReader {
         let found = choose(source, options, watched, |watched| &watched.tracked)?;
         let Some(WatchedIndex { tracked, sign, .. }) = found else { return Ok(None) };
         let shelf = Shelf::new(source.connection(), source.schema(), &tracked.index);
+        if !shelf.is_whole()? {
+            return Ok(None);
+        }
         let is_named = matches!(options.index, IndexChoice::Named(_));
         let (rows, guard) = (TableRows::new(source)?, Guard::new(sign));
         Ok(Some(Self { is_named, is_exact: options.exact, shelf, rows, guard }))

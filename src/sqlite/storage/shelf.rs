@@ -7,6 +7,7 @@ use crate::index::{RowidPart, Store, Token};
 use crate::sqlite::host::connection::{Connection, Reusable, Statement};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
+use crate::vector::shown;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -56,12 +57,57 @@ pub(super) struct Tail {
     pub token: Value,
 }
 
+/// One of the tables of an index.
+#[derive(Debug, Clone, Copy)]
+enum ShelfTable {
+    Blocks,
+    Pending,
+}
+
+impl ShelfTable {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Blocks => "blocks",
+            Self::Pending => "pending",
+        }
+    }
+
+    /// How it is declared. The blocks are without a PRIMARY KEY, as the session extension would carry them into databases
+    /// with other rows.
+    fn columns(self) -> &'static str {
+        match self {
+            Self::Blocks => "id INTEGER NOT NULL UNIQUE, data BLOB NOT NULL",
+            Self::Pending => "rid, token",
+        }
+    }
+
+    /// What is read of it, whatever version made it.
+    fn read(self) -> &'static str {
+        match self {
+            Self::Blocks => "t.id, t.data",
+            Self::Pending => "t.rowid, t.rid, t.token",
+        }
+    }
+}
+
+/// What stands under the name of a table of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// A table with our columns.
+    Ours,
+    /// Nothing: it was dropped.
+    Nothing,
+    /// A view, or a table of somebody else's.
+    Other,
+}
+
 /// The tables of an index.
 pub struct Shelf {
     pub(super) connection: Connection,
     /// The name of the schema as it is, and below it the quoted one.
     schema_name: String,
     schema: String,
+    index: String,
     blocks: String,
     pending: String,
     /// A number for the database file and the index. It tells the index from others in the caches of the process.
@@ -85,6 +131,7 @@ impl Shelf {
             connection,
             schema_name: schema.to_string(),
             schema: quoted(schema),
+            index: index.to_string(),
             blocks: table("blocks"),
             pending: table("pending"),
             scope: scope.finish(),
@@ -94,28 +141,88 @@ impl Shelf {
         }
     }
 
-    /// Makes both tables.
+    /// Makes those of the tables that are not there.
     pub fn create(&self) -> Result<()> {
-        // The table has no PRIMARY KEY, so that the session extension ignores it. Changesets would carry blocks into databases
-        // with other rows.
-        self.connection
-            .execute(&format!("CREATE TABLE {} (id INTEGER NOT NULL UNIQUE, data BLOB NOT NULL)", self.blocks), &[])?;
-        self.connection.execute(&format!("CREATE TABLE {} (rid, token)", self.pending), &[])
+        for (part, table) in self.tables() {
+            match self.standing(part, table)? {
+                Standing::Ours => {}
+                Standing::Nothing => {
+                    self.connection.execute(&format!("CREATE TABLE {table} ({})", part.columns()), &[])?
+                }
+                Standing::Other => {
+                    let name = shown(&self.name(part)).to_string();
+                    let what = format!("{name} for the index alone, to be dropped or renamed if it is another's");
+                    return Err(Error::expected(what, "another table or view of that name"));
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Removes both tables, if they are there.
+    /// Empties both tables, as far as they are there: within CREATE VIRTUAL TABLE, SQLite drops none.
+    pub fn clear(&mut self) -> Result<()> {
+        self.each_of_ours(|table, _| format!("DELETE FROM {table}"))
+    }
+
+    /// Removes both tables, as far as they are there. What is not ours stays.
     pub fn drop(&mut self) -> Result<()> {
-        self.connection.execute(&format!("DROP TABLE IF EXISTS {}", self.blocks), &[])?;
-        self.connection.execute(&format!("DROP TABLE IF EXISTS {}", self.pending), &[])
+        self.each_of_ours(|table, _| format!("DROP TABLE {table}"))
     }
 
     /// Renames both tables after the new name of the index.
     pub fn rename(&mut self, index: &str) -> Result<()> {
-        for (table, suffix) in [(&self.blocks, "blocks"), (&self.pending, "pending")] {
-            let name = quoted(&format!("{index}_{suffix}"));
-            self.connection.execute(&format!("ALTER TABLE {table} RENAME TO {name}"), &[])?;
+        self.each_of_ours(|table, part| {
+            format!("ALTER TABLE {table} RENAME TO {}", quoted(&format!("{index}_{}", part.suffix())))
+        })
+    }
+
+    fn each_of_ours(&self, statement: impl Fn(&str, ShelfTable) -> String) -> Result<()> {
+        for (part, table) in self.tables() {
+            if self.standing(part, table)? == Standing::Ours {
+                self.connection.execute(&statement(table, part), &[])?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether both tables are there as they were made. Somebody may have dropped one, or put a view in its place.
+    pub fn is_whole(&self) -> Result<bool> {
+        for (part, table) in self.tables() {
+            if self.standing(part, table)? != Standing::Ours {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn tables(&self) -> [(ShelfTable, &str); 2] {
+        [(ShelfTable::Blocks, &self.blocks), (ShelfTable::Pending, &self.pending)]
+    }
+
+    fn name(&self, part: ShelfTable) -> String {
+        format!("{}_{}", self.index, part.suffix())
+    }
+
+    /// What stands under the name of a table of ours.
+    fn standing(&self, part: ShelfTable, table: &str) -> Result<Standing> {
+        let sql = format!(
+            "SELECT type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' FROM {}.sqlite_schema \
+             WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
+            self.schema
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        statement.bind(1, ValueRef::Text(self.name(part).as_bytes()))?;
+        if !statement.step()? {
+            return Ok(Standing::Nothing);
+        }
+        if statement.integer(0) == 0 {
+            return Ok(Standing::Other);
+        }
+        match self.connection.prepare(&format!("SELECT {} FROM {table} AS t", part.read())) {
+            Ok(_) => Ok(Standing::Ours),
+            Err(error) if error.is_of_sql() => Ok(Standing::Other),
+            Err(error) => Err(error),
+        }
     }
 
     /// Bytes of all BLOBs.
@@ -164,6 +271,14 @@ impl Shelf {
             true
         })?;
         Ok(rows)
+    }
+
+    /// All rows that the list has after a place, and others, in order. `None` if they are too many for memory.
+    pub fn listed(&self, after: i64, count: u64, others: &[i64]) -> Result<Option<Vec<i64>>> {
+        let Some(all) = RowidPart::of_rows(count).next().filter(|_| RowidPart::is_one(count)) else { return Ok(None) };
+        let mut rows = self.changed(after, all)?;
+        rows.extend(others);
+        Ok(Some(rows.into_iter().collect()))
     }
 
     /// Whether a row with a rowid above `behind` is missing in the list after the place `after`. `select` is the statement

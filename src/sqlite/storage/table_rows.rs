@@ -42,10 +42,6 @@ pub struct TableRows {
     sight: String,
     /// The statement for all rows from one rowid to another, in ascending order.
     between: String,
-    /// The statement that counts all rows.
-    count: String,
-    /// The statement for the rowids of all rows, in any order.
-    rowids: String,
     /// The rows never get new rowids. So a row that is missing was deleted.
     pub(super) is_stable: bool,
 }
@@ -86,9 +82,6 @@ impl TableRows {
             quoted(source.name())
         );
         let top = format!("(SELECT max(t.{rowid}) FROM {}.{} AS t)", quoted(source.schema()), quoted(source.name()));
-        let of_all =
-            |what: &str| format!("SELECT {what} FROM {}.{} AS t", quoted(source.schema()), quoted(source.name()));
-        let (count, rowids) = (of_all("count(*)"), of_all(&format!("t.{rowid}")));
         let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
         let connection = source.connection();
         let (fetch, running, fetch_keyed, probe) = Default::default();
@@ -110,33 +103,21 @@ impl TableRows {
             probe,
             sight,
             between,
-            count,
-            rowids,
             is_stable,
         })
     }
 
-    /// How many rows the table has, with a vector or without. SQLite counts them in the smallest index of the table.
-    pub fn count(&self) -> Result<u64> {
-        let mut count = self.connection.prepare(&self.count)?;
-        Ok(if count.step()? { u64::try_from(count.integer(0)).unwrap_or(0) } else { 0 })
-    }
-
-    /// Which of these rowids no row has. They must be in ascending order. None if rows of the table may get new rowids.
-    pub fn missing(&self, rowids: &[i64]) -> Result<Vec<i64>> {
-        if !self.is_stable {
-            return Ok(Vec::new());
-        }
-        let mut is_there = vec![false; rowids.len()];
-        let mut all = self.connection.prepare(&self.rowids)?;
-        while all.step()? {
-            if let Ok(at) = rowids.binary_search(&all.integer(0))
-                && let Some(is_there) = is_there.get_mut(at)
-            {
-                *is_there = true;
+    /// Those of the first so many strays that are none any more. They are few, and one that REPLACE deleted would let all
+    /// searches scan.
+    pub fn other_than(&mut self, strays: &[i64], dimensions: usize, most: usize) -> Result<Vec<i64>> {
+        let mut other = Vec::new();
+        for rowid in strays.iter().take(most) {
+            match self.fetch(*rowid)? {
+                FetchedRow::Vector(vector) if vector.len() != dimensions => {}
+                _ => other.push(*rowid),
             }
         }
-        Ok(rowids.iter().zip(is_there).filter(|(_, is_there)| !is_there).map(|(rowid, _)| *rowid).collect())
+        Ok(other)
     }
 
     /// The greatest rowid; [`NO_ROW`] for an empty table.

@@ -206,18 +206,6 @@ impl Source {
         Ok(self.kind == TableKind::Table && is_integer && !has_key_index(self.connection, &self.schema, &self.name)?)
     }
 
-    /// Whether REPLACE of one row may delete other rows. It may if something besides the rowid is unique.
-    pub fn has_unique_index(&self) -> Result<bool> {
-        let sql = format!("PRAGMA {}.index_list({})", quoted(&self.schema), quoted(&self.name));
-        let mut statement = self.connection.prepare(&sql)?;
-        while statement.step()? {
-            if statement.integer(2) != 0 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Whether the column is computed. No trigger fires when its value changes.
     pub fn is_generated(&self) -> bool {
         self.columns.iter().any(|column| *column.name == *self.column && column.is_generated)
