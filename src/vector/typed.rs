@@ -19,7 +19,7 @@ pub struct TypedVector<'a> {
 
 /// One element, as SQL shows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Number {
+pub enum ElementValue {
     /// An element of int8 or bit, and sums of such.
     Integer(i64),
     /// An element of the other types.
@@ -134,11 +134,11 @@ impl<'a> TypedVector<'a> {
     }
 
     /// All elements, as SQL shows them.
-    pub fn numbers(&self) -> Result<Vec<Number>> {
+    pub fn numbers(&self) -> Result<Vec<ElementValue>> {
         Ok(match self.element {
-            ElementType::Int8 => self.bytes.iter().map(|&byte| Number::Integer((byte as i8).into())).collect(),
-            ElementType::Bit => self.bits().map(|bit| Number::Integer(bit.into())).collect(),
-            _ => self.floats()?.iter().map(|number| Number::Real(number.get().into())).collect(),
+            ElementType::Int8 => self.bytes.iter().map(|&byte| ElementValue::Integer((byte as i8).into())).collect(),
+            ElementType::Bit => self.bits().map(|bit| ElementValue::Integer(bit.into())).collect(),
+            _ => self.floats()?.iter().map(|number| ElementValue::Real(number.get().into())).collect(),
         })
     }
 
@@ -152,9 +152,9 @@ impl<'a> TypedVector<'a> {
         for (at, number) in self.numbers()?.into_iter().enumerate() {
             text.push_str(if at == 0 { "" } else { "," });
             match (number, self.element) {
-                (Number::Integer(number), _) => write!(text, "{number}"),
-                (Number::Real(number), ElementType::F32) => write_with_six_digits(&mut text, number),
-                (Number::Real(number), _) => write!(text, "{}", number as f32),
+                (ElementValue::Integer(number), _) => write!(text, "{number}"),
+                (ElementValue::Real(number), ElementType::F32) => write_with_six_digits(&mut text, number),
+                (ElementValue::Real(number), _) => write!(text, "{}", number as f32),
             }
             .map_err(|_| Error::Bug("a number that cannot be written".into()))?;
         }

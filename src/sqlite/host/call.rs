@@ -10,7 +10,7 @@ use super::ffi;
 use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
-use crate::vector::typed::{Number, TypedVector};
+use crate::vector::typed::{ElementValue, TypedVector};
 use crate::vector::{ElementType, from_json};
 use std::ffi::{c_int, c_uint, c_void};
 
@@ -45,35 +45,35 @@ pub struct VectorFunction {
     /// How many arguments.
     pub arity: i32,
     /// Computes the result.
-    pub call: fn(Call<'_>) -> Result<Answer>,
+    pub call: fn(VectorCall<'_>) -> Result<TypedAnswer>,
 }
 
 /// The result of a function, with its subtype.
-pub struct Answer {
+pub struct TypedAnswer {
     value: Value,
     subtype: Option<u8>,
 }
 
-impl From<Value> for Answer {
+impl From<Value> for TypedAnswer {
     fn from(value: Value) -> Self {
         Self { value, subtype: None }
     }
 }
 
-impl From<Number> for Answer {
-    fn from(number: Number) -> Self {
+impl From<ElementValue> for TypedAnswer {
+    fn from(number: ElementValue) -> Self {
         Self::from(Value::from(number))
     }
 }
 
-impl From<TypedVector<'_>> for Answer {
+impl From<TypedVector<'_>> for TypedAnswer {
     fn from(vector: TypedVector<'_>) -> Self {
         let subtype = Some(subtype_of(vector.element()));
         Self { value: Value::Blob(vector.into_bytes()), subtype }
     }
 }
 
-impl Answer {
+impl TypedAnswer {
     /// JSON, which SQLite's functions take as such and not as a text.
     pub fn json(text: String) -> Self {
         Self { value: Value::Text(text.into_bytes()), subtype: Some(JSON) }
@@ -82,12 +82,12 @@ impl Answer {
 
 /// One call.
 #[derive(Clone, Copy)]
-pub struct Call<'a> {
+pub struct VectorCall<'a> {
     context: *mut ffi::sqlite3_context,
     arguments: Args<'a>,
 }
 
-impl<'a> Call<'a> {
+impl<'a> VectorCall<'a> {
     /// The argument at `at`, counted from 0.
     pub fn get(self, at: usize) -> ValueRef<'a> {
         self.arguments.get(at)
@@ -180,7 +180,7 @@ unsafe extern "C" fn call(context: *mut ffi::sqlite3_context, count: c_int, valu
     let (function, arguments) =
         unsafe { (api::user_data(context).cast::<VectorFunction>().as_ref(), Args::new(count, values)) };
     let outcome = match function {
-        Some(function) => guard(function.name, || (function.call)(Call { context, arguments })),
+        Some(function) => guard(function.name, || (function.call)(VectorCall { context, arguments })),
         None => Err(Error::Bug("SQLite called a function of no name".into())),
     };
     // SAFETY: as above.
@@ -191,9 +191,9 @@ unsafe extern "C" fn call(context: *mut ffi::sqlite3_context, count: c_int, valu
 ///
 /// # Safety
 /// `context` is that of the running call.
-pub unsafe fn answer(context: *mut ffi::sqlite3_context, outcome: Result<Answer>) {
+pub unsafe fn answer(context: *mut ffi::sqlite3_context, outcome: Result<TypedAnswer>) {
     let (outcome, subtype) = match outcome {
-        Ok(Answer { value, subtype }) => (Ok(value), subtype),
+        Ok(TypedAnswer { value, subtype }) => (Ok(value), subtype),
         Err(error) => (Err(error), None),
     };
     // SAFETY: the caller's. The subtype comes after the value, as SQLite wants.
