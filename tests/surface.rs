@@ -51,6 +51,7 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
 const MODULES: &[(&str, bool)] = &[
     ("chunk", true),
     ("embed_rows", false),
+    ("fafcas_audit", false),
     ("fafcas_health", false),
     ("fafcas_models", true),
     ("vec_each", true),

@@ -4,6 +4,7 @@ pub mod bm25;
 pub mod chunk;
 pub mod embed_rows;
 pub mod embedding;
+pub mod fafcas_audit;
 pub mod fafcas_health;
 pub mod fafcas_models;
 pub mod scalars;

@@ -7,6 +7,7 @@
 mod stored_code;
 
 use super::embed_rows::EmbedRows;
+use super::fafcas_audit::FafcasAudit;
 use super::vec_hybrid::VecHybrid;
 use super::vec_map::VecMap;
 use super::vec_mmr::VecMmr;
@@ -120,7 +121,7 @@ fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<Heal
 }
 
 /// What views and triggers that a database stores may call only if the host allows schema search, or not at all.
-const SEARCHING: [&str; 8] = [
+const SEARCHING: [&str; 9] = [
     VecTopk::NAME,
     VecTopkMany::NAME,
     VecHybrid::NAME,
@@ -128,6 +129,7 @@ const SEARCHING: [&str; 8] = [
     VecMap::NAME,
     EmbedRows::NAME,
     FafcasHealth::NAME,
+    FafcasAudit::NAME,
     VecStats::NAME,
 ];
 
