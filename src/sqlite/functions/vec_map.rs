@@ -13,7 +13,7 @@ use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use crate::sqlite::search::Slow;
+use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::{ROW_COST, rows};
 use crate::sqlite::search::planner::{KeptQuestion, Signature, called, choose};
 use crate::sqlite::tables::conditions::Conditions;
@@ -77,13 +77,18 @@ pub struct Point {
 impl Map {
     fn draw(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Point>> {
         (self.ids, self.source) = Default::default();
-        let [table, column] = given else { return Ok(Vec::new()) };
-        let path = one(args::text("table_name as text", *table)?)?;
-        let column = args::text("column_name as text", *column)?;
-        let mut source = Source::open_any(self.connection, &path, column, None)?;
-        let slow = Slow::watch();
-        let running = Running::enter(std::slice::from_ref(&source))?;
-        let mut vectors = Vectors { source: &mut source, dimensions: None, rows: 0 };
+        let &[table, column] = given else { return Ok(Vec::new()) };
+        let mut source = opened(self.connection, table, column).inspect_err(refused(VecMap::NAME))?;
+        let call = SearchCall::begin(VecMap::NAME);
+        let points = self.points(&mut source);
+        call.end(std::slice::from_ref(&source), &points);
+        self.source = Some(source);
+        points
+    }
+
+    fn points(&mut self, source: &mut Source) -> Result<Vec<Point>> {
+        let _running = Running::enter(std::slice::from_ref(source))?;
+        let mut vectors = Vectors { source, dimensions: None, rows: 0 };
         let plane = Plane::fit(&mut vectors)?;
         let (mut points, ids) = (Vec::new(), &mut self.ids);
         points.reserve_room(vectors.rows)?;
@@ -92,11 +97,13 @@ impl Map {
             reserve::push(&mut points, Point { row: scan.row()?, x, y })?;
             scan.note()?.map_or(Ok(()), |id| reserve::push(ids, id))
         })?;
-        drop(running);
-        slow.note(VecMap::NAME, std::slice::from_ref(&source));
-        self.source = Some(source);
         Ok(points)
     }
+}
+
+fn opened(connection: Connection, table: ValueRef<'_>, column: ValueRef<'_>) -> Result<Source> {
+    let path = one(args::text("table_name as text", table)?)?;
+    Source::open_any(connection, &path, args::text("column_name as text", column)?, None)
 }
 
 /// The rows of a source that have a vector, each checked.

@@ -1,6 +1,7 @@
 //! A search over one or several sources. It is opened once for its arguments, and then run for as many batches of rows as are
 //! wanted.
 
+pub mod call;
 pub mod estimates;
 pub mod index_reader;
 pub mod planner;
@@ -12,10 +13,8 @@ use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::Options;
-use crate::resources::config::SLOW_MS;
 use crate::resources::stats::SearchPath;
 use crate::scan::{Rules, scan};
-use crate::sqlite::host::api;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::tables::conditions::Conditions;
@@ -167,27 +166,6 @@ impl Search {
     fn note(&self, ways: &[SearchPath], took: Duration) {
         for (source, way) in self.sources.iter().zip(ways) {
             source.stats.searched(*way, took);
-        }
-    }
-}
-
-/// Writes a call to SQLite's error log if it takes longer than `slow_ms`.
-pub struct Slow(Option<(Instant, u64)>);
-
-impl Slow {
-    /// The call begins. If slow calls are not logged, no clock is read.
-    pub fn watch() -> Self {
-        let limit = SLOW_MS.get();
-        Self((limit > 0).then(|| (Instant::now(), limit)))
-    }
-
-    /// The call of this function on these sources has ended.
-    pub fn note(self, function: &str, sources: &[Source]) {
-        let Self(Some((start, limit))) = self else { return };
-        let took = start.elapsed().as_millis();
-        if took > u128::from(limit) {
-            let titles: Vec<&str> = sources.iter().map(|source| &*source.title).collect();
-            api::log(&format!("{function}: {} took {took} ms", titles.join(", ")));
         }
     }
 }

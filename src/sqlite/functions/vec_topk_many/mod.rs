@@ -18,10 +18,11 @@ use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
+use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::rows;
 use crate::sqlite::search::index_reader::{IndexReader, Many};
 use crate::sqlite::search::planner::{Planner, Signature, called, choose, conditions, rules};
-use crate::sqlite::search::{Hit, Slow, hash, named, sources};
+use crate::sqlite::search::{Hit, hash, named, sources};
 use crate::sqlite::tables::conditions::{Conditions, canonical};
 use crate::sqlite::tables::identifier::paths;
 use crate::sqlite::tables::reentry::Running;
@@ -182,7 +183,7 @@ impl ManyReader {
     fn start(&mut self, asked: ManyQuestion) -> Result<()> {
         (self.asked, self.batch, self.answers, self.is_whole) = (None, None, Vec::new(), true);
         self.moment = self.connection.moment();
-        self.batch = Some(Batch::open(self.connection, &asked)?);
+        self.batch = Some(Batch::open(self.connection, &asked).inspect_err(refused(VecTopkMany::NAME))?);
         self.find()?;
         while self.connection.is_writing() && self.is_more() {
             self.find()?;
@@ -199,9 +200,10 @@ impl ManyReader {
     fn find(&mut self) -> Result<()> {
         // A batch that fails is not used again.
         let Some(mut batch) = self.batch.take() else { return Ok(()) };
-        let slow = Slow::watch();
-        let answers = batch.next()?;
-        slow.note(VecTopkMany::NAME, &batch.sources);
+        let call = SearchCall::begin(VecTopkMany::NAME);
+        let answers = batch.next();
+        call.end(&batch.sources, &answers);
+        let answers = answers?;
         self.batch = Some(batch);
         if self.answers.is_empty() {
             self.answers = answers;
@@ -247,7 +249,7 @@ impl ManyReader {
 
 impl Cursor for ManyReader {
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
-        let asked = ManyQuestion::read(Plan::from_number(plan), arguments)?;
+        let asked = ManyQuestion::read(Plan::from_number(plan), arguments).inspect_err(refused(VecTopkMany::NAME))?;
         self.at = At::default();
         if !self.is_answered(&asked) {
             self.start(asked)?;
