@@ -67,6 +67,7 @@ use sqlite::functions::vec_mmr::VecMmr;
 use sqlite::functions::vec_stats::VecStats;
 use sqlite::functions::vec_topk::VecTopk;
 use sqlite::functions::vec_topk_many::VecTopkMany;
+use sqlite::functions::vec_trace::VecTrace;
 use sqlite::functions::vectors as v;
 use sqlite::host::call;
 use sqlite::host::connection::Connection;
@@ -105,6 +106,7 @@ const TABLES: &[fn(Connection, SchemaSearch) -> Result<()>] = &[
     register_function::<FafcasHealth>,
     register_function::<FafcasModels>,
     register_writable_function::<VecStats>,
+    register_writable_function::<VecTrace>,
     register_module::<VecIndex>,
 ];
 

@@ -63,6 +63,7 @@ const MODULES: &[(&str, bool)] = &[
     ("vec_stats", false),
     ("vec_topk", false),
     ("vec_topk_many", false),
+    ("vec_trace", false),
 ];
 
 const PLAIN: i64 = 0;

@@ -66,7 +66,7 @@ plain (seq, suffix, labels, value) AS (
 -- The buckets of one series stand together, in ascending order.
 samples (seq, series, place, suffix, labels, value) AS (
     SELECT seq, labels, 0, suffix, labels, value FROM plain
-    UNION ALL SELECT 18, labels, b.key, '_bucket', labels || ',le="' || (b.value ->> 0) || '"', b.value ->> 1
+    UNION ALL SELECT 18, labels, b.key, '_bucket', labels || ',le="' || json_extract(b.value, '$[0]') || '"', json_extract(b.value, '$[1]')
               FROM stats, json_each(stats.histogram) AS b
     UNION ALL SELECT 18, labels, 1000, '_bucket', labels || ',le="+Inf"', searches FROM stats
     UNION ALL SELECT 18, labels, 1001, '_sum', labels, total_ms / 1e3 FROM stats

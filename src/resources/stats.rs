@@ -83,6 +83,11 @@ pub enum SearchPath {
 }
 
 impl SearchPath {
+    /// The name in SQL.
+    pub fn name(self) -> &'static str {
+        Self::ALL.get(self as usize).map_or("", |(_, name)| name)
+    }
+
     const ALL: [(Self, &'static str); 5] = [
         (Self::None, ""),
         (Self::Scan, "scan"),

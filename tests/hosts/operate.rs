@@ -23,3 +23,9 @@ fn prometheus_reads_the_metrics_and_adds_histograms_up() {
     let Some(mut python) = python() else { return };
     succeed(python.arg("tests/hosts/metrics.py").arg(library()));
 }
+
+#[test]
+fn traced_searches_become_spans() {
+    let Some(mut python) = python() else { return };
+    succeed(python.arg("tests/hosts/traces.py").arg(library()));
+}

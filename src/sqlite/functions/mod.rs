@@ -16,4 +16,5 @@ pub mod vec_mmr;
 pub mod vec_stats;
 pub mod vec_topk;
 pub mod vec_topk_many;
+pub mod vec_trace;
 pub mod vectors;

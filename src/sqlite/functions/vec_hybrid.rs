@@ -182,7 +182,7 @@ impl Both {
         let mut kept = kept.inspect_err(&refused)?;
         let call = SearchCall::begin(VecHybrid::NAME);
         let found = by_both(&mut kept.search, &asked, words);
-        call.end(kept.search.sources(), &found);
+        call.end(kept.search.sources(), asked.k, found.as_ref().map(Vec::len));
         let found = found?;
         self.found_in = FoundIn::Search(kept);
         Ok(found)

@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::plan::{Plan, Slot};
 use crate::resources::reserve::{self, Reserve};
+use crate::resources::stats::SearchPath;
+use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
@@ -81,13 +83,15 @@ impl Map {
         let mut source = opened(self.connection, table, column).inspect_err(refused(VecMap::NAME))?;
         let call = SearchCall::begin(VecMap::NAME);
         let points = self.points(&mut source);
-        call.end(std::slice::from_ref(&source), &points);
+        call.end(std::slice::from_ref(&source), None, points.as_ref().map(Vec::len));
         self.source = Some(source);
         points
     }
 
     fn points(&mut self, source: &mut Source) -> Result<Vec<Point>> {
         let _running = Running::enter(std::slice::from_ref(source))?;
+        let _clock = StageClock::begin(Stage::Sweeping);
+        trace::note(|notes| notes.path = Some(SearchPath::Scan));
         let mut vectors = Vectors { source, dimensions: None, rows: 0 };
         let plane = Plane::fit(&mut vectors)?;
         let (mut points, ids) = (Vec::new(), &mut self.ids);

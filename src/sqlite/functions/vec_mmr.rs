@@ -95,7 +95,7 @@ impl Diverse {
         let MmrQuestion { mut kept, k, lambda } = asked;
         let call = SearchCall::begin(VecMmr::NAME);
         let hits = diverse(self.connection, &mut kept.search, k, lambda);
-        call.end(kept.search.sources(), &hits);
+        call.end(kept.search.sources(), Some(k), hits.as_ref().map(Vec::len));
         let hits = hits?;
         self.search = Some(kept);
         Ok(hits)

@@ -1,53 +1,75 @@
-//! What every table function that searches tells about a call that has ended: an error is counted, and a slow call is
-//! written to SQLite's error log.
+//! What every table function that searches tells about a call that has ended: an error is counted, a slow call is written to
+//! SQLite's error log, and `vec_trace` keeps what the call did if somebody wants to know.
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::resources::config::SLOW_MS;
 use crate::resources::stats::{self, ErrorKind};
+use crate::resources::trace::{self, TracedSearch};
 use crate::sqlite::host::{api, ffi};
 use crate::sqlite::tables::source::Source;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One call of a table function, from the moment when its tables are open.
 pub struct SearchCall {
     function: &'static str,
-    slow: Option<SlowWatch>,
-}
-
-/// When a call began, and after how many milliseconds it counts as slow.
-struct SlowWatch {
-    start: Instant,
-    limit: u64,
+    /// When it began, if somebody wants to know how long it takes.
+    start: Option<Instant>,
+    /// How long its stages took before: the plan, and opening the tables.
+    before: Duration,
 }
 
 impl SearchCall {
-    /// The call begins. If slow calls are not logged, no clock is read.
+    /// The call begins. If calls are neither logged nor traced, no clock is read.
     pub fn begin(function: &'static str) -> Self {
-        let limit = SLOW_MS.get();
-        Self { function, slow: (limit > 0).then(|| SlowWatch { start: Instant::now(), limit }) }
+        let is_timed = SLOW_MS.get() > 0 || trace::is_on();
+        Self { function, start: is_timed.then(Instant::now), before: trace::so_far() }
     }
 
-    /// The call on these sources has ended.
-    pub fn end<T>(self, sources: &[Source], outcome: &Result<T>) {
-        match outcome {
-            Ok(_) => self.note_slow(sources),
-            Err(error) => sources.iter().for_each(|source| source.stats.failed(kind(error))),
+    /// The call on these sources has ended. `k` is how many rows were wanted, and the outcome is how many were found.
+    pub fn end(self, sources: &[Source], k: Option<usize>, outcome: Result<usize, &Error>) {
+        if let Err(error) = outcome {
+            sources.iter().for_each(|source| source.stats.failed(kind(error)));
         }
-    }
-
-    fn note_slow(self, sources: &[Source]) {
-        let Some(SlowWatch { start, limit }) = self.slow else { return };
-        let took = start.elapsed().as_millis();
-        if took > u128::from(limit) {
-            let titles: Vec<&str> = sources.iter().map(|source| &*source.title).collect();
-            api::log(&format!("{}: {} took {took} ms", self.function, titles.join(", ")));
+        let Some(start) = self.start else { return };
+        let took = start.elapsed();
+        let limit = SLOW_MS.get();
+        let is_slow = limit > 0 && took.as_millis() > u128::from(limit);
+        let titles = || sources.iter().map(|source| &*source.title).collect::<Vec<_>>().join(", ");
+        if is_slow && outcome.is_ok() {
+            api::log(&format!("{}: {} took {} ms", self.function, titles(), took.as_millis()));
+        }
+        if trace::is_on() {
+            let notes = trace::take_notes();
+            if limit == 0 || is_slow || outcome.is_err() {
+                let column = sources.first().map_or(String::new(), |source| source.column().to_string());
+                let (rows, error, took) = (outcome.ok(), outcome.err(), self.before + took);
+                trace::keep(TracedSearch {
+                    source: titles(),
+                    column,
+                    k,
+                    rows,
+                    took,
+                    notes,
+                    ..ended(self.function, error)
+                });
+            }
         }
     }
 }
 
-/// Counts a call that failed before its tables were open, under the name of the function.
+/// Tells of a call that failed before its tables were open. It is counted under the name of the function.
 pub fn refused(function: &'static str) -> impl Fn(&Error) {
-    move |error| stats::entry(function, "").failed(kind(error))
+    move |error| {
+        stats::entry(function, "").failed(kind(error));
+        if trace::is_on() {
+            let (took, notes) = (trace::so_far(), trace::take_notes());
+            trace::keep(TracedSearch { took, notes, ..ended(function, Some(error)) });
+        }
+    }
+}
+
+fn ended(function: &'static str, error: Option<&Error>) -> TracedSearch {
+    TracedSearch::ended(function, error.map(|error| error.to_string()))
 }
 
 /// To which kind an error belongs.

@@ -14,6 +14,7 @@ use crate::kernels::F32Le;
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::Options;
 use crate::resources::stats::SearchPath;
+use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::{Rules, scan};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::Value;
@@ -77,6 +78,7 @@ impl Search {
         query: Vec<F32Le>,
         options: &Options,
     ) -> Result<Self> {
+        let _clock = StageClock::begin(Stage::Opening);
         let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
         let sources = sources(connection, tables, column, options)?;
         let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
@@ -149,6 +151,7 @@ impl Search {
                 }
             }
             let title = source.title.clone();
+            let _clock = StageClock::begin(Stage::Sweeping);
             let scanned = source.scan(conditions).and_then(|mut rows| {
                 ways.push(rows.way());
                 scan(&mut rows, number, &self.scorer, &rules, &mut best)
@@ -165,6 +168,7 @@ impl Search {
     /// Counts a search that is done.
     fn note(&self, ways: &[SearchPath], took: Duration) {
         for (source, way) in self.sources.iter().zip(ways) {
+            trace::note(|notes| notes.path = Some(*way));
             source.stats.searched(*way, took);
         }
     }

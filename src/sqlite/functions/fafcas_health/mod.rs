@@ -14,6 +14,7 @@ use super::vec_mmr::VecMmr;
 use super::vec_stats::VecStats;
 use super::vec_topk::VecTopk;
 use super::vec_topk_many::VecTopkMany;
+use super::vec_trace::VecTrace;
 use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
@@ -121,7 +122,7 @@ fn examine(connection: Connection, path: &Path, column: &str) -> Result<Vec<Heal
 }
 
 /// What views and triggers that a database stores may call only if the host allows schema search, or not at all.
-const SEARCHING: [&str; 9] = [
+const SEARCHING: [&str; 10] = [
     VecTopk::NAME,
     VecTopkMany::NAME,
     VecHybrid::NAME,
@@ -131,6 +132,7 @@ const SEARCHING: [&str; 9] = [
     FafcasHealth::NAME,
     FafcasAudit::NAME,
     VecStats::NAME,
+    VecTrace::NAME,
 ];
 
 fn stored_code(connection: Connection, schema: &str) -> Result<HealthRow> {

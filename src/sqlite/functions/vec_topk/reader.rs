@@ -97,7 +97,7 @@ impl TopkReader {
             let rules = Rules { after: after.map(|last| last.place), ..asked.rules.clone() };
             let call = SearchCall::begin(VecTopk::NAME);
             let found = kept.search.run(size, &rules, &asked.conditions);
-            call.end(kept.search.sources(), &found);
+            call.end(kept.search.sources(), Some(size).filter(|size| *size < usize::MAX), found.as_ref().map(Vec::len));
             self.hits = found?;
             self.search = Some(kept);
         }

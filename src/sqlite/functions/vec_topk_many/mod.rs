@@ -13,6 +13,7 @@ use crate::planning::plan::{Plan, Slot, Subject};
 use crate::resources::config;
 use crate::resources::reserve::{self, Reserve};
 use crate::resources::stats::SearchPath;
+use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::{Rules, ScanQuery, VectorSource, Without, scan_many};
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::{Connection, Moment};
@@ -202,7 +203,8 @@ impl ManyReader {
         let Some(mut batch) = self.batch.take() else { return Ok(()) };
         let call = SearchCall::begin(VecTopkMany::NAME);
         let answers = batch.next();
-        call.end(&batch.sources, &answers);
+        let rows = answers.as_ref().map(|answers| answers.iter().map(|answer| answer.hits.len()).sum());
+        call.end(&batch.sources, Some(batch.reading.k), rows);
         let answers = answers?;
         self.batch = Some(batch);
         if self.answers.is_empty() {
@@ -514,6 +516,8 @@ impl Pass<'_> {
             rest.sort_unstable_by_key(|(at, _)| *at);
             asking = rest.into_iter().map(|(_, asking)| asking).collect();
         }
+        let path = if scanned > 0 { SearchPath::Scan } else { SearchPath::Index };
+        trace::note(|notes| notes.path = Some(path));
         let each = start.elapsed() / queries.max(1) as u32;
         (scanned..queries).for_each(|_| self.source.stats.searched(SearchPath::Index, each));
         (0..scanned).for_each(|_| self.source.stats.searched(SearchPath::Scan, each));
@@ -548,6 +552,7 @@ impl Pass<'_> {
         if self.excludes {
             asking.iter_mut().zip(&without).for_each(|(asking, without)| asking.without.clone_from(without));
         }
+        let _clock = StageClock::begin(Stage::Sweeping);
         let scanned = self
             .source
             .scan(&Conditions::default())
