@@ -34,7 +34,7 @@ build:
 	@echo "== building the library (cargo build --release)"
 	@cargo build --release --quiet
 
-test: model hosts .venv/peers
+test: model hosts .venv/peers .venv/operate
 	@echo "== running all tests (cargo test)"
 	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --no-fail-fast
 	@echo "== testing what SQL says without the features onnx and text"
@@ -105,6 +105,11 @@ model: .venv/ready
 .venv/peers: .venv/ready scripts/requirements-peers.txt
 	@echo "== fetching what vectors are compared with into .venv/peers ($$(grep -v '^#' scripts/requirements-peers.txt | tr '\n' ' '))"
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r scripts/requirements-peers.txt
+	@touch $@
+
+.venv/operate: .venv/ready scripts/requirements-operate.txt
+	@echo "== fetching what reads metrics and traces into .venv/operate ($$(grep -v '^#' scripts/requirements-operate.txt | tr '\n' ' '))"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --upgrade --target $@ -r scripts/requirements-operate.txt
 	@touch $@
 
 # The engine of this package is for one Python alone, but ctypes loads it in any.

@@ -1,6 +1,7 @@
 //! A search over one or several sources. It is opened once for its arguments, and then run for as many batches of rows as are
 //! wanted.
 
+pub mod call;
 pub mod estimates;
 pub mod index_reader;
 pub mod planner;
@@ -12,10 +13,9 @@ use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::Options;
-use crate::resources::config::SLOW_MS;
 use crate::resources::stats::SearchPath;
+use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::{Rules, scan};
-use crate::sqlite::host::api;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::tables::conditions::Conditions;
@@ -78,6 +78,7 @@ impl Search {
         query: Vec<F32Le>,
         options: &Options,
     ) -> Result<Self> {
+        let _clock = StageClock::begin(Stage::Opening);
         let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
         let sources = sources(connection, tables, column, options)?;
         let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
@@ -150,6 +151,7 @@ impl Search {
                 }
             }
             let title = source.title.clone();
+            let _clock = StageClock::begin(Stage::Sweeping);
             let scanned = source.scan(conditions).and_then(|mut rows| {
                 ways.push(rows.way());
                 scan(&mut rows, number, &self.scorer, &rules, &mut best)
@@ -166,28 +168,8 @@ impl Search {
     /// Counts a search that is done.
     fn note(&self, ways: &[SearchPath], took: Duration) {
         for (source, way) in self.sources.iter().zip(ways) {
+            trace::note(|notes| notes.path = Some(*way));
             source.stats.searched(*way, took);
-        }
-    }
-}
-
-/// Writes a call to SQLite's error log if it takes longer than `slow_ms`.
-pub struct Slow(Option<(Instant, u64)>);
-
-impl Slow {
-    /// The call begins. If slow calls are not logged, no clock is read.
-    pub fn watch() -> Self {
-        let limit = SLOW_MS.get();
-        Self((limit > 0).then(|| (Instant::now(), limit)))
-    }
-
-    /// The call of this function on these sources has ended.
-    pub fn note(self, function: &str, sources: &[Source]) {
-        let Self(Some((start, limit))) = self else { return };
-        let took = start.elapsed().as_millis();
-        if took > u128::from(limit) {
-            let titles: Vec<&str> = sources.iter().map(|source| &*source.title).collect();
-            api::log(&format!("{function}: {} took {took} ms", titles.join(", ")));
         }
     }
 }

@@ -7,12 +7,14 @@
 mod stored_code;
 
 use super::embed_rows::EmbedRows;
+use super::fafcas_audit::FafcasAudit;
 use super::vec_hybrid::VecHybrid;
 use super::vec_map::VecMap;
 use super::vec_mmr::VecMmr;
 use super::vec_stats::VecStats;
 use super::vec_topk::VecTopk;
 use super::vec_topk_many::VecTopkMany;
+use super::vec_trace::VecTrace;
 use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
@@ -122,7 +124,7 @@ fn examine(connection: Connection, path: &Path, column: &str, element: ElementTy
 }
 
 /// What views and triggers that a database stores may call only if the host allows schema search, or not at all.
-const SEARCHING: [&str; 8] = [
+const SEARCHING: [&str; 10] = [
     VecTopk::NAME,
     VecTopkMany::NAME,
     VecHybrid::NAME,
@@ -130,7 +132,9 @@ const SEARCHING: [&str; 8] = [
     VecMap::NAME,
     EmbedRows::NAME,
     FafcasHealth::NAME,
+    FafcasAudit::NAME,
     VecStats::NAME,
+    VecTrace::NAME,
 ];
 
 fn stored_code(connection: Connection, schema: &str) -> Result<HealthRow> {
