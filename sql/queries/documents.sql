@@ -20,7 +20,8 @@ WITH expression (text) AS (
 ),
 found (seq, score, document, title, text) AS MATERIALIZED (
     SELECT n.seq, h.score, coalesce(whole.id, n.id), coalesce(whole.title, n.title), coalesce(n.content, n.summary, '')
-    FROM   vec_hybrid('nodes', 'embedding', 'nodes_text', :query, :words, 10 * :k, '{"fuzzy": "nodes_fuzzy"}') AS h
+    FROM   vec_hybrid('nodes', 'embedding', 'nodes_text', :query, :words, 10 * :k, json_object('fuzzy', 'nodes_fuzzy', 'spread', (
+               SELECT m.spread FROM kit JOIN models AS m ON m.seq = kit.value WHERE kit.key = 'model'))) AS h
     JOIN   nodes AS n ON n.seq = h.rowid
     LEFT   JOIN nodes AS whole ON whole.id = n.source
 ),
