@@ -24,9 +24,11 @@ class Care(Case):
         for at in range(1, version + 1):
             connection.execute(database.script(f"migrations/{at}.sql")).fetchall()
         connection.execute("""
+            INSERT INTO models (seq, name, fingerprint, dimensions) VALUES (3, 'drawn', 'none', 1);
             INSERT INTO nodes (id, title, content, embedding) VALUES ('a', 'Études', 'For [the piano](../strings.md).', x'0000803f'), ('b', 'Bread', NULL, NULL);
             INSERT INTO edges (source, target) VALUES ('a', 'b');
-            UPDATE nodes SET title = 'Rye bread' WHERE id = 'b'""")
+            UPDATE nodes SET title = 'Rye bread' WHERE id = 'b';
+            UPDATE nodes SET model = 3 WHERE id = 'b'""")
         connection.close()
 
     def refused(self, wanted, path=None):
@@ -45,6 +47,8 @@ class Care(Case):
             connection, _ = database.open_or_make(path, LIBRARY)
             self.assertEqual(fresh.execute(SCHEMA).fetchall(), connection.execute(SCHEMA).fetchall())
             self.assertEqual(nodes, connection.execute("SELECT * FROM nodes").fetchall())
+            self.assertEqual([(3, "drawn", "none", 1, None)], connection.execute("SELECT * FROM models").fetchall())
+            self.assertEqual([], connection.execute("PRAGMA foreign_key_check").fetchall())
             self.assertEqual([(2,)], connection.execute("SELECT rowid FROM nodes_fuzzy WHERE nodes_fuzzy MATCH 'bre'").fetchall())
             self.assertEqual([(1,)], connection.execute("SELECT rowid FROM nodes_text WHERE nodes_text MATCH 'etude'").fetchall())
             self.assertEqual([], connection.execute("SELECT rowid FROM nodes_text WHERE nodes_text MATCH 'strings'").fetchall())
@@ -161,7 +165,7 @@ class Care(Case):
     def sound(self):
         connection, _ = database.open_or_make(self.path, LIBRARY)
         connection.execute("""
-            INSERT INTO models VALUES (1, 'drawn', 'none', 2);
+            INSERT INTO models (name, fingerprint, dimensions) VALUES ('drawn', 'none', 2);
             INSERT INTO kit VALUES ('model', 1);
             INSERT INTO nodes (id, title, content, embedding, model) VALUES ('a', 'A', 'x', fafcas_normalize('[1,2]'), 1), ('b', 'B', 'y', fafcas_normalize('[2,1]'), 1);
             INSERT INTO edges (source, target) VALUES ('a', 'b')""")
