@@ -23,7 +23,7 @@ fn quantile(entry: &Entry, share: f64) -> Value {
 }
 
 /// The columns after `source` and `column_name`.
-const MEASURES: [Measure; 18] = [
+const MEASURES: [Measure; 19] = [
     ("searches INTEGER", |entry| Value::Integer(entry.times.count() as i64)),
     ("total_ms REAL", |entry| Value::Real(entry.times.total())),
     ("p50_ms REAL", |entry| quantile(entry, 0.5)),
@@ -35,6 +35,7 @@ const MEASURES: [Measure; 18] = [
     ("rescored INTEGER", |entry| count(&entry.rescored)),
     ("repeated INTEGER", |entry| count(&entry.repeated)),
     ("skipped INTEGER", |entry| count(&entry.bad)),
+    ("not_unit INTEGER", |entry| count(&entry.not_unit)),
     ("pending INTEGER", |entry| count(&entry.pending)),
     ("encoded INTEGER", |entry| count(&entry.encoded)),
     ("cache_bytes INTEGER", |entry| count(&entry.memory.bytes)),

@@ -23,6 +23,7 @@ use crate::sqlite::tables::identifier::paths;
 use crate::sqlite::tables::reentry::Running;
 use crate::sqlite::tables::source::Source;
 use crate::topk::{self, TopK};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -139,6 +140,7 @@ impl Search {
         let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
         let mut best = TopK::new(limit);
         let mut ways = Vec::with_capacity(self.sources.len());
+        let mut not_unit = HashSet::new();
         for (number, source) in (0..).zip(&mut self.sources) {
             if let Some(index) = self.indexes.get_mut(number as usize).and_then(Option::as_mut) {
                 let floor = best.last();
@@ -157,10 +159,20 @@ impl Search {
             let counts = scanned.map_err(|error| named(error, &title))?;
             source.stats.rows.fetch_add(counts.rows, Relaxed);
             source.stats.bad.fetch_add(counts.bad, Relaxed);
+            not_unit.extend(counts.is_not_unit.then_some(number));
         }
         self.note(&ways, start.elapsed());
         self.is_scanned = ways.contains(&SearchPath::Scan);
-        Ok(best.into_sorted())
+        let hits = best.into_sorted();
+        not_unit.extend(
+            hits.first().filter(|best| self.scorer.is_out_of_reach(best.place.score)).map(|best| best.place.source),
+        );
+        for number in not_unit {
+            if let Some(source) = self.sources.get(number as usize) {
+                source.stats.not_unit.fetch_add(1, Relaxed);
+            }
+        }
+        Ok(hits)
     }
 
     /// Counts a search that is done.

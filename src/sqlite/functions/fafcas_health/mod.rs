@@ -13,7 +13,7 @@ use super::vec_mmr::VecMmr;
 use super::vec_stats::VecStats;
 use super::vec_topk::VecTopk;
 use super::vec_topk_many::VecTopkMany;
-use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
+use crate::analysis::invariants::Invariants;
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::VectorSource;
@@ -27,6 +27,7 @@ use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, one, quoted};
 use crate::sqlite::tables::reentry::Running;
 use crate::sqlite::tables::source::Source;
+use crate::vector::UNIT_TOLERANCE;
 use std::fmt::Display;
 
 /// The table function.
