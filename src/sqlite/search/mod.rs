@@ -17,6 +17,7 @@ use crate::resources::stats::SearchPath;
 use crate::scan::{Rules, scan};
 use crate::sqlite::host::api;
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::paths;
@@ -156,7 +157,7 @@ impl Search {
                 ways.push(rows.way());
                 scan(&mut rows, number, &self.scorer, &rules, &mut best)
             });
-            let counts = scanned.map_err(|error| named(error, &title))?;
+            let counts = scanned.map_err(|error| named(damaged(error, source), &title))?;
             source.stats.rows.fetch_add(counts.rows, Relaxed);
             source.stats.bad.fetch_add(counts.bad, Relaxed);
             not_unit.extend(counts.is_not_unit.then_some(number));
@@ -207,6 +208,16 @@ impl Slow {
 /// Adds the name of the source to an error of SQLite. Our own errors name the row already.
 pub fn named(error: Error, title: &str) -> Error {
     if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
+}
+
+/// Adds the name of the file to an error of SQLite that says it is damaged. A process may have several open.
+fn damaged(error: Error, source: &Source) -> Error {
+    let Error::Sqlite { code, message } = error else { return error };
+    let is_damaged = matches!(code as u32 & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB);
+    match source.connection().file_name(source.schema()).filter(|_| is_damaged) {
+        Some(file) => Error::Sqlite { code, message: format!("{message} (the file {file}; restore a backup)") },
+        None => Error::Sqlite { code, message },
+    }
 }
 
 /// A number in place of a rowid, from the bytes that identify a row: FNV-1a, and at the end a multiplication that mixes the
