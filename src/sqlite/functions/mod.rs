@@ -6,6 +6,7 @@ pub mod embed_rows;
 pub mod embedding;
 pub mod fafcas_health;
 pub mod fafcas_models;
+pub mod fafcas_selftest;
 pub mod scalars;
 pub mod vec_each;
 pub mod vec_hybrid;
