@@ -54,10 +54,8 @@ pub fn models() -> Vec<PathBuf> {
 fn unnamed_folders() -> Vec<PathBuf> {
     let under = |prefix: PathBuf| prefix.join("share/fafcas/models");
     let mut folders: Vec<_> = prefix::own().map(under).into_iter().chain(user_models()).collect();
-    let last = under(prefix::built_for());
-    if !folders.contains(&last) {
-        folders.push(last);
-    }
+    let last = prefix::built_for().map(under).filter(|last| !folders.contains(last));
+    folders.extend(last);
     folders
 }
 

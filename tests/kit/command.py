@@ -93,6 +93,22 @@ class Command(Case):
 
     # What it does
 
+    def test_the_library_tries_itself(self):
+        rows = json.loads(self.says("selftest", "--json"))
+        self.assertEqual([], [row for row in rows if not row["ok"]])
+        self.assertLessEqual({"library", "kernels scalar", "normalize", "index merge", "embed"}, {row["name"] for row in rows})
+        self.assertTrue(all(row["milliseconds"] >= 0 for row in rows))
+        self.assertRegex(self.says("selftest"), r"(?m)^ok  +index merge +[0-9.]+ ms  8 exact searches")
+
+    def test_a_check_that_fails_is_the_exit_status(self):
+        # The one thing of a sound library that can be broken from outside.
+        (self.folder / "models" / DEFAULT / "model.onnx").write_bytes(b"no model")
+        status, said, told = self.run_anew("selftest", "--json")
+        self.assertEqual((1, ""), (status, told))
+        (failed,) = [row for row in json.loads(said) if not row["ok"]]
+        self.assertEqual("embed", failed["name"])
+        self.assertIn(f"{DEFAULT}", failed["detail"])
+
     def test_a_knowledge_base_is_searched_in_three_ways(self):
         path = self.ingested()
         hits = json.loads(self.says("search", path, "does the moon pull", "--json"))
