@@ -118,6 +118,21 @@ pub fn vector(value: ValueRef<'_>) -> Result<Option<Vector<'_>>> {
     }
 }
 
+/// The query of a search in vectors of this type, or `None` for NULL. Whether its numbers are finite is not checked.
+pub fn query(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
+    let read = || match value {
+        ValueRef::Text(_) => {
+            let numbers = vector(value)?;
+            if let (ElementType::Bit, Some(numbers)) = (element, &numbers) {
+                vector::packed_bits(numbers)?;
+            }
+            Ok(numbers)
+        }
+        value => stored(value, element),
+    };
+    read().map_err(|error: Error| error.within("query"))
+}
+
 /// A vector that is stored with elements of this type, or `None` for NULL. Whether its numbers are finite is not checked.
 #[inline]
 pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
