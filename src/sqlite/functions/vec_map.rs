@@ -80,8 +80,8 @@ impl Map {
         let [table, column, options] = given else { return Ok(Vec::new()) };
         let path = one(args::text("table_name as text", *table)?)?;
         let column = args::text("column_name as text", *column)?;
-        let mut source =
-            Source::open_any(self.connection, &path, column, None)?.with_elements(args::element(*options)?);
+        let mut source = Source::open_any(self.connection, &path, column, None)?;
+        source.set_elements(args::element(*options)?);
         let slow = Slow::watch();
         let running = Running::enter(std::slice::from_ref(&source))?;
         let mut vectors = Vectors { source: &mut source, dimensions: None, rows: 0 };
