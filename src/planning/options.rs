@@ -83,6 +83,8 @@ impl HybridOptions {
             let number = not_negative(value);
             match (key.as_str(), value) {
                 ("weight", _) => options.weight = number.ok_or_else(|| wrong(key, "a number of 0 or more", value))?,
+                // So that a statement can pass what it may not know.
+                ("spread", Value::Null) => options.spread = None,
                 ("spread", _) => {
                     let spread = number.filter(|spread| *spread > 0.0);
                     options.spread = Some(spread.ok_or_else(|| wrong(key, "a number above 0", value))?);
@@ -113,6 +115,52 @@ impl HybridOptions {
         let own = ["weight", "weights", "spread", "fuzzy"];
         let pairs = object(text)?.into_iter().filter(|(key, _)| !own.contains(&key.as_str()));
         Ok(Value::Object(pairs.collect()).to_string())
+    }
+}
+
+/// The options of an audit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditOptions {
+    /// The options that every search has.
+    pub each: Options,
+    /// How many rows are compared for each query.
+    pub k: usize,
+    /// Where the queries are, as `table.column`. Without it they are rows of the table.
+    pub queries: Option<String>,
+    /// The column that identifies the queries. Needed if their source does not say which one it is.
+    pub query_key: Option<String>,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self { each: Options::default(), k: 10, queries: None, query_key: None }
+    }
+}
+
+impl AuditOptions {
+    /// Reads the JSON text.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let mut options = Self::default();
+        for (key, value) in &object(text)? {
+            match (key.as_str(), value) {
+                ("k", _) => {
+                    let k = value.as_u64().filter(|k| *k > 0).and_then(|k| usize::try_from(k).ok());
+                    options.k = k.ok_or_else(|| wrong(key, "a whole number of 1 or more", value))?;
+                }
+                ("queries", Value::String(place)) => options.queries = Some(place.clone()),
+                ("queries", _) => return Err(wrong(key, "'table.column'", value)),
+                ("query_key", Value::String(name)) => options.query_key = Some(name.clone()),
+                ("query_key", _) => return Err(wrong(key, "a column's name", value)),
+                ("index", Value::Bool(false)) => return Err(wrong(key, "an index's name", value)),
+                _ if options.each.set(key, value)? => {}
+                _ => {
+                    let known = "options k, queries, query_key, metric, exact, type, key, index or skip_bad";
+                    return Err(Error::expected(known, shown(key)));
+                }
+            }
+        }
+        options.each.check()?;
+        Ok(options)
     }
 }
 

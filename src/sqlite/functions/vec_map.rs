@@ -8,12 +8,14 @@ use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::plan::{Plan, Slot};
 use crate::resources::reserve::{self, Reserve};
+use crate::resources::stats::SearchPath;
+use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use crate::sqlite::search::Slow;
+use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::{ROW_COST, rows};
 use crate::sqlite::search::planner::{KeptQuestion, Signature, called, choose};
 use crate::sqlite::tables::conditions::Conditions;
@@ -77,14 +79,20 @@ pub struct Point {
 impl Map {
     fn draw(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Point>> {
         (self.ids, self.source) = Default::default();
-        let [table, column, options] = given else { return Ok(Vec::new()) };
-        let path = one(args::text("table_name as text", *table)?)?;
-        let column = args::text("column_name as text", *column)?;
-        let mut source = Source::open_any(self.connection, &path, column, None)?;
-        source.set_elements(args::element(*options)?);
-        let slow = Slow::watch();
-        let running = Running::enter(std::slice::from_ref(&source))?;
-        let mut vectors = Vectors { source: &mut source, dimensions: None, rows: 0 };
+        let &[table, column, options] = given else { return Ok(Vec::new()) };
+        let mut source = opened(self.connection, table, column, options).inspect_err(refused(VecMap::NAME))?;
+        let call = SearchCall::begin(VecMap::NAME);
+        let points = self.points(&mut source);
+        call.end(std::slice::from_ref(&source), None, points.as_ref().map(Vec::len));
+        self.source = Some(source);
+        points
+    }
+
+    fn points(&mut self, source: &mut Source) -> Result<Vec<Point>> {
+        let _running = Running::enter(std::slice::from_ref(source))?;
+        let _clock = StageClock::begin(Stage::Sweeping);
+        trace::note(|notes| notes.path = Some(SearchPath::Scan));
+        let mut vectors = Vectors { source, dimensions: None, rows: 0 };
         let plane = Plane::fit(&mut vectors)?;
         let (mut points, ids) = (Vec::new(), &mut self.ids);
         points.reserve_room(vectors.rows)?;
@@ -93,11 +101,15 @@ impl Map {
             reserve::push(&mut points, Point { row: scan.row()?, x, y })?;
             scan.note()?.map_or(Ok(()), |id| reserve::push(ids, id))
         })?;
-        drop(running);
-        slow.note(VecMap::NAME, std::slice::from_ref(&source));
-        self.source = Some(source);
         Ok(points)
     }
+}
+
+fn opened(connection: Connection, table: ValueRef<'_>, column: ValueRef<'_>, options: ValueRef<'_>) -> Result<Source> {
+    let path = one(args::text("table_name as text", table)?)?;
+    let mut source = Source::open_any(connection, &path, args::text("column_name as text", column)?, None)?;
+    source.set_elements(args::element(options)?);
+    Ok(source)
 }
 
 /// The rows of a source that have a vector, each checked.

@@ -65,6 +65,11 @@ impl Scan {
         self.statement.is_running()
     }
 
+    /// Whether the present row has a value in the column.
+    pub fn has_value(&self) -> bool {
+        self.statement.column(1) != ValueRef::Null
+    }
+
     /// How the rows are found.
     pub fn way(&self) -> Way {
         if self.names_one || self.pending.is_some() { Way::Lookup } else { Way::Scan }

@@ -7,13 +7,15 @@
 mod stored_code;
 
 use super::embed_rows::EmbedRows;
+use super::fafcas_audit::FafcasAudit;
 use super::vec_hybrid::VecHybrid;
 use super::vec_map::VecMap;
 use super::vec_mmr::VecMmr;
 use super::vec_stats::VecStats;
 use super::vec_topk::VecTopk;
 use super::vec_topk_many::VecTopkMany;
-use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
+use super::vec_trace::VecTrace;
+use crate::analysis::invariants::Invariants;
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::VectorSource;
@@ -27,7 +29,7 @@ use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, one, quoted};
 use crate::sqlite::tables::reentry::Running;
 use crate::sqlite::tables::source::Source;
-use crate::vector::ElementType;
+use crate::vector::{ElementType, UNIT_TOLERANCE};
 use std::fmt::Display;
 
 /// The table function.
@@ -122,7 +124,7 @@ fn examine(connection: Connection, path: &Path, column: &str, element: ElementTy
 }
 
 /// What views and triggers that a database stores may call only if the host allows schema search, or not at all.
-const SEARCHING: [&str; 8] = [
+const SEARCHING: [&str; 10] = [
     VecTopk::NAME,
     VecTopkMany::NAME,
     VecHybrid::NAME,
@@ -130,7 +132,9 @@ const SEARCHING: [&str; 8] = [
     VecMap::NAME,
     EmbedRows::NAME,
     FafcasHealth::NAME,
+    FafcasAudit::NAME,
     VecStats::NAME,
+    VecTrace::NAME,
 ];
 
 fn stored_code(connection: Connection, schema: &str) -> Result<HealthRow> {

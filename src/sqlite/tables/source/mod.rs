@@ -243,7 +243,7 @@ impl Source {
         let mut scan = self.scan(conditions)?;
         let mut rowids = Vec::new();
         while scan.advance()? {
-            if scan.statement.column(1) != ValueRef::Null {
+            if scan.has_value() {
                 reserve::push(&mut rowids, scan.row()?)?;
             }
         }
