@@ -135,6 +135,12 @@ pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector
     }
 }
 
+/// The query of a search, whose elements are of this type, or `None` for NULL.
+pub fn query(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
+    let query = if element == ElementType::F32 { vector(value) } else { stored(value, element) };
+    query.map_err(|error| error.within("query"))
+}
+
 /// A text. It must be valid UTF-8. `what` is what the message says was expected.
 pub fn text<'a>(what: &str, value: ValueRef<'a>) -> Result<&'a str> {
     match value {
