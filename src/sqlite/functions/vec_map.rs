@@ -107,8 +107,9 @@ impl Map {
 
 fn opened(connection: Connection, table: ValueRef<'_>, column: ValueRef<'_>, options: ValueRef<'_>) -> Result<Source> {
     let path = one(args::text("table_name as text", table)?)?;
-    let source = Source::open_any(connection, &path, args::text("column_name as text", column)?, None)?;
-    Ok(source.with_elements(args::element(options)?))
+    let mut source = Source::open_any(connection, &path, args::text("column_name as text", column)?, None)?;
+    source.set_elements(args::element(options)?);
+    Ok(source)
 }
 
 /// The rows of a source that have a vector, each checked.

@@ -118,21 +118,6 @@ pub fn vector(value: ValueRef<'_>) -> Result<Option<Vector<'_>>> {
     }
 }
 
-/// The query of a search in vectors of this type, or `None` for NULL. Whether its numbers are finite is not checked.
-pub fn query(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
-    let read = || match value {
-        ValueRef::Text(_) => {
-            let numbers = vector(value)?;
-            if let (ElementType::Bit, Some(numbers)) = (element, &numbers) {
-                vector::packed_bits(numbers)?;
-            }
-            Ok(numbers)
-        }
-        value => stored(value, element),
-    };
-    read().map_err(|error: Error| error.within("query"))
-}
-
 /// A vector that is stored with elements of this type, or `None` for NULL. Whether its numbers are finite is not checked.
 #[inline]
 pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
@@ -148,6 +133,12 @@ pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector
         }
         other => Err(Error::expected("a vector (BLOB of 4-byte floats or JSON array of numbers)", other)),
     }
+}
+
+/// The query of a search, whose elements are of this type, or `None` for NULL.
+pub fn query(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
+    let query = if element == ElementType::F32 { vector(value) } else { stored(value, element) };
+    query.map_err(|error| error.within("query"))
 }
 
 /// A text. It must be valid UTF-8. `what` is what the message says was expected.

@@ -60,9 +60,9 @@ pub fn indexes(connection: Connection, tables: &str, column: &str, options: &Opt
 pub fn sources(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Vec<Source>> {
     let mut sources: Vec<Source> = Vec::new();
     for path in paths(tables)? {
-        let source = Source::open(connection, &path, column, options.key.as_deref())
-            .map_err(|error| named(error, &path.name))?
-            .with_elements(options.element);
+        let mut source = Source::open(connection, &path, column, options.key.as_deref())
+            .map_err(|error| named(error, &path.name))?;
+        source.set_elements(options.element);
         if sources.iter().any(|other| other.identity() == source.identity()) {
             return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
         }

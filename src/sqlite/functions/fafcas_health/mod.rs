@@ -104,8 +104,7 @@ impl Listing for Patient {
 }
 
 fn examine(connection: Connection, path: &Path, column: &str, element: ElementType) -> Result<Vec<HealthRow>> {
-    let opened = Source::open_any(connection, path, column, None).map(|source| source.with_elements(element));
-    let opened = survived(opened)?;
+    let opened = survived(Source::open_any(connection, path, column, None))?;
     let schema = opened.as_ref().map_or("main", |source| source.schema());
     // A temporary table ends with the connection, so the settings of its database do not matter. Those of main are shown.
     let schema = if schema.eq_ignore_ascii_case("temp") { "main" } else { schema };
@@ -115,6 +114,7 @@ fn examine(connection: Connection, path: &Path, column: &str, element: ElementTy
     match opened {
         Err(error) => findings.push(HealthRow::new("source", SOURCE, error, false)),
         Ok(mut source) => {
+            source.set_elements(element);
             let name = format!("{}, column {}", source.full_name(), source.column());
             findings.push(HealthRow::new("source", SOURCE, name, true));
             examine_column(&mut source, element, &mut findings)?;

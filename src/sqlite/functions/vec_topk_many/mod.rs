@@ -142,7 +142,8 @@ pub struct ManyReader {
     asked: Option<ManyQuestion>,
     /// The moment at which they were found.
     moment: Moment,
-    batch: Option<Batch>,
+    /// It is large, and searches may run within searches on a small stack.
+    batch: Option<Box<Batch>>,
     answers: Vec<QueryAnswer>,
     /// Whether the present answers begin with the first query: none before them were dropped.
     is_whole: bool,
@@ -315,7 +316,7 @@ struct ReadQuery {
 }
 
 impl Batch {
-    fn open(connection: Connection, asked: &ManyQuestion) -> Result<Self> {
+    fn open(connection: Connection, asked: &ManyQuestion) -> Result<Box<Self>> {
         let text = |what, at: usize| {
             let value = asked.arguments.get(at).map_or(ValueRef::Null, Value::borrow);
             args::text(what, value)
@@ -337,7 +338,7 @@ impl Batch {
         // Queries out of the searched column have its type.
         let is_own = |source: &Source| source.identity() == queries.identity() && source.column() == queries.column();
         let element = if sources.iter().any(is_own) { options.each.element } else { options.each.query_element() };
-        queries = queries.with_elements(element);
+        queries.set_elements(element);
         let own = if options.exclude_self { Some(own(&sources, &queries)?) } else { None };
         let indexes = sources.iter().map(|source| IndexReader::open(source, &options.each)).collect::<Result<_>>()?;
         let (metric, rules) = (options.each.metric, Rules { skip_bad: options.each.skip_bad, ..asked.rules.clone() });
@@ -353,7 +354,7 @@ impl Batch {
             is_begun: false,
             is_done: false,
         };
-        Ok(Self { sources, indexes, queries, own, metric, rules, reading })
+        Ok(Box::new(Self { sources, indexes, queries, own, metric, rules, reading }))
     }
 
     /// Answers the next queries. Empty after the last.

@@ -108,9 +108,9 @@ impl Source {
         })
     }
 
-    /// The same source, with vectors of this element type.
-    pub fn with_elements(self, element: ElementType) -> Self {
-        Self { element, ..self }
+    /// Says what the elements of the vectors are. Without this they are f32.
+    pub fn set_elements(&mut self, element: ElementType) {
+        self.element = element;
     }
 
     fn check_identity(&self) -> Result<()> {
