@@ -236,6 +236,7 @@ mod tests {
             dimensions: None,
             kept: None,
             prompts,
+            spread: None,
         };
         let tokenizer = Tokenizer::load(&path, &settings);
         std::fs::remove_file(&path).unwrap();
