@@ -26,6 +26,7 @@ mod planning;
 mod random;
 mod resources;
 mod scan;
+mod selftest;
 mod sqlite;
 mod topk;
 mod vector;
@@ -38,7 +39,7 @@ pub mod kernels;
 #[doc(hidden)]
 pub mod parts {
     pub use crate::analysis::ranking::candidates;
-    pub use crate::codec::{Encoder, Space};
+    pub use crate::codec::{Encoder, Space, fingerprint};
     pub use crate::metric::{Metric, Scorer};
     pub use crate::random::splitmix64;
     pub use crate::resources::stats::{Entry, SearchPath, entry};
@@ -55,8 +56,10 @@ use sqlite::functions::bm25::register_bm25;
 use sqlite::functions::chunk::ChunkFunction;
 use sqlite::functions::embed_rows::EmbedRows;
 use sqlite::functions::embedding as e;
+use sqlite::functions::fafcas_audit::FafcasAudit;
 use sqlite::functions::fafcas_health::FafcasHealth;
 use sqlite::functions::fafcas_models::FafcasModels;
+use sqlite::functions::fafcas_selftest::FafcasSelftest;
 use sqlite::functions::scalars as f;
 use sqlite::functions::vec_each::VecEach;
 use sqlite::functions::vec_hybrid::VecHybrid;
@@ -66,11 +69,12 @@ use sqlite::functions::vec_mmr::VecMmr;
 use sqlite::functions::vec_stats::VecStats;
 use sqlite::functions::vec_topk::VecTopk;
 use sqlite::functions::vec_topk_many::VecTopkMany;
+use sqlite::functions::vec_trace::VecTrace;
 use sqlite::functions::vectors as v;
-use sqlite::host::call;
 use sqlite::host::connection::Connection;
 use sqlite::host::entry::{Scalar, scalar};
 use sqlite::host::vtab::{register_function, register_module, register_writable_function};
+use sqlite::host::{aggregate, call};
 
 /// Every scalar function but those on vectors, which `v` lists: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the Rust function.
 const SCALARS: &[Scalar] = &[
@@ -100,9 +104,12 @@ const TABLES: &[fn(Connection, SchemaSearch) -> Result<()>] = &[
     register_function::<VecMap>,
     register_function::<EmbedRows>,
     register_function::<ChunkFunction>,
+    register_function::<FafcasAudit>,
     register_function::<FafcasHealth>,
     register_function::<FafcasModels>,
+    register_function::<FafcasSelftest>,
     register_writable_function::<VecStats>,
+    register_writable_function::<VecTrace>,
     register_module::<VecIndex>,
 ];
 
@@ -123,6 +130,7 @@ pub(crate) fn register(connection: Connection, search: SchemaSearch) -> Result<(
 fn register_functions(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;
     call::register(connection, v::OWN)?;
+    aggregate::register(connection, v::AGGREGATES)?;
     if config::has_shared_names() {
         (SHARED_SCALAR.register)(connection, &SHARED_SCALAR)?;
         call::register(connection, v::SHARED)?;

@@ -49,7 +49,7 @@ impl QueryWeights {
         self.idf.len()
     }
 
-    /// The most that a row could score with so many words more, of which no row has any.
+    /// The most that any row can score, with so many words more that no row has.
     pub fn bound_with(&self, absent: f64) -> f64 {
         self.bound + absent * self.absent
     }

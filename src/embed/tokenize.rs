@@ -235,8 +235,8 @@ mod tests {
             vocabulary: None,
             dimensions: None,
             kept: None,
-            prompts,
             spread: None,
+            prompts,
         };
         let tokenizer = Tokenizer::load(&path, &settings);
         std::fs::remove_file(&path).unwrap();

@@ -13,7 +13,7 @@ const DIMENSIONS: usize = 8;
 const ROWS: i64 = 16;
 
 /// What is asked, by what it goes through. `?1` is the query.
-const SEARCHES: [(&str, &str); 24] = [
+const SEARCHES: [(&str, &str); 25] = [
     ("scan", "SELECT id, rowid, score FROM vec_topk('t', 'v', ?1, 5, '{\"index\": false}')"),
     ("index", "SELECT id, rowid, score FROM vec_topk('t', 'v', ?1, 5, '{\"index\": \"i\"}')"),
     ("exact", "SELECT id, rowid, score FROM vec_topk('t', 'v', ?1, 5, '{\"index\": \"i\", \"exact\": true}')"),
@@ -43,6 +43,7 @@ const SEARCHES: [(&str, &str); 24] = [
     ("diverse", "SELECT id, score FROM vec_mmr('t', 'v', ?1, 3, 0.5)"),
     ("map", "SELECT id FROM vec_map('w', 'v') WHERE ?1 > 0"),
     ("health", "SELECT rule, ok FROM fafcas_health('t', 'v') WHERE ?1 > 0"),
+    ("audit", "SELECT measure FROM fafcas_audit('t', 'v', 1) WHERE ?1 > 0"),
     (
         "words and vectors",
         "SELECT id, score FROM vec_hybrid('t', 'v', 'words', ?1, (SELECT group_concat(body, ' ') FROM words), 5, '{\"fuzzy\": \"pieces\"}')",

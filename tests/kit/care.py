@@ -178,9 +178,10 @@ class Care(Case):
     def test_each_fault_is_found_and_nothing_else(self):
         faults = {
             "PRAGMA foreign_keys = OFF; DELETE FROM nodes WHERE id = 'b'": {"edges"},
-            "DROP TRIGGER nodes_text_insert; INSERT INTO nodes (id, title, content) VALUES ('c', 'C', 'z')": {"full text"},
+            "DROP TRIGGER nodes_text_insert; INSERT INTO nodes (id, title, content) VALUES ('c', 'C', 'z')": {"full text", "nodes without vectors"},
+            "INSERT INTO nodes (id, title, content) VALUES ('c', 'C', 'z')": {"nodes without vectors"},
             "DROP TRIGGER nodes_fuzzy_delete; DELETE FROM nodes WHERE id = 'b'": {"fuzzy titles"},
-            "INSERT INTO nodes (id, title) VALUES ('c', 'C')": {"hollow nodes"},
+            "INSERT INTO nodes (id, title) VALUES ('c', 'C')": {"hollow nodes", "nodes without vectors"},
             "UPDATE nodes SET content = 'changed' WHERE id = 'a'": {"one model"},
             "UPDATE kit SET value = 2 WHERE key = 'model'": {"one model"},
             "UPDATE models SET dimensions = 3": {"vector length"},
@@ -213,6 +214,8 @@ class Care(Case):
                 rows = health(self.path, LIBRARY)
                 self.assertTrue(all(len(row) == 5 for row in rows))
                 if broken:
+                    named = [str(self.path) in actual for rule, _, actual, ok, _ in rows if rule in ("file", "integrity") and not ok]
+                    self.assertTrue(all(named), rows)
                     self.assertTrue(any(not ok for _, _, _, ok, _ in rows), f"page {page}")
 
     def test_without_the_library_the_rest_is_answered(self):
