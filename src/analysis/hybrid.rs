@@ -1,12 +1,13 @@
 //! One score from two: how near a row is, and how well it fits the words.
 //!
-//! The score of a row is `cosine + weight * spread * (1 - certainty) * bm25 * (bound / (bound + SHORT) + WHOLE * share^3) / DAMPING`.
+//! The score of a row is `cosine + weight * spread * (1 - certainty)^2 * bm25 * (bound / (bound + SHORT) + WHOLE * share^3) / DAMPING`.
 //! For a row without any of the words it is the cosine alone. The formula and its numbers were chosen on the tasks of `make quality`:
 //!
 //! - Scores are added, not ranks: a row that shares only common words with a question has a low BM25, but may have a high rank.
 //! - BM25 counts in units of `spread`, how far the cosines of a model lie apart: one model gives all texts between 0.77 and
 //!   0.87, another between -0.1 and 0.7.
-//! - Words count less where one row is much nearer than all others (`certainty`): then the vectors know the answer.
+//! - Words count less where one row is much nearer than all others (`certainty`): then the vectors know the answer. The square of
+//!   the rest parts those questions from the others better than the rest itself, with the spread of both models that were measured.
 //! - One of two words says less than five of ten, whatever their BM25: words of a short question (of a low `bound`, that of
 //!   [`super::bm25`]) count less.
 //! - A row with most of what the words can give (`share`, of the bound) has the name or the code that was asked for.
@@ -16,11 +17,11 @@ use std::collections::HashSet;
 
 /// How much BM25 counts: so many points of it, of a question of many words, weigh as much as one standard deviation of the cosines.
 /// With less, example sentences find their words more often, and titles their texts less often.
-const DAMPING: f64 = 6.0;
-/// The bound at which words of a part of the question count half: about seven rare words.
-const SHORT: f64 = 80.0;
+const DAMPING: f64 = 3.0;
+/// The bound at which words of a part of the question count half: about twelve rare words.
+const SHORT: f64 = 140.0;
 /// How much more BM25 counts in a row that has all of the words. The third power parts names from half of a title better than the
-/// second: with it and 30, names come first in all of the sample's questions, and titles lose nothing to words of other texts.
+/// second: with it and 30, names come first in all but one of the questions of the sample.
 const WHOLE: f64 = 30.0;
 /// What a row with all pieces of a misspelt word gets of what the word could give. Few pieces of a misspelt word are right.
 const MISSPELT: f64 = 1.2;
@@ -28,9 +29,9 @@ const MISSPELT: f64 = 1.2;
 const FEW_PIECES: f64 = 0.2;
 /// Shorter words have too few pieces to be known by them.
 const SHORTEST: usize = 4;
-/// How little farther rows count against the certainty: less by the factor e for every 1 / 1.7 of a spread that their cosine is
+/// How little farther rows count against the certainty: less by the factor e for every 1 / 2.5 of a spread that their cosine is
 /// below that of the nearest row.
-const SHARPNESS: f64 = 1.7;
+const SHARPNESS: f64 = 2.5;
 /// The spread of the cosines of a question with rows, divided by that of rows with each other. It was 0.77 for long texts, and
 /// 1.04 for short ones.
 const OF_ROWS: f64 = 0.85;
@@ -103,7 +104,7 @@ impl HybridFormula {
             let part = |cosine: &f64| (SHARPNESS * (cosine - first) / spread).exp();
             1.0 / nearest.iter().map(part).sum::<f64>()
         });
-        let point = weight * spread * (1.0 - certainty) / DAMPING;
+        let point = weight * spread * (1.0 - certainty) * (1.0 - certainty) / DAMPING;
         Self { point, least: nearest.last().copied().unwrap_or(0.0), bound }
     }
 
@@ -163,17 +164,17 @@ mod tests {
             formula.score(Some(0.5), Some(1.0)) - 0.5
         };
         assert!(point(&[0.9, 0.2, 0.1]) < 1e-5);
-        let most = 0.085 * (0.5 + 30.0 / 80.0_f64.powi(3)) / 6.0;
-        assert!((point(&[0.5; 100]) - 0.99 * most).abs() < 1e-12);
+        let most = 0.085 * (0.5 + 30.0 / 140.0_f64.powi(3)) / 3.0;
+        assert!((point(&[0.5; 100]) - 0.99 * 0.99 * most).abs() < 1e-12);
         // Where there are no vectors, words count in full.
         assert!((point(&[]) - most).abs() < 1e-12);
     }
 
     #[test]
     fn a_row_with_all_words_counts_more_and_words_of_a_short_question_less() {
-        let score = |bound: f64, bm25| HybridFormula::new(0.06, 1.0, &[], bound).score(None, Some(bm25));
-        assert!((score(20.0, 20.0) - 0.01 * 20.0 * 30.2).abs() < 1e-12);
-        assert!((score(20.0, 2.0) - 0.01 * 2.0 * 0.23).abs() < 1e-12);
+        let score = |bound: f64, bm25| HybridFormula::new(0.03, 1.0, &[], bound).score(None, Some(bm25));
+        assert!((score(20.0, 20.0) - 0.01 * 20.0 * 30.125).abs() < 1e-12);
+        assert!((score(20.0, 2.0) - 0.01 * 2.0 * 0.155).abs() < 1e-12);
         assert!(score(160.0, 2.0) > 2.5 * score(20.0, 2.0));
     }
 

@@ -70,7 +70,7 @@ fn naive(connection: &Connection, query: &[u8], words: &[&str], k: Option<usize>
     let bound = pairs(connection, bound, &[&expression(words)]).first().map_or(1.0, |(_, bound)| *bound);
     let nearest = &cosines[..cosines.len().min(100)];
     let first = nearest.first().map_or(0.0, |(_, cosine)| *cosine);
-    let sum: f64 = nearest.iter().map(|(_, cosine)| (1.7 * (cosine - first) / SPREAD).exp()).sum();
+    let sum: f64 = nearest.iter().map(|(_, cosine)| (2.5 * (cosine - first) / SPREAD).exp()).sum();
     let doubt = if nearest.is_empty() { 1.0 } else { 1.0 - 1.0 / sum };
     let (cosine_of, bm25_of): (HashMap<_, _>, HashMap<_, _>) =
         (cosines.iter().copied().collect(), found.iter().copied().collect());
@@ -82,7 +82,7 @@ fn naive(connection: &Connection, query: &[u8], words: &[&str], k: Option<usize>
         .map(|row| {
             let (cosine, bm25) = (cosine_of.get(&row).copied(), bm25_of.get(&row).copied());
             let near = cosine.unwrap_or(nearest.last().map_or(0.0, |(_, cosine)| *cosine));
-            (row, near + 1.5 * SPREAD * doubt * bm25.map_or(0.0, |bm25| added(bm25, bound)) / 6.0, cosine, bm25)
+            (row, near + 1.5 * SPREAD * doubt * doubt * bm25.map_or(0.0, |bm25| added(bm25, bound)) / 3.0, cosine, bm25)
         })
         .collect();
     joined.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -91,7 +91,7 @@ fn naive(connection: &Connection, query: &[u8], words: &[&str], k: Option<usize>
 }
 
 fn added(bm25: f64, bound: f64) -> f64 {
-    bm25 * (bound / (bound + 80.0) + 30.0 * (bm25 / bound).powi(3))
+    bm25 * (bound / (bound + 140.0) + 30.0 * (bm25 / bound).powi(3))
 }
 
 fn assert_same(found: &[Row], wanted: &[Row]) {
