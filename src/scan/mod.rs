@@ -124,7 +124,11 @@ fn refused_first<S: VectorSource>(source: &S, scorer: &Scorer, asked: &str, erro
     match source.vector() {
         Ok(Some(row)) if ![0, length, 2 * length].contains(&row.len()) => {
             let first = format!("first row that was read ({})", source.describe());
-            Error::dimensions(row.len(), &first, length).within(asked)
+            let error = match scorer.metric() {
+                Metric::Hamming => Error::expected(format_args!("{} dimensions as in the {first}", row.len()), length),
+                _ => Error::dimensions(row.len(), &first, length),
+            };
+            error.within(asked)
         }
         _ => error.within(source.describe()),
     }

@@ -501,7 +501,7 @@ fn anchor(connection: &Connection, index: &str) -> (i64, i64) {
 #[test]
 fn merges_compare_all_rows_in_turn() {
     let connection = open(&indexed("turns"));
-    connection.execute_batch("CREATE VIRTUAL TABLE second USING vec_index(nodes, v)").unwrap();
+    connection.execute_batch("CREATE VIRTUAL TABLE second USING vec_index(nodes, v, another)").unwrap();
     connection.execute_batch("CREATE TRIGGER users AFTER UPDATE ON nodes BEGIN SELECT 1; END").unwrap();
     for index in ["nodes_vec", "second", "nodes_vec"] {
         connection.execute_batch(&format!("INSERT INTO {index}({index}) VALUES ('merge')")).unwrap();

@@ -26,7 +26,6 @@ use crate::sqlite::search::{Search, sources};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::source::Source;
-use crate::vector::ElementType;
 use std::collections::HashMap;
 
 /// The table function.
@@ -176,7 +175,7 @@ impl Both {
         self.rest();
         let refused = refused(VecHybrid::NAME);
         let (asked, query) = HybridQuestion::read(given, conditions).inspect_err(&refused)?;
-        let query = args::query(query, ElementType::F32).inspect_err(&refused)?;
+        let query = args::vector(query).map_err(|error| error.within("query")).inspect_err(&refused)?;
         let words = self.words(&asked).inspect_err(&refused)?;
         let Some(query) = query else { return self.by_words(&asked, words).inspect_err(&refused) };
         let kept = self.waiting.search(self.connection, asked.made_of.clone(), query.into_owned());

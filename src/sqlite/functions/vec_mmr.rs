@@ -109,7 +109,7 @@ impl Diverse {
         let lambda = args::share("lambda", lambda)?;
         let made_of = [table.copied()?, column.copied()?, options.copied()?];
         let element = args::options(&made_of[2])?.query_element();
-        let query = args::query(query, element)?;
+        let query = args::query(query, element).map_err(|error| error.within("query"))?;
         let Some(query) = query else { return Ok(None) };
         let kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
         Ok(Some(MmrQuestion { kept, k, lambda }))

@@ -5,6 +5,7 @@ use super::ffi;
 use super::in_list::List;
 use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
+use crate::kernels::F32Le;
 use crate::planning::options::Options;
 use crate::vector::{self, ElementType, Vector};
 use std::borrow::Cow;
@@ -109,13 +110,28 @@ pub unsafe fn bytes<'a>(at: *const u8, length: i32) -> &'a [u8] {
 /// A vector that is an argument, or `None` for NULL. Whether its numbers are finite is not checked.
 #[inline]
 pub fn vector(value: ValueRef<'_>) -> Result<Option<Vector<'_>>> {
+    query(value, ElementType::F32)
+}
+
+/// The query of a search, or `None` for NULL. A BLOB has elements of this type. Whether its numbers are finite is not checked.
+#[inline]
+pub fn query(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
     match value {
-        ValueRef::Text(_) => {
-            let floats = vector::from_argument(text("a JSON array of numbers", value)?)?;
-            Ok(Some(Cow::Owned(floats)))
-        }
-        value => stored(value, ElementType::F32),
+        ValueRef::Text(_) => read_text(value, element, vector::from_argument),
+        value => stored(value, element),
     }
+}
+
+fn read_text(
+    value: ValueRef<'_>,
+    element: ElementType,
+    read: fn(&str) -> Result<Vec<F32Le>>,
+) -> Result<Option<Vector<'static>>> {
+    let floats = read(text("a JSON array of numbers", value)?)?;
+    if element == ElementType::Bit {
+        vector::packed_bits(&floats)?;
+    }
+    Ok(Some(Cow::Owned(floats)))
 }
 
 /// A vector that is stored with elements of this type, or `None` for NULL. Whether its numbers are finite is not checked.
@@ -124,21 +140,9 @@ pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector
     match value {
         ValueRef::Null => Ok(None),
         ValueRef::Blob(blob) => vector::read(blob, element).map(Some),
-        ValueRef::Text(_) => {
-            let floats = vector::from_json(text("a JSON array of numbers", value)?)?;
-            if element == ElementType::Bit {
-                vector::packed_bits(&floats)?;
-            }
-            Ok(Some(Cow::Owned(floats)))
-        }
+        ValueRef::Text(_) => read_text(value, element, vector::from_json),
         other => Err(Error::expected("a vector (BLOB of 4-byte floats or JSON array of numbers)", other)),
     }
-}
-
-/// The query of a search, whose elements are of this type, or `None` for NULL.
-pub fn query(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector<'_>>> {
-    let query = if element == ElementType::F32 { vector(value) } else { stored(value, element) };
-    query.map_err(|error| error.within("query"))
 }
 
 /// A text. It must be valid UTF-8. `what` is what the message says was expected.

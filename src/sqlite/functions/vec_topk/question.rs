@@ -54,7 +54,7 @@ impl TopkQuestion {
     pub fn open(&self, connection: Connection, waiting: &WaitingPlace) -> Result<Option<WaitingSearch>> {
         let [table, column, query, _, options] = &self.arguments;
         let element = args::options(options)?.query_element();
-        let query = args::query(query.borrow(), element)?;
+        let query = args::query(query.borrow(), element).map_err(|error| error.within("query"))?;
         let Some(query) = query else { return Ok(None) };
         let made_of = [table.copied()?, column.copied()?, options.copied()?];
         waiting.search(connection, made_of, query.into_owned()).map(Some)
