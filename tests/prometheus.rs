@@ -70,7 +70,10 @@ fn what_is_measured_is_told() {
     let told = connection.query_row(sql, [&source], |row| Ok((row.get::<_, f64>(0)?, row.get::<_, f64>(1)?))).unwrap();
     assert!((told.0 / 1e3 - sum).abs() < 1e-9 && (told.1 / 1e3 - half).abs() < 1e-9);
 
+    failed_calls_are_counted_by_kind(&connection, &name, &source);
+
     connection.execute("DELETE FROM vec_stats WHERE source = ?1", [&source]).unwrap();
+    connection.execute("DELETE FROM vec_stats WHERE source = 'vec_topk'", []).unwrap();
     let left: BTreeSet<String> = metrics().iter().filter_map(|sample| sample.labels.get("source").cloned()).collect();
     assert_eq!(left, ["main.plain".to_string()].into());
 
@@ -103,6 +106,33 @@ fn what_is_measured_is_told() {
     assert_eq!(set(0), 0);
     drop(connection);
     memory_is_told_by_column();
+}
+
+/// A call that fails in its table counts there, and one whose table is not known yet counts under the function.
+fn failed_calls_are_counted_by_kind(connection: &Connection, name: &str, source: &str) {
+    let fails = |sql: &str| connection.query_row(sql, [name, ODD], |_| Ok(())).unwrap_err();
+    (0..2).for_each(|_| drop(fails("SELECT count(*) FROM vec_topk(?1, ?2, '[1,0,0]', 3)")));
+    fails("SELECT count(*) FROM vec_topk('nowhere', 'v', '[1]', 3) WHERE ?1 <> ?2");
+    let samples = parse(&lines(connection));
+    let errors = |source: &str| -> Vec<(String, f64)> {
+        let of =
+            samples.iter().filter(|sample| sample.name == "fafcas_errors_total" && sample.labels["source"] == source);
+        of.filter(|sample| sample.value > 0.0).map(|sample| (sample.labels["kind"].clone(), sample.value)).collect()
+    };
+    assert_eq!(errors(source), [("mistake".into(), 2.0)]);
+    assert_eq!(errors("vec_topk"), [("mistake".into(), 1.0)]);
+    let sql = "SELECT errors, errors_mistake, errors_damaged + errors_memory + errors_interrupted + errors_busy + errors_sqlite
+               + errors_bug FROM vec_stats WHERE source = ?1";
+    let told: [i64; 3] =
+        connection.query_row(sql, [source], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?])).unwrap();
+    assert_eq!(told, [2, 2, 0]);
+    // A series of buckets rises to the number of all searches, and each bound is there once.
+    let buckets: Vec<f64> = samples
+        .iter()
+        .filter(|sample| sample.name == "fafcas_search_duration_seconds_bucket" && sample.labels["source"] == source)
+        .map(|sample| sample.value)
+        .collect();
+    assert!(buckets.len() == 21 && buckets.is_sorted() && buckets[20] == 5.0, "{buckets:?}");
 }
 
 const COLUMNS: [(&str, &str); 3] = [("main.one", "a"), ("main.one", "b"), ("main.two", "a")];
@@ -231,7 +261,7 @@ fn parse(lines: &[String]) -> Vec<Sample> {
             family = name.into();
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').unwrap();
-            assert!(name == family && ["counter", "gauge", "summary"].contains(&kind), "{line}");
+            assert!(name == family && ["counter", "gauge", "summary", "histogram"].contains(&kind), "{line}");
             assert!(kind == "counter" || !name.ends_with("_total"), "{line}");
             assert!(kind != "counter" || name.ends_with("_total"), "{line}");
             assert!(types.insert(name.into(), kind.into()).is_none(), "{line}");
@@ -242,7 +272,10 @@ fn parse(lines: &[String]) -> Vec<Sample> {
             let has_quantile = sample.labels.contains_key("quantile");
             match (kind.as_str(), suffix) {
                 ("summary", "") => assert!(has_quantile, "{line}"),
-                ("summary", "_sum" | "_count") | ("gauge" | "counter", "") => assert!(!has_quantile, "{line}"),
+                ("histogram", "_bucket") => assert!(sample.labels.contains_key("le"), "{line}"),
+                ("summary" | "histogram", "_sum" | "_count") | ("gauge" | "counter", "") => {
+                    assert!(!has_quantile, "{line}")
+                }
                 _ => panic!("{line} in a {kind}"),
             }
             assert!(sample.value >= 0.0, "{line}");

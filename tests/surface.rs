@@ -54,6 +54,7 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
 const MODULES: &[(&str, bool)] = &[
     ("chunk", true),
     ("embed_rows", false),
+    ("fafcas_audit", false),
     ("fafcas_health", false),
     ("fafcas_models", true),
     ("fafcas_selftest", false),
@@ -66,6 +67,7 @@ const MODULES: &[(&str, bool)] = &[
     ("vec_stats", false),
     ("vec_topk", false),
     ("vec_topk_many", false),
+    ("vec_trace", false),
 ];
 
 const PLAIN: i64 = 0;

@@ -11,6 +11,14 @@ pub fn own() -> Option<PathBuf> {
     OWN.get_or_init(|| prefix_of(&own_file()?)).clone()
 }
 
+/// The repository that the library was built in, if it lies there still. This is only for advice: nothing is loaded from it.
+pub fn repository() -> Option<PathBuf> {
+    let file = own_file()?;
+    let target = file.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"))?;
+    let repository = target.parent()?;
+    repository.join("scripts/fetch_model.py").is_file().then(|| repository.to_owned())
+}
+
 /// The prefix that the library was built for. On Windows there is none unless the builder named one with its drive: `/usr/local` would
 /// be a folder of whatever drive the process works on, where anybody may have made it.
 pub fn built_for() -> Option<PathBuf> {

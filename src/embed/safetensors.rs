@@ -198,7 +198,9 @@ impl SafeTensors {
         let given = &self.header.get(name).unwrap_or(&Value::Null)["data_offsets"];
         let number = |at: usize| given.get(at).and_then(Value::as_u64);
         match (given.as_array().map(Vec::len), number(0), number(1)) {
-            (Some(2), Some(start), Some(stop)) if start <= stop && stop <= self.length => Ok(TensorBytes { start, stop }),
+            (Some(2), Some(start), Some(stop)) if start <= stop && stop <= self.length => {
+                Ok(TensorBytes { start, stop })
+            }
             _ => {
                 let what = format_args!("{name} with data_offsets as two numbers in order, up to {}", self.length);
                 Err(Error::expected(what, shown(given)))

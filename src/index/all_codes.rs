@@ -10,6 +10,7 @@ use super::sweep::{NumberedCodes, SweepResult, Sweeper, sweep};
 use crate::codec::Query;
 use crate::error::Result;
 use crate::resources::reserve::Reserve;
+use crate::resources::trace::{Stage, StageClock};
 use std::sync::Arc;
 
 /// The codes of an index, and those of the rows that changed since it was written.
@@ -27,6 +28,7 @@ impl<S: Store> Proposer for AllCodes<'_, S> {
         Self: 'b;
 
     fn propose(&mut self, aim: &Aim, stats: &mut Stats) -> Result<Ranking<'_, S>> {
+        let _clock = StageClock::begin(Stage::Sweeping);
         stats.sweeps += 1;
         let mut blocks = Blocks::new(self.index, self.request.overlay);
         let swept = self.sweep(aim, &mut blocks)?;

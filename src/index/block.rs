@@ -7,6 +7,7 @@ use crate::codec::{Encoder, Group, four_bit, one_bit};
 use crate::error::Result;
 use crate::kernels::codes::{Factors, GROUP};
 use crate::kernels::{self, F32Le};
+use crate::resources::trace;
 use bytemuck::{Pod, Zeroable};
 
 /// A cache line. Memory is taken in whole lines, so that groups of codes begin at the beginning of one.
@@ -433,5 +434,6 @@ impl Block {
 
 /// Shows a BLOB to `with`. The directory says that it exists, so it is an error if it does not.
 pub fn read<S: Store, T>(store: &mut S, label: Label, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+    trace::note(|notes| notes.cache_misses += 1);
     store.read(label.id(), with)?.ok_or_else(|| label.damaged("it is missing"))
 }

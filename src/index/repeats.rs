@@ -22,6 +22,7 @@ use crate::resources::cache::{Account, Held};
 use crate::resources::config::cache_bytes;
 use crate::resources::per_process::PerProcess;
 use crate::resources::reserve;
+use crate::resources::trace::{Stage, StageClock};
 use crate::scan::Rules;
 use crate::topk::Place;
 use std::collections::VecDeque;
@@ -98,6 +99,7 @@ impl Index {
         }
         let question = self.question(request);
         if let Some((places, fetched)) = answers().find(&question, self.account()) {
+            let _clock = StageClock::begin(Stage::Fetching);
             stats.fetched += fetched.len() as u64;
             if are_as_before(&fetched, rows, request.scorer)? {
                 stats.repeated = true;

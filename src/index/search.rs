@@ -9,6 +9,7 @@ use super::store::Store;
 use super::verify::{FetchedScores, Verifier};
 use crate::codec::Query;
 use crate::error::Result;
+use crate::resources::trace::{Stage, StageClock};
 use std::sync::Arc;
 
 impl Index {
@@ -59,6 +60,7 @@ fn search_by<P: Proposer, R: RowSource>(
     let mut aim = first;
     loop {
         let mut proposals = proposer.propose(&aim, stats)?;
+        let clock = StageClock::begin(Stage::Fetching);
         let verifier = Verifier::new(request.scorer, request.rules, request.source, request.limit);
         let mut verifier = verifier.noting(fetches.as_deref_mut());
         while let Some(proposal) = proposals.next(verifier.least(&first, &proposals), stats)? {
@@ -69,6 +71,7 @@ fn search_by<P: Proposer, R: RowSource>(
                 return Ok(Outcome::GivenUp);
             }
         }
+        drop(clock);
         match verifier.left(&aim, &proposals) {
             None => return Ok(Outcome::Found(verifier.into_places()?)),
             Some(wider) => aim = wider,

@@ -83,6 +83,8 @@ impl HybridOptions {
             let number = not_negative(value);
             match (key.as_str(), value) {
                 ("weight", _) => options.weight = number.ok_or_else(|| wrong(key, "a number of 0 or more", value))?,
+                // So that a statement can pass what it may not know.
+                ("spread", Value::Null) => options.spread = None,
                 ("spread", _) => {
                     let spread = number.filter(|spread| *spread > 0.0);
                     options.spread = Some(spread.ok_or_else(|| wrong(key, "a number above 0", value))?);
@@ -113,6 +115,52 @@ impl HybridOptions {
         let own = ["weight", "weights", "spread", "fuzzy"];
         let pairs = object(text)?.into_iter().filter(|(key, _)| !own.contains(&key.as_str()));
         Ok(Value::Object(pairs.collect()).to_string())
+    }
+}
+
+/// The options of an audit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditOptions {
+    /// The options that every search has.
+    pub each: Options,
+    /// How many rows are compared for each query.
+    pub k: usize,
+    /// Where the queries are, as `table.column`. Without it they are rows of the table.
+    pub queries: Option<String>,
+    /// The column that identifies the queries. Needed if their source does not say which one it is.
+    pub query_key: Option<String>,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self { each: Options::default(), k: 10, queries: None, query_key: None }
+    }
+}
+
+impl AuditOptions {
+    /// Reads the JSON text.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let mut options = Self::default();
+        for (key, value) in &object(text)? {
+            match (key.as_str(), value) {
+                ("k", _) => {
+                    let k = value.as_u64().filter(|k| *k > 0).and_then(|k| usize::try_from(k).ok());
+                    options.k = k.ok_or_else(|| wrong(key, "a whole number of 1 or more", value))?;
+                }
+                ("queries", Value::String(place)) => options.queries = Some(place.clone()),
+                ("queries", _) => return Err(wrong(key, "'table.column'", value)),
+                ("query_key", Value::String(name)) => options.query_key = Some(name.clone()),
+                ("query_key", _) => return Err(wrong(key, "a column's name", value)),
+                ("index", Value::Bool(false)) => return Err(wrong(key, "an index's name", value)),
+                _ if options.each.set(key, value)? => {}
+                _ => {
+                    let known = "options k, queries, query_key, metric, exact, type, key, index or skip_bad";
+                    return Err(Error::expected(known, shown(key)));
+                }
+            }
+        }
+        options.each.check()?;
+        Ok(options)
     }
 }
 
@@ -189,11 +237,32 @@ impl Options {
         Ok(options)
     }
 
+    /// Reads a JSON text that may have the option `type` alone.
+    pub fn type_from_json(text: &str) -> Result<ElementType> {
+        let mut options = Self::default();
+        for (key, value) in &object(text)? {
+            if key != "type" || !options.set(key, value)? {
+                return Err(Error::expected("the option type", shown(key)));
+            }
+        }
+        Ok(options.element)
+    }
+
+    /// What the elements of the query are: bits are compared with bits.
+    pub fn query_element(&self) -> ElementType {
+        if self.metric == Metric::Hamming { ElementType::Bit } else { ElementType::F32 }
+    }
+
     /// Refuses options that contradict each other. If the user names an index, the answer must come from that index,
     /// not from a scan.
     fn check(&self) -> Result<()> {
         if matches!(self.index, IndexChoice::Named(_)) && !self.metric.has_codes() {
-            return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2' with options.index", "'l1'"));
+            let got = format!("'{}'", self.metric.name());
+            return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2' with options.index", got));
+        }
+        if self.metric == Metric::Hamming && self.element != ElementType::Bit {
+            let got = format!("'{}'", self.element.name());
+            return Err(Error::expected("options.type as 'bit' with options.metric 'hamming'", got));
         }
         Ok(())
     }
@@ -203,9 +272,9 @@ impl Options {
         match (key, value) {
             ("metric", Value::String(name)) => {
                 let metric = Metric::from_name(name);
-                self.metric = metric.ok_or_else(|| wrong(key, "'dot', 'cosine', 'l2' or 'l1'", value))?;
+                self.metric = metric.ok_or_else(|| wrong(key, "'dot', 'cosine', 'l2', 'l1' or 'hamming'", value))?;
             }
-            ("metric", _) => return Err(wrong(key, "'dot', 'cosine', 'l2' or 'l1'", value)),
+            ("metric", _) => return Err(wrong(key, "'dot', 'cosine', 'l2', 'l1' or 'hamming'", value)),
             ("type", Value::String(name)) => {
                 let element = ElementType::from_name(name);
                 self.element = element.ok_or_else(|| wrong(key, &ElementType::names(), value))?;
@@ -272,13 +341,17 @@ mod tests {
         for (text, message) in [
             ("[]", "expected options as a JSON object, not '[]'"),
             (r#"{"metrics":1}"#, "expected options metric, exact, type, key, index or skip_bad, not 'metrics'"),
-            (r#"{"metric":"ip"}"#, r#"expected options.metric as 'dot', 'cosine', 'l2' or 'l1', not '"ip"'"#),
+            (
+                r#"{"metric":"ip"}"#,
+                r#"expected options.metric as 'dot', 'cosine', 'l2', 'l1' or 'hamming', not '"ip"'"#,
+            ),
             (r#"{"exact":1}"#, "expected options.exact as true or false, not '1'"),
             (r#"{"exact":true,"metric":"l2","exact":true}"#, "expected each of the options once, not 'exact' twice"),
             (
                 r#"{"metric":"l1","index":"i"}"#,
                 "expected options.metric as 'dot', 'cosine' or 'l2' with options.index, not 'l1'",
             ),
+            (r#"{"metric":"hamming"}"#, "expected options.type as 'bit' with options.metric 'hamming', not 'f32'"),
             (r#"{"index":true}"#, "expected options.index as an index's name or false, not 'true'"),
         ] {
             let error = Options::from_json(text).unwrap_err().to_string();

@@ -87,8 +87,11 @@ pub static CACHE_BYTES: Setting = Setting::new("cache_bytes", 0, i64::MAX as u64
 /// A search that takes longer than so many milliseconds is written to SQLite's error log; 0 means that none is.
 pub static SLOW_MS: Setting = Setting::new("slow_ms", 0, i64::MAX as u64, 0);
 
+/// How many of the last searches `vec_trace` keeps; 0 means that none are traced. An entry takes up to 2 KB.
+pub static TRACE: Setting = Setting::new("trace", 0, 10_000, 0);
+
 /// All settings.
-pub static ALL: [&Setting; 4] = [&THREADS, &EMBED_THREADS, &CACHE_BYTES, &SLOW_MS];
+pub static ALL: [&Setting; 5] = [&THREADS, &EMBED_THREADS, &CACHE_BYTES, &SLOW_MS, &TRACE];
 
 /// The setting of this name.
 pub fn find(name: &str) -> Result<&'static Setting> {

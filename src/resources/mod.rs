@@ -7,3 +7,4 @@ pub mod pool;
 pub mod progress;
 pub mod reserve;
 pub mod stats;
+pub mod trace;

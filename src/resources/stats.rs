@@ -28,6 +28,8 @@ pub struct Entry {
     pub repeated: AtomicU64,
     /// Rows that were left out because they could not be scored.
     pub bad: AtomicU64,
+    /// Searches by dot product that met a vector whose length is not 1.
+    pub not_unit: AtomicU64,
     /// Rows that had changed since the index was last merged, at the time of the last search.
     pub pending: AtomicU64,
     /// Changed rows that were encoded for searches. They are kept until they are merged.
@@ -38,6 +40,33 @@ pub struct Entry {
     pub done: AtomicU64,
     /// How many steps it has; 0 if none is running.
     pub total: AtomicU64,
+    /// How many calls failed, by [`ErrorKind`].
+    errors: [AtomicU64; ErrorKind::ALL.len()],
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The call or the SQL was wrong.
+    Mistake,
+    /// The database or an index is damaged.
+    Damaged,
+    /// There was too little memory.
+    Memory,
+    /// The program or a user interrupted it.
+    Interrupted,
+    /// Another connection held a lock.
+    Busy,
+    /// Any other error of SQLite, such as a full disk.
+    Sqlite,
+    /// A bug of this library.
+    Bug,
+}
+
+impl ErrorKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] =
+        [Self::Mistake, Self::Damaged, Self::Memory, Self::Interrupted, Self::Busy, Self::Sqlite, Self::Bug];
 }
 
 /// The way in which a search was answered.
@@ -56,6 +85,11 @@ pub enum SearchPath {
 }
 
 impl SearchPath {
+    /// The name in SQL.
+    pub fn name(self) -> &'static str {
+        Self::ALL.get(self as usize).map_or("", |(_, name)| name)
+    }
+
     const ALL: [(Self, &'static str); 5] = [
         (Self::None, ""),
         (Self::Scan, "scan"),
@@ -83,6 +117,18 @@ impl Entry {
         self.times.add(took);
     }
 
+    /// Notes a call that failed.
+    pub fn failed(&self, kind: ErrorKind) {
+        if let Some(count) = self.errors.get(kind as usize) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// How many calls failed for this reason.
+    pub fn errors(&self, kind: ErrorKind) -> u64 {
+        self.errors.get(kind as usize).map_or(0, |count| count.load(Relaxed))
+    }
+
     /// The way in which the last search was answered.
     pub fn path(&self) -> &'static str {
         SearchPath::ALL.get(self.path.load(Relaxed) as usize).map_or("", |(_, name)| name)
@@ -105,6 +151,9 @@ impl Default for Histogram {
 impl Histogram {
     /// Four classes for each doubling, from one microsecond up to 2^40 of them.
     const BUCKETS: usize = 160;
+    /// The doublings of a microsecond that [`Self::below`] begins and ends with.
+    const FIRST_DOUBLING: u32 = 6;
+    const LAST_DOUBLING: u32 = 25;
 
     fn bucket(took: Duration) -> usize {
         let microseconds = took.as_secs_f64() * 1e6;
@@ -129,6 +178,20 @@ impl Histogram {
     /// How many durations were noted.
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
+    }
+
+    /// For each doubling from 64 microseconds to half a minute, the bound in seconds and how many durations are below it.
+    /// The bounds are those of classes and always the same. So the counts are exact, and may be added over processes.
+    pub fn below(&self) -> impl Iterator<Item = (f64, u64)> {
+        let mut met = 0;
+        let mut classes = self.buckets.iter();
+        (0..=Self::LAST_DOUBLING).filter_map(move |doubling| {
+            let doubled = |microseconds: u64| microseconds << doubling;
+            if doubling > 0 {
+                met += classes.by_ref().take(4).map(|class| class.load(Relaxed)).sum::<u64>();
+            }
+            (doubling >= Self::FIRST_DOUBLING).then(|| (doubled(1) as f64 / 1e6, met))
+        })
     }
 
     /// The duration in milliseconds that this share of all durations did not exceed. `None` if there are none.
@@ -229,6 +292,18 @@ mod tests {
     }
 
     #[test]
+    fn durations_below_a_bound_are_counted_exactly() {
+        let times = Histogram::default();
+        for microseconds in [1, 63, 65, 127, 129, 1_000_000, 40_000_000] {
+            times.add(Duration::from_micros(microseconds));
+        }
+        let below: Vec<_> = times.below().collect();
+        assert_eq!(below[..3], [(64e-6, 2), (128e-6, 4), (256e-6, 5)]);
+        assert_eq!(below.last(), Some(&(33.554432, 6)));
+        assert!(below.is_sorted() && below.len() == 20, "{below:?}");
+    }
+
+    #[test]
     fn every_duration_has_a_bucket() {
         let times = Histogram::default();
         times.add(Duration::ZERO);
@@ -243,5 +318,12 @@ mod tests {
             entry.searched(path, Duration::ZERO);
             assert_eq!(entry.path(), name);
         }
+    }
+
+    #[test]
+    fn errors_are_counted_by_kind() {
+        let entry = Entry::default();
+        (1..).zip(ErrorKind::ALL).for_each(|(times, kind)| (0..times).for_each(|_| entry.failed(kind)));
+        assert_eq!(ErrorKind::ALL.map(|kind| entry.errors(kind)), [1, 2, 3, 4, 5, 6, 7]);
     }
 }

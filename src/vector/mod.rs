@@ -4,8 +4,8 @@ pub mod sums;
 pub mod typed;
 
 use crate::error::{Error, Result};
-use crate::kernels::F32Le;
-use half::{bf16, f16};
+pub use crate::kernels::widen::INT8_STEP;
+use crate::kernels::{self, F32Le};
 use serde::de::{Deserialize, Deserializer as _, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -26,15 +26,12 @@ pub enum ElementType {
     F16,
     /// The upper half of a little-endian f32.
     Bf16,
-    /// Whole numbers from -128 to 127. They stand for the numbers from -1 to 1, as [`INT8_STEP`] says.
+    /// Whole numbers from -128 to 127. They stand for the numbers from -1 to 1, as [`INT8_STEP`] says: `vec_quantize_int8(..., 'unit')` cuts
+    /// (x + 1) / INT8_STEP - 128 to a whole number, as sqlite-vec's does.
     Int8,
     /// Bits, eight to a byte, the lowest first. They stand for 0 and 1.
     Bit,
 }
-
-/// How far apart two neighbours of type int8 are, once read. -128 stands for -1. This is the scale that sqlite-vec's
-/// `vec_quantize_int8(..., 'unit')` writes: it cuts (x + 1) / INT8_STEP - 128 to a whole number.
-pub const INT8_STEP: f32 = 2.0 / 255.0;
 
 impl ElementType {
     const NAMES: [(&'static str, Self); 5] =
@@ -71,14 +68,6 @@ impl ElementType {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16)
     }
 
-    /// An element of f16, or of bf16 for all other types.
-    fn widened(self, bytes: [u8; 2]) -> f32 {
-        match self {
-            Self::F16 => f16::from_le_bytes(bytes).to_f32(),
-            _ => bf16::from_le_bytes(bytes).to_f32(),
-        }
-    }
-
     /// How many dimensions so many bytes are; `None` if they are not whole elements.
     pub fn dimensions(self, bytes: usize) -> Option<usize> {
         match self {
@@ -103,38 +92,77 @@ impl ElementType {
 /// Reads the bytes of a BLOB as a vector, at any address. f32 is read in place; other types are widened into a copy. The
 /// values are not checked.
 pub fn read(blob: &[u8], element: ElementType) -> Result<Vector<'_>> {
-    let whole =
-        || Error::expected(format_args!("a BLOB of {}", element.elements()), format_args!("{} bytes", blob.len()));
-    within_limit(element.dimensions(blob.len()).ok_or_else(whole)?)?;
-    let pairs = || blob.as_chunks::<2>().0.iter().map(|&bytes| F32Le::from(element.widened(bytes))).collect();
-    Ok(match element {
-        ElementType::F32 => Cow::Borrowed(bytemuck::try_cast_slice::<u8, F32Le>(blob).map_err(|_| whole())?),
-        ElementType::F16 | ElementType::Bf16 => pairs(),
-        ElementType::Int8 => blob.iter().map(|&byte| F32Le::from(unit_of(byte as i8))).collect(),
-        ElementType::Bit => {
-            (0..8 * blob.len()).map(|at| F32Le::from(f32::from(blob[at / 8] >> (at % 8) & 1))).collect()
-        }
-    })
-}
-
-/// Widens elements of f16 or bf16 into the memory given, as far as it reaches.
-pub fn widen<'m>(bytes: &[u8], element: ElementType, into: &'m mut [F32Le]) -> &'m [F32Le] {
-    let (pairs, _) = bytes.as_chunks::<2>();
-    let length = pairs.len().min(into.len());
-    for (wide, pair) in into.iter_mut().zip(pairs) {
-        *wide = F32Le::from(element.widened(*pair));
+    check_bytes(blob, element)?;
+    if element == ElementType::F32 {
+        return bytemuck::try_cast_slice(blob).map(Cow::Borrowed).map_err(|_| not_whole(blob, element));
     }
-    &into[..length]
+    let mut floats = Vec::new();
+    widen_all(blob, element, &mut floats);
+    Ok(Cow::Owned(floats))
 }
 
-/// The number from -1 to 1 that an int8 stands for.
-fn unit_of(byte: i8) -> f32 {
-    (f32::from(byte) + 128.0) * INT8_STEP - 1.0
+/// The same into memory that is used again for the next vector.
+pub fn read_into<'m>(blob: &[u8], element: ElementType, memory: &'m mut Vec<F32Le>) -> Result<&'m [F32Le]> {
+    check_bytes(blob, element)?;
+    widen_all(blob, element, memory);
+    Ok(memory)
+}
+
+fn check_bytes(blob: &[u8], element: ElementType) -> Result<()> {
+    within_limit(element.dimensions(blob.len()).ok_or_else(|| not_whole(blob, element))?)
+}
+
+fn not_whole(blob: &[u8], element: ElementType) -> Error {
+    Error::expected(format_args!("a BLOB of {}", element.elements()), format_args!("{} bytes", blob.len()))
+}
+
+fn widen_all(blob: &[u8], element: ElementType, memory: &mut Vec<F32Le>) {
+    memory.resize(element.dimensions(blob.len()).unwrap_or(0), F32Le::from(0.0));
+    widen(blob, element, memory);
+}
+
+/// Widens elements into the memory given, as far as it reaches, and gives what was written.
+pub fn widen<'m>(bytes: &[u8], element: ElementType, into: &'m mut [F32Le]) -> &'m [F32Le] {
+    let length = element.dimensions(bytes.len()).unwrap_or(0).min(into.len());
+    let into = &mut into[..length];
+    let kernels = kernels::table();
+    match element {
+        ElementType::F32 => into.copy_from_slice(&bytemuck::try_cast_slice(bytes).unwrap_or_default()[..length]),
+        ElementType::F16 => (kernels.widen_f16)(bytes, into),
+        ElementType::Bf16 => (kernels.widen_bf16)(bytes, into),
+        ElementType::Int8 => (kernels.widen_int8)(bytes, into),
+        ElementType::Bit => {
+            for (eight, byte) in into.chunks_mut(8).zip(bytes) {
+                for (wide, at) in eight.iter_mut().zip(0..8) {
+                    *wide = F32Le::from(f32::from(byte >> at & 1));
+                }
+            }
+        }
+    }
+    into
 }
 
 /// Reads a JSON array of numbers.
 pub fn from_json(text: &str) -> Result<Vec<F32Le>> {
     json_array("a JSON array of numbers", text, |number: f64| F32Le::from(number as f32))
+}
+
+/// The same, of a text that the user passed as an argument. If it has words in it, it was perhaps to be embedded.
+pub fn from_argument(text: &str) -> Result<Vec<F32Le>> {
+    from_json(text).map_err(|error| if has_words(text) { words(text) } else { error })
+}
+
+fn words(text: &str) -> Error {
+    let call = match text.chars().count() > QUOTED {
+        true => "embed(...)".into(),
+        false => format!("embed('{}')", text.replace('\'', "''")),
+    };
+    Error::expected("a JSON array of numbers", format_args!("{}: did you mean {call}?", shown(text)))
+}
+
+/// Whether a text reads like words, and not like JSON with a mistake in it.
+fn has_words(text: &str) -> bool {
+    !text.trim_start().starts_with(['[', '{']) && text.chars().any(char::is_alphabetic)
 }
 
 /// Reads a JSON array of whole numbers, and refuses those outside of the limits.
@@ -153,8 +181,10 @@ fn json_array<'de, N: Deserialize<'de>, T>(what: &str, text: &'de str, keep: fn(
     let mut reader = serde_json::Deserializer::from_str(text);
     let numbers = Numbers { first: Vec::new(), count: 0, keep };
     let read = reader.deserialize_seq(numbers).and_then(|numbers| reader.end().map(|()| numbers));
+    // Only the place, as the parser's own words are about Rust and not about vectors.
+    let place = |reason: serde_json::Error| format!("(at line {}, column {})", reason.line(), reason.column());
     let Numbers { first, count, .. } =
-        read.map_err(|reason| Error::expected(what, format_args!("{} ({reason})", shown(text))))?;
+        read.map_err(|reason| Error::expected(what, format_args!("{} {}", shown(text), place(reason))))?;
     within_limit(count)?;
     Ok(first)
 }
@@ -199,6 +229,23 @@ pub fn check_finite(vector: &[F32Le]) -> Result<()> {
     }
 }
 
+/// Numbers that are 0 and 1 as bits, as they are stored. Refuses other numbers, and what does not fill whole bytes.
+pub fn packed_bits(vector: &[F32Le]) -> Result<Vec<u8>> {
+    if let Some(at) = vector.iter().position(|x| x.get() != 0.0 && x.get() != 1.0) {
+        return Err(Error::expected("bits as 0 or 1", format_args!("{:?} at [{at}]", vector[at].get())));
+    }
+    let (bytes, rest) = vector.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(Error::expected("a multiple of 8 dimensions for bits", vector.len()));
+    }
+    Ok(bytes.iter().map(|bits| packed(bits, |bit| bit.get() > 0.0)).collect())
+}
+
+/// Eight elements as the bits of a byte, the first as the lowest.
+fn packed<T>(eight: &[T; 8], is_one: impl Fn(&T) -> bool) -> u8 {
+    eight.iter().rev().fold(0, |byte, element| byte << 1 | u8::from(is_one(element)))
+}
+
 fn shown_float(x: f32) -> &'static str {
     match x {
         x if x.is_nan() => "NaN",
@@ -216,10 +263,22 @@ pub fn normalize(vector: &[F32Le]) -> Option<Vec<F32Le>> {
     (norm > 0.0).then(|| vector.iter().map(|x| F32Le::from((f64::from(x.get()) / norm) as f32)).collect())
 }
 
+/// How far from 1 a length may be. Rounding a vector to f32, or summing its norm in f32, changes the length a hundred
+/// times less. A cosine is wrong by at most as much.
+pub const UNIT_TOLERANCE: f64 = 1e-4;
+
+/// Fails with the length of a vector if it is not 1.
+pub fn unit_length(vector: &[F32Le]) -> std::result::Result<(), f64> {
+    let length = f64::from((kernels::table().dot_f32)(vector, vector)).sqrt();
+    if (length - 1.0).abs() > UNIT_TOLERANCE { Err(length) } else { Ok(()) }
+}
+
+/// How many characters of a text an error message quotes.
+const QUOTED: usize = 60;
+
 /// A text of the user as an error message quotes it: only its beginning.
 pub fn shown(text: &str) -> String {
-    const LIMIT: usize = 60;
-    match text.char_indices().nth(LIMIT) {
+    match text.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("'{}...'", &text[..end]),
         None => format!("'{text}'"),
     }
@@ -259,6 +318,19 @@ mod tests {
         for text in ["", "1", "[1,]", "[\"1\"]", "[null]", "[[1]]", "{}", "[NaN]", "[1] 2"] {
             let message = from_json(text).unwrap_err().to_string();
             assert!(message.starts_with("expected a JSON array of numbers, not '"), "{message}");
+        }
+    }
+
+    #[test]
+    fn only_words_are_taken_for_a_text_to_embed() {
+        let message = |text: &str| from_argument(text).unwrap_err().to_string();
+        let start = "expected a JSON array of numbers, not ";
+        assert_eq!(message("tides"), format!("{start}'tides': did you mean embed('tides')?"));
+        assert_eq!(message("the sea's"), format!("{start}'the sea's': did you mean embed('the sea''s')?"));
+        let long = "ä".repeat(61);
+        assert_eq!(message(&long), format!("{start}{}: did you mean embed(...)?", shown(&long)));
+        for text in ["", "5", "[1,\"x\"]", " [tides", "{\"a\": 1}"] {
+            assert!(message(text).contains(" (at line 1, column "), "{}", message(text));
         }
     }
 

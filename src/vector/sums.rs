@@ -1,7 +1,7 @@
 //! The sum and the average of many vectors, from which vectors can be taken out again, as a window that moves on needs it.
 
 use super::ElementType;
-use super::typed::{Number, TypedVector};
+use super::typed::{ElementValue, TypedVector};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 
@@ -96,8 +96,8 @@ impl VectorSums {
         }
         for (total, number) in self.totals.iter_mut().zip(vector.numbers()?) {
             total.add(match number {
-                Number::Integer(number) => sign * number as f64,
-                Number::Real(number) => sign * number,
+                ElementValue::Integer(number) => sign * number as f64,
+                ElementValue::Real(number) => sign * number,
             });
         }
         Ok(())

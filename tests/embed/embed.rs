@@ -400,7 +400,7 @@ fn a_name_is_never_a_path() {
         );
     }
     assert!(message(model("absent")).starts_with("expected a model absent in "));
-    assert!(message(model("absent")).contains(": `make model` fetches it"));
+    assert!(message(model("absent")).contains("docs/models.md says how to add"));
 }
 
 #[test]
@@ -438,6 +438,12 @@ fn a_folder_that_is_no_model_is_refused_with_the_reason() {
             "bad-tokenizer",
             "tokens.onnx",
             ("tokenizer.json", json!({ "model": 1 })),
+            "tokenizer.json: expected a tokenizer, not ",
+        ),
+        (
+            "cut-tokenizer",
+            "tokens.onnx",
+            ("tokenizer.json", r#"{"decoder": {"#.into()),
             "tokenizer.json: expected a tokenizer, not ",
         ),
         (

@@ -3,6 +3,7 @@
 //! What vec_stats counts is counted for the whole process, by the name of the table: a test that reads it has a table whose
 //! name no other test here uses.
 
+mod audit;
 mod bm25;
 mod exact;
 mod filters;
@@ -18,3 +19,4 @@ mod result_codes;
 mod rollback;
 #[path = "../support/mod.rs"]
 mod support;
+mod types;

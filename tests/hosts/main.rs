@@ -5,6 +5,7 @@ mod adapters;
 mod distributed;
 mod doors;
 mod hosts;
+mod operate;
 mod packages;
 mod page;
 mod quality;

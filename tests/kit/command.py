@@ -277,6 +277,20 @@ class Command(Case):
         self.assertEqual(before, own.read_bytes())
         self.assertEqual(1, len(self.says("search", own, "moon", "--words").splitlines()))
 
+    def test_a_model_that_no_network_can_fetch(self):
+        empty = self.folder / "empty"
+        for name in [name for name in self.environment if name.startswith("PIP_")]:
+            del self.environment[name]
+        nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+        self.environment |= {"FAFCAS_MODEL_DIR": str(empty), **nowhere}
+        status, said, told = self.run_anew("model")
+        self.assertEqual((1, ""), (status, said), told)
+        self.assertRegex(told, r"\Afafcas: downloading [^\n]*\nfafcas: pip could not get [^\n]*Check the network[^\n]*\n\Z")
+        self.assertEqual([], [path for path in empty.rglob("*") if path.is_file()])
+        self.write("a.md", "Text")
+        self.fails("makes one", "ingest", self.notes, self.path, anew=True)
+        self.assertFalse(self.path.exists())
+
     def test_what_is_no_database_or_a_damaged_one(self):
         self.write("a.md", "Text")
         self.path.write_bytes(b"Just some text, long enough to be read as a header of a database file." * 20)

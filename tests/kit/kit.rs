@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::support::{absent, environment, library, python_with, runs, scratch, succeed};
+use crate::support::{absent, environment, library, models, python_with, runs, scratch, succeed};
 use rusqlite::{Batch, Connection, fallible_iterator::FallibleIterator, types::Value};
 use std::collections::BTreeSet;
 use std::fs;
@@ -62,6 +62,7 @@ fn each_query_is_in_the_guide_and_in_a_test() {
         "python/fafcas/kit/health.py",
         "tests/kit/kit.rs",
         "tests/prometheus.rs",
+        "tests/trace.rs",
     ]
     .map(|file| fs::read_to_string(root().join(file)).unwrap())
     .concat();
@@ -105,7 +106,9 @@ fn each_query_runs_in_the_shell_as_its_header_tells() {
         let read = [".print rows".into(), format!(".read sql/queries/{name}")];
         let said = shell(&begin.iter().chain(&parameters).chain(&read).cloned().collect::<Vec<_>>());
         let rows = said.split_once("rows").unwrap().1;
-        let silent = ["ingest.sql", "reembed.sql", "similar.sql", "duplicates.sql", "orphans.sql"].contains(&&*name);
+        let silent =
+            ["ingest.sql", "reembed.sql", "similar.sql", "duplicates.sql", "orphans.sql", "slow.sql", "alerts.sql"];
+        let silent = silent.contains(&&*name);
         assert!(silent || !rows.is_empty(), "{name}: no rows");
     }
 }
@@ -247,6 +250,15 @@ fn a_collection_is_a_table() {
 #[test]
 fn notes_of_every_format_are_read() {
     python_tests("formats.py");
+}
+
+/// With the model that the notebook asks for.
+#[test]
+fn the_notebook_prints_what_it_shows() {
+    let Some(python) = python_with(&environment(), "apsw, numpy") else { return };
+    let (models, mut command) = (models(), Command::new(python));
+    command.arg("tests/kit/notebook.py").env("LIBRARY", library()).env("FAFCAS_MODEL_DIR", &models);
+    succeed(command.env("FAFCAS_ONNXRUNTIME", models.join("libonnxruntime.so")));
 }
 
 fn python_tests(file: &str) {

@@ -4,8 +4,10 @@ use crate::embed::{DEFAULT_MODEL, Model, model};
 use crate::error::Result;
 use crate::resources::config::EMBED_THREADS;
 use crate::resources::stats::{self, SearchPath};
+use crate::resources::trace::{Stage, StageClock};
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::value::{Value, ValueRef};
+use crate::sqlite::search::call::kind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -59,7 +61,10 @@ fn embedded(arguments: Args<'_>, by: Embed) -> Result<Value> {
     let text = args::text("text", arguments.get(0))?;
     let model = named(arguments.get(1))?;
     let start = Instant::now();
-    let vector = by(&model, text, threads())?;
+    let clock = StageClock::begin(Stage::Embedding);
+    let vector =
+        by(&model, text, threads()).inspect_err(|error| stats::entry("embed", model.name()).failed(kind(error)))?;
+    drop(clock);
     count(&model, 1, start);
     Ok(blob(&vector))
 }

@@ -17,11 +17,12 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::in_list::List;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed as ListedRows, Listing, Risk, Table};
+use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose, conditions};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::search::words::{FullText, Matches};
-use crate::sqlite::search::{Search, Slow, sources};
+use crate::sqlite::search::{Search, sources};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::source::Source;
@@ -114,7 +115,7 @@ pub struct Both {
 /// Gives the ids of the rows that were found.
 enum FoundIn {
     Nothing,
-    Search(WaitingSearch),
+    Search(Box<WaitingSearch>),
     /// If only words were asked for.
     Table(Box<Source>),
 }
@@ -172,15 +173,18 @@ impl<'a> HybridQuestion<'a> {
 impl Both {
     fn find(&mut self, given: &[ValueRef<'_>], conditions: Conditions) -> Result<Vec<Joined>> {
         self.rest();
-        let (asked, query) = HybridQuestion::read(given, conditions)?;
-        let query = args::vector(query).map_err(|error| error.within("query"))?;
-        let words = self.words(&asked)?;
-        let Some(query) = query else { return self.by_words(&asked, words) };
-        let mut kept = self.waiting.search(self.connection, asked.made_of.clone(), query.into_owned())?;
-        let slow = Slow::watch();
-        let found = by_both(&mut kept.search, &asked, words)?;
-        slow.note(VecHybrid::NAME, kept.search.sources());
-        self.found_in = FoundIn::Search(kept);
+        let refused = refused(VecHybrid::NAME);
+        let (asked, query) = HybridQuestion::read(given, conditions).inspect_err(&refused)?;
+        let query = args::vector(query).map_err(|error| error.within("query")).inspect_err(&refused)?;
+        let words = self.words(&asked).inspect_err(&refused)?;
+        let Some(query) = query else { return self.by_words(&asked, words).inspect_err(&refused) };
+        let kept = self.waiting.search(self.connection, asked.made_of.clone(), query.into_owned());
+        let mut kept = kept.inspect_err(&refused)?;
+        let call = SearchCall::begin(VecHybrid::NAME);
+        let found = by_both(&mut kept.search, &asked, words);
+        call.end(kept.search.sources(), asked.k, found.as_ref().map(Vec::len));
+        let found = found?;
+        self.found_in = FoundIn::Search(Box::new(kept));
         Ok(found)
     }
 
@@ -224,7 +228,7 @@ impl Both {
 
     fn rest(&mut self) {
         if let FoundIn::Search(kept) = std::mem::replace(&mut self.found_in, FoundIn::Nothing) {
-            self.waiting.put(kept);
+            self.waiting.put(*kept);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `vec_map(table_name, column_name)`: every row with a vector as a point of a plane, for a picture of all rows.
+//! `vec_map(table_name, column_name [, options])`: every row with a vector as a point of a plane, for a picture of all rows.
 //!
 //! `analysis::projection` computes the plane. It reads the rows at most 42 times. Memory holds the points, 24 bytes each. If a
 //! row cannot be found again by its rowid, memory holds its id, too.
@@ -8,12 +8,14 @@ use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::plan::{Plan, Slot};
 use crate::resources::reserve::{self, Reserve};
+use crate::resources::stats::SearchPath;
+use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use crate::sqlite::search::Slow;
+use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::{ROW_COST, rows};
 use crate::sqlite::search::planner::{KeptQuestion, Signature, called, choose};
 use crate::sqlite::tables::conditions::Conditions;
@@ -29,7 +31,7 @@ pub struct VecMap {
 
 const SIGNATURE: Signature = Signature {
     columns: &["rowid INTEGER", "x REAL", "y REAL", "id"],
-    arguments: &["table_name", "column_name"],
+    arguments: &["table_name", "column_name", "options"],
     required: 2,
 };
 /// How many scans of the rows a map probably takes, for SQLite's planner. It was 28 for generated vectors, and 39 for real
@@ -77,13 +79,20 @@ pub struct Point {
 impl Map {
     fn draw(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Point>> {
         (self.ids, self.source) = Default::default();
-        let [table, column] = given else { return Ok(Vec::new()) };
-        let path = one(args::text("table_name as text", *table)?)?;
-        let column = args::text("column_name as text", *column)?;
-        let mut source = Source::open_any(self.connection, &path, column, None)?;
-        let slow = Slow::watch();
-        let running = Running::enter(std::slice::from_ref(&source))?;
-        let mut vectors = Vectors { source: &mut source, dimensions: None, rows: 0 };
+        let &[table, column, options] = given else { return Ok(Vec::new()) };
+        let mut source = opened(self.connection, table, column, options).inspect_err(refused(VecMap::NAME))?;
+        let call = SearchCall::begin(VecMap::NAME);
+        let points = self.points(&mut source);
+        call.end(std::slice::from_ref(&source), None, points.as_ref().map(Vec::len));
+        self.source = Some(source);
+        points
+    }
+
+    fn points(&mut self, source: &mut Source) -> Result<Vec<Point>> {
+        let _running = Running::enter(std::slice::from_ref(source))?;
+        let _clock = StageClock::begin(Stage::Sweeping);
+        trace::note(|notes| notes.path = Some(SearchPath::Scan));
+        let mut vectors = Vectors { source, dimensions: None, rows: 0 };
         let plane = Plane::fit(&mut vectors)?;
         let (mut points, ids) = (Vec::new(), &mut self.ids);
         points.reserve_room(vectors.rows)?;
@@ -92,11 +101,14 @@ impl Map {
             reserve::push(&mut points, Point { row: scan.row()?, x, y })?;
             scan.note()?.map_or(Ok(()), |id| reserve::push(ids, id))
         })?;
-        drop(running);
-        slow.note(VecMap::NAME, std::slice::from_ref(&source));
-        self.source = Some(source);
         Ok(points)
     }
+}
+
+fn opened(connection: Connection, table: ValueRef<'_>, column: ValueRef<'_>, options: ValueRef<'_>) -> Result<Source> {
+    let path = one(args::text("table_name as text", table)?)?;
+    let source = Source::open_any(connection, &path, args::text("column_name as text", column)?, None)?;
+    Ok(source.with_elements(args::element(options)?))
 }
 
 /// The rows of a source that have a vector, each checked.

@@ -14,10 +14,11 @@ use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
-use crate::sqlite::search::{Hit, Search, Slow, copied};
+use crate::sqlite::search::{Hit, Search, copied};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::reentry::Running;
@@ -80,22 +81,38 @@ pub struct Diverse {
     search: Option<WaitingSearch>,
 }
 
+/// What one call asks, with its search opened.
+struct MmrQuestion {
+    kept: WaitingSearch,
+    k: usize,
+    lambda: f64,
+}
+
 impl Diverse {
     fn find(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Hit>> {
         self.rest();
-        let &[table, column, query, k, lambda, options] = given else { return Ok(Vec::new()) };
+        let Some(asked) = self.read(given).inspect_err(refused(VecMmr::NAME))? else { return Ok(Vec::new()) };
+        let MmrQuestion { mut kept, k, lambda } = asked;
+        let call = SearchCall::begin(VecMmr::NAME);
+        let hits = diverse(self.connection, &mut kept.search, k, lambda);
+        call.end(kept.search.sources(), Some(k), hits.as_ref().map(Vec::len));
+        let hits = hits?;
+        self.search = Some(kept);
+        Ok(hits)
+    }
+
+    /// What is asked. `None` if the query is NULL.
+    fn read(&self, given: &[ValueRef<'_>]) -> Result<Option<MmrQuestion>> {
+        let &[table, column, query, k, lambda, options] = given else { return Ok(None) };
         one(args::text("table_name as text", table)?)?;
         let k = usize::try_from(args::count("k", k)?).unwrap_or(usize::MAX);
         let lambda = args::share("lambda", lambda)?;
-        let query = args::vector(query).map_err(|error| error.within("query"))?;
-        let Some(query) = query else { return Ok(Vec::new()) };
         let made_of = [table.copied()?, column.copied()?, options.copied()?];
-        let mut kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
-        let slow = Slow::watch();
-        let hits = diverse(self.connection, &mut kept.search, k, lambda)?;
-        slow.note(VecMmr::NAME, kept.search.sources());
-        self.search = Some(kept);
-        Ok(hits)
+        let element = args::options(&made_of[2])?.query_element();
+        let query = args::stored(query, element).map_err(|error| error.within("query"))?;
+        let Some(query) = query else { return Ok(None) };
+        let kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
+        Ok(Some(MmrQuestion { kept, k, lambda }))
     }
 
     fn rest(&mut self) {

@@ -1,18 +1,19 @@
 //! `vec_stats`: what this process has measured, with a row for each source and column. `DELETE FROM vec_stats` resets it.
 
 use crate::error::{Error, Result};
-use crate::resources::stats::{self, Entry};
+use crate::resources::stats::{self, Entry, ErrorKind};
 use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The table.
 pub struct VecStats;
 
-type Measure = (&'static str, fn(&Entry) -> Value);
+type StatsColumn = (&'static str, fn(&Entry) -> Value);
 
 fn count(counter: &AtomicU64) -> Value {
     Value::Integer(counter.load(Relaxed) as i64)
@@ -22,8 +23,18 @@ fn quantile(entry: &Entry, share: f64) -> Value {
     entry.times.quantile(share).map_or(Value::Null, Value::Real)
 }
 
+fn errors(entry: &Entry, kind: ErrorKind) -> Value {
+    Value::Integer(entry.errors(kind) as i64)
+}
+
+/// A JSON array of pairs: a bound in seconds, and how many searches took less.
+fn histogram(entry: &Entry) -> Value {
+    let pairs: Vec<(f64, u64)> = entry.times.below().collect();
+    Value::from(json!(pairs).to_string().as_str())
+}
+
 /// The columns after `source` and `column_name`.
-const MEASURES: [Measure; 18] = [
+const MEASURES: [StatsColumn; 28] = [
     ("searches INTEGER", |entry| Value::Integer(entry.times.count() as i64)),
     ("total_ms REAL", |entry| Value::Real(entry.times.total())),
     ("p50_ms REAL", |entry| quantile(entry, 0.5)),
@@ -35,6 +46,7 @@ const MEASURES: [Measure; 18] = [
     ("rescored INTEGER", |entry| count(&entry.rescored)),
     ("repeated INTEGER", |entry| count(&entry.repeated)),
     ("skipped INTEGER", |entry| count(&entry.bad)),
+    ("not_unit INTEGER", |entry| count(&entry.not_unit)),
     ("pending INTEGER", |entry| count(&entry.pending)),
     ("encoded INTEGER", |entry| count(&entry.encoded)),
     ("cache_bytes INTEGER", |entry| count(&entry.memory.bytes)),
@@ -42,6 +54,15 @@ const MEASURES: [Measure; 18] = [
     ("cache_evictions INTEGER", |entry| count(&entry.memory.evictions)),
     ("progress_done INTEGER", |entry| count(&entry.done)),
     ("progress_total INTEGER", |entry| count(&entry.total)),
+    ("errors INTEGER", |entry| Value::Integer(ErrorKind::ALL.into_iter().map(|kind| entry.errors(kind) as i64).sum())),
+    ("errors_mistake INTEGER", |entry| errors(entry, ErrorKind::Mistake)),
+    ("errors_damaged INTEGER", |entry| errors(entry, ErrorKind::Damaged)),
+    ("errors_memory INTEGER", |entry| errors(entry, ErrorKind::Memory)),
+    ("errors_interrupted INTEGER", |entry| errors(entry, ErrorKind::Interrupted)),
+    ("errors_busy INTEGER", |entry| errors(entry, ErrorKind::Busy)),
+    ("errors_sqlite INTEGER", |entry| errors(entry, ErrorKind::Sqlite)),
+    ("errors_bug INTEGER", |entry| errors(entry, ErrorKind::Bug)),
+    ("histogram TEXT", |entry| histogram(entry)),
 ];
 
 impl Table for VecStats {

@@ -2,7 +2,7 @@
 
 use super::api;
 use super::args::Args;
-use super::call::{Answer, SUBTYPE_FLAGS, answer, typed};
+use super::call::{SUBTYPE_FLAGS, TypedAnswer, answer, typed};
 use super::connection::Connection;
 use super::entry::{Trust, c_name, guard, result};
 use super::ffi;
@@ -37,15 +37,15 @@ pub fn register(connection: Connection, aggregates: &'static [VectorAggregate]) 
 }
 
 /// What SQLite keeps for a group: a pointer of ours, null at first.
-type Place = *mut VectorSums;
+type SumsPlace = *mut VectorSums;
 
 /// The place of the running group. `None` if there is no memory, or, where no room is asked for, if no row came.
 ///
 /// # Safety
 /// `context` is that of the running call, and the place is borrowed once at a time.
-unsafe fn place<'a>(context: *mut ffi::sqlite3_context, bytes: usize) -> Option<&'a mut Place> {
+unsafe fn place<'a>(context: *mut ffi::sqlite3_context, bytes: usize) -> Option<&'a mut SumsPlace> {
     // SAFETY: the caller's. SQLite gives zeroed memory of that size, and the same for each call of a group.
-    unsafe { api::aggregate_context(context, bytes as c_int).cast::<Place>().as_mut() }
+    unsafe { api::aggregate_context(context, bytes as c_int).cast::<SumsPlace>().as_mut() }
 }
 
 /// The aggregate that is called.
@@ -69,7 +69,7 @@ unsafe fn change(
 ) {
     // SAFETY: the caller's.
     let (aggregate, arguments, place) =
-        unsafe { (called(context), Args::new(count, values), place(context, size_of::<Place>())) };
+        unsafe { (called(context), Args::new(count, values), place(context, size_of::<SumsPlace>())) };
     let outcome = guard(aggregate.map_or("", |aggregate| aggregate.name), || {
         let Some(vector) = typed(arguments.get(0), arguments.subtype(0))? else { return Ok(()) };
         let place = place.ok_or_else(|| Error::Memory("expected memory for a group, not none".into()))?;
@@ -118,8 +118,8 @@ unsafe fn give(context: *mut ffi::sqlite3_context, sums: Option<&VectorSums>) {
     // SAFETY: the caller's.
     let aggregate = unsafe { called(context) };
     let outcome = guard(aggregate.map_or("", |aggregate| aggregate.name), || {
-        let (Some(aggregate), Some(sums)) = (aggregate, sums) else { return Ok(Answer::from(Value::Null)) };
-        Ok((aggregate.value)(sums)?.map_or(Value::Null.into(), Answer::from))
+        let (Some(aggregate), Some(sums)) = (aggregate, sums) else { return Ok(TypedAnswer::from(Value::Null)) };
+        Ok((aggregate.value)(sums)?.map_or(Value::Null.into(), TypedAnswer::from))
     });
     // SAFETY: the caller's.
     unsafe { answer(context, outcome) };

@@ -109,7 +109,13 @@ pub unsafe fn bytes<'a>(at: *const u8, length: i32) -> &'a [u8] {
 /// A vector that is an argument, or `None` for NULL. Whether its numbers are finite is not checked.
 #[inline]
 pub fn vector(value: ValueRef<'_>) -> Result<Option<Vector<'_>>> {
-    stored(value, ElementType::F32)
+    match value {
+        ValueRef::Text(_) => {
+            let floats = vector::from_argument(text("a JSON array of numbers", value)?)?;
+            Ok(Some(Cow::Owned(floats)))
+        }
+        value => stored(value, ElementType::F32),
+    }
 }
 
 /// A vector that is stored with elements of this type, or `None` for NULL. Whether its numbers are finite is not checked.
@@ -118,7 +124,13 @@ pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector
     match value {
         ValueRef::Null => Ok(None),
         ValueRef::Blob(blob) => vector::read(blob, element).map(Some),
-        ValueRef::Text(_) => Ok(Some(Cow::Owned(vector::from_json(text("a JSON array of numbers", value)?)?))),
+        ValueRef::Text(_) => {
+            let floats = vector::from_json(text("a JSON array of numbers", value)?)?;
+            if element == ElementType::Bit {
+                vector::packed_bits(&floats)?;
+            }
+            Ok(Some(Cow::Owned(floats)))
+        }
         other => Err(Error::expected("a vector (BLOB of 4-byte floats or JSON array of numbers)", other)),
     }
 }
@@ -170,6 +182,14 @@ fn whole(value: ValueRef<'_>) -> Option<u64> {
         ValueRef::Integer(x) => u64::try_from(x).ok(),
         ValueRef::Real(x) if x >= 0.0 && x.fract() == 0.0 && x < 9.0e15 => Some(x as u64),
         _ => None,
+    }
+}
+
+/// The type of the elements, for a function whose options have nothing else.
+pub fn element(value: ValueRef<'_>) -> Result<ElementType> {
+    match value {
+        ValueRef::Null => Ok(ElementType::default()),
+        given => Options::type_from_json(text("options as a JSON object", given)?),
     }
 }
 

@@ -10,8 +10,8 @@ use super::ffi;
 use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
-use crate::vector::typed::{Number, TypedVector};
-use crate::vector::{ElementType, from_json};
+use crate::vector::typed::{ElementValue, TypedVector};
+use crate::vector::{ElementType, from_argument};
 use std::ffi::{c_int, c_uint, c_void};
 
 /// That a function may return a value with a subtype. SQLite has this flag since 3.45, and ignores it before.
@@ -45,35 +45,35 @@ pub struct VectorFunction {
     /// How many arguments.
     pub arity: i32,
     /// Computes the result.
-    pub call: fn(Call<'_>) -> Result<Answer>,
+    pub call: fn(VectorCall<'_>) -> Result<TypedAnswer>,
 }
 
 /// The result of a function, with its subtype.
-pub struct Answer {
+pub struct TypedAnswer {
     value: Value,
     subtype: Option<u8>,
 }
 
-impl From<Value> for Answer {
+impl From<Value> for TypedAnswer {
     fn from(value: Value) -> Self {
         Self { value, subtype: None }
     }
 }
 
-impl From<Number> for Answer {
-    fn from(number: Number) -> Self {
+impl From<ElementValue> for TypedAnswer {
+    fn from(number: ElementValue) -> Self {
         Self::from(Value::from(number))
     }
 }
 
-impl From<TypedVector<'_>> for Answer {
+impl From<TypedVector<'_>> for TypedAnswer {
     fn from(vector: TypedVector<'_>) -> Self {
         let subtype = Some(subtype_of(vector.element()));
         Self { value: Value::Blob(vector.into_bytes()), subtype }
     }
 }
 
-impl Answer {
+impl TypedAnswer {
     /// JSON, which SQLite's functions take as such and not as a text.
     pub fn json(text: String) -> Self {
         Self { value: Value::Text(text.into_bytes()), subtype: Some(JSON) }
@@ -82,12 +82,12 @@ impl Answer {
 
 /// One call.
 #[derive(Clone, Copy)]
-pub struct Call<'a> {
+pub struct VectorCall<'a> {
     context: *mut ffi::sqlite3_context,
     arguments: Args<'a>,
 }
 
-impl<'a> Call<'a> {
+impl<'a> VectorCall<'a> {
     /// The argument at `at`, counted from 0.
     pub fn get(self, at: usize) -> ValueRef<'a> {
         self.arguments.get(at)
@@ -118,7 +118,7 @@ impl<'a> Call<'a> {
 
     fn parsed(self, at: usize) -> Result<TypedVector<'a>> {
         let place = c_int::try_from(at).unwrap_or(c_int::MAX);
-        let parse = || from_json(args::text("a JSON array of numbers", self.get(at))?);
+        let parse = || from_argument(args::text("a JSON array of numbers", self.get(at))?);
         let kept = || {
             // SAFETY: the context is that of the running call. What is kept at a place of a function is set below alone. SQLite
             // frees it after the call, or when the statement ends.
@@ -150,7 +150,7 @@ pub fn typed(value: ValueRef<'_>, subtype: u32) -> Result<Option<TypedVector<'_>
         ValueRef::Null => Ok(None),
         ValueRef::Blob(blob) => TypedVector::new(element_of(subtype), blob).map(Some),
         ValueRef::Text(_) => {
-            let floats = from_json(args::text("a JSON array of numbers", value)?)?;
+            let floats = from_argument(args::text("a JSON array of numbers", value)?)?;
             TypedVector::new(ElementType::F32, bytemuck::cast_slice::<_, u8>(&floats).to_vec()).map(Some)
         }
         other => Err(Error::expected("a vector (BLOB of 4-byte floats or JSON array of numbers)", other)),
@@ -180,7 +180,7 @@ unsafe extern "C" fn call(context: *mut ffi::sqlite3_context, count: c_int, valu
     let (function, arguments) =
         unsafe { (api::user_data(context).cast::<VectorFunction>().as_ref(), Args::new(count, values)) };
     let outcome = match function {
-        Some(function) => guard(function.name, || (function.call)(Call { context, arguments })),
+        Some(function) => guard(function.name, || (function.call)(VectorCall { context, arguments })),
         None => Err(Error::Bug("SQLite called a function of no name".into())),
     };
     // SAFETY: as above.
@@ -191,9 +191,9 @@ unsafe extern "C" fn call(context: *mut ffi::sqlite3_context, count: c_int, valu
 ///
 /// # Safety
 /// `context` is that of the running call.
-pub unsafe fn answer(context: *mut ffi::sqlite3_context, outcome: Result<Answer>) {
+pub unsafe fn answer(context: *mut ffi::sqlite3_context, outcome: Result<TypedAnswer>) {
     let (outcome, subtype) = match outcome {
-        Ok(Answer { value, subtype }) => (Ok(value), subtype),
+        Ok(TypedAnswer { value, subtype }) => (Ok(value), subtype),
         Err(error) => (Err(error), None),
     };
     // SAFETY: the caller's. The subtype comes after the value, as SQLite wants.

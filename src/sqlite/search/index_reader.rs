@@ -7,6 +7,7 @@ use crate::planning::cost::{self, ByKey, Read, Sizes};
 use crate::planning::options::{IndexChoice, Options};
 use crate::planning::rowset::RowSet;
 use crate::resources::config;
+use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::Rules;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::in_list::ListMembers;
@@ -270,7 +271,9 @@ impl IndexReader {
         let (is_exact, threads) = (self.is_exact, config::threads());
         let request = many::BatchRequest { queries, limit, rules, source: number, overlay, is_exact, threads };
         let mut stats = Stats::default();
+        let clock = StageClock::begin(Stage::Sweeping);
         let outcome = index.search_many(&mut self.shelf, &request, &mut self.rows, &mut stats);
+        drop(clock);
         count(source, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             many::BatchOutcome::Found(answers) => {
@@ -287,6 +290,7 @@ impl IndexReader {
 
     /// The index, if it has vectors of this length, is not known to be wrong, and is worth using.
     fn opened(&mut self, source: &Source, dimensions: usize) -> Result<Option<Index>> {
+        let _clock = StageClock::begin(Stage::Opening);
         let scope = self.shelf.scope;
         let Opened::Index(index) = index::open(&mut self.shelf, scope, &source.stats.memory)? else { return Ok(None) };
         let is_small = index.header.rows < FEW && !self.is_named;
@@ -296,6 +300,7 @@ impl IndexReader {
 
     /// What changed since the index was written.
     fn changes(&mut self, source: &Source, index: &Index) -> Result<Changed> {
+        let _clock = StageClock::begin(Stage::Opening);
         let (rows, guard, encoded) = (&mut self.rows, &mut self.guard, &source.stats.encoded);
         self.shelf.changes(index, rows, guard, config::threads(), encoded)
     }
@@ -380,6 +385,10 @@ fn sizes(index: &Index, wanted: &IndexQuestion<'_>, matching: u64) -> Sizes {
 
 /// Adds the figures of a search to the counters of its column.
 fn count(source: &Source, stats: &Stats, pending: usize) {
+    trace::note(|notes| {
+        notes.candidates += stats.candidates;
+        notes.rescored += stats.fetched;
+    });
     let entry = &source.stats;
     entry.candidates.fetch_add(stats.candidates, Relaxed);
     entry.rescored.fetch_add(stats.fetched, Relaxed);

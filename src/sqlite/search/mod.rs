@@ -1,6 +1,7 @@
 //! A search over one or several sources. It is opened once for its arguments, and then run for as many batches of rows as are
 //! wanted.
 
+pub mod call;
 pub mod estimates;
 pub mod index_reader;
 pub mod planner;
@@ -12,17 +13,18 @@ use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::Options;
-use crate::resources::config::SLOW_MS;
 use crate::resources::stats::SearchPath;
+use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::{Rules, scan};
-use crate::sqlite::host::api;
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::paths;
 use crate::sqlite::tables::reentry::Running;
 use crate::sqlite::tables::source::Source;
 use crate::topk::{self, TopK};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -78,6 +80,7 @@ impl Search {
         query: Vec<F32Le>,
         options: &Options,
     ) -> Result<Self> {
+        let _clock = StageClock::begin(Stage::Opening);
         let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
         let sources = sources(connection, tables, column, options)?;
         let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
@@ -139,6 +142,7 @@ impl Search {
         let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
         let mut best = TopK::new(limit);
         let mut ways = Vec::with_capacity(self.sources.len());
+        let mut not_unit = HashSet::new();
         for (number, source) in (0..).zip(&mut self.sources) {
             if let Some(index) = self.indexes.get_mut(number as usize).and_then(Option::as_mut) {
                 let floor = best.last();
@@ -150,44 +154,35 @@ impl Search {
                 }
             }
             let title = source.title.clone();
+            let _clock = StageClock::begin(Stage::Sweeping);
             let scanned = source.scan(conditions).and_then(|mut rows| {
                 ways.push(rows.way());
                 scan(&mut rows, number, &self.scorer, &rules, &mut best)
             });
-            let counts = scanned.map_err(|error| named(error, &title))?;
+            let counts = scanned.map_err(|error| named(damaged(error, source), &title))?;
             source.stats.rows.fetch_add(counts.rows, Relaxed);
             source.stats.bad.fetch_add(counts.bad, Relaxed);
+            not_unit.extend(counts.is_not_unit.then_some(number));
         }
         self.note(&ways, start.elapsed());
         self.is_scanned = ways.contains(&SearchPath::Scan);
-        Ok(best.into_sorted())
+        let hits = best.into_sorted();
+        not_unit.extend(
+            hits.first().filter(|best| self.scorer.is_out_of_reach(best.place.score)).map(|best| best.place.source),
+        );
+        for number in not_unit {
+            if let Some(source) = self.sources.get(number as usize) {
+                source.stats.not_unit.fetch_add(1, Relaxed);
+            }
+        }
+        Ok(hits)
     }
 
     /// Counts a search that is done.
     fn note(&self, ways: &[SearchPath], took: Duration) {
         for (source, way) in self.sources.iter().zip(ways) {
+            trace::note(|notes| notes.path = Some(*way));
             source.stats.searched(*way, took);
-        }
-    }
-}
-
-/// Writes a call to SQLite's error log if it takes longer than `slow_ms`.
-pub struct Slow(Option<(Instant, u64)>);
-
-impl Slow {
-    /// The call begins. If slow calls are not logged, no clock is read.
-    pub fn watch() -> Self {
-        let limit = SLOW_MS.get();
-        Self((limit > 0).then(|| (Instant::now(), limit)))
-    }
-
-    /// The call of this function on these sources has ended.
-    pub fn note(self, function: &str, sources: &[Source]) {
-        let Self(Some((start, limit))) = self else { return };
-        let took = start.elapsed().as_millis();
-        if took > u128::from(limit) {
-            let titles: Vec<&str> = sources.iter().map(|source| &*source.title).collect();
-            api::log(&format!("{function}: {} took {took} ms", titles.join(", ")));
         }
     }
 }
@@ -195,6 +190,16 @@ impl Slow {
 /// Adds the name of the source to an error of SQLite. Our own errors name the row already.
 pub fn named(error: Error, title: &str) -> Error {
     if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
+}
+
+/// Adds the name of the file to an error of SQLite that says it is damaged. A process may have several open.
+fn damaged(error: Error, source: &Source) -> Error {
+    let Error::Sqlite { code, message } = error else { return error };
+    let is_damaged = matches!(code as u32 & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB);
+    match source.connection().file_name(source.schema()).filter(|_| is_damaged) {
+        Some(file) => Error::Sqlite { code, message: format!("{message} (the file {file}; restore a backup)") },
+        None => Error::Sqlite { code, message },
+    }
 }
 
 /// A number in place of a rowid, from the bytes that identify a row: FNV-1a, and at the end a multiplication that mixes the

@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::planning::plan::{Comparison, Plan, Slot, Subject};
+use crate::resources::trace::{Stage, StageClock};
 use crate::scan::{Range, Rules};
 use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::{Connection, Moment};
@@ -59,6 +60,7 @@ enum Arguments {
 
 /// Makes the plan of a call. After the arguments, `with` keeps other constraints and estimates what the call costs.
 pub fn choose(info: &mut IndexInfo<'_>, signature: Signature, with: impl FnOnce(&mut Planner<'_, '_>)) -> Choice {
+    let _clock = StageClock::begin(Stage::Planning);
     let mut planner = Planner::new(info);
     match planner.arguments(signature) {
         Arguments::Later => Choice::Unusable,

@@ -42,6 +42,26 @@ pub fn one(text: &str) -> Result<Path> {
     Ok(path)
 }
 
+/// A column with its table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnPath {
+    /// The table or view.
+    pub table: Path,
+    /// The name of the column, without quotes.
+    pub column: String,
+}
+
+/// Reads `table.column` or `database.table.column`.
+pub fn column_path(text: &str) -> Option<ColumnPath> {
+    let mut rest = text;
+    let mut names = vec![name(&mut rest)?];
+    while names.len() < 3 && symbol(&mut rest, '.') {
+        names.push(name(&mut rest)?);
+    }
+    let (column, name) = (names.pop()?, names.pop()?);
+    rest.trim().is_empty().then(|| ColumnPath { table: Path { schema: names.pop(), name }, column })
+}
+
 /// Reads a text that is a single identifier.
 pub fn single(text: &str) -> Option<String> {
     let mut rest = text;
@@ -127,6 +147,16 @@ mod tests {
             ["", " ", "a,", ",a", "a b", "a.b.c", "50%s", "1a", "\"open", "\"\"", "[x", "a;b", "\"a\0b\"", "a.", "a--"]
         {
             assert!(paths(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_name_is_that_of_the_column() {
+        let read = |text| column_path(text).map(|place| (place.table, place.column));
+        assert_eq!(read("asked.v"), Some((path(None, "asked"), "v".into())));
+        assert_eq!(read(" aux.\"a.b\" . [c d]"), Some((path(Some("aux"), "a.b"), "c d".into())));
+        for text in ["", "asked", "a.b.c.d", "a.b,c.d", "a.", ".b"] {
+            assert_eq!(read(text), None, "{text:?}");
         }
     }
 

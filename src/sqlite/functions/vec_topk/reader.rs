@@ -9,8 +9,9 @@ use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Cursor, Table};
+use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
-use crate::sqlite::search::{Hit, Slow, copied, hash};
+use crate::sqlite::search::{Hit, copied, hash};
 use crate::sqlite::tables::conditions::canonical;
 
 /// The cursor: one search and its present rows.
@@ -59,7 +60,7 @@ impl TopkReader {
         let before = self.asked.take();
         if !before.is_some_and(|before| before.is_same_search(&asked)) {
             self.rest();
-            self.search = asked.open(self.connection, &self.waiting)?;
+            self.search = asked.open(self.connection, &self.waiting).inspect_err(refused(VecTopk::NAME))?;
         }
         self.moment = self.connection.moment();
         self.passed = 0;
@@ -94,9 +95,10 @@ impl TopkReader {
         // A search that fails is not used again.
         if let Some(mut kept) = self.search.take() {
             let rules = Rules { after: after.map(|last| last.place), ..asked.rules.clone() };
-            let slow = Slow::watch();
-            self.hits = kept.search.run(size, &rules, &asked.conditions)?;
-            slow.note(VecTopk::NAME, kept.search.sources());
+            let call = SearchCall::begin(VecTopk::NAME);
+            let found = kept.search.run(size, &rules, &asked.conditions);
+            call.end(kept.search.sources(), Some(size).filter(|size| *size < usize::MAX), found.as_ref().map(Vec::len));
+            self.hits = found?;
             self.search = Some(kept);
         }
         Ok(())
@@ -148,7 +150,7 @@ impl Drop for TopkReader {
 
 impl Cursor for TopkReader {
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
-        let asked = TopkQuestion::read(Plan::from_number(plan), arguments)?;
+        let asked = TopkQuestion::read(Plan::from_number(plan), arguments).inspect_err(refused(VecTopk::NAME))?;
         if self.is_answered(&asked) {
             self.at = 0;
             return Ok(());

@@ -13,15 +13,17 @@ use crate::planning::plan::{Plan, Slot, Subject};
 use crate::resources::config;
 use crate::resources::reserve::{self, Reserve};
 use crate::resources::stats::SearchPath;
+use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::{Rules, ScanQuery, VectorSource, Without, scan_many};
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
+use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::rows;
 use crate::sqlite::search::index_reader::{IndexReader, Many};
 use crate::sqlite::search::planner::{Planner, Signature, called, choose, conditions, rules};
-use crate::sqlite::search::{Hit, Slow, hash, named, sources};
+use crate::sqlite::search::{Hit, hash, named, sources};
 use crate::sqlite::tables::conditions::{Conditions, canonical};
 use crate::sqlite::tables::identifier::paths;
 use crate::sqlite::tables::reentry::Running;
@@ -182,7 +184,7 @@ impl ManyReader {
     fn start(&mut self, asked: ManyQuestion) -> Result<()> {
         (self.asked, self.batch, self.answers, self.is_whole) = (None, None, Vec::new(), true);
         self.moment = self.connection.moment();
-        self.batch = Some(Batch::open(self.connection, &asked)?);
+        self.batch = Some(Batch::open(self.connection, &asked).inspect_err(refused(VecTopkMany::NAME))?);
         self.find()?;
         while self.connection.is_writing() && self.is_more() {
             self.find()?;
@@ -199,9 +201,11 @@ impl ManyReader {
     fn find(&mut self) -> Result<()> {
         // A batch that fails is not used again.
         let Some(mut batch) = self.batch.take() else { return Ok(()) };
-        let slow = Slow::watch();
-        let answers = batch.next()?;
-        slow.note(VecTopkMany::NAME, &batch.sources);
+        let call = SearchCall::begin(VecTopkMany::NAME);
+        let answers = batch.next();
+        let rows = answers.as_ref().map(|answers| answers.iter().map(|answer| answer.hits.len()).sum());
+        call.end(&batch.sources, Some(batch.reading.k), rows);
+        let answers = answers?;
         self.batch = Some(batch);
         if self.answers.is_empty() {
             self.answers = answers;
@@ -247,7 +251,7 @@ impl ManyReader {
 
 impl Cursor for ManyReader {
     fn filter(&mut self, plan: i32, arguments: Args<'_>) -> Result<()> {
-        let asked = ManyQuestion::read(Plan::from_number(plan), arguments)?;
+        let asked = ManyQuestion::read(Plan::from_number(plan), arguments).inspect_err(refused(VecTopkMany::NAME))?;
         self.at = At::default();
         if !self.is_answered(&asked) {
             self.start(asked)?;
@@ -330,6 +334,10 @@ impl Batch {
         let column = text("query_column as text", 3)?;
         let mut queries = Source::open(connection, &path, column, options.query_key.as_deref())
             .map_err(|error| named(error, &path.name))?;
+        // Queries out of the searched column have its type.
+        let is_own = |source: &Source| source.identity() == queries.identity() && source.column() == queries.column();
+        let element = if sources.iter().any(is_own) { options.each.element } else { options.each.query_element() };
+        queries = queries.with_elements(element);
         let own = if options.exclude_self { Some(own(&sources, &queries)?) } else { None };
         let indexes = sources.iter().map(|source| IndexReader::open(source, &options.each)).collect::<Result<_>>()?;
         let (metric, rules) = (options.each.metric, Rules { skip_bad: options.each.skip_bad, ..asked.rules.clone() });
@@ -512,6 +520,8 @@ impl Pass<'_> {
             rest.sort_unstable_by_key(|(at, _)| *at);
             asking = rest.into_iter().map(|(_, asking)| asking).collect();
         }
+        let path = if scanned > 0 { SearchPath::Scan } else { SearchPath::Index };
+        trace::note(|notes| notes.path = Some(path));
         let each = start.elapsed() / queries.max(1) as u32;
         (scanned..queries).for_each(|_| self.source.stats.searched(SearchPath::Index, each));
         (0..scanned).for_each(|_| self.source.stats.searched(SearchPath::Scan, each));
@@ -546,6 +556,7 @@ impl Pass<'_> {
         if self.excludes {
             asking.iter_mut().zip(&without).for_each(|(asking, without)| asking.without.clone_from(without));
         }
+        let _clock = StageClock::begin(Stage::Sweeping);
         let scanned = self
             .source
             .scan(&Conditions::default())
