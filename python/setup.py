@@ -44,15 +44,25 @@ def built():
     return into / "release" / ("fafcas.dll" if sys.platform == "win32" else "libfafcas" + ENDINGS.get(sys.platform, ".so"))
 
 
+# The field `e_machine` of an ELF header, which is not that of this machine if the library was built for another one.
+MACHINES = {62: "x86_64", 183: "aarch64"}
+# The name that older pips know a platform by.
+OLDER_NAMES = {17: "manylinux2014"}
+
+
 def platform():
     """The tag of the platforms that the library runs on: on Linux from the newest glibc that it asks for."""
     here = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     if not here.startswith("linux_"):
         return here
-    asked = re.findall(rb"GLIBC_2\.(\d+)", library().read_bytes())
+    content = library().read_bytes()
+    asked = re.findall(rb"GLIBC_2\.(\d+)", content)
     if not asked:
         sys.exit(f"fafcas: {library()} is not built for glibc, and there is no wheel for anything else on Linux")
-    return f"manylinux_2_{max(map(int, asked))}_{here.removeprefix('linux_')}"
+    newest = max(map(int, asked))
+    machine = MACHINES.get(int.from_bytes(content[18:20], "little"), here.removeprefix("linux_"))
+    older = f".{OLDER_NAMES[newest]}_{machine}" if newest in OLDER_NAMES else ""
+    return f"manylinux_2_{newest}_{machine}{older}"
 
 
 class WithLibrary(build_py):

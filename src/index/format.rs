@@ -4,6 +4,7 @@ use crate::codec::{four_bit, one_bit};
 use crate::error::{Error, Result};
 use crate::kernels::codes::GROUP;
 use crate::kernels::{self, F32Le};
+use crate::resources::per_process;
 use crate::vector::MAX_DIMENSIONS;
 use bytemuck::{Pod, Zeroable};
 use std::fmt;
@@ -54,7 +55,7 @@ pub fn random() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    RandomState::new().hash_one((std::process::id(), now, CALLS.fetch_add(1, Ordering::Relaxed)))
+    RandomState::new().hash_one((per_process::id(), now, CALLS.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// What a BLOB is.

@@ -3,6 +3,11 @@
 
 use std::sync::OnceLock;
 
+/// The number of this process. WASM has no processes, and asking for the number would panic.
+pub fn id() -> u32 {
+    if cfg!(target_family = "wasm") { 0 } else { std::process::id() }
+}
+
 /// A value that is made at first use, and again in each forked child. The values of parent processes are kept, because
 /// others may still use them.
 pub struct PerProcess<T: 'static> {
@@ -26,7 +31,7 @@ impl<T> PerProcess<T> {
 
     /// The value of the calling process.
     pub fn get(&'static self) -> &'static T {
-        let process = std::process::id();
+        let process = id();
         let mut link = &self.first;
         loop {
             match link.get() {

@@ -178,6 +178,7 @@ const SMALL_SUMS_IN_16_BITS: usize = 1024;
 const SUMS_IN_8_BITS: usize = 4;
 
 /// All three cut to the length of the shortest.
+#[allow(dead_code, reason = "other CPUs have the scalar kernels alone")]
 #[inline]
 fn same_length<'a>(codes: &'a [u8], even: &'a [i8], odd: &'a [i8]) -> (&'a [u8], &'a [i8], &'a [i8]) {
     let length = codes.len().min(even.len()).min(odd.len());
