@@ -1,4 +1,4 @@
-//! The SQL of README.md, docs/reference.md and docs/models.md does what the pages say: every ```sql block of a page is run in order, and the
+//! The SQL of README.md, docs/reference.md and other pages does what the pages say: every ```sql block of a page is run in order, and the
 //! ```text block below it is its output.
 
 use crate::support::blocks;
@@ -76,6 +76,7 @@ fn the_pages_print_what_they_say_and_leave_no_function_out() {
         assert!(checked >= 3, "{page}: only {checked} results");
     }
     assert_eq!(check("docs/models.md"), 2);
+    assert_eq!(check("docs/operate.md"), 4);
     let reference = text("docs/reference.md");
     for name in after.difference(&before) {
         assert!(reference.contains(&format!("`{name}")), "docs/reference.md does not tell of {name}");
