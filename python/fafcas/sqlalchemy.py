@@ -59,7 +59,7 @@ class Vector(TypeDecorator[Any]):
             """`vec_topk` over this column: a table of `rowid`, `id`, `score`, `distance`, `rank` and `source`, to join.
 
             With k, the k nearest rows. Without, all of them, best first, for a statement that filters and has a LIMIT. `query`
-            is a vector, or an expression such as `func.embed("a question")`. `options` are those of vec_topk.
+            is a vector, or an expression such as `func.embed_query("a question")`. `options` are those of vec_topk.
             """
             expression: Any = self.expr
             table = expression.table

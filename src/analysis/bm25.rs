@@ -49,12 +49,7 @@ impl QueryWeights {
         self.idf.len()
     }
 
-    /// The most that any row can score.
-    pub fn bound(&self) -> f64 {
-        self.bound
-    }
-
-    /// The most that a row could score with so many words more, of which no row has any.
+    /// The most that any row can score, with so many words more that no row has.
     pub fn bound_with(&self, absent: f64) -> f64 {
         self.bound + absent * self.absent
     }
@@ -95,7 +90,7 @@ mod tests {
     #[test]
     fn phrases_without_words_and_tables_without_rows_give_no_share() {
         let weights = QueryWeights::new(10, 100, &[None]);
-        assert_eq!((weights.bound(), weights.share(&[0.0], 10)), (0.0, 0.0));
+        assert_eq!((weights.bound_with(0.0), weights.share(&[0.0], 10)), (0.0, 0.0));
         assert_eq!(QueryWeights::new(0, 0, &[]).share(&[], 0), 0.0);
     }
 

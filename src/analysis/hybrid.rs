@@ -1,7 +1,7 @@
 //! One score from two: how near a row is, and how well it fits the words.
 //!
-//! The score of a row is `cosine + weight * spread * (1 - certainty) * bm25 * (bound / (bound + SHORT) + WHOLE * share^3) / DAMPING`, and so that
-//! of the vectors alone where no word matches. All of it was chosen on the tasks of `make quality`:
+//! The score of a row is `cosine + weight * spread * (1 - certainty) * bm25 * (bound / (bound + SHORT) + WHOLE * share^3) / DAMPING`.
+//! For a row without any of the words it is the cosine alone. The formula and its numbers were chosen on the tasks of `make quality`:
 //!
 //! - Scores are added, not ranks: a row that shares only common words with a question has a low BM25, but may have a high rank.
 //! - BM25 counts in units of `spread`, how far the cosines of a model lie apart: one model gives all texts between 0.77 and
@@ -28,7 +28,8 @@ const MISSPELT: f64 = 1.2;
 const FEW_PIECES: f64 = 0.2;
 /// Shorter words have too few pieces to be known by them.
 const SHORTEST: usize = 4;
-/// How fast the certainty falls with the lead of the nearest row: by e for 1 / 1.7 of a spread.
+/// How little farther rows count against the certainty: less by the factor e for every 1 / 1.7 of a spread that their cosine is
+/// below that of the nearest row.
 const SHARPNESS: f64 = 1.7;
 /// The spread of the cosines of a question with rows, divided by that of rows with each other. It was 0.77 for long texts, and
 /// 1.04 for short ones.

@@ -65,6 +65,8 @@ pub struct ReadTokenizer {
 /// dropped, and of a static model also what adds special tokens.
 pub fn read(content: &[u8], path: &Path, lower_case: bool, is_static: bool) -> Result<ReadTokenizer> {
     let refused = |error: &dyn std::fmt::Display| Error::expected("a tokenizer", error).within(path.display());
+    // The package panics at a decoder that ends in the middle.
+    serde_json::from_slice::<serde::de::IgnoredAny>(content).map_err(|error| refused(&error))?;
     if unigram::is_in(content) {
         let parts = serde_json::from_slice::<Parts<Unigram>>(content).map_err(|error| refused(&error))?;
         let pieces = parts.get_model().get_vocab_size() as u32;

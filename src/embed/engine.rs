@@ -3,7 +3,7 @@
 use super::folder::Folder;
 use super::onnx::Onnx;
 use super::settings::Kind;
-use super::table::Table;
+use super::table::TokenTable;
 use super::tokenize::Tokenizer;
 use crate::error::Result;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub enum Engine {
     /// A model in ONNX form.
     Onnx(Onnx),
     /// A static model.
-    Static(Table),
+    Static(TokenTable),
 }
 
 impl Engine {
@@ -32,7 +32,7 @@ impl Engine {
     pub fn load(folder: &Arc<Folder>, tokenizer: &Tokenizer) -> Result<Self> {
         match folder.settings.kind {
             Kind::Onnx => Onnx::load(folder, tokenizer).map(Self::Onnx),
-            Kind::Static => Table::load(folder.model(), tokenizer.greatest_id()).map(Self::Static),
+            Kind::Static => TokenTable::load(folder.model(), tokenizer.greatest_id()).map(Self::Static),
         }
     }
 

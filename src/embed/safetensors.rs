@@ -194,11 +194,13 @@ impl SafeTensors {
     }
 
     /// Where the values of a tensor are, counted from the first value of the file.
-    fn place(&self, name: &str) -> Result<Place> {
+    fn place(&self, name: &str) -> Result<TensorBytes> {
         let given = &self.header.get(name).unwrap_or(&Value::Null)["data_offsets"];
         let number = |at: usize| given.get(at).and_then(Value::as_u64);
         match (given.as_array().map(Vec::len), number(0), number(1)) {
-            (Some(2), Some(start), Some(stop)) if start <= stop && stop <= self.length => Ok(Place { start, stop }),
+            (Some(2), Some(start), Some(stop)) if start <= stop && stop <= self.length => {
+                Ok(TensorBytes { start, stop })
+            }
             _ => {
                 let what = format_args!("{name} with data_offsets as two numbers in order, up to {}", self.length);
                 Err(Error::expected(what, shown(given)))
@@ -210,10 +212,10 @@ impl SafeTensors {
 struct Described {
     kind: ValueType,
     shape: Vec<usize>,
-    place: Place,
+    place: TensorBytes,
 }
 
-struct Place {
+struct TensorBytes {
     start: u64,
     stop: u64,
 }

@@ -17,7 +17,7 @@ const WEIGHTS: &str = "weights";
 const MOST_DIMENSIONS: usize = 65_536;
 
 /// The table of one model.
-pub struct Table {
+pub struct TokenTable {
     dimensions: usize,
     element: Element,
     /// The rows as they are in the file.
@@ -35,7 +35,7 @@ enum Element {
     Int8,
 }
 
-impl Table {
+impl TokenTable {
     /// Reads the table. Every id up to `greatest_id` must have a row.
     pub fn load(path: &Path, greatest_id: u32) -> Result<Self> {
         let mut file = SafeTensors::open(path)?;

@@ -2,6 +2,7 @@
 
 use super::block::{Block, Codes};
 use super::build::write_top;
+use super::compare::RowSlot;
 use super::encode::{RowCodes, VectorBatch, encode};
 use super::format::{BlockEntry, Directory, Header};
 use super::open::Index;
@@ -20,6 +21,15 @@ const SPARSE: u64 = 4;
 /// Is told how far a merge is: how many rows of how many. An error stops the merge.
 pub type OnProgress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
 
+/// Rows that changed.
+#[derive(Clone, Copy)]
+pub struct ChangedRows<'a> {
+    /// In any order.
+    pub rowids: &'a [i64],
+    /// All slots that they have, in any order. If they are not known, all codes are read.
+    pub slots: Option<&'a [RowSlot]>,
+}
+
 /// What happens to a slot.
 enum Edit {
     Put(Box<RowCodes>),
@@ -36,17 +46,16 @@ impl Index {
             || slots > SPARSE * (rows + changed) + block_slots as u64
     }
 
-    /// Merges rows that changed, as they are now. They may be in any order. After an error the caller rolls the transaction
-    /// back.
+    /// Merges rows that changed, as they are now. After an error the caller rolls the transaction back.
     pub fn merge<S: Store, R: RowSource>(
         &self,
         store: &mut S,
-        changed: &[i64],
+        ChangedRows { rowids, slots }: ChangedRows<'_>,
         rows: &mut R,
         threads: usize,
         progress: OnProgress<'_>,
     ) -> Result<Self> {
-        let mut changed = changed.to_vec();
+        let mut changed = rowids.to_vec();
         changed.sort_unstable();
         changed.dedup();
         let mut merge = Merge {
@@ -59,7 +68,7 @@ impl Index {
             progress,
         };
         for round in changed.chunks(ROUND) {
-            merge.round(round, rows)?;
+            merge.round(round, slots, rows)?;
         }
         let (store, directory) = (merge.store, merge.directory);
         let mut header = self.header.clone();
@@ -79,12 +88,22 @@ struct Merge<'a, S> {
 }
 
 impl<S: Store> Merge<'_, S> {
-    fn round<R: RowSource>(&mut self, changed: &[i64], rows: &mut R) -> Result<()> {
-        let places = self.places(changed)?;
+    fn round<R: RowSource>(&mut self, changed: &[i64], slots: Option<&[RowSlot]>, rows: &mut R) -> Result<()> {
+        let is_changed = |rowid: i64| changed.binary_search(&rowid).is_ok();
+        let slots = match slots {
+            // Earlier rounds moved none of these rows.
+            Some(slots) => slots.iter().copied().filter(|slot| is_changed(slot.rowid)).collect(),
+            None => self.slots(is_changed)?,
+        };
         self.directory.strays.retain(|rowid| changed.binary_search(rowid).is_err());
         // Every changed row leaves its slot, except those that are put there again.
         let mut edits: BTreeMap<u32, Vec<(usize, Edit)>> = BTreeMap::new();
-        let mut gone: HashMap<i64, (u32, usize)> = places;
+        let mut gone: HashMap<i64, (u32, usize)> = HashMap::with_capacity(slots.len());
+        for RowSlot { rowid, block, slot } in slots {
+            if let Some((block, twin)) = gone.insert(rowid, (block, slot as usize)) {
+                edits.entry(block).or_default().push((twin, Edit::Vacate));
+            }
+        }
         let mut new = Vec::new();
         for row in self.encoded(changed, rows)? {
             match gone.remove(&row.rowid) {
@@ -99,18 +118,16 @@ impl<S: Store> Merge<'_, S> {
         self.append(&mut new)
     }
 
-    /// Which of the rows are in blocks, and where.
-    fn places(&mut self, changed: &[i64]) -> Result<HashMap<i64, (u32, usize)>> {
-        let mut places = HashMap::new();
+    /// The slots of the rows that changed.
+    fn slots(&mut self, is_changed: impl Fn(i64) -> bool) -> Result<Vec<RowSlot>> {
+        let mut slots = Vec::new();
         for (block, entry) in (1..).zip(&self.directory.blocks) {
             let codes = Codes::read(self.store, self.index.header.dimensions, block, entry)?;
-            for slot in 0..codes.slots() {
-                if changed.binary_search(&codes.rowid(slot)).is_ok() && codes.slot(slot).is_some() {
-                    places.insert(codes.rowid(slot), (block, slot));
-                }
-            }
+            let changed =
+                (0..codes.slots()).filter(|slot| is_changed(codes.rowid(*slot)) && codes.slot(*slot).is_some());
+            slots.extend(changed.map(|slot| RowSlot { rowid: codes.rowid(slot), block, slot: slot as u32 }));
         }
-        Ok(places)
+        Ok(slots)
     }
 
     /// The codes of those rows that have vectors. Strays are noted.

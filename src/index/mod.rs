@@ -32,11 +32,11 @@ mod verify;
 
 pub use build::{Builder, Mean, fix_seed, seed};
 pub use check::check_blocks;
-pub use compare::{Difference, Stretch};
+pub use compare::{Difference, RowSlot, Stretch};
 pub use encode::VectorBatch;
 pub use format::{Directory, FORMAT, Header, Token};
 pub use memory::set_aside;
-pub use merge::OnProgress;
+pub use merge::{ChangedRows, OnProgress};
 pub use open::{Index, Opened, open, open_uncached};
 pub use overlay::Overlay;
 pub use request::{Accept, FetchedRow, Outcome, Reason, Request, RowSource, Stats, Trial};

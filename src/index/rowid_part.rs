@@ -17,6 +17,11 @@ impl RowidPart {
         Self::split(rows.div_ceil(Self::ROWS).max(1) as i64)
     }
 
+    /// Whether so many rows are one part.
+    pub fn is_one(rows: u64) -> bool {
+        rows <= Self::ROWS
+    }
+
     /// All rowids, in so many parts.
     pub fn split(parts: i64) -> impl Iterator<Item = Self> {
         (0..parts).map(move |number| Self { number, parts })
@@ -39,6 +44,8 @@ mod tests {
                 assert_eq!(RowidPart::split(parts).filter(|part| part.has(rowid)).count(), 1, "{rowid}, {parts}");
             }
         }
-        assert_eq!([0, 1, 1 << 20, (1 << 20) + 1].map(|rows| RowidPart::of_rows(rows).count()), [1, 1, 1, 2]);
+        for (rows, parts) in [(0, 1), (1, 1), (1 << 20, 1), ((1 << 20) + 1, 2)] {
+            assert_eq!((RowidPart::of_rows(rows).count(), RowidPart::is_one(rows)), (parts, parts == 1));
+        }
     }
 }

@@ -2,11 +2,17 @@
 
 use std::arch::x86_64::*;
 
-use super::{F32Le, codes, each_row, same_length, scalar};
+use super::{F32Le, codes, each_row, same_length, scalar, widen};
 
 const LANES: usize = 8;
 
-table!("avx2", "avx2,fma", is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"), codes::avx2::CODES);
+table!(
+    "avx2",
+    "avx2,fma",
+    // Every CPU with AVX2 has F16C, but a virtual machine may hide it.
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c"),
+    codes::avx2::CODES
+);
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
@@ -75,4 +81,35 @@ fn add_lanes(v: __m256) -> f32 {
 fn load(floats: &[F32Le; LANES]) -> __m256 {
     // SAFETY: the array is 32 readable bytes, and this load asks for no alignment.
     unsafe { _mm256_loadu_ps(floats.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_f16(bytes: &[u8], into: &mut [F32Le]) {
+    widen_pairs(bytes, into, |pairs| _mm256_cvtph_ps(pairs), widen::f16);
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_bf16(bytes: &[u8], into: &mut [F32Le]) {
+    let upper_half = |pairs| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(pairs)));
+    widen_pairs(bytes, into, upper_half, widen::bf16);
+}
+
+/// Widens eight elements of two bytes at a time, and what is left with `tail`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_pairs(
+    bytes: &[u8],
+    into: &mut [F32Le],
+    widen: impl Fn(__m128i) -> __m256,
+    tail: impl Fn(&[u8], &mut [F32Le]),
+) {
+    let length = into.len().min(bytes.len() / 2);
+    let (bytes, into) = (&bytes[..2 * length], &mut into[..length]);
+    let (stored, stored_tail) = bytes.as_chunks::<{ 2 * LANES }>();
+    let (wide, wide_tail) = into.as_chunks_mut::<LANES>();
+    for (stored, wide) in stored.iter().zip(wide) {
+        // SAFETY: the arrays are 16 readable and 32 writable bytes, and neither call asks for an alignment.
+        unsafe { _mm256_storeu_ps(wide.as_mut_ptr().cast(), widen(_mm_loadu_si128(stored.as_ptr().cast()))) };
+    }
+    tail(stored_tail, wide_tail);
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{F32Le, codes, same_length};
+use super::{F32Le, codes, same_length, widen};
 
 const LANES: usize = 16;
 const CACHE_LINE: usize = 64;
@@ -100,4 +100,35 @@ fn fetch_ahead(row: &[F32Le]) {
         // SAFETY: a prefetch is a hint, which may point anywhere: it neither faults nor changes anything.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line)) };
     }
+}
+
+#[target_feature(enable = "avx512f")]
+fn widen_f16(bytes: &[u8], into: &mut [F32Le]) {
+    widen_pairs(bytes, into, |pairs| _mm512_cvtph_ps(pairs), widen::f16);
+}
+
+#[target_feature(enable = "avx512f")]
+fn widen_bf16(bytes: &[u8], into: &mut [F32Le]) {
+    let upper_half = |pairs| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(pairs)));
+    widen_pairs(bytes, into, upper_half, widen::bf16);
+}
+
+/// Widens sixteen elements of two bytes at a time, and what is left with `tail`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn widen_pairs(
+    bytes: &[u8],
+    into: &mut [F32Le],
+    widen: impl Fn(__m256i) -> __m512,
+    tail: impl Fn(&[u8], &mut [F32Le]),
+) {
+    let length = into.len().min(bytes.len() / 2);
+    let (bytes, into) = (&bytes[..2 * length], &mut into[..length]);
+    let (stored, stored_tail) = bytes.as_chunks::<{ 2 * LANES }>();
+    let (wide, wide_tail) = into.as_chunks_mut::<LANES>();
+    for (stored, wide) in stored.iter().zip(wide) {
+        // SAFETY: the arrays are 32 readable and 64 writable bytes, and neither call asks for an alignment.
+        unsafe { _mm512_storeu_ps(wide.as_mut_ptr().cast(), widen(_mm256_loadu_si256(stored.as_ptr().cast()))) };
+    }
+    tail(stored_tail, wide_tail);
 }

@@ -27,8 +27,22 @@ macro_rules! table {
             dot_f32_rows: table!(@plain dot_f32_rows(query, rows, scores)),
             l2_squared_f32_rows: table!(@plain l2_squared_f32_rows(query, rows, scores)),
             l1_f32_rows: table!(@plain l1_f32_rows(query, rows, scores)),
+            widen_f16: table!(@plain widen_f16(bytes, into)),
+            widen_bf16: table!(@plain widen_bf16(bytes, into)),
+            widen_int8: table!(@plain widen_int8(bytes, into)),
+            hamming: table!(@plain hamming(a, b)),
             codes: $codes,
         };
+
+        #[target_feature(enable = $features)]
+        fn widen_int8(bytes: &[u8], into: &mut [F32Le]) {
+            $crate::kernels::widen::int8(bytes, into);
+        }
+
+        #[target_feature(enable = $features)]
+        fn hamming(a: &[u8], b: &[u8]) -> u32 {
+            $crate::kernels::widen::hamming(a, b)
+        }
 
         table!(@rows $features, dot_f32_rows, dot_f32);
         table!(@rows $features, l2_squared_f32_rows, l2_squared_f32);
@@ -58,6 +72,7 @@ pub mod codes;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 mod scalar;
+pub mod widen;
 
 /// An f32 as it is stored: four little-endian bytes at any address.
 ///
@@ -115,6 +130,14 @@ pub struct Table {
     pub l2_squared_f32_rows: RowsKernel,
     /// `l1_f32` with many rows.
     pub l1_f32_rows: RowsKernel,
+    /// From f16 to f32.
+    pub widen_f16: widen::WidenKernel,
+    /// From bf16 to f32.
+    pub widen_bf16: widen::WidenKernel,
+    /// From int8 to the numbers from -1 to 1 that it stands for.
+    pub widen_int8: widen::WidenKernel,
+    /// In how many bits two vectors differ. If one is longer, its end is ignored.
+    pub hamming: fn(a: &[u8], b: &[u8]) -> u32,
     /// Arithmetic on stored codes.
     pub codes: codes::CodeKernels,
 }

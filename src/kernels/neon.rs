@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{F32Le, codes, each_row, same_length, scalar};
+use super::{F32Le, codes, each_row, same_length, scalar, widen};
 
 const LANES: usize = 4;
 
@@ -65,4 +65,14 @@ fn sum(
 fn load(floats: &[F32Le; LANES]) -> float32x4_t {
     // SAFETY: the array is 16 readable bytes, and a load of bytes asks for no alignment.
     unsafe { vreinterpretq_f32_u8(vld1q_u8(floats.as_ptr().cast())) }
+}
+
+#[target_feature(enable = "neon")]
+fn widen_f16(bytes: &[u8], into: &mut [F32Le]) {
+    widen::f16(bytes, into);
+}
+
+#[target_feature(enable = "neon")]
+fn widen_bf16(bytes: &[u8], into: &mut [F32Le]) {
+    widen::bf16(bytes, into);
 }

@@ -1,6 +1,6 @@
 //! The kernels in plain Rust. They define the results that the tests compare with, and serve CPUs without wide vectors.
 
-use super::{F32Le, Table, codes, each_row, same_length};
+use super::{F32Le, Table, codes, each_row, same_length, widen};
 
 /// How many partial sums are kept. With one sum, each addition would wait for the one before. With eight, the compiler
 /// uses vectors that every CPU of the target has (SSE2 on x86-64), which is about six times as fast.
@@ -14,6 +14,10 @@ pub(super) static TABLE: Table = Table {
     dot_f32_rows: |query, rows, scores| each_row(query, rows, scores, dot_f32),
     l2_squared_f32_rows: |query, rows, scores| each_row(query, rows, scores, l2_squared_f32),
     l1_f32_rows: |query, rows, scores| each_row(query, rows, scores, l1_f32),
+    widen_f16: |bytes, into| widen::f16(bytes, into),
+    widen_bf16: |bytes, into| widen::bf16(bytes, into),
+    widen_int8: |bytes, into| widen::int8(bytes, into),
+    hamming: |a, b| widen::hamming(a, b),
     codes: codes::scalar::CODES,
 };
 

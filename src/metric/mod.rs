@@ -4,7 +4,7 @@ pub mod pairs;
 
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le, Table};
-use crate::vector::check_finite;
+use crate::vector::{check_finite, packed_bits};
 
 /// How two vectors are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +17,18 @@ pub enum Metric {
     L2,
     /// The Manhattan distance.
     L1,
+    /// In how many places two vectors of bits differ.
+    Hamming,
 }
 
 impl Metric {
-    const NAMES: [(&'static str, Self); 4] =
-        [("dot", Self::Dot), ("cosine", Self::Cosine), ("l2", Self::L2), ("l1", Self::L1)];
+    const NAMES: [(&'static str, Self); 5] =
+        [("dot", Self::Dot), ("cosine", Self::Cosine), ("l2", Self::L2), ("l1", Self::L1), ("hamming", Self::Hamming)];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
 
     /// The metric of this name.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -33,7 +40,7 @@ impl Metric {
     pub fn distance(self, score: f64) -> f64 {
         match self {
             Self::Dot | Self::Cosine => 1.0 - score,
-            Self::L2 | Self::L1 => 0.0 - score,
+            Self::L2 | Self::L1 | Self::Hamming => 0.0 - score,
         }
     }
 
@@ -49,7 +56,7 @@ impl Metric {
             Self::Dot => Some(Shape::Dot),
             Self::Cosine => Some(Shape::Cosine),
             Self::L2 => Some(Shape::SquaredDistance),
-            Self::L1 => None,
+            Self::L1 | Self::Hamming => None,
         }
     }
 
@@ -78,6 +85,8 @@ const LEAST_SQUARE: f32 = 1.0 / (1u128 << 100) as f32;
 pub struct Scorer {
     metric: Metric,
     query: Vec<F32Le>,
+    /// The query as it is stored, for hamming.
+    bits: Vec<u8>,
     /// The Euclidean length of the query.
     norm: f64,
     kernels: &'static Table,
@@ -91,8 +100,9 @@ impl Scorer {
         }
         check_finite(&query)?;
         let query = if metric == Metric::Cosine { near_unit_length(query) } else { query };
+        let bits = if metric == Metric::Hamming { packed_bits(&query)? } else { Vec::new() };
         let norm = length(&query);
-        Ok(Self { metric, query, norm, kernels: kernels::table() })
+        Ok(Self { metric, query, bits, norm, kernels: kernels::table() })
     }
 
     /// The metric of the scores.
@@ -114,6 +124,15 @@ impl Scorer {
         if score.is_finite() { Ok(score + 0.0) } else { self.careful(row).map(|score| score + 0.0) }
     }
 
+    /// The score of a row of bits as they are stored, for hamming. Refuses a row of another length.
+    #[inline]
+    pub fn score_bits(&self, row: &[u8]) -> Result<f64> {
+        if row.len() != self.bits.len() {
+            return Err(Error::dimensions(self.query.len(), "query", 8 * row.len()));
+        }
+        Ok(0.0 - f64::from((self.kernels.hamming)(&self.bits, row)))
+    }
+
     /// Scores rows that lie one after the other, each as long as the query. The scores are those of [`Scorer::score`], or
     /// NaN for a row that it would refuse. `sums` is memory to work with.
     pub fn score_rows(&self, rows: &[F32Le], sums: &mut Vec<f32>, mut with: impl FnMut(usize, f64)) {
@@ -129,7 +148,8 @@ impl Scorer {
                 (self.kernels.l2_squared_f32_rows)(&self.query, rows, sums);
                 |_, _, sum| distance_of(sum)
             }
-            Metric::L1 => {
+            // Between zeros and ones, both are the same sum.
+            Metric::L1 | Metric::Hamming => {
                 (self.kernels.l1_f32_rows)(&self.query, rows, sums);
                 |_, _, sum| 0.0 - f64::from(sum)
             }
@@ -171,7 +191,7 @@ impl Scorer {
                 }
             }
             Metric::L2 => distance_of((kernels.l2_squared_f32)(&self.query, row)),
-            Metric::L1 => 0.0 - f64::from((kernels.l1_f32)(&self.query, row)),
+            Metric::L1 | Metric::Hamming => 0.0 - f64::from((kernels.l1_f32)(&self.query, row)),
         }
     }
 
@@ -188,7 +208,7 @@ impl Scorer {
                 if norm * self.norm > 0.0 { (dot() / norm / self.norm).clamp(-1.0, 1.0) } else { 0.0 }
             }
             Metric::L2 => 0.0 - pairs().map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt(),
-            Metric::L1 => 0.0 - pairs().map(|(a, b)| (a - b).abs()).sum::<f64>(),
+            Metric::L1 | Metric::Hamming => 0.0 - pairs().map(|(a, b)| (a - b).abs()).sum::<f64>(),
         })
     }
 }
@@ -224,6 +244,7 @@ fn near_unit_length(vector: Vec<F32Le>) -> Vec<F32Le> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vector::ElementType;
 
     #[test]
     fn score_undoes_distance() {
@@ -255,6 +276,9 @@ mod tests {
         let floats = |numbers: &[f32]| -> Vec<F32Le> { numbers.iter().map(|x| F32Le::from(*x)).collect() };
         let rows = floats(&[1.0, -2.0, 3.0, 0.0, 0.0, 0.0, 3e38, 3e38, -3e38, 1e-30, 2e-30, 0.0, f32::NAN, 1.0, 1.0]);
         for (_, metric) in Metric::NAMES {
+            if metric == Metric::Hamming {
+                continue;
+            }
             let scorer = Scorer::new(metric, floats(&[0.5, 3e38, -1.0])).unwrap();
             let mut together = Vec::new();
             scorer.score_rows(&rows, &mut Vec::new(), |_, score| together.push(score.to_bits()));
@@ -314,6 +338,23 @@ mod tests {
     fn a_zero_vector_has_no_direction() {
         assert_eq!(score(Metric::Cosine, &[1.0, 0.0], &[0.0, 0.0]), 0.0);
         assert_eq!(score(Metric::Cosine, &[0.0, 0.0], &[1.0, 0.0]), 0.0);
+    }
+
+    #[test]
+    fn bits_score_alike_packed_and_widened() {
+        let (query, row) = ([0xa5u8, 0x0f, 0x80], [0x5au8, 0x0f, 0x81]);
+        let wide = |bits: &[u8]| crate::vector::read(bits, ElementType::Bit).unwrap().into_owned();
+        let scorer = Scorer::new(Metric::Hamming, wide(&query)).unwrap();
+        assert_eq!((scorer.score_bits(&row), scorer.score(&wide(&row))), (Ok(-9.0), Ok(-9.0)));
+        assert_eq!(
+            scorer.score_bits(&row[1..]).unwrap_err().to_string(),
+            "expected 24 dimensions as in the query, not 16"
+        );
+        let refusal = |query: &[f32]| Scorer::new(Metric::Hamming, vector(query)).unwrap_err().to_string();
+        assert_eq!(refusal(&[1.0; 7]), "expected a multiple of 8 dimensions for bits, not 7");
+        let mut query = [1.0; 8];
+        query[3] = 0.5;
+        assert_eq!(refusal(&query), "expected bits as 0 or 1, not 0.5 at [3]");
     }
 
     #[test]

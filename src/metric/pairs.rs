@@ -6,12 +6,12 @@
 use super::is_well_within;
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le, PairKernel};
-use crate::vector::typed::{Number, TypedVector};
+use crate::vector::typed::{ElementValue, TypedVector};
 use crate::vector::{ElementType, widen};
 
 /// What is measured between two vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
+pub enum PairMeasure {
     /// The dot product.
     Dot,
     /// 1 minus the cosine. A vector of zeros has no direction; its cosine with any other is 0.
@@ -24,18 +24,20 @@ pub enum Measure {
     Hamming,
 }
 
-impl Measure {
+impl PairMeasure {
     /// Measures two vectors of the same type and length. Refuses numbers that are not finite.
     #[inline]
-    pub fn between(self, a: &TypedVector<'_>, b: &TypedVector<'_>) -> Result<Number> {
+    pub fn between(self, a: &TypedVector<'_>, b: &TypedVector<'_>) -> Result<ElementValue> {
         a.check_alike(b)?;
         match (a.element(), self) {
-            (ElementType::Bit, Self::Hamming) => Ok(Number::Real(differing_bits(a.bytes(), b.bytes()) as f64)),
-            (ElementType::Bit, Self::Dot) => Ok(Number::Real(common_bits(a.bytes(), b.bytes()) as f64)),
+            (ElementType::Bit, Self::Hamming) => {
+                Ok(ElementValue::Real((kernels::table().hamming)(a.bytes(), b.bytes()).into()))
+            }
+            (ElementType::Bit, Self::Dot) => Ok(ElementValue::Real(common_bits(a.bytes(), b.bytes()).into())),
             (element @ ElementType::Bit, _) => Err(Error::expected("vectors of numbers", element.name())),
             (element, Self::Hamming) => Err(Error::expected("vectors of bits", element.name())),
             (ElementType::Int8, _) => Ok(self.of_int8(a.bytes(), b.bytes())),
-            _ => self.of_floats(a, b).map(|real| Number::Real(real + 0.0)),
+            _ => self.of_floats(a, b).map(|real| ElementValue::Real(real + 0.0)),
         }
     }
 
@@ -76,15 +78,15 @@ impl Measure {
         })
     }
 
-    fn of_int8(self, a: &[u8], b: &[u8]) -> Number {
+    fn of_int8(self, a: &[u8], b: &[u8]) -> ElementValue {
         match self {
-            Self::L1 => Number::Integer(int8_sum(a, b, |a, b| (a - b).abs())),
-            Self::L2 => Number::Real((int8_sum(a, b, |a, b| (a - b) * (a - b)) as f64).sqrt()),
+            Self::L1 => ElementValue::Integer(int8_sum(a, b, |a, b| (a - b).abs())),
+            Self::L2 => ElementValue::Real((int8_sum(a, b, |a, b| (a - b) * (a - b)) as f64).sqrt()),
             Self::Cosine => {
                 let product = |a, b| int8_sum(a, b, |a, b| a * b) as f64;
-                Number::Real(cosine_distance(product(a, b), product(a, a), product(b, b)))
+                ElementValue::Real(cosine_distance(product(a, b), product(a, a), product(b, b)))
             }
-            Self::Dot | Self::Hamming => Number::Real(int8_sum(a, b, |a, b| a * b) as f64),
+            Self::Dot | Self::Hamming => ElementValue::Real(int8_sum(a, b, |a, b| a * b) as f64),
         }
     }
 }
@@ -127,20 +129,9 @@ fn int8_sum(a: &[u8], b: &[u8], term: impl Fn(i32, i32) -> i32) -> i64 {
     pieces.map(|pair| i64::from(part(pair))).sum()
 }
 
-fn differing_bits(a: &[u8], b: &[u8]) -> u64 {
-    bits_of(a, b, |a, b| a ^ b)
-}
-
-fn common_bits(a: &[u8], b: &[u8]) -> u64 {
-    bits_of(a, b, |a, b| a & b)
-}
-
-/// How many bits are set in what `join` makes of each eight bytes.
-fn bits_of(a: &[u8], b: &[u8], join: impl Fn(u64, u64) -> u64) -> u64 {
-    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let words = a.iter().zip(b).map(|(a, b)| join(u64::from_le_bytes(*a), u64::from_le_bytes(*b)));
-    let tail = a_tail.iter().zip(b_tail).map(|(a, b)| join((*a).into(), (*b).into()));
-    words.chain(tail).map(|word| u64::from(word.count_ones())).sum()
+/// How many bits both have.
+fn common_bits(a: &[u8], b: &[u8]) -> u32 {
+    a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum()
 }
 
 #[cfg(test)]
@@ -148,17 +139,17 @@ fn bits_of(a: &[u8], b: &[u8], join: impl Fn(u64, u64) -> u64) -> u64 {
 mod tests {
     use super::*;
 
-    const ALL: [Measure; 4] = [Measure::Dot, Measure::Cosine, Measure::L2, Measure::L1];
+    const ALL: [PairMeasure; 4] = [PairMeasure::Dot, PairMeasure::Cosine, PairMeasure::L2, PairMeasure::L1];
 
     fn floats(element: ElementType, numbers: &[f32]) -> TypedVector<'static> {
         let numbers: Vec<F32Le> = numbers.iter().map(|&number| number.into()).collect();
         TypedVector::from_floats(element, &numbers).unwrap()
     }
 
-    fn real(number: Number) -> f64 {
+    fn real(number: ElementValue) -> f64 {
         match number {
-            Number::Integer(number) => number as f64,
-            Number::Real(number) => number,
+            ElementValue::Integer(number) => number as f64,
+            ElementValue::Real(number) => number,
         }
     }
 
@@ -186,29 +177,29 @@ mod tests {
     fn bits_are_counted() {
         let bits = |bytes: &[u8]| TypedVector::new(ElementType::Bit, bytes.to_vec()).unwrap();
         let (a, b) = (bits(&[0xff, 0, 1, 2, 3, 4, 5, 6, 7]), bits(&[0x0f, 0, 1, 2, 3, 4, 5, 6, 1]));
-        assert_eq!(Measure::Hamming.between(&a, &b), Ok(Number::Real(6.0)));
-        assert_eq!(Measure::Dot.between(&a, &b), Ok(Number::Real(14.0)));
-        assert!(Measure::L2.between(&a, &b).is_err());
+        assert_eq!(PairMeasure::Hamming.between(&a, &b), Ok(ElementValue::Real(6.0)));
+        assert_eq!(PairMeasure::Dot.between(&a, &b), Ok(ElementValue::Real(14.0)));
+        assert!(PairMeasure::L2.between(&a, &b).is_err());
     }
 
     #[test]
     fn whole_numbers_of_int8_do_not_overflow() {
         let extreme = TypedVector::new(ElementType::Int8, vec![0x80; 65_536]).unwrap();
         let other = TypedVector::new(ElementType::Int8, vec![0x7f; 65_536]).unwrap();
-        assert_eq!(Measure::L1.between(&extreme, &other), Ok(Number::Integer(255 * 65_536)));
-        assert_eq!(Measure::L2.between(&extreme, &other), Ok(Number::Real(255.0 * 256.0)));
-        assert_eq!(Measure::Cosine.between(&extreme, &other), Ok(Number::Real(2.0)));
+        assert_eq!(PairMeasure::L1.between(&extreme, &other), Ok(ElementValue::Integer(255 * 65_536)));
+        assert_eq!(PairMeasure::L2.between(&extreme, &other), Ok(ElementValue::Real(255.0 * 256.0)));
+        assert_eq!(PairMeasure::Cosine.between(&extreme, &other), Ok(ElementValue::Real(2.0)));
     }
 
     #[test]
     fn sums_beyond_f32_and_below_it_are_right() {
         let two = |x: f32| floats(ElementType::F32, &[x, x]);
         for x in [1e38, 1e-38, 1e-30, 1.0] {
-            assert!(real(Measure::Cosine.between(&two(x), &two(x)).unwrap()).abs() < 1e-6, "{x}");
-            let length = real(Measure::L2.between(&two(x), &two(0.0)).unwrap());
+            assert!(real(PairMeasure::Cosine.between(&two(x), &two(x)).unwrap()).abs() < 1e-6, "{x}");
+            let length = real(PairMeasure::L2.between(&two(x), &two(0.0)).unwrap());
             assert!((length / f64::from(x) - 2f64.sqrt()).abs() < 1e-6, "{x}");
         }
-        assert_eq!(Measure::Cosine.between(&two(0.0), &two(1.0)), Ok(Number::Real(1.0)));
-        assert_eq!(Measure::L2.between(&two(0.0), &two(0.0)), Ok(Number::Real(0.0)));
+        assert_eq!(PairMeasure::Cosine.between(&two(0.0), &two(1.0)), Ok(ElementValue::Real(1.0)));
+        assert_eq!(PairMeasure::L2.between(&two(0.0), &two(0.0)), Ok(ElementValue::Real(0.0)));
     }
 }

@@ -235,11 +235,32 @@ impl Options {
         Ok(options)
     }
 
+    /// Reads a JSON text that may have the option `type` alone.
+    pub fn type_from_json(text: &str) -> Result<ElementType> {
+        let mut options = Self::default();
+        for (key, value) in &object(text)? {
+            if key != "type" || !options.set(key, value)? {
+                return Err(Error::expected("the option type", shown(key)));
+            }
+        }
+        Ok(options.element)
+    }
+
+    /// What the elements of the query are: bits are compared with bits.
+    pub fn query_element(&self) -> ElementType {
+        if self.metric == Metric::Hamming { ElementType::Bit } else { ElementType::F32 }
+    }
+
     /// Refuses options that contradict each other. If the user names an index, the answer must come from that index,
     /// not from a scan.
     fn check(&self) -> Result<()> {
         if matches!(self.index, IndexChoice::Named(_)) && !self.metric.has_codes() {
-            return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2' with options.index", "'l1'"));
+            let got = format!("'{}'", self.metric.name());
+            return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2' with options.index", got));
+        }
+        if self.metric == Metric::Hamming && self.element != ElementType::Bit {
+            let got = format!("'{}'", self.element.name());
+            return Err(Error::expected("options.type as 'bit' with options.metric 'hamming'", got));
         }
         Ok(())
     }
@@ -249,9 +270,9 @@ impl Options {
         match (key, value) {
             ("metric", Value::String(name)) => {
                 let metric = Metric::from_name(name);
-                self.metric = metric.ok_or_else(|| wrong(key, "'dot', 'cosine', 'l2' or 'l1'", value))?;
+                self.metric = metric.ok_or_else(|| wrong(key, "'dot', 'cosine', 'l2', 'l1' or 'hamming'", value))?;
             }
-            ("metric", _) => return Err(wrong(key, "'dot', 'cosine', 'l2' or 'l1'", value)),
+            ("metric", _) => return Err(wrong(key, "'dot', 'cosine', 'l2', 'l1' or 'hamming'", value)),
             ("type", Value::String(name)) => {
                 let element = ElementType::from_name(name);
                 self.element = element.ok_or_else(|| wrong(key, &ElementType::names(), value))?;
@@ -318,13 +339,17 @@ mod tests {
         for (text, message) in [
             ("[]", "expected options as a JSON object, not '[]'"),
             (r#"{"metrics":1}"#, "expected options metric, exact, type, key, index or skip_bad, not 'metrics'"),
-            (r#"{"metric":"ip"}"#, r#"expected options.metric as 'dot', 'cosine', 'l2' or 'l1', not '"ip"'"#),
+            (
+                r#"{"metric":"ip"}"#,
+                r#"expected options.metric as 'dot', 'cosine', 'l2', 'l1' or 'hamming', not '"ip"'"#,
+            ),
             (r#"{"exact":1}"#, "expected options.exact as true or false, not '1'"),
             (r#"{"exact":true,"metric":"l2","exact":true}"#, "expected each of the options once, not 'exact' twice"),
             (
                 r#"{"metric":"l1","index":"i"}"#,
                 "expected options.metric as 'dot', 'cosine' or 'l2' with options.index, not 'l1'",
             ),
+            (r#"{"metric":"hamming"}"#, "expected options.type as 'bit' with options.metric 'hamming', not 'f32'"),
             (r#"{"index":true}"#, "expected options.index as an index's name or false, not 'true'"),
         ] {
             let error = Options::from_json(text).unwrap_err().to_string();

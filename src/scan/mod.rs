@@ -19,6 +19,11 @@ pub trait VectorSource {
     fn row(&self) -> Result<i64>;
     /// The vector of the present row; `None` if it has none.
     fn vector(&self) -> Result<Option<Vector<'_>>>;
+    /// The score of the present row; `None` if it has no vector.
+    #[inline]
+    fn score(&self, scorer: &Scorer) -> Result<Option<f64>> {
+        self.vector()?.map(|vector| scorer.score(&vector)).transpose()
+    }
     /// The note to keep with a hit.
     fn note(&self) -> Result<Self::Note>;
     /// The name of the present row, for messages.
@@ -83,7 +88,7 @@ pub fn scan<S: VectorSource>(
 ) -> Result<ScanCounts> {
     let mut counts = ScanCounts::default();
     while source.advance()? {
-        let score = match score(source, scorer) {
+        let score = match source.score(scorer) {
             Ok(Some(score)) => score,
             Ok(None) => continue,
             Err(_) if rules.skip_bad => {
@@ -102,12 +107,4 @@ pub fn scan<S: VectorSource>(
         }
     }
     Ok(counts)
-}
-
-#[inline]
-fn score<S: VectorSource>(source: &S, scorer: &Scorer) -> Result<Option<f64>> {
-    match source.vector()? {
-        Some(vector) => scorer.score(&vector).map(Some),
-        None => Ok(None),
-    }
 }

@@ -1,10 +1,11 @@
 //! Vectors as users write them: a BLOB of little-endian f32, or TEXT with a JSON array of numbers.
 
+pub mod sums;
 pub mod typed;
 
 use crate::error::{Error, Result};
-use crate::kernels::F32Le;
-use half::{bf16, f16};
+pub use crate::kernels::widen::INT8_STEP;
+use crate::kernels::{self, F32Le};
 use serde::de::{Deserialize, Deserializer as _, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -25,15 +26,12 @@ pub enum ElementType {
     F16,
     /// The upper half of a little-endian f32.
     Bf16,
-    /// Whole numbers from -128 to 127. They stand for the numbers from -1 to 1, as [`INT8_STEP`] says.
+    /// Whole numbers from -128 to 127. They stand for the numbers from -1 to 1, as [`INT8_STEP`] says: `vec_quantize_int8(..., 'unit')` cuts
+    /// (x + 1) / INT8_STEP - 128 to a whole number, as sqlite-vec's does.
     Int8,
     /// Bits, eight to a byte, the lowest first. They stand for 0 and 1.
     Bit,
 }
-
-/// How far apart two neighbours of type int8 are, once read. -128 stands for -1. This is the scale that sqlite-vec's
-/// `vec_quantize_int8(..., 'unit')` writes: it cuts (x + 1) / INT8_STEP - 128 to a whole number.
-pub const INT8_STEP: f32 = 2.0 / 255.0;
 
 impl ElementType {
     const NAMES: [(&'static str, Self); 5] =
@@ -70,14 +68,6 @@ impl ElementType {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16)
     }
 
-    /// An element of f16, or of bf16 for all other types.
-    fn widened(self, bytes: [u8; 2]) -> f32 {
-        match self {
-            Self::F16 => f16::from_le_bytes(bytes).to_f32(),
-            _ => bf16::from_le_bytes(bytes).to_f32(),
-        }
-    }
-
     /// How many dimensions so many bytes are; `None` if they are not whole elements.
     pub fn dimensions(self, bytes: usize) -> Option<usize> {
         match self {
@@ -102,33 +92,54 @@ impl ElementType {
 /// Reads the bytes of a BLOB as a vector, at any address. f32 is read in place; other types are widened into a copy. The
 /// values are not checked.
 pub fn read(blob: &[u8], element: ElementType) -> Result<Vector<'_>> {
-    let whole =
-        || Error::expected(format_args!("a BLOB of {}", element.elements()), format_args!("{} bytes", blob.len()));
-    within_limit(element.dimensions(blob.len()).ok_or_else(whole)?)?;
-    let pairs = || blob.as_chunks::<2>().0.iter().map(|&bytes| F32Le::from(element.widened(bytes))).collect();
-    Ok(match element {
-        ElementType::F32 => Cow::Borrowed(bytemuck::try_cast_slice::<u8, F32Le>(blob).map_err(|_| whole())?),
-        ElementType::F16 | ElementType::Bf16 => pairs(),
-        ElementType::Int8 => blob.iter().map(|&byte| F32Le::from(unit_of(byte as i8))).collect(),
-        ElementType::Bit => {
-            (0..8 * blob.len()).map(|at| F32Le::from(f32::from(blob[at / 8] >> (at % 8) & 1))).collect()
-        }
-    })
-}
-
-/// Widens elements of f16 or bf16 into the memory given, as far as it reaches.
-pub fn widen<'m>(bytes: &[u8], element: ElementType, into: &'m mut [F32Le]) -> &'m [F32Le] {
-    let (pairs, _) = bytes.as_chunks::<2>();
-    let length = pairs.len().min(into.len());
-    for (wide, pair) in into.iter_mut().zip(pairs) {
-        *wide = F32Le::from(element.widened(*pair));
+    check_bytes(blob, element)?;
+    if element == ElementType::F32 {
+        return bytemuck::try_cast_slice(blob).map(Cow::Borrowed).map_err(|_| not_whole(blob, element));
     }
-    &into[..length]
+    let mut floats = Vec::new();
+    widen_all(blob, element, &mut floats);
+    Ok(Cow::Owned(floats))
 }
 
-/// The number from -1 to 1 that an int8 stands for.
-fn unit_of(byte: i8) -> f32 {
-    (f32::from(byte) + 128.0) * INT8_STEP - 1.0
+/// The same into memory that is used again for the next vector.
+pub fn read_into<'m>(blob: &[u8], element: ElementType, memory: &'m mut Vec<F32Le>) -> Result<&'m [F32Le]> {
+    check_bytes(blob, element)?;
+    widen_all(blob, element, memory);
+    Ok(memory)
+}
+
+fn check_bytes(blob: &[u8], element: ElementType) -> Result<()> {
+    within_limit(element.dimensions(blob.len()).ok_or_else(|| not_whole(blob, element))?)
+}
+
+fn not_whole(blob: &[u8], element: ElementType) -> Error {
+    Error::expected(format_args!("a BLOB of {}", element.elements()), format_args!("{} bytes", blob.len()))
+}
+
+fn widen_all(blob: &[u8], element: ElementType, memory: &mut Vec<F32Le>) {
+    memory.resize(element.dimensions(blob.len()).unwrap_or(0), F32Le::from(0.0));
+    widen(blob, element, memory);
+}
+
+/// Widens elements into the memory given, as far as it reaches, and gives what was written.
+pub fn widen<'m>(bytes: &[u8], element: ElementType, into: &'m mut [F32Le]) -> &'m [F32Le] {
+    let length = element.dimensions(bytes.len()).unwrap_or(0).min(into.len());
+    let into = &mut into[..length];
+    let kernels = kernels::table();
+    match element {
+        ElementType::F32 => into.copy_from_slice(&bytemuck::try_cast_slice(bytes).unwrap_or_default()[..length]),
+        ElementType::F16 => (kernels.widen_f16)(bytes, into),
+        ElementType::Bf16 => (kernels.widen_bf16)(bytes, into),
+        ElementType::Int8 => (kernels.widen_int8)(bytes, into),
+        ElementType::Bit => {
+            for (eight, byte) in into.chunks_mut(8).zip(bytes) {
+                for (wide, at) in eight.iter_mut().zip(0..8) {
+                    *wide = F32Le::from(f32::from(byte >> at & 1));
+                }
+            }
+        }
+    }
+    into
 }
 
 /// Reads a JSON array of numbers.
@@ -196,6 +207,23 @@ pub fn check_finite(vector: &[F32Le]) -> Result<()> {
         Some(at) => Err(Error::expected("finite numbers", format_args!("{} at [{at}]", shown_float(vector[at].get())))),
         None => Ok(()),
     }
+}
+
+/// Numbers that are 0 and 1 as bits, as they are stored. Refuses other numbers, and what does not fill whole bytes.
+pub fn packed_bits(vector: &[F32Le]) -> Result<Vec<u8>> {
+    if let Some(at) = vector.iter().position(|x| x.get() != 0.0 && x.get() != 1.0) {
+        return Err(Error::expected("bits as 0 or 1", format_args!("{:?} at [{at}]", vector[at].get())));
+    }
+    let (bytes, rest) = vector.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(Error::expected("a multiple of 8 dimensions for bits", vector.len()));
+    }
+    Ok(bytes.iter().map(|bits| packed(bits, |bit| bit.get() > 0.0)).collect())
+}
+
+/// Eight elements as the bits of a byte, the first as the lowest.
+fn packed<T>(eight: &[T; 8], is_one: impl Fn(&T) -> bool) -> u8 {
+    eight.iter().rev().fold(0, |byte, element| byte << 1 | u8::from(is_one(element)))
 }
 
 fn shown_float(x: f32) -> &'static str {

@@ -3,7 +3,7 @@
 //! The functions that have sqlite-vec's names are made of these. Where sqlite-vec gives a value, the same value comes out here;
 //! `docs/from-sqlite-vec.md` lists the differences. Distances are in `metric::pairs`.
 
-use super::{ElementType, INT8_STEP, Vector, check_finite, from_json_integers, normalize, read, within_limit};
+use super::{ElementType, INT8_STEP, Vector, check_finite, from_json_integers, normalize, packed, read, within_limit};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use half::{bf16, f16};
@@ -19,7 +19,7 @@ pub struct TypedVector<'a> {
 
 /// One element, as SQL shows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Number {
+pub enum ElementValue {
     /// An element of int8 or bit, and sums of such.
     Integer(i64),
     /// An element of the other types.
@@ -58,13 +58,12 @@ impl<'a> TypedVector<'a> {
     /// Floats as elements of this type, which is not int8 or bit. Refuses numbers that are not finite in it.
     pub fn from_floats(element: ElementType, floats: &[F32Le]) -> Result<TypedVector<'static>> {
         check_finite(floats)?;
-        let narrowed = |narrow: fn(f32) -> [u8; 2], largest: f32| -> Result<Vec<u8>> {
+        let narrowed = |narrow: fn(f32) -> Option<[u8; 2]>, largest: f32| -> Result<Vec<u8>> {
             let pairs = floats.iter().enumerate().map(|(at, number)| {
                 let number = number.get();
-                let pair = narrow(number);
-                match element.widened(pair).is_finite() {
-                    true => Ok(pair),
-                    false => Err(Error::expected(
+                match narrow(number) {
+                    Some(pair) => Ok(pair),
+                    None => Err(Error::expected(
                         format_args!("numbers from -{largest:?} to {largest:?} for {}", element.name()),
                         format_args!("{number:?} at [{at}]"),
                     )),
@@ -74,8 +73,15 @@ impl<'a> TypedVector<'a> {
         };
         let bytes = match element {
             ElementType::F32 => bytemuck::cast_slice(floats).to_vec(),
-            ElementType::F16 => narrowed(|number| f16::from_f32(number).to_le_bytes(), f16::MAX.to_f32())?,
-            ElementType::Bf16 => narrowed(|number| bf16::from_f32(number).to_le_bytes(), bf16::MAX.to_f32())?,
+            ElementType::F16 => {
+                let narrow = |number| Some(f16::from_f32(number)).filter(|half| half.is_finite()).map(f16::to_le_bytes);
+                narrowed(narrow, f16::MAX.to_f32())?
+            }
+            ElementType::Bf16 => {
+                let narrow =
+                    |number| Some(bf16::from_f32(number)).filter(|half| half.is_finite()).map(bf16::to_le_bytes);
+                narrowed(narrow, bf16::MAX.to_f32())?
+            }
             ElementType::Int8 | ElementType::Bit => return Err(Error::expected("f32, f16 or bf16", element.name())),
         };
         TypedVector::new(element, bytes)
@@ -128,11 +134,11 @@ impl<'a> TypedVector<'a> {
     }
 
     /// All elements, as SQL shows them.
-    pub fn numbers(&self) -> Result<Vec<Number>> {
+    pub fn numbers(&self) -> Result<Vec<ElementValue>> {
         Ok(match self.element {
-            ElementType::Int8 => self.bytes.iter().map(|&byte| Number::Integer((byte as i8).into())).collect(),
-            ElementType::Bit => self.bits().map(|bit| Number::Integer(bit.into())).collect(),
-            _ => self.floats()?.iter().map(|number| Number::Real(number.get().into())).collect(),
+            ElementType::Int8 => self.bytes.iter().map(|&byte| ElementValue::Integer((byte as i8).into())).collect(),
+            ElementType::Bit => self.bits().map(|bit| ElementValue::Integer(bit.into())).collect(),
+            _ => self.floats()?.iter().map(|number| ElementValue::Real(number.get().into())).collect(),
         })
     }
 
@@ -146,9 +152,9 @@ impl<'a> TypedVector<'a> {
         for (at, number) in self.numbers()?.into_iter().enumerate() {
             text.push_str(if at == 0 { "" } else { "," });
             match (number, self.element) {
-                (Number::Integer(number), _) => write!(text, "{number}"),
-                (Number::Real(number), ElementType::F32) => write_with_six_digits(&mut text, number),
-                (Number::Real(number), _) => write!(text, "{}", number as f32),
+                (ElementValue::Integer(number), _) => write!(text, "{number}"),
+                (ElementValue::Real(number), ElementType::F32) => write_with_six_digits(&mut text, number),
+                (ElementValue::Real(number), _) => write!(text, "{}", number as f32),
             }
             .map_err(|_| Error::Bug("a number that cannot be written".into()))?;
         }
@@ -255,11 +261,6 @@ impl<'a> TypedVector<'a> {
 
 fn not_whole_bytes(dimensions: usize) -> Error {
     Error::expected("a multiple of 8 dimensions for bits", dimensions)
-}
-
-/// Eight elements as the bits of a byte, the first as the lowest.
-fn packed<T>(eight: &[T; 8], is_one: impl Fn(&T) -> bool) -> u8 {
-    eight.iter().rev().fold(0, |byte, element| byte << 1 | u8::from(is_one(element)))
 }
 
 fn int8_of(operation: Operation, at: usize, a: i8, b: i8) -> Result<u8> {

@@ -441,6 +441,12 @@ fn a_folder_that_is_no_model_is_refused_with_the_reason() {
             "tokenizer.json: expected a tokenizer, not ",
         ),
         (
+            "cut-tokenizer",
+            "tokens.onnx",
+            ("tokenizer.json", r#"{"decoder": {"#.into()),
+            "tokenizer.json: expected a tokenizer, not ",
+        ),
+        (
             "no-model",
             "tokens.onnx",
             ("model.onnx", Value::Null),

@@ -19,3 +19,4 @@ mod result_codes;
 mod rollback;
 #[path = "../support/mod.rs"]
 mod support;
+mod types;

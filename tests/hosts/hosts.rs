@@ -119,6 +119,13 @@ fn sqlite_vec_beside_gives_the_same() {
     println!("{}", succeed(Command::new(python).arg("tests/hosts/sqlite_vec_beside.py").arg(library())).0);
 }
 
+/// Issue 17, 6: the page for users of sqlite-vec, and the script that moves their tables.
+#[test]
+fn tables_of_sqlite_vec_are_moved() {
+    let Some(python) = python_with(&environment(), "apsw, sqlite_vec") else { return };
+    succeed(Command::new(python).arg("tests/hosts/from_sqlite_vec.py").arg(library()));
+}
+
 #[test]
 fn sessions_and_databases_from_bytes() {
     let Some(python) = python_with(&environment(), "apsw; apsw.Session") else { return };

@@ -128,7 +128,7 @@ class Answers(unittest.TestCase):
         self.assertIn('<span class="why both" title="near in meaning, and it has words of the question">both</span>', first)
         self.assertIn("<mark>A warm blanket for cold days.", first)
         self.assertIn("<code>SELECT h.rank", page)
-        self.assertIn(html.escape("embed('a warm blanket for the cold')", quote=True).replace("&#x27;", "&#39;"), page)
+        self.assertIn(html.escape("embed_query('a warm blanket for the cold')", quote=True).replace("&#x27;", "&#39;"), page)
         self.assertEqual({"Umbrella", "Rain boots"}, set(self.found(q="rain", by="words")))
         self.assertNotIn('class="why both"', self.search(q="rain", by="meaning"))
         self.assertEqual(10, len(self.found(q="zzzz")))

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crate::table_in_memory::{Random, Table, found, indexed, opened, request, scope, scorer, search};
+use crate::table_in_memory::{Random, Table, found, indexed, listed, opened, request, scope, scorer, search};
 use fafcas::error::{Error, Result};
 use fafcas::index::{MemoryStore, RowidPart, Store, check_blocks};
 use fafcas::parts::{Metric, Rules};
@@ -108,7 +108,7 @@ fn while_merging() {
     assert!(index.header.blocks >= 4);
     let table = after.clone();
     let writes = each_failure(&store, &mut before, &mut after, |store| {
-        index.merge(store, &changed, &mut table.clone(), 2, &mut |_, _| Ok(())).map(drop)
+        index.merge(store, listed(&changed), &mut table.clone(), 2, &mut |_, _| Ok(())).map(drop)
     });
     assert!(writes > 8, "{writes} writes");
 }

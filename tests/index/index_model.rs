@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crate::table_in_memory::{Random, Table, found, indexed, opened, request, scope, scorer, search};
+use crate::table_in_memory::{Random, Table, found, indexed, listed, opened, request, scope, scorer, search};
+
 use fafcas::index::{
-    Index, MemoryStore, Outcome, Overlay, Reason, Request, RowidPart, Stats, VectorBatch, check_blocks,
+    ChangedRows, Index, MemoryStore, Outcome, Overlay, Reason, Request, RowSlot, RowidPart, Stats, Stretch,
+    VectorBatch, check_blocks,
 };
-use fafcas::parts::{Metric, Rules};
+use fafcas::parts::{Metric, Rules, fingerprint};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -53,8 +55,10 @@ impl World {
         if self.index.wants_rebuild(changed.len() as u64) {
             self.index = self.table.build(&mut self.store, scope(), self.random.next()).unwrap();
         } else {
+            let slots = (self.random.below(2) == 0).then(|| self.slots(&changed));
+            let rows = ChangedRows { slots: slots.as_deref(), ..listed(&changed) };
             let (store, table) = (&mut self.store, &mut self.table);
-            self.index = self.index.merge(store, &changed, table, 2, &mut |_, _| Ok(())).unwrap();
+            self.index = self.index.merge(store, rows, table, 2, &mut |_, _| Ok(())).unwrap();
         }
         self.pending.clear();
         self.overlay = Overlay::new(self.index.space().clone());
@@ -66,6 +70,19 @@ impl World {
             self.index.check_rows(store, table, part, &BTreeSet::new(), &mut |_, _| Ok(())).unwrap();
         }
         assert_eq!(coded, self.table.rows.keys().copied().collect());
+    }
+
+    /// Where these rows are, as the comparison of other rows finds it on the way.
+    fn slots(&mut self, changed: &[i64]) -> Vec<RowSlot> {
+        let first = self.random.below(400) as i64 - 50;
+        let last = first + self.random.below(300) as i64;
+        let rows = self.table.rows.range(first..=last);
+        let rows = rows.map(|(rowid, vector)| (*rowid, Some(fingerprint(vector)))).collect();
+        let (stretch, mut slots) = (Stretch { first, last, rows }, Vec::new());
+        let differing = self.index.differing(&mut self.store, &stretch, changed, &mut slots).unwrap();
+        let is_expected = |rowid: i64| (first..=last).contains(&rowid) && self.pending.contains(&rowid);
+        assert!(differing.iter().all(|difference| is_expected(difference.rowid())));
+        slots
     }
 
     fn assert_answers(&mut self, seed: u64) {
@@ -110,13 +127,14 @@ fn slots_are_used_again() {
             world.table.rows.remove(&rowid);
             world.pending.insert(rowid);
         }
-        world.index = world.index.merge(&mut world.store, &[1, 2, 3], &mut world.table, 1, &mut |_, _| Ok(())).unwrap();
+        world.index =
+            world.index.merge(&mut world.store, listed(&[1, 2, 3]), &mut world.table, 1, &mut |_, _| Ok(())).unwrap();
         for rowid in 1..=300 {
             world.table.set(rowid, &world.random.vector(DIMENSIONS));
         }
         world.index = world
             .index
-            .merge(&mut world.store, &(1..=300).collect::<Vec<_>>(), &mut world.table, 2, &mut |_, _| Ok(()))
+            .merge(&mut world.store, listed(&(1..=300).collect::<Vec<_>>()), &mut world.table, 2, &mut |_, _| Ok(()))
             .unwrap();
     }
     assert_eq!(bytes(&world), before);
@@ -128,7 +146,8 @@ fn deleted_rows_leave_nothing_behind() {
     let mut world = World::new(2, 200);
     let empty = Table::default();
     let rowids: Vec<i64> = world.table.rows.keys().copied().collect();
-    world.index = world.index.merge(&mut world.store, &rowids, &mut empty.clone(), 1, &mut |_, _| Ok(())).unwrap();
+    world.index =
+        world.index.merge(&mut world.store, listed(&rowids), &mut empty.clone(), 1, &mut |_, _| Ok(())).unwrap();
     assert_eq!(world.index.header.rows, 0);
     check_blocks(&mut world.store).unwrap();
     let fine = &world.store.blobs[&3];
@@ -158,14 +177,16 @@ fn rows_of_another_length_are_remembered_as_strays() {
     let mut world = World::new(4, 50);
     world.table.set(7, &[1.0]);
     world.table.set(99, &[]);
-    world.index = world.index.merge(&mut world.store, &[99, 7], &mut world.table, 1, &mut |_, _| Ok(())).unwrap();
+    world.index =
+        world.index.merge(&mut world.store, listed(&[99, 7]), &mut world.table, 1, &mut |_, _| Ok(())).unwrap();
     assert_eq!(world.index.directory().strays, [7, 99]);
     assert_eq!((world.index.header.strays, world.index.header.rows), (2, 49));
     let again = opened(&mut world.store, scope()).unwrap();
     assert_eq!(again.directory().strays, [7, 99]);
     world.table.set(7, &world.random.vector(DIMENSIONS));
     world.table.rows.remove(&99);
-    world.index = world.index.merge(&mut world.store, &[99, 7], &mut world.table, 1, &mut |_, _| Ok(())).unwrap();
+    world.index =
+        world.index.merge(&mut world.store, listed(&[99, 7]), &mut world.table, 1, &mut |_, _| Ok(())).unwrap();
     assert_eq!((world.index.header.strays, world.index.header.rows), (0, 50));
     let built = world.table.build(&mut world.store, scope(), 1).unwrap();
     assert_eq!((built.header.strays, built.header.rows), (0, 50));
@@ -252,7 +273,7 @@ fn a_merge_stops_where_its_progress_says_so() {
         assert_eq!(total, 100);
         if done == 60 { Err(stop.clone()) } else { Ok(()) }
     };
-    let merged = world.index.merge(&mut world.store, &changed, &mut world.table, 1, &mut stopping);
+    let merged = world.index.merge(&mut world.store, listed(&changed), &mut world.table, 1, &mut stopping);
     assert_eq!(merged.err(), Some(stop));
     assert_eq!(world.store.blobs, before, "nothing was written before all rows were read");
 }

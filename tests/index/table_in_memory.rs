@@ -4,7 +4,7 @@
 
 use fafcas::error::Result;
 use fafcas::index::{
-    Builder, FetchedRow, Index, Mean, MemoryStore, Opened, Outcome, Request, RowSource, Stats, Store, open,
+    Builder, ChangedRows, FetchedRow, Index, Mean, MemoryStore, Opened, Outcome, Request, RowSource, Stats, Store, open,
 };
 use fafcas::kernels::F32Le;
 use fafcas::parts::{Metric, Place, Rules, Scorer, splitmix64};
@@ -153,4 +153,9 @@ pub fn indexed(table: &Table, seed: u64) -> (MemoryStore, Index) {
     let mut store = MemoryStore::default();
     let index = table.build(&mut store, scope(), seed).unwrap();
     (store, index)
+}
+
+/// Rows to merge, of whose slots nothing is known.
+pub fn listed(rowids: &[i64]) -> ChangedRows<'_> {
+    ChangedRows { rowids, slots: None }
 }

@@ -307,3 +307,50 @@ fn the_chosen_table_is_the_expected_one() {
         Err(_) => assert!(kernels::tables().iter().any(|table| table.name == chosen)),
     }
 }
+
+/// Every value of two bytes, and of one, at each address and each length.
+#[test]
+fn elements_are_widened_to_the_numbers_they_mean() {
+    let pairs: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+    let bytes: Vec<u8> = (0..=u8::MAX).collect();
+    let f16: Vec<f32> = (0..=u16::MAX).map(|bits| half::f16::from_bits(bits).to_f32()).collect();
+    let bf16: Vec<f32> = (0..=u16::MAX).map(|bits| half::bf16::from_bits(bits).to_f32()).collect();
+    let int8: Vec<f32> = bytes.iter().map(|&byte| (f32::from(byte as i8) + 128.0) * (2.0 / 255.0) - 1.0).collect();
+    for table in kernels::tables() {
+        for (name, kernel, stored, expected) in [
+            ("f16", table.widen_f16, &pairs, &f16),
+            ("bf16", table.widen_bf16, &pairs, &bf16),
+            ("int8", table.widen_int8, &bytes, &int8),
+        ] {
+            let size = stored.len() / expected.len();
+            for length in (0..=70).chain([expected.len()]) {
+                for skipped in [0, 1, 3] {
+                    // The bytes begin at another address each time. Memory beyond the length stays as it was.
+                    let placed = [&vec![0; skipped][..], &stored[..length * size]].concat();
+                    let mut wide = vec![F32Le::from(7.5); length + 1];
+                    kernel(&placed[skipped..], &mut wide);
+                    let bits = |x: f32| if x.is_nan() { None } else { Some(x.to_bits()) };
+                    let got: Vec<_> = wide[..length].iter().map(|x| bits(x.get())).collect();
+                    let wanted: Vec<_> = expected[..length].iter().map(|x| bits(*x)).collect();
+                    assert!(got == wanted, "{} {name}, {length} from {skipped}", table.name);
+                    assert_eq!(wide[length].get(), 7.5, "{} {name}", table.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn differing_bits_are_counted() {
+    let (a, b): (Vec<u8>, Vec<u8>) = (0..2000u32).map(|at| ((at * 37) as u8, (at * at * 11) as u8)).unzip();
+    for table in kernels::tables() {
+        for length in (0..200).chain([1999]) {
+            for from in [0, 1, 5] {
+                let (a, b) = (&a[from..length.max(from)], &b[from..length.max(from)]);
+                let expected: u32 = a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum();
+                assert_eq!((table.hamming)(a, b), expected, "{} {length} from {from}", table.name);
+                assert_eq!((table.hamming)(a, &[b, &[0xff; 9]].concat()), expected, "{}", table.name);
+            }
+        }
+    }
+}

@@ -57,6 +57,10 @@ def application(database: str, port: int) -> Any:
     from datasette.app import Datasette
     from datasette.plugins import pm
 
+    from datasette import handle_exception
+
+    # Where rich is installed, Datasette prints pages of it for each mistake in a visitor's SQL.
+    handle_exception.rich = None
     from .. import datasette as plugin
     from ..datasette.guard import Guard
 

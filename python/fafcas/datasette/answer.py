@@ -101,7 +101,7 @@ class Asking:
         named = "" if self.model == DEFAULT_MODEL else f", {literal(self.model)}"
         written = {"words": literal(question), "k": str(self.asked.count)}
         if self.query is not None:
-            written["query"] = f"embed({literal(question)}{named})"
+            written["query"] = f"embed_query({literal(question)}{named})"
         sql = statement.answering(self.source, way, self.filter.runs)
         self.show(sql, {"words": question, "query": self.query, "k": self.asked.count}, written)
 
@@ -186,7 +186,7 @@ class Asking:
 def embedded(connection: Any, source: Source, question: str, named: str) -> tuple[str, bytes]:
     """The question's vector, and by which model: the one that is named, that of a knowledge base, or one of as many dimensions."""
     model = named or (of_kit(connection) if source.is_kit else DEFAULT_MODEL)
-    vector = connection.execute("SELECT embed(?, ?)", (question, model)).fetchone()[0]
+    vector = connection.execute("SELECT embed_query(?, ?)", (question, model)).fetchone()[0]
     if named or source.is_kit or vector is None:
         return model, vector
     column, table = quoted(str(source.vectors)), quoted(source.table)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from datasette.plugins import get_plugins
 from datasette.utils import tilde_decode
 from datasette.utils.asgi import NotFound, Response
 from datasette.utils.sqlite import sqlite3
@@ -73,6 +72,9 @@ class Place:
 @functools.cache
 def static_name() -> str:
     """Under which name Datasette gives out the files of this plugin: the package's where it is installed, else the module's."""
+    # Not above: Datasette loads this module while that one is being read.
+    from datasette.plugins import get_plugins
+
     here = str(Path(__file__).parent / "static")
     return next(str(plugin["name"]) for plugin in get_plugins() if plugin["static_path"] == here)
 

@@ -1,5 +1,5 @@
-//! `bm25_share(fts [, weight ...])` and `bm25_bound(fts [, absent])`: how well a row of an FTS5 table fits a query, on a scale that is
-//! the same for all queries.
+//! `bm25_share(fts [, weight ...])` and `bm25_bound(fts [, absent])`: how well a row of an FTS5 table meets a query, on a scale that is the
+//! same for all queries.
 //!
 //! Both are auxiliary functions of FTS5. There is also an ordinary function under each name. If FTS5 could not be reached
 //! when the library was loaded, the ordinary function registers the auxiliary ones later. Outside of a query with MATCH, it
@@ -30,18 +30,18 @@ fn weights(row: &Match<'_>) -> Result<QueryWeights> {
 /// What is kept for one statement. `places` is memory to work in, which all rows share.
 struct Counting {
     weights: QueryWeights,
-    places: Cell<Places>,
+    places: Cell<Workspace>,
 }
 
 #[derive(Default)]
-struct Places {
+struct Workspace {
     /// The weight of each column.
     columns: Vec<f64>,
     /// The weighed frequency of each phrase.
     frequencies: Vec<f64>,
 }
 
-impl Places {
+impl Workspace {
     /// Reads the weight of each column: as in `bm25()`, and 1 if none is given. Each row may have other weights.
     fn read(&mut self, row: &Match<'_>, arguments: Args<'_>) -> Result<()> {
         self.columns.clear();

@@ -8,7 +8,7 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::planner::{Signature, called, choose};
-use crate::vector::typed::Number;
+use crate::vector::typed::ElementValue;
 
 /// The table function.
 pub struct VecEach;
@@ -38,9 +38,9 @@ pub struct Elements {
 }
 
 impl Listing for Elements {
-    type Row = Number;
+    type Row = ElementValue;
 
-    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Number>> {
+    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<ElementValue>> {
         let plan = Plan::from_number(plan);
         let given = called(SIGNATURE, plan, arguments)?.first().copied().unwrap_or(ValueRef::Null);
         self.vector = given.copied()?;
@@ -52,14 +52,14 @@ impl Listing for Elements {
         }
     }
 
-    fn column(&mut self, element: &Number, _: usize, column: usize) -> Result<Value> {
+    fn column(&mut self, element: &ElementValue, _: usize, column: usize) -> Result<Value> {
         match column {
             0 => Ok(Value::from(*element)),
             _ => self.vector.copied(),
         }
     }
 
-    fn rowid(&self, _: &Number, at: usize) -> i64 {
+    fn rowid(&self, _: &ElementValue, at: usize) -> i64 {
         at as i64
     }
 }

@@ -115,7 +115,7 @@ pub struct Both {
 /// Gives the ids of the rows that were found.
 enum FoundIn {
     Nothing,
-    Search(WaitingSearch),
+    Search(Box<WaitingSearch>),
     /// If only words were asked for.
     Table(Box<Source>),
 }
@@ -184,7 +184,7 @@ impl Both {
         let found = by_both(&mut kept.search, &asked, words);
         call.end(kept.search.sources(), asked.k, found.as_ref().map(Vec::len));
         let found = found?;
-        self.found_in = FoundIn::Search(kept);
+        self.found_in = FoundIn::Search(Box::new(kept));
         Ok(found)
     }
 
@@ -228,7 +228,7 @@ impl Both {
 
     fn rest(&mut self) {
         if let FoundIn::Search(kept) = std::mem::replace(&mut self.found_in, FoundIn::Nothing) {
-            self.waiting.put(kept);
+            self.waiting.put(*kept);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! its triggers, because ALTER TABLE rewrites them. The arguments of CREATE may be out of date.
 
 use crate::error::{Error, Result};
-use crate::index::{self, Builder, Index, Mean, Opened, RowidPart};
+use crate::index::{self, Builder, ChangedRows, Index, Mean, Opened, RowSlot, RowidPart};
 use crate::resources::config;
 use crate::resources::progress::Progress;
 use crate::scan::VectorSource;
@@ -16,7 +16,7 @@ use crate::sqlite::storage::shelf::{Anchor, Shelf};
 use crate::sqlite::storage::signs::{Sign, reshaped};
 use crate::sqlite::storage::table_rows::TableRows;
 use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, WatchedIndex, of_index};
-use crate::sqlite::storage::trust::is_stale;
+use crate::sqlite::storage::trust::{Survey, compared, is_stale, most_differing};
 use crate::sqlite::tables::catalogue::schema_of;
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, paths, quoted, single};
@@ -238,13 +238,20 @@ impl VecIndex {
             return self.build(&mut source, &mut shelf, Stray::Noted);
         }
         let is_stale = is_stale(&shelf, &index);
-        let (mut differing, cursor) = match anchor {
+        let others = rows.other_than(&index.directory().strays, index.header.dimensions, compared(changed))?;
+        let listed = shelf.listed(place, changed, &others)?;
+        let (mut survey, wanted) = (Survey::default(), listed.as_deref().unwrap_or_default());
+        let cursor = match anchor {
             Some(anchor) if !is_stale && self.is_trusted(&shelf, &index, &rows, sign.as_ref(), anchor)? => {
-                shelf.differing(&index, &mut rows, anchor.cursor, compared(changed))?
+                shelf.survey(&index, &mut rows, (anchor.cursor, compared(changed)), wanted, &mut survey)?
             }
-            _ => (shelf.all_differing(&index, &mut rows, changed + most_differing(&index))?, None),
+            _ => {
+                shelf.survey_all(&index, &mut rows, changed + most_differing(&index), wanted, &mut survey)?;
+                None
+            }
         };
-        differing.extend(rows.other_than(&index.directory().strays, index.header.dimensions, compared(changed))?);
+        let Survey { mut differing, slots } = survey;
+        differing.extend(others);
         for part in RowidPart::of_rows(changed) {
             let noted = shelf.changed(place, part)?;
             differing.retain(|rowid| !noted.contains(rowid));
@@ -254,7 +261,9 @@ impl VecIndex {
             return self.build(&mut source, &mut shelf, Stray::Noted);
         }
         let merged = if count > 0 || is_stale {
-            let merged = self.merge_changes(&source, &mut shelf, &mut rows, index, (place, &differing));
+            let slots = listed.filter(|_| RowidPart::is_one(count)).map(|_| slots.as_slice());
+            let changes = ChangesToMerge { place, more: &differing, slots };
+            let merged = self.merge_changes(&source, &mut shelf, &mut rows, index, changes);
             source.stats.total.store(0, Relaxed);
             merged?
         } else {
@@ -296,14 +305,14 @@ impl VecIndex {
         Ok(watched.sign.clone())
     }
 
-    /// Puts the rows that the list has after a place into the blocks, and more rows.
+    /// Puts rows that changed into the blocks.
     fn merge_changes(
         &self,
         source: &Source,
         shelf: &mut Shelf,
         rows: &mut TableRows,
         mut index: Index,
-        (place, more): (i64, &BTreeSet<i64>),
+        ChangesToMerge { place, more, slots }: ChangesToMerge<'_>,
     ) -> Result<Index> {
         let count = shelf.changed_count(place)? + more.len() as u64;
         let progress = Progress::new("merging", count);
@@ -313,7 +322,8 @@ impl VecIndex {
             let mut changed = shelf.changed(place, part)?;
             changed.extend(more.iter().copied().filter(|rowid| part.has(*rowid)));
             let changed: Vec<i64> = changed.into_iter().collect();
-            index = index.merge(shelf, &changed, rows, config::threads(), &mut |done, _| {
+            let rowids = changed.as_slice();
+            index = index.merge(shelf, ChangedRows { rowids, slots }, rows, config::threads(), &mut |done, _| {
                 progress.set(before + done);
                 source.stats.done.store(before + done, Relaxed);
                 if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
@@ -444,6 +454,16 @@ impl VecIndex {
     }
 }
 
+/// What a merge puts into the blocks.
+struct ChangesToMerge<'a> {
+    /// The rows that the list has after this place.
+    place: i64,
+    /// And these.
+    more: &'a BTreeSet<i64>,
+    /// All slots of these rows, if they are known.
+    slots: Option<&'a [RowSlot]>,
+}
+
 /// The state of an index.
 struct Condition {
     state: &'static str,
@@ -457,20 +477,6 @@ impl Condition {
     fn new(state: &'static str) -> Self {
         Self { state, sign: None, pending: None }
     }
-}
-
-/// How many rows a merge of so many changes compares with their codes if there is no sign against the index. So each row has
-/// been compared once when a quarter of the rows has changed, or after one merge for every thousand rows.
-fn compared(changed: u64) -> usize {
-    const LEAST: u64 = 1000;
-    const MOST: u64 = 1 << 19;
-    const TIMES: u64 = 4;
-    changed.saturating_mul(TIMES).clamp(LEAST, MOST) as usize
-}
-
-/// If more rows than this differ from their codes, writing the whole index takes less time than merging them.
-fn most_differing(index: &Index) -> u64 {
-    1000 + index.header.rows / 8
 }
 
 /// The name of the rowid of a table. An error if the table cannot be indexed.

@@ -1,4 +1,4 @@
-//! `vec_map(table_name, column_name)`: every row with a vector as a point of a plane, for a picture of all rows.
+//! `vec_map(table_name, column_name [, options])`: every row with a vector as a point of a plane, for a picture of all rows.
 //!
 //! `analysis::projection` computes the plane. It reads the rows at most 42 times. Memory holds the points, 24 bytes each. If a
 //! row cannot be found again by its rowid, memory holds its id, too.
@@ -31,7 +31,7 @@ pub struct VecMap {
 
 const SIGNATURE: Signature = Signature {
     columns: &["rowid INTEGER", "x REAL", "y REAL", "id"],
-    arguments: &["table_name", "column_name"],
+    arguments: &["table_name", "column_name", "options"],
     required: 2,
 };
 /// How many scans of the rows a map probably takes, for SQLite's planner. It was 28 for generated vectors, and 39 for real
@@ -79,8 +79,8 @@ pub struct Point {
 impl Map {
     fn draw(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Point>> {
         (self.ids, self.source) = Default::default();
-        let &[table, column] = given else { return Ok(Vec::new()) };
-        let mut source = opened(self.connection, table, column).inspect_err(refused(VecMap::NAME))?;
+        let &[table, column, options] = given else { return Ok(Vec::new()) };
+        let mut source = opened(self.connection, table, column, options).inspect_err(refused(VecMap::NAME))?;
         let call = SearchCall::begin(VecMap::NAME);
         let points = self.points(&mut source);
         call.end(std::slice::from_ref(&source), None, points.as_ref().map(Vec::len));
@@ -105,9 +105,10 @@ impl Map {
     }
 }
 
-fn opened(connection: Connection, table: ValueRef<'_>, column: ValueRef<'_>) -> Result<Source> {
+fn opened(connection: Connection, table: ValueRef<'_>, column: ValueRef<'_>, options: ValueRef<'_>) -> Result<Source> {
     let path = one(args::text("table_name as text", table)?)?;
-    Source::open_any(connection, &path, args::text("column_name as text", column)?, None)
+    let source = Source::open_any(connection, &path, args::text("column_name as text", column)?, None)?;
+    Ok(source.with_elements(args::element(options)?))
 }
 
 /// The rows of a source that have a vector, each checked.

@@ -107,9 +107,10 @@ impl Diverse {
         one(args::text("table_name as text", table)?)?;
         let k = usize::try_from(args::count("k", k)?).unwrap_or(usize::MAX);
         let lambda = args::share("lambda", lambda)?;
-        let query = args::vector(query).map_err(|error| error.within("query"))?;
-        let Some(query) = query else { return Ok(None) };
         let made_of = [table.copied()?, column.copied()?, options.copied()?];
+        let element = args::options(&made_of[2])?.query_element();
+        let query = args::stored(query, element).map_err(|error| error.within("query"))?;
+        let Some(query) = query else { return Ok(None) };
         let kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
         Ok(Some(MmrQuestion { kept, k, lambda }))
     }

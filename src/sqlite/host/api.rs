@@ -154,6 +154,7 @@ routines! {
 
     fn value_subtype(value: *mut ffi::sqlite3_value) -> c_uint;
 
+    fn aggregate_context(context: *mut ffi::sqlite3_context, bytes: c_int) -> *mut c_void;
     fn get_auxdata(context: *mut ffi::sqlite3_context, argument: c_int) -> *mut c_void;
     fn set_auxdata(context: *mut ffi::sqlite3_context, argument: c_int, data: *mut c_void, destructor: Destructor);
     fn result_subtype(context: *mut ffi::sqlite3_context, subtype: c_uint);
@@ -234,6 +235,42 @@ pub fn log(line: &str) {
 pub unsafe fn vtab_config(db: *mut ffi::sqlite3, option: c_uint) -> c_int {
     // SAFETY: `accept` checked the routine; the options without an argument ignore the one given.
     unsafe { table().vtab_config.unwrap_unchecked()(db, option as c_int, 1 as c_int) }
+}
+
+/// What SQLite calls for an aggregate.
+pub struct WindowCalls {
+    /// Takes in a row.
+    pub step: unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value),
+    /// Gives the value of a group, and ends it.
+    pub last: unsafe extern "C" fn(*mut ffi::sqlite3_context),
+    /// Gives the present value of a window.
+    pub value: unsafe extern "C" fn(*mut ffi::sqlite3_context),
+    /// Takes out the oldest row of a window.
+    pub inverse: unsafe extern "C" fn(*mut ffi::sqlite3_context, c_int, *mut *mut ffi::sqlite3_value),
+}
+
+/// Registers an aggregate, which is a window function too unless this build of SQLite leaves those out.
+///
+/// # Safety
+/// As SQLite documents for `sqlite3_create_window_function`.
+pub unsafe fn create_aggregate(
+    db: *mut ffi::sqlite3,
+    name: *const c_char,
+    arity: c_int,
+    flags: c_int,
+    data: *mut c_void,
+    calls: WindowCalls,
+) -> c_int {
+    let WindowCalls { step, last, value, inverse } = calls;
+    // SAFETY: the caller's; the field is in every version's table.
+    unsafe {
+        match table().create_window_function {
+            Some(create) => {
+                create(db, name, arity, flags, data, Some(step), Some(last), Some(value), Some(inverse), None)
+            }
+            None => create_function_v2(db, name, arity, flags, data, None, Some(step), Some(last), None),
+        }
+    }
 }
 
 /// `sqlite3_column_decltype`. `None` in a build that leaves the routine out.

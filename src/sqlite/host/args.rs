@@ -118,7 +118,13 @@ pub fn stored(value: ValueRef<'_>, element: ElementType) -> Result<Option<Vector
     match value {
         ValueRef::Null => Ok(None),
         ValueRef::Blob(blob) => vector::read(blob, element).map(Some),
-        ValueRef::Text(_) => Ok(Some(Cow::Owned(vector::from_json(text("a JSON array of numbers", value)?)?))),
+        ValueRef::Text(_) => {
+            let floats = vector::from_json(text("a JSON array of numbers", value)?)?;
+            if element == ElementType::Bit {
+                vector::packed_bits(&floats)?;
+            }
+            Ok(Some(Cow::Owned(floats)))
+        }
         other => Err(Error::expected("a vector (BLOB of 4-byte floats or JSON array of numbers)", other)),
     }
 }
@@ -170,6 +176,14 @@ fn whole(value: ValueRef<'_>) -> Option<u64> {
         ValueRef::Integer(x) => u64::try_from(x).ok(),
         ValueRef::Real(x) if x >= 0.0 && x.fract() == 0.0 && x < 9.0e15 => Some(x as u64),
         _ => None,
+    }
+}
+
+/// The type of the elements, for a function whose options have nothing else.
+pub fn element(value: ValueRef<'_>) -> Result<ElementType> {
+    match value {
+        ValueRef::Null => Ok(ElementType::default()),
+        given => Options::type_from_json(text("options as a JSON object", given)?),
     }
 }
 

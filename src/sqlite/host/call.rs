@@ -10,12 +10,14 @@ use super::ffi;
 use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
-use crate::vector::typed::{Number, TypedVector};
+use crate::vector::typed::{ElementValue, TypedVector};
 use crate::vector::{ElementType, from_json};
 use std::ffi::{c_int, c_uint, c_void};
 
 /// That a function may return a value with a subtype. SQLite has this flag since 3.45, and ignores it before.
 const RESULT_SUBTYPE: c_uint = 0x100_0000;
+/// That a function reads subtypes and gives them.
+pub const SUBTYPE_FLAGS: c_int = (ffi::SQLITE_SUBTYPE | RESULT_SUBTYPE) as c_int;
 /// The subtype of JSON, as SQLite's own functions for it have it.
 const JSON: u8 = b'J';
 
@@ -43,35 +45,35 @@ pub struct VectorFunction {
     /// How many arguments.
     pub arity: i32,
     /// Computes the result.
-    pub call: fn(Call<'_>) -> Result<Answer>,
+    pub call: fn(VectorCall<'_>) -> Result<TypedAnswer>,
 }
 
 /// The result of a function, with its subtype.
-pub struct Answer {
+pub struct TypedAnswer {
     value: Value,
     subtype: Option<u8>,
 }
 
-impl From<Value> for Answer {
+impl From<Value> for TypedAnswer {
     fn from(value: Value) -> Self {
         Self { value, subtype: None }
     }
 }
 
-impl From<Number> for Answer {
-    fn from(number: Number) -> Self {
+impl From<ElementValue> for TypedAnswer {
+    fn from(number: ElementValue) -> Self {
         Self::from(Value::from(number))
     }
 }
 
-impl From<TypedVector<'_>> for Answer {
+impl From<TypedVector<'_>> for TypedAnswer {
     fn from(vector: TypedVector<'_>) -> Self {
         let subtype = Some(subtype_of(vector.element()));
         Self { value: Value::Blob(vector.into_bytes()), subtype }
     }
 }
 
-impl Answer {
+impl TypedAnswer {
     /// JSON, which SQLite's functions take as such and not as a text.
     pub fn json(text: String) -> Self {
         Self { value: Value::Text(text.into_bytes()), subtype: Some(JSON) }
@@ -80,12 +82,12 @@ impl Answer {
 
 /// One call.
 #[derive(Clone, Copy)]
-pub struct Call<'a> {
+pub struct VectorCall<'a> {
     context: *mut ffi::sqlite3_context,
     arguments: Args<'a>,
 }
 
-impl<'a> Call<'a> {
+impl<'a> VectorCall<'a> {
     /// The argument at `at`, counted from 0.
     pub fn get(self, at: usize) -> ValueRef<'a> {
         self.arguments.get(at)
@@ -157,7 +159,7 @@ pub fn typed(value: ValueRef<'_>, subtype: u32) -> Result<Option<TypedVector<'_>
 
 /// Registers the functions.
 pub fn register(connection: Connection, functions: &'static [VectorFunction]) -> Result<()> {
-    let flags = Trust::Pure.flags() | (ffi::SQLITE_SUBTYPE | RESULT_SUBTYPE) as c_int;
+    let flags = Trust::Pure.flags() | SUBTYPE_FLAGS;
     for function in functions {
         let name = c_name(function.name)?;
         let data = std::ptr::from_ref(function).cast_mut().cast();
@@ -178,19 +180,27 @@ unsafe extern "C" fn call(context: *mut ffi::sqlite3_context, count: c_int, valu
     let (function, arguments) =
         unsafe { (api::user_data(context).cast::<VectorFunction>().as_ref(), Args::new(count, values)) };
     let outcome = match function {
-        Some(function) => guard(function.name, || (function.call)(Call { context, arguments })),
+        Some(function) => guard(function.name, || (function.call)(VectorCall { context, arguments })),
         None => Err(Error::Bug("SQLite called a function of no name".into())),
     };
-    // SAFETY: as above. SQLite copies the value; the subtype comes after it, as SQLite wants.
+    // SAFETY: as above.
+    unsafe { answer(context, outcome) };
+}
+
+/// Sets the result of a function, with its subtype.
+///
+/// # Safety
+/// `context` is that of the running call.
+pub unsafe fn answer(context: *mut ffi::sqlite3_context, outcome: Result<TypedAnswer>) {
+    let (outcome, subtype) = match outcome {
+        Ok(TypedAnswer { value, subtype }) => (Ok(value), subtype),
+        Err(error) => (Err(error), None),
+    };
+    // SAFETY: the caller's. The subtype comes after the value, as SQLite wants.
     unsafe {
-        match outcome {
-            Ok(Answer { value, subtype }) => {
-                result(context, Ok(value));
-                if let Some(subtype) = subtype {
-                    api::result_subtype(context, subtype.into());
-                }
-            }
-            Err(error) => result(context, Err(error)),
+        result(context, outcome);
+        if let Some(subtype) = subtype {
+            api::result_subtype(context, subtype.into());
         }
     }
 }

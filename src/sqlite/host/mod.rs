@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod aggregate;
 pub mod api;
 pub mod args;
 pub mod call;

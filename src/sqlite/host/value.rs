@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::resources::reserve;
 use crate::vector::shown;
-use crate::vector::typed::Number;
+use crate::vector::typed::ElementValue;
 use std::fmt;
 
 /// A value that SQLite owns.
@@ -42,11 +42,11 @@ impl From<&str> for Value {
     }
 }
 
-impl From<Number> for Value {
-    fn from(number: Number) -> Self {
+impl From<ElementValue> for Value {
+    fn from(number: ElementValue) -> Self {
         match number {
-            Number::Integer(number) => Self::Integer(number),
-            Number::Real(number) => Self::Real(number),
+            ElementValue::Integer(number) => Self::Integer(number),
+            ElementValue::Real(number) => Self::Real(number),
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct FullText<'a> {
 }
 
 /// A row of the trigrams: its share of a word's pieces, and what the word could give.
-struct Pieces {
+struct TrigramRow {
     row: i64,
     share: f64,
     absent: f64,
@@ -66,7 +66,7 @@ impl Matches {
             let Some(pieces) = any_piece(word) else { continue };
             let found = trigrams.pieces(connection, &pieces)?;
             bound += found.first().map_or(0.0, |first| first.absent);
-            for Pieces { row, share, absent } in found {
+            for TrigramRow { row, share, absent } in found {
                 if let Some(bm25) = misspelt(share, absent) {
                     *self.bm25.entry(row).or_default() += bm25;
                 }
@@ -99,7 +99,7 @@ impl FullText<'_> {
         })
     }
 
-    fn pieces(self, connection: Connection, pieces: &str) -> Result<Vec<Pieces>> {
+    fn pieces(self, connection: Connection, pieces: &str) -> Result<Vec<TrigramRow>> {
         self.read(|name, from| {
             let absent = format!("bm25_bound({name}, 1) - bm25_bound({name})");
             let sql = format!("SELECT rowid, bm25_share({name}), {absent} FROM {from} WHERE {name} MATCH ?1");
@@ -108,7 +108,7 @@ impl FullText<'_> {
             let mut rows = Vec::new();
             while statement.step()? {
                 let (share, absent) = (number(statement.column(1)), number(statement.column(2)));
-                reserve::push(&mut rows, Pieces { row: statement.integer(0), share, absent })?;
+                reserve::push(&mut rows, TrigramRow { row: statement.integer(0), share, absent })?;
             }
             Ok(rows)
         })

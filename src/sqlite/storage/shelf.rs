@@ -273,6 +273,14 @@ impl Shelf {
         Ok(rows)
     }
 
+    /// All rows that the list has after a place, and others, in order. `None` if they are too many for memory.
+    pub fn listed(&self, after: i64, count: u64, others: &[i64]) -> Result<Option<Vec<i64>>> {
+        let Some(all) = RowidPart::of_rows(count).next().filter(|_| RowidPart::is_one(count)) else { return Ok(None) };
+        let mut rows = self.changed(after, all)?;
+        rows.extend(others);
+        Ok(Some(rows.into_iter().collect()))
+    }
+
     /// Whether a row with a rowid above `behind` is missing in the list after the place `after`. `select` is the statement
     /// that gives such rows; its parameter is `behind`.
     pub(super) fn has_unnoted(&self, select: &str, behind: i64, after: i64) -> Result<bool> {

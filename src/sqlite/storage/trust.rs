@@ -7,7 +7,7 @@ use super::shelf::{Anchor, Shelf, Tail};
 use super::signs::Sign;
 use super::table_rows::TableRows;
 use crate::error::Result;
-use crate::index::{Difference, Index};
+use crate::index::{Difference, Index, RowSlot};
 use crate::lock::lock;
 use crate::resources::per_process::PerProcess;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +65,29 @@ pub(super) struct Base {
     pub top: i64,
     /// The place of the last entry of the list of changes in that state.
     pub place: i64,
+}
+
+/// What a merge found when it compared rows with their codes.
+#[derive(Default)]
+pub struct Survey {
+    /// Rows that differ. Some may be in the list of changes.
+    pub differing: BTreeSet<i64>,
+    /// The slots of these, and of the rows in the list of changes.
+    pub slots: Vec<RowSlot>,
+}
+
+/// How many rows a merge of so many changes compares with their codes if there is no sign against the index. So each row has
+/// been compared once when a quarter of the rows has changed, or after one merge for every thousand rows.
+pub fn compared(changed: u64) -> usize {
+    const LEAST: u64 = 1000;
+    const MOST: u64 = 1 << 19;
+    const TIMES: u64 = 4;
+    changed.saturating_mul(TIMES).clamp(LEAST, MOST) as usize
+}
+
+/// If more rows than this differ from their codes, writing the whole index takes less time than merging them.
+pub fn most_differing(index: &Index) -> u64 {
+    1000 + index.header.rows / 8
 }
 
 /// Whether the rows agree with the codes.
@@ -197,7 +220,7 @@ impl Shelf {
             let Some(stretch) = rows.stretch(from, ROUND, index.header.dimensions)? else {
                 return Ok(Agreement::Concealed);
             };
-            let mut differing = index.differing(self, &stretch)?;
+            let mut differing = index.differing(self, &stretch, &[], &mut Vec::new())?;
             differing.retain(|difference| !is_noted(difference.rowid()));
             if stretch.rows.is_empty() && rows.conceals(differing.iter().map(|difference| difference.rowid()))? {
                 return Ok(Agreement::Concealed);
@@ -210,31 +233,40 @@ impl Shelf {
         Ok(Agreement::Same)
     }
 
-    /// The rows that differ from their codes, among at most `most` rows from `from` on. Also the rowid at which to go on, or
-    /// `None` at the end.
-    pub fn differing(
+    /// Compares at most `most` rows from `from` on with their codes, and adds to `found`. Gives the rowid at which to go on, or
+    /// `None` at the end. The rows in `noted` are those whose slots are wanted too.
+    pub fn survey(
         &mut self,
         index: &Index,
         rows: &mut TableRows,
-        from: i64,
-        most: usize,
-    ) -> Result<(BTreeSet<i64>, Option<i64>)> {
+        (from, most): (i64, usize),
+        noted: &[i64],
+        found: &mut Survey,
+    ) -> Result<Option<i64>> {
         let Some(stretch) = rows.stretch(from, most, index.header.dimensions)? else { return Err(rows.concealed()) };
-        let differing: BTreeSet<i64> = index.differing(self, &stretch)?.into_iter().map(Difference::rowid).collect();
-        if stretch.rows.is_empty() && rows.conceals(differing.iter().copied())? {
+        let differing = index.differing(self, &stretch, noted, &mut found.slots)?;
+        if stretch.rows.is_empty() && rows.conceals(differing.iter().map(|difference| difference.rowid()))? {
             return Err(rows.concealed());
         }
-        Ok((differing, stretch.last.checked_add(1)))
+        found.differing.extend(differing.into_iter().map(Difference::rowid));
+        Ok(stretch.last.checked_add(1))
     }
 
-    /// The same for all rows. It stops when there are more than `enough`.
-    pub fn all_differing(&mut self, index: &Index, rows: &mut TableRows, enough: u64) -> Result<BTreeSet<i64>> {
-        let (mut all, mut first) = (BTreeSet::new(), Some(i64::MIN));
-        while let Some(from) = first.filter(|_| all.len() as u64 <= enough) {
-            let (differing, next) = self.differing(index, rows, from, ROUND)?;
-            all.extend(differing);
-            first = next;
+    /// The same for all rows. It stops when more than `enough` differ.
+    pub fn survey_all(
+        &mut self,
+        index: &Index,
+        rows: &mut TableRows,
+        enough: u64,
+        noted: &[i64],
+        found: &mut Survey,
+    ) -> Result<()> {
+        let (mut first, mut noted) = (Some(i64::MIN), noted);
+        while let Some(from) = first.filter(|_| found.differing.len() as u64 <= enough) {
+            first = self.survey(index, rows, (from, ROUND), noted, found)?;
+            // Their slots are known now.
+            noted = &[];
         }
-        Ok(all)
+        Ok(())
     }
 }

@@ -3,6 +3,8 @@
 use super::catalogue::{RowKey, plain_or_quoted};
 use super::conditions::{Conditions, canonical};
 use crate::error::{Error, Result};
+use crate::kernels::F32Le;
+use crate::metric::{Metric, Scorer};
 use crate::planning::rowset::RowSet;
 use crate::resources::reserve::Reserve;
 use crate::resources::stats::SearchPath as Way;
@@ -11,7 +13,8 @@ use crate::sqlite::host::args::stored;
 use crate::sqlite::host::connection::Run;
 use crate::sqlite::host::in_list::List;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::vector::{ElementType, Vector};
+use crate::vector::{ElementType, Vector, read_into};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -22,6 +25,8 @@ pub struct Scan {
     pub(super) column: Rc<str>,
     pub(super) rows: Rc<RowKey>,
     pub(super) element: ElementType,
+    /// Where vectors of other types than f32 are widened, one after the other.
+    pub(super) widened: RefCell<Vec<F32Le>>,
     pub(super) keeps_id: bool,
     /// The number of the result column that a list is compared with.
     pub(super) listed: i32,
@@ -130,6 +135,23 @@ impl VectorSource for Scan {
     #[inline]
     fn vector(&self) -> Result<Option<Vector<'_>>> {
         stored(self.statement.column(1), self.element)
+    }
+
+    #[inline]
+    fn score(&self, scorer: &Scorer) -> Result<Option<f64>> {
+        match (self.statement.column(1), self.element) {
+            (ValueRef::Blob(bits), ElementType::Bit) if scorer.metric() == Metric::Hamming => {
+                scorer.score_bits(bits).map(Some)
+            }
+            (value, ElementType::F32) | (value @ (ValueRef::Null | ValueRef::Text(_)), _) => {
+                stored(value, self.element)?.map(|vector| scorer.score(&vector)).transpose()
+            }
+            (ValueRef::Blob(blob), element) => {
+                let mut widened = self.widened.borrow_mut();
+                scorer.score(read_into(blob, element, &mut widened)?).map(Some)
+            }
+            (value, element) => stored(value, element).map(|_| None),
+        }
     }
 
     fn note(&self) -> Result<Self::Note> {

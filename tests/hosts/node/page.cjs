@@ -89,7 +89,7 @@ async function search(page, name) {
   assert.ok(marked.length === 10 && marked.every((text) => text.length > 10 && text === text.trim()), marked);
   assert.match(marked[0], /without blocking each other/);
   await page.locator("details.sql summary").click();
-  assert.match(await page.locator("details.sql code").textContent(), /vec_hybrid\('nodes', 'embedding', 'nodes_text', embed\('How do/);
+  assert.match(await page.locator("details.sql code").textContent(), /vec_hybrid\('nodes', 'embedding', 'nodes_text', embed_query\('How do/);
   await sound(page, `${name}-search`);
   const first = await page.locator("h3").first().textContent();
   await page.locator("#q").focus();

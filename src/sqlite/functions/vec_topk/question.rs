@@ -53,7 +53,9 @@ impl TopkQuestion {
     /// The search: the one that waits, or one that is opened now. `None` if the query is NULL.
     pub fn open(&self, connection: Connection, waiting: &WaitingPlace) -> Result<Option<WaitingSearch>> {
         let [table, column, query, _, options] = &self.arguments;
-        let Some(query) = args::vector(query.borrow()).map_err(|error| error.within("query"))? else { return Ok(None) };
+        let element = args::options(options)?.query_element();
+        let query = args::stored(query.borrow(), element).map_err(|error| error.within("query"))?;
+        let Some(query) = query else { return Ok(None) };
         let made_of = [table.copied()?, column.copied()?, options.copied()?];
         waiting.search(connection, made_of, query.into_owned()).map(Some)
     }

@@ -334,6 +334,10 @@ impl Batch {
         let column = text("query_column as text", 3)?;
         let mut queries = Source::open(connection, &path, column, options.query_key.as_deref())
             .map_err(|error| named(error, &path.name))?;
+        // Queries out of the searched column have its type.
+        let is_own = |source: &Source| source.identity() == queries.identity() && source.column() == queries.column();
+        let element = if sources.iter().any(is_own) { options.each.element } else { options.each.query_element() };
+        queries = queries.with_elements(element);
         let own = if options.exclude_self { Some(own(&sources, &queries)?) } else { None };
         let indexes = sources.iter().map(|source| IndexReader::open(source, &options.each)).collect::<Result<_>>()?;
         let (metric, rules) = (options.each.metric, Rules { skip_bad: options.each.skip_bad, ..asked.rules.clone() });

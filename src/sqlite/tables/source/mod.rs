@@ -21,6 +21,7 @@ use crate::sqlite::host::connection::{Connection, Reusable};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::vector::{ElementType, Vector};
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -397,6 +398,7 @@ impl Source {
             column: self.column.clone(),
             rows: self.rows.clone(),
             element: self.element,
+            widened: RefCell::default(),
             keeps_id: self.keeps_id(),
             listed: if matches!(conditions.list, Some((ListSubject::Id, _))) { 2 } else { 0 },
             position: 0,
