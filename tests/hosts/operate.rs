@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::support::{environment, library, succeed};
+use crate::support::{absent, environment, library, python_with, succeed};
 use std::path::Path;
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use std::process::Command;
 fn python() -> Option<Command> {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/operate");
     if !packages.join("prometheus_client").exists() || !packages.join("opentelemetry").exists() {
-        crate::support::absent("what make .venv/operate fetches");
+        absent("what make .venv/operate fetches");
         return None;
     }
     let mut python = Command::new(environment());
@@ -28,4 +28,10 @@ fn prometheus_reads_the_metrics_and_adds_histograms_up() {
 fn traced_searches_become_spans() {
     let Some(mut python) = python() else { return };
     succeed(python.arg("tests/hosts/traces.py").arg(library()));
+}
+
+#[test]
+fn requests_are_gathered() {
+    let Some(python) = python_with(&environment(), "apsw") else { return };
+    succeed(Command::new(python).arg("tests/hosts/batcher.py").arg(library()));
 }
