@@ -11,7 +11,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
 .PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz lint
-.PHONY: profile bench quality quality-short budgets budgets-write clean
+.PHONY: profile bench quality quality-short spread budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -184,6 +184,10 @@ bench:
 # sample and a small task, which must not fall below benches/quality/floors.json. [MODEL=model]
 quality: build model
 	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" full
+
+# How far the cosines of a model lie apart, for its settings. MODEL=model
+spread: build model
+	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" spread
 
 quality-short: build model
 	@FAFCAS_MODEL_DIR=models $(VENV) benches/quality "$(LIBRARY)" "$(or $(MODEL),all-MiniLM-L6-v2)" short

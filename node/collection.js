@@ -4,6 +4,8 @@
 const { load, loadedIn, vector, wholeNumber } = require('./connection.js');
 
 const TEXTS_AT_ONCE = 1000;
+// As many as vec_hybrid takes.
+const MOST_WORDS = 1000;
 const OURS = ['query', 'words', 'k', 'options'];
 const IDENTIFIER = '(?:"((?:[^"]|"")+)"|([^\\s,()"\']+))';
 const INDEX = new RegExp(`USING\\s+vec_index\\s*\\(\\s*${IDENTIFIER}\\s*,\\s*${IDENTIFIER}`, 'i');
@@ -96,7 +98,17 @@ class Collection {
 
   /** The full text of the table. */
   _words() {
-    const tables = this._all("SELECT name, sql FROM sqlite_schema WHERE sql LIKE '%USING%fts5%' AND sql NOT LIKE '%trigram%' ORDER BY rowid");
+    return this._fullText("sql NOT LIKE '%trigram%'");
+  }
+
+  /** Misspelt words are found where a full text of the table is in trigrams. */
+  _options() {
+    const pieces = this._fullText("sql LIKE '%trigram%'");
+    return pieces ? literal(JSON.stringify({ fuzzy: pathOf(pieces) })) : 'NULL';
+  }
+
+  _fullText(kind) {
+    const tables = this._all(`SELECT name, sql FROM sqlite_schema WHERE sql LIKE '%USING%fts5%' AND ${kind} ORDER BY rowid`);
     const found = tables.find(({ sql }) => {
       const [, single, double, bare] = CONTENT.exec(sql) ?? [];
       return (single?.replaceAll("''", "'") ?? double?.replaceAll('""', '"') ?? bare) === this.table;
@@ -237,7 +249,7 @@ class Collection {
     if (way === 'both' && (question == null || !words)) way = 'meaning';
     if (way !== 'words') values.query = given == null ? await this._vectorOfQuestion(question) : asBlob(given);
     if (way === 'both') values.words = question;
-    if (way === 'words') values.words = `"${question.replaceAll(/["\n ]/g, (mark) => (mark === ' ' || mark === '\n' ? '" OR "' : ' '))}"`;
+    if (way === 'words') values.words = anyWord(question);
     const rows = this._all(this._statement(way, words, where), values);
     return rows.map(({ id, score, text, metadata, vec, fts }) => {
       const reason = way !== 'both' ? way : vec == null ? 'words' : fts == null ? 'meaning' : 'both';
@@ -263,7 +275,7 @@ class Collection {
     const sources = {
       meaning: `SELECT rowid, score, rank, NULL AS vec, NULL AS fts FROM vec_topk(${names}, ${normal}${most}) AS s ${meets} ORDER BY score DESC LIMIT :k`,
       both: `SELECT rowid, score, rank, by_vector AS vec, by_words AS fts
-             FROM vec_hybrid(${names}, ${literal(pathOf(words ?? ''))}, ${normal}, :words${most}) AS s ${meets} ORDER BY rank LIMIT :k`,
+             FROM vec_hybrid(${names}, ${literal(pathOf(words ?? ''))}, ${normal}, :words, ${where == null ? ':k' : 'NULL'}, ${this._options()}) AS s ${meets} ORDER BY rank LIMIT :k`,
       words: `SELECT rowid, -rank AS score, rank, NULL AS vec, NULL AS fts
               FROM ${quoted(words ?? '')} AS s ${meets || 'WHERE true'} AND ${quoted(words ?? '')} MATCH :words ORDER BY rank, rowid LIMIT :k`,
     };
@@ -326,6 +338,12 @@ FROM hits AS h JOIN ${quoted(this.table)} AS d ON d.rowid = h.rowid ORDER BY h.r
       throw error;
     }
   }
+}
+
+/** The FTS5 expression for any of the words of a text: each is quoted, so that no sign in it has a meaning. */
+function anyWord(text) {
+  const words = new Set(text.split(/[\s"\0]+/).filter(Boolean));
+  return [...words].slice(0, MOST_WORDS).map((word) => `"${word}"`).join(' OR ') || '""';
 }
 
 function ownNames(params) {

@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS models (
     seq         INTEGER PRIMARY KEY,
     name        TEXT NOT NULL,
     fingerprint TEXT NOT NULL UNIQUE,
-    dimensions  INTEGER NOT NULL
+    dimensions  INTEGER NOT NULL,
+    spread      REAL CHECK (spread > 0)     -- how far the cosines of its vectors lie apart; NULL where that is not known
 ) STRICT;
 
 -- If the content of a node is NULL, its text is kept elsewhere and `source` says where. Such a node is called hollow.

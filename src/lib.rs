@@ -26,6 +26,7 @@ mod planning;
 mod random;
 mod resources;
 mod scan;
+mod selftest;
 mod sqlite;
 mod topk;
 mod vector;
@@ -58,6 +59,7 @@ use sqlite::functions::embedding as e;
 use sqlite::functions::fafcas_audit::FafcasAudit;
 use sqlite::functions::fafcas_health::FafcasHealth;
 use sqlite::functions::fafcas_models::FafcasModels;
+use sqlite::functions::fafcas_selftest::FafcasSelftest;
 use sqlite::functions::scalars as f;
 use sqlite::functions::vec_each::VecEach;
 use sqlite::functions::vec_hybrid::VecHybrid;
@@ -105,6 +107,7 @@ const TABLES: &[fn(Connection, SchemaSearch) -> Result<()>] = &[
     register_function::<FafcasAudit>,
     register_function::<FafcasHealth>,
     register_function::<FafcasModels>,
+    register_function::<FafcasSelftest>,
     register_writable_function::<VecStats>,
     register_writable_function::<VecTrace>,
     register_module::<VecIndex>,

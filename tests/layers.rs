@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part, and the other parts of this crate that it may name.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("analysis", &["error", "kernels", "random", "resources", "vector"]),
     ("codec", &["kernels", "metric", "random"]),
     ("index", &["codec", "error", "kernels", "lock", "metric", "resources", "scan", "topk", "vector"]),
@@ -19,6 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("random", &[]),
     ("topk", &["error", "resources"]),
     ("resources", &["error", "lock", "vector"]),
+    ("selftest", &["error", "kernels", "random", "vector"]),
     ("scan", &["error", "kernels", "lock", "metric", "resources", "topk", "vector"]),
 ];
 

@@ -57,6 +57,7 @@ const MODULES: &[(&str, bool)] = &[
     ("fafcas_audit", false),
     ("fafcas_health", false),
     ("fafcas_models", true),
+    ("fafcas_selftest", false),
     ("vec_each", true),
     ("vec_hybrid", false),
     // It is made by CREATE VIRTUAL TABLE, and reads no other table than that it was made for.

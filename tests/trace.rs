@@ -109,7 +109,7 @@ fn failures_and_slow_searches_alone(db: &Connection) {
     for (sql, condition) in [
         (
             "SELECT count(*) FROM vec_topk('few', 'v', '[1,2]', 5)",
-            "source = 'few' AND rows IS NULL AND error LIKE '%dimensions as in the query, not 32'",
+            "source = 'few' AND rows IS NULL AND error LIKE '%32 dimensions%'",
         ),
         ("SELECT count(*) FROM vec_topk('nowhere', 'v', '[1,2]', 5)", "source IS NULL AND error LIKE '%nowhere%'"),
         (

@@ -3,6 +3,7 @@
     python benches/quality LIBRARY MODEL full      all tasks, and a dated section in benches/record/quality.md
     python benches/quality LIBRARY MODEL short     the sample and a small task, which must reach floors.json
     python benches/quality LIBRARY MODEL floors    as short, and sets the floors a little below what it saw
+    python benches/quality LIBRARY MODEL spread    how far the cosines of the model lie apart, in the tasks of the short form
 
 `make quality` and `make quality-short` run it. Needs numpy and apsw, and models where FAFCAS_MODEL_DIR says. metrics.py says what is
 measured, tasks.py what is asked. The full form keeps its vectors in target/quality, so that only the first run of a model has
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import apsw
 import floors
+import numpy
 from report import groups_of, overview, recorded, section, unanswered
 from searches import Searches
 from tasks import full_tasks, short_tasks
@@ -92,16 +94,34 @@ def short(library, vectors, set_floors=False):
         raise SystemExit("\n".join(faults))
 
 
+def spread(vectors):
+    """The standard deviation of the cosines of a question with all texts. Those of its own are too few to count."""
+    found = []
+    for make in short_tasks(CACHE):
+        task = make()
+        rows = matrix(vectors.documents([embedded(one) for one in task.documents]))
+        asked = matrix(vectors.questions([question.text for question in task.questions]))
+        found.append(float((asked @ rows.T).std(axis=1).mean()))
+        print(f"{task.name}: {found[-1]:.4f}")
+    print(f"mean: {sum(found) / len(found):.4f}")
+
+
+def matrix(vectors):
+    return numpy.stack([numpy.frombuffer(vector, numpy.float32) for vector in vectors])
+
+
 def main(library, model, form):
     CACHE.mkdir(parents=True, exist_ok=True)
-    vectors = Vectors(CACHE / "vectors.db" if form == "full" else None, library, model)
+    vectors = Vectors(CACHE / "vectors.db" if form in ("full", "spread") else None, library, model)
     match form:
         case "full":
             full(library, vectors)
         case "short" | "floors":
             short(library, vectors, form == "floors")
+        case "spread":
+            spread(vectors)
         case _:
-            raise SystemExit(f"expected full, short or floors, not {form}")
+            raise SystemExit(f"expected full, short, floors or spread, not {form}")
 
 
 if __name__ == "__main__":

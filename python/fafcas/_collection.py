@@ -190,7 +190,8 @@ class Collection:
     @property
     def source(self) -> Source:
         c = self.columns
-        return Source(self.table, c.id, tuple(self._columns_there()), None, c.text, c.embedding, self._words())
+        pieces = sources.trigrams(self._plain, self.table)
+        return Source(self.table, c.id, tuple(self._columns_there()), None, c.text, c.embedding, self._words(), pieces)
 
     # Writing
 

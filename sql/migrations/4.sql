@@ -1,4 +1,5 @@
--- From schema version 3 to 4: the targets of links are no longer a part of the text, for full text and for vectors.
+-- From schema version 3 to 4: the targets of links are no longer a part of the text, for full text and for vectors. A model has
+-- its spread beside its fingerprint.
 -- `make migrate DB=...` runs it, after a backup. By hand: sqlite3 -bail notes.db ".read sql/migrations/4.sql"
 
 BEGIN IMMEDIATE;
@@ -11,6 +12,20 @@ CREATE TEMP TRIGGER gate_end BEFORE INSERT ON gate WHEN new.step = 2 AND new.sai
     SELECT RAISE(ROLLBACK, 'migrations/4.sql: nothing was changed, for the reason given above');
 END;
 INSERT INTO gate SELECT 1, (SELECT value FROM kit WHERE key = 'version');
+
+-- Made anew rather than altered, so that its text is that of schema.sql. Until then, nodes may refer to models that are not there.
+PRAGMA defer_foreign_keys = ON;
+CREATE TEMP TABLE older AS SELECT * FROM models;
+DROP TABLE models;
+CREATE TABLE models (
+    seq         INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL,
+    fingerprint TEXT NOT NULL UNIQUE,
+    dimensions  INTEGER NOT NULL,
+    spread      REAL CHECK (spread > 0)     -- how far the cosines of its vectors lie apart; NULL where that is not known
+) STRICT;
+INSERT INTO models (seq, name, fingerprint, dimensions) SELECT seq, name, fingerprint, dimensions FROM temp.older;
+DROP TABLE temp.older;
 
 DROP TRIGGER nodes_text_insert;
 DROP TRIGGER nodes_text_delete;

@@ -13,14 +13,19 @@
 --
 -- `text` is the best part without the marks of Markdown and without the targets of links. `marked` is a piece of it with the words
 -- that matched in [brackets]; NULL if none did. answer.sql finds the sentence that answers.
-WITH expression (text) AS (
-    SELECT '"' || replace(replace(replace(replace(replace(text, '"', ' '), char(9), ' '), char(10), ' '), char(13), ' '), ' ', '" OR "') || '"'
-    -- FTS5 refuses a NUL character, which SQLite can replace in JSON only. There a backslash is written twice.
-    FROM   (SELECT coalesce(replace(replace(json_quote(CAST(:words AS TEXT)), '\\', ' '), '\u0000', ' ') ->> '$', '') AS text)
+WITH parted (words) AS (
+    -- As JSON, where a backslash is written twice, and where NUL, which FTS5 refuses, can be replaced.
+    SELECT replace(replace(replace(replace(replace(replace(json_quote(coalesce(CAST(:words AS TEXT), '')), '\\', ' '), '\"', ' '),
+           '\u0000', ' '), '\t', ' '), '\n', ' '), '\r', ' ')
+),
+expression (text) AS (
+    SELECT coalesce('"' || group_concat(value, '" OR "') || '"', '""')
+    FROM   (SELECT DISTINCT value FROM parted, json_each('[' || replace(words, ' ', '","') || ']') WHERE value <> '' LIMIT 1000)
 ),
 found (seq, score, document, title, text) AS MATERIALIZED (
     SELECT n.seq, h.score, coalesce(whole.id, n.id), coalesce(whole.title, n.title), coalesce(n.content, n.summary, '')
-    FROM   vec_hybrid('nodes', 'embedding', 'nodes_text', :query, :words, 10 * :k, '{"fuzzy": "nodes_fuzzy"}') AS h
+    FROM   vec_hybrid('nodes', 'embedding', 'nodes_text', :query, :words, 10 * :k, json_object('fuzzy', 'nodes_fuzzy', 'spread', (
+               SELECT m.spread FROM kit JOIN models AS m ON m.seq = kit.value WHERE kit.key = 'model'))) AS h
     JOIN   nodes AS n ON n.seq = h.rowid
     LEFT   JOIN nodes AS whole ON whole.id = n.source
 ),

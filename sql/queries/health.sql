@@ -53,6 +53,10 @@ faults (rule, expected, faults, remedy) AS (
                             + (SELECT count(*) FROM nodes_fuzzy_docsize WHERE id NOT IN (SELECT seq FROM nodes)) END,
            'INSERT INTO nodes_fuzzy (nodes_fuzzy) VALUES (''rebuild'')' FROM sound
     UNION ALL
+    SELECT 'nodes without vectors', 'none',
+           CASE WHEN yes THEN (SELECT count(*) FROM nodes WHERE embedding IS NULL) END,
+           'sql/queries/reembed.sql; or ingest again' FROM sound
+    UNION ALL
     SELECT 'one model', 'all vectors of the model in kit, and of their texts as they are',
            CASE WHEN yes THEN (SELECT count(*) FROM nodes WHERE embedding IS NOT NULL
                                AND model IS NOT (SELECT value FROM kit WHERE key = 'model')) END,
@@ -71,7 +75,8 @@ SELECT 'schema version', '4', coalesce(CASE WHEN yes THEN (SELECT value FROM kit
        coalesce(CASE WHEN yes THEN (SELECT value FROM kit WHERE key = 'version') END, 0) = 4, 'fafcas migrate DB, or make migrate DB=...'
 FROM   sound
 UNION ALL
-SELECT 'integrity', 'ok', said, said = 'ok', 'restore a backup, or save what can be read: sqlite3 notes.db .recover'
+SELECT 'integrity', 'ok', CASE said WHEN 'ok' THEN said ELSE (SELECT file FROM pragma_database_list WHERE name = 'main') || ': ' || said END,
+       said = 'ok', 'restore a backup, or save what can be read: sqlite3 notes.db .recover'
 FROM   temp.integrity
 UNION ALL
 SELECT rule, expected, coalesce(CASE faults WHEN 0 THEN 'as expected' ELSE faults || ' are not' END, 'not looked at: the file is damaged'),

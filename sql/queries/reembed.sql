@@ -6,9 +6,9 @@
 --
 -- :model  the name of a model in fafcas_models; from now on all vectors must come from it
 -- :batch  how many nodes; other writers wait while these are embedded
-INSERT INTO models (name, fingerprint, dimensions)
-SELECT name, fingerprint, dimensions FROM fafcas_models WHERE name = :model
-ON CONFLICT (fingerprint) DO NOTHING;
+INSERT INTO models (name, fingerprint, dimensions, spread)
+SELECT name, fingerprint, dimensions, spread FROM fafcas_models WHERE name = :model
+ON CONFLICT (fingerprint) DO UPDATE SET spread = excluded.spread WHERE spread IS NULL AND excluded.spread IS NOT NULL;
 
 INSERT INTO kit (key, value)
 SELECT 'model', m.seq FROM fafcas_models AS f JOIN models AS m ON m.fingerprint = f.fingerprint WHERE f.name = :model

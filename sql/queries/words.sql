@@ -6,12 +6,16 @@
 -- :words  any text; nodes with more of its words, and with rarer ones, come first
 -- :k      how many
 --
--- Accents and word endings do not matter. Each word is quoted, so that no character of the text is taken for FTS5's query
--- language. To use that language, write MATCH :words instead.
-WITH expression (text) AS (
-    SELECT '"' || replace(replace(replace(replace(replace(text, '"', ' '), char(9), ' '), char(10), ' '), char(13), ' '), ' ', '" OR "') || '"'
-    -- FTS5 refuses a NUL character, which SQLite can replace in JSON only. There a backslash is written twice.
-    FROM   (SELECT coalesce(replace(replace(json_quote(CAST(:words AS TEXT)), '\\', ' '), '\u0000', ' ') ->> '$', '') AS text)
+-- Accents and word endings do not matter. Each different word counts once, and of a long text the first 1,000. Each is quoted, so
+-- that no character of the text is taken for FTS5's query language. To use that language, write MATCH :words instead.
+WITH parted (words) AS (
+    -- As JSON, where a backslash is written twice, and where NUL, which FTS5 refuses, can be replaced.
+    SELECT replace(replace(replace(replace(replace(replace(json_quote(coalesce(CAST(:words AS TEXT), '')), '\\', ' '), '\"', ' '),
+           '\u0000', ' '), '\t', ' '), '\n', ' '), '\r', ' ')
+),
+expression (text) AS (
+    SELECT coalesce('"' || group_concat(value, '" OR "') || '"', '""')
+    FROM   (SELECT DISTINCT value FROM parted, json_each('[' || replace(words, ' ', '","') || ']') WHERE value <> '' LIMIT 1000)
 ),
 found (seq, score, text) AS MATERIALIZED (
     SELECT rowid, -rank, snippet(nodes_text, -1, '[', ']', '...', 16)

@@ -2,14 +2,9 @@
 //! length 1.
 
 use crate::error::Result;
-use crate::kernels;
-use crate::vector::{Vector, check_finite};
+use crate::vector::{Vector, check_finite, unit_length};
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// How far from 1 a length may be. Rounding a vector to f32, or summing its norm in f32, changes the length a hundred
-/// times less. A cosine is wrong by at most as much.
-pub const UNIT_TOLERANCE: f64 = 1e-4;
 
 /// What was found in the rows so far.
 #[derive(Debug, Default)]
@@ -84,8 +79,7 @@ impl Invariants {
         if let Err(error) = check_finite(vector) {
             return self.not_finite.add(|| format!("{}: {error}", describe()));
         }
-        let norm = f64::from((kernels::table().dot_f32)(vector, vector)).sqrt();
-        if (norm - 1.0).abs() > UNIT_TOLERANCE {
+        if let Err(norm) = unit_length(vector) {
             self.not_unit.add(|| format!("{}: {norm:.6}", describe()));
         }
     }

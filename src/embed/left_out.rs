@@ -65,6 +65,8 @@ pub struct ModelListing {
     pub prompts: Prompts,
     /// The languages that its card names.
     pub languages: Vec<String>,
+    /// How far its cosines lie apart.
+    pub spread: Option<f64>,
 }
 
 /// What is put in front of texts.

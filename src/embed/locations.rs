@@ -5,6 +5,7 @@
 //! which code is loaded.
 
 use super::prefix;
+use super::registry::DEFAULT_MODEL;
 use crate::error::Error;
 use crate::lock::lock;
 use std::collections::BTreeSet;
@@ -46,12 +47,15 @@ pub fn models() -> Vec<PathBuf> {
     if let Some(named) = configured().models.or_else(|| variable(MODELS_VARIABLE)) {
         return vec![named];
     }
+    unnamed_folders()
+}
+
+/// The folders where models are if nobody names one.
+fn unnamed_folders() -> Vec<PathBuf> {
     let under = |prefix: PathBuf| prefix.join("share/fafcas/models");
     let mut folders: Vec<_> = prefix::own().map(under).into_iter().chain(user_models()).collect();
-    let last = under(prefix::built_for());
-    if !folders.contains(&last) {
-        folders.push(last);
-    }
+    let last = prefix::built_for().map(under).filter(|last| !folders.contains(last));
+    folders.extend(last);
     folders
 }
 
@@ -75,13 +79,36 @@ pub fn model_missing(name: &str, present: &BTreeSet<String>) -> Error {
         0 => "none".into(),
         _ => format!("only {}", present.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
     };
-    Error::expected(
-        format_args!("a model {name} in {}", listed(&models())),
-        format_args!(
-            "{found}: `make model` fetches it, as does `fafcas model` of the Python package; docs/models.md says how to add \
-             another, and {MODELS_VARIABLE} may name another folder"
+    Error::expected(format_args!("a model {name} in {}", listed(&models())), format_args!("{found}: {}", remedy(name)))
+}
+
+/// What to type, as far as the place of the library's own file and the environment tell.
+fn remedy(name: &str) -> String {
+    if configured().models.is_some() {
+        return "the program chose that folder; docs/models.md says how to add a model to it".into();
+    }
+    let has = |folder: &PathBuf| folder.join(name).join("tokenizer.json").is_file();
+    if let Some(folder) = unnamed_folders().into_iter().find(has) {
+        return format!("type `unset {MODELS_VARIABLE}` and start again, as {} has it", folder.display());
+    }
+    let repository = prefix::repository();
+    let models = repository.as_ref().map(|repository| repository.join("models"));
+    if let Some(models) = models.as_ref().filter(|models| has(models)) {
+        return format!("type `export {MODELS_VARIABLE}={}` and start again", models.display());
+    }
+    match (repository, models) {
+        _ if ![DEFAULT_MODEL, STATIC_MODEL].contains(&name) => {
+            format!("docs/models.md says how to add it, and {MODELS_VARIABLE} may name another folder")
+        }
+        (Some(repository), Some(models)) => format!(
+            "type `make -C {} model` and `export {MODELS_VARIABLE}={}`, and start again",
+            repository.display(),
+            models.display()
         ),
-    )
+        _ => format!(
+            "type `fafcas model {name}`, a command that `pip install 'fafcas[embed]'` brings, or name its folder in {MODELS_VARIABLE}"
+        ),
+    }
 }
 
 /// What works where ONNX Runtime does not.

@@ -11,9 +11,22 @@ pub fn own() -> Option<PathBuf> {
     OWN.get_or_init(|| prefix_of(&own_file()?)).clone()
 }
 
-/// The prefix that the library was built for.
-pub fn built_for() -> PathBuf {
-    option_env!("FAFCAS_PREFIX").unwrap_or("/usr/local").into()
+/// The repository that the library was built in, if it lies there still. This is only for advice: nothing is loaded from it.
+pub fn repository() -> Option<PathBuf> {
+    let file = own_file()?;
+    let target = file.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"))?;
+    let repository = target.parent()?;
+    repository.join("scripts/fetch_model.py").is_file().then(|| repository.to_owned())
+}
+
+/// The prefix that the library was built for. On Windows there is none unless the builder named one with its drive: `/usr/local` would
+/// be a folder of whatever drive the process works on, where anybody may have made it.
+pub fn built_for() -> Option<PathBuf> {
+    absolute(option_env!("FAFCAS_PREFIX").unwrap_or("/usr/local"))
+}
+
+fn absolute(prefix: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(prefix)).filter(|prefix| prefix.is_absolute())
 }
 
 /// The folder above the folder `lib` that contains this file, directly or further down.
@@ -25,6 +38,13 @@ fn prefix_of(file: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_that_depends_on_where_the_process_works_is_none() {
+        assert_eq!(absolute("usr/local"), None);
+        assert_eq!(absolute("/usr/local").is_some(), cfg!(not(windows)));
+        assert_eq!(absolute(r"C:\fafcas").is_some(), cfg!(windows));
+    }
 
     #[test]
     fn the_prefix_is_above_lib() {

@@ -45,6 +45,8 @@ pub struct ModelListing {
     pub prompts: Prompts,
     /// The languages that its card names.
     pub languages: Vec<String>,
+    /// How far its cosines lie apart, if its settings say so.
+    pub spread: Option<f64>,
 }
 
 /// The model of this name. It is loaded if this is the first use.
@@ -133,5 +135,6 @@ fn listing(name: &str, folder: &Path) -> ModelListing {
         pooling: settings.and_then(|settings| settings.pooling.as_ref().ok().map(ToString::to_string)),
         prompts: settings.map(|settings| settings.prompts.clone()).unwrap_or_default(),
         languages: card::languages(folder),
+        spread: settings.and_then(|settings| settings.spread),
     }
 }

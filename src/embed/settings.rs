@@ -84,6 +84,8 @@ pub struct Settings {
     pub kept: Option<u64>,
     /// What is put in front of texts.
     pub prompts: Prompts,
+    /// How far the cosines of questions with texts lie apart: their standard deviation. It changes no vector.
+    pub spread: Option<f64>,
 }
 
 impl Settings {
@@ -105,6 +107,7 @@ impl Settings {
             dimensions: hidden.map(|hidden| hidden.min(kept.unwrap_or(hidden))),
             kept,
             prompts,
+            spread: own.above_zero("spread")?,
         })
     }
 
@@ -158,6 +161,17 @@ impl JsonFile {
                 _ => Err(wrong(&self.content[name])),
             },
             other => Err(wrong(other)),
+        }
+    }
+
+    /// A number above 0.
+    pub fn above_zero(&self, name: &str) -> Result<Option<f64>> {
+        match &self.content[name] {
+            Value::Null => Ok(None),
+            found => match found.as_f64().filter(|number| *number > 0.0) {
+                Some(number) => Ok(Some(number)),
+                None => Err(self.wrong(name, "a number above 0", found)),
+            },
         }
     }
 

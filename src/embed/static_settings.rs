@@ -44,5 +44,6 @@ pub fn read(folder: &Path, file: &Path) -> Result<Settings> {
         dimensions: Some(table::dimensions(file)? as u64),
         kept: None,
         prompts: Prompts::read(&own, &[])?,
+        spread: own.above_zero("spread")?,
     })
 }

@@ -235,6 +235,7 @@ mod tests {
             vocabulary: None,
             dimensions: None,
             kept: None,
+            spread: None,
             prompts,
         };
         let tokenizer = Tokenizer::load(&path, &settings);

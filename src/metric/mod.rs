@@ -4,7 +4,7 @@ pub mod pairs;
 
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le, Table};
-use crate::vector::{check_finite, packed_bits};
+use crate::vector::{UNIT_TOLERANCE, check_finite, packed_bits};
 
 /// How two vectors are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +113,11 @@ impl Scorer {
     /// The query as it was given. For the cosine, only the direction matters, and the length may be another one.
     pub fn query(&self) -> &[F32Le] {
         &self.query
+    }
+
+    /// Whether a score is one that no vector of length 1 can reach by the dot product.
+    pub fn is_out_of_reach(&self, score: f64) -> bool {
+        self.metric == Metric::Dot && score > self.norm * (1.0 + UNIT_TOLERANCE)
     }
 
     /// The score of a row; larger is nearer. Refuses a row of another length, or with NaN or an infinity.

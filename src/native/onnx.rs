@@ -10,8 +10,11 @@ use std::path::Path;
 /// The version and functions of the library. It stays loaded until the process ends.
 pub fn open(path: &Path) -> Result<(String, OrtApi)> {
     let refused = |reason: String| Error::expected("a library of ONNX Runtime", reason).within(path.display());
+    if cfg!(windows) && !path.is_absolute() {
+        return Err(refused("a name that is not a whole path".into()));
+    }
     // SAFETY: the library's initialisers run. Its place was named by the host, the environment or the install prefix.
-    let library = unsafe { Library::new(path) }.map_err(|error| refused(spelled(&error)))?;
+    let library = unsafe { load(path) }.map_err(|error| refused(spelled(&error)))?;
     // SAFETY: ONNX Runtime exports this function with this type, in every version.
     let base = unsafe { library.get::<unsafe extern "C" fn() -> *const OrtApiBase>(b"OrtGetApiBase\0") };
     let base = base.map_err(|error| refused(spelled(&error)))?;
@@ -30,6 +33,27 @@ pub fn open(path: &Path) -> Result<(String, OrtApi)> {
     // Threads and sessions outlive every connection, so the library stays.
     std::mem::forget(library);
     Ok((version, api))
+}
+
+#[cfg(not(windows))]
+unsafe fn load(path: &Path) -> std::result::Result<Library, libloading::Error> {
+    // SAFETY: the caller's.
+    unsafe { Library::new(path) }
+}
+
+/// What the library itself needs is looked for beside it and in the system's folder, never in the working directory.
+#[cfg(windows)]
+unsafe fn load(path: &Path) -> std::result::Result<Library, libloading::Error> {
+    use libloading::os::windows::{
+        LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, LOAD_LIBRARY_SEARCH_SYSTEM32, Library as LibraryOfWindows,
+    };
+    // These flags want a path without slashes.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    // SAFETY: the caller's.
+    let library = unsafe {
+        LibraryOfWindows::load_with_flags(path, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32)
+    };
+    library.map(Library::from)
 }
 
 /// The N of version 1.N.P.

@@ -83,6 +83,8 @@ impl HybridOptions {
             let number = not_negative(value);
             match (key.as_str(), value) {
                 ("weight", _) => options.weight = number.ok_or_else(|| wrong(key, "a number of 0 or more", value))?,
+                // So that a statement can pass what it may not know.
+                ("spread", Value::Null) => options.spread = None,
                 ("spread", _) => {
                     let spread = number.filter(|spread| *spread > 0.0);
                     options.spread = Some(spread.ok_or_else(|| wrong(key, "a number above 0", value))?);

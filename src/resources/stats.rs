@@ -28,6 +28,8 @@ pub struct Entry {
     pub repeated: AtomicU64,
     /// Rows that were left out because they could not be scored.
     pub bad: AtomicU64,
+    /// Searches by dot product that met a vector whose length is not 1.
+    pub not_unit: AtomicU64,
     /// Rows that had changed since the index was last merged, at the time of the last search.
     pub pending: AtomicU64,
     /// Changed rows that were encoded for searches. They are kept until they are merged.

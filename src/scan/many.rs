@@ -3,7 +3,7 @@
 //!
 //! Each query scores a row exactly as its own search would, so the answers are the same, bit for bit.
 
-use super::{Rules, ScanCounts, VectorSource};
+use super::{Rules, ScanCounts, VectorSource, refused_first};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::lock::{into_inner, lock};
@@ -60,7 +60,7 @@ where
     let rows = (BLOCK_BYTES / (4 * dimensions)).max(1);
     let mut asking = pieces(asking);
     loop {
-        let block = read(source, &scorer, rows, rules, &mut counts)?;
+        let block = read(source, number, &scorer, rows, rules, &mut counts)?;
         if block.rows.is_empty() {
             return Ok((asking.into_iter().flat_map(into_inner).collect(), counts));
         }
@@ -99,6 +99,7 @@ struct RowBlock<N> {
 /// Reads the next rows. A row that cannot be scored is noticed here, in the order of the scan.
 fn read<S: VectorSource>(
     source: &mut S,
+    number: u32,
     scorer: &Scorer,
     rows: usize,
     rules: &Rules,
@@ -113,7 +114,8 @@ fn read<S: VectorSource>(
                 counts.bad += 1;
                 continue;
             }
-            Err(error) => return Err(error.within(source.describe())),
+            Err(error) if counts.rows > 0 || number > 0 => return Err(error.within(source.describe())),
+            Err(error) => return Err(refused_first(source, scorer, "queries", error)),
         };
         block.vectors.reserve_room(vector.len())?;
         block.vectors.extend_from_slice(&vector);

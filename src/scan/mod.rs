@@ -4,10 +4,10 @@ mod many;
 
 pub use many::{ScanQuery, Without, scan_many};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metric::{Metric, Scorer};
 use crate::topk::{Hit, Place, TopK};
-use crate::vector::Vector;
+use crate::vector::{Vector, unit_length};
 
 /// Gives rows with vectors, one after the other.
 pub trait VectorSource {
@@ -75,6 +75,8 @@ pub struct ScanCounts {
     pub rows: u64,
     /// Rows that could not be scored and were left out.
     pub bad: u64,
+    /// Whether scores are dot products, and the first row that was kept has a vector of another length than 1.
+    pub is_not_unit: bool,
 }
 
 /// Scores every row of `source`, and gives those that the rules admit to `best`. `number` is the position of the source
@@ -87,6 +89,8 @@ pub fn scan<S: VectorSource>(
     best: &mut TopK<S::Note>,
 ) -> Result<ScanCounts> {
     let mut counts = ScanCounts::default();
+    // One row is looked at, as that costs nothing. A column is nearly always of one kind.
+    let mut is_unseen = scorer.metric() == Metric::Dot;
     while source.advance()? {
         let score = match source.score(scorer) {
             Ok(Some(score)) => score,
@@ -95,7 +99,8 @@ pub fn scan<S: VectorSource>(
                 counts.bad += 1;
                 continue;
             }
-            Err(error) => return Err(error.within(source.describe())),
+            Err(error) if counts.rows > 0 || number > 0 => return Err(error.within(source.describe())),
+            Err(error) => return Err(refused_first(source, scorer, "query", error)),
         };
         counts.rows += 1;
         if best.refuses(score) {
@@ -103,8 +108,24 @@ pub fn scan<S: VectorSource>(
         }
         let place = Place { score, source: number, row: source.row()? };
         if best.wants(&place) && rules.admit(scorer.metric(), &place) {
+            if std::mem::take(&mut is_unseen) {
+                counts.is_not_unit = source.vector()?.is_some_and(|vector| unit_length(&vector).is_err());
+            }
             best.offer(Hit { place, note: source.note()? })?;
         }
     }
     Ok(counts)
+}
+
+/// The error if the first row of all cannot be scored. If only the lengths differ, the query is more likely wrong than the rows. But an
+/// empty vector is wrong in any column, and one that is twice as long may have been stored as float64.
+fn refused_first<S: VectorSource>(source: &S, scorer: &Scorer, asked: &str, error: Error) -> Error {
+    let length = scorer.query().len();
+    match source.vector() {
+        Ok(Some(row)) if ![0, length, 2 * length].contains(&row.len()) => {
+            let first = format!("first row that was read ({})", source.describe());
+            Error::dimensions(row.len(), &first, length).within(asked)
+        }
+        _ => error.within(source.describe()),
+    }
 }

@@ -147,6 +147,24 @@ pub fn from_json(text: &str) -> Result<Vec<F32Le>> {
     json_array("a JSON array of numbers", text, |number: f64| F32Le::from(number as f32))
 }
 
+/// The same, of a text that the user passed as an argument. If it has words in it, it was perhaps to be embedded.
+pub fn from_argument(text: &str) -> Result<Vec<F32Le>> {
+    from_json(text).map_err(|error| if has_words(text) { words(text) } else { error })
+}
+
+fn words(text: &str) -> Error {
+    let call = match text.chars().count() > QUOTED {
+        true => "embed(...)".into(),
+        false => format!("embed('{}')", text.replace('\'', "''")),
+    };
+    Error::expected("a JSON array of numbers", format_args!("{}: did you mean {call}?", shown(text)))
+}
+
+/// Whether a text reads like words, and not like JSON with a mistake in it.
+fn has_words(text: &str) -> bool {
+    !text.trim_start().starts_with(['[', '{']) && text.chars().any(char::is_alphabetic)
+}
+
 /// Reads a JSON array of whole numbers, and refuses those outside of the limits.
 pub fn from_json_integers(text: &str, least: i64, most: i64) -> Result<Vec<i64>> {
     let numbers = json_array("a JSON array of whole numbers", text, |number: i64| number)?;
@@ -163,8 +181,10 @@ fn json_array<'de, N: Deserialize<'de>, T>(what: &str, text: &'de str, keep: fn(
     let mut reader = serde_json::Deserializer::from_str(text);
     let numbers = Numbers { first: Vec::new(), count: 0, keep };
     let read = reader.deserialize_seq(numbers).and_then(|numbers| reader.end().map(|()| numbers));
+    // Only the place, as the parser's own words are about Rust and not about vectors.
+    let place = |reason: serde_json::Error| format!("(at line {}, column {})", reason.line(), reason.column());
     let Numbers { first, count, .. } =
-        read.map_err(|reason| Error::expected(what, format_args!("{} ({reason})", shown(text))))?;
+        read.map_err(|reason| Error::expected(what, format_args!("{} {}", shown(text), place(reason))))?;
     within_limit(count)?;
     Ok(first)
 }
@@ -243,10 +263,22 @@ pub fn normalize(vector: &[F32Le]) -> Option<Vec<F32Le>> {
     (norm > 0.0).then(|| vector.iter().map(|x| F32Le::from((f64::from(x.get()) / norm) as f32)).collect())
 }
 
+/// How far from 1 a length may be. Rounding a vector to f32, or summing its norm in f32, changes the length a hundred
+/// times less. A cosine is wrong by at most as much.
+pub const UNIT_TOLERANCE: f64 = 1e-4;
+
+/// Fails with the length of a vector if it is not 1.
+pub fn unit_length(vector: &[F32Le]) -> std::result::Result<(), f64> {
+    let length = f64::from((kernels::table().dot_f32)(vector, vector)).sqrt();
+    if (length - 1.0).abs() > UNIT_TOLERANCE { Err(length) } else { Ok(()) }
+}
+
+/// How many characters of a text an error message quotes.
+const QUOTED: usize = 60;
+
 /// A text of the user as an error message quotes it: only its beginning.
 pub fn shown(text: &str) -> String {
-    const LIMIT: usize = 60;
-    match text.char_indices().nth(LIMIT) {
+    match text.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("'{}...'", &text[..end]),
         None => format!("'{text}'"),
     }
@@ -286,6 +318,19 @@ mod tests {
         for text in ["", "1", "[1,]", "[\"1\"]", "[null]", "[[1]]", "{}", "[NaN]", "[1] 2"] {
             let message = from_json(text).unwrap_err().to_string();
             assert!(message.starts_with("expected a JSON array of numbers, not '"), "{message}");
+        }
+    }
+
+    #[test]
+    fn only_words_are_taken_for_a_text_to_embed() {
+        let message = |text: &str| from_argument(text).unwrap_err().to_string();
+        let start = "expected a JSON array of numbers, not ";
+        assert_eq!(message("tides"), format!("{start}'tides': did you mean embed('tides')?"));
+        assert_eq!(message("the sea's"), format!("{start}'the sea's': did you mean embed('the sea''s')?"));
+        let long = "ä".repeat(61);
+        assert_eq!(message(&long), format!("{start}{}: did you mean embed(...)?", shown(&long)));
+        for text in ["", "5", "[1,\"x\"]", " [tides", "{\"a\": 1}"] {
+            assert!(message(text).contains(" (at line 1, column "), "{}", message(text));
         }
     }
 

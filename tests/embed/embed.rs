@@ -400,7 +400,7 @@ fn a_name_is_never_a_path() {
         );
     }
     assert!(message(model("absent")).starts_with("expected a model absent in "));
-    assert!(message(model("absent")).contains(": `make model` fetches it"));
+    assert!(message(model("absent")).contains("docs/models.md says how to add"));
 }
 
 #[test]

@@ -151,6 +151,7 @@ fn the_fingerprint_changes_with_prompts_and_with_what_is_kept() {
     let plain = print("own-print", Value::Null);
     assert_eq!(print("own-print-empty", prompts("", "")), plain);
     assert_eq!(print("own-print-version", json!({ "__version__": { "pytorch": "2" } })), plain);
+    assert_eq!(print("own-print-spread", json!({ "spread": 0.1 })), plain);
     let mut others = vec![
         plain,
         print("own-print-query", prompts("red ", "")),
@@ -166,15 +167,16 @@ fn the_fingerprint_changes_with_prompts_and_with_what_is_kept() {
 }
 
 #[test]
-fn the_list_of_models_shows_pooling_prompts_and_languages() {
+fn the_list_of_models_shows_pooling_prompts_languages_and_spread() {
     let card = "---\nlanguage:\n- en\n- de\n---\n# A model\n";
-    let content = json!({ "prompts": { "query": "green ", "passage": "blue " } });
+    let content = json!({ "prompts": { "query": "green ", "passage": "blue " }, "spread": 0.07 });
     tiny("shown", "tokens.onnx", &[(FILE, content), ("README.md", card.into())]);
     for _ in ["before it is loaded", "after"] {
         let shown = models().unwrap().into_iter().find(|listing| listing.name == "shown").unwrap();
         assert_eq!(shown.pooling.as_deref(), Some("mean"));
         assert_eq!((shown.prompts.query.as_str(), shown.prompts.document.as_str()), ("green ", "blue "));
         assert_eq!(shown.languages, ["en", "de"]);
+        assert_eq!(shown.spread, Some(0.07));
         model("shown").unwrap();
     }
 }

@@ -277,6 +277,24 @@ fn weights_are_finite_numbers_of_0_or_more() {
 }
 
 #[test]
+fn connections_that_share_a_cache_each_have_their_own() {
+    fafcas::register_auto_extension().unwrap();
+    let open = || Connection::open("file:bm25?mode=memory&cache=shared").unwrap();
+    let share = "SELECT bm25_share(t) FROM t WHERE t MATCH 'sea'";
+    let first = open();
+    first
+        .execute_batch("CREATE VIRTUAL TABLE t USING fts5(a); INSERT INTO t VALUES ('sea'), ('land'), ('air')")
+        .unwrap();
+    let wanted: f64 = one(&first, share, &[]);
+    let second = open();
+    assert_eq!(one::<f64>(&second, share, &[]), wanted);
+    drop(first);
+    second.execute_batch("INSERT INTO t VALUES ('fire')").unwrap();
+    assert!(one::<f64>(&second, share, &[]) > 0.0);
+    assert_eq!(one::<f64>(&open(), share, &[]), one::<f64>(&second, share, &[]));
+}
+
+#[test]
 fn many_words_and_many_rows_at_once() {
     let connection = hundred();
     let query: Vec<String> = (0..3000).map(|at| format!("w{at}")).chain(["rare".into()]).collect();

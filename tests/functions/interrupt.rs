@@ -13,7 +13,7 @@ const DIMENSIONS: usize = 8;
 const ROWS: i64 = 16;
 
 /// What is asked, by what it goes through. `?1` is the query.
-const SEARCHES: [(&str, &str); 22] = [
+const SEARCHES: [(&str, &str); 25] = [
     ("scan", "SELECT id, rowid, score FROM vec_topk('t', 'v', ?1, 5, '{\"index\": false}')"),
     ("index", "SELECT id, rowid, score FROM vec_topk('t', 'v', ?1, 5, '{\"index\": \"i\"}')"),
     ("exact", "SELECT id, rowid, score FROM vec_topk('t', 'v', ?1, 5, '{\"index\": \"i\", \"exact\": true}')"),
@@ -44,6 +44,18 @@ const SEARCHES: [(&str, &str); 22] = [
     ("map", "SELECT id FROM vec_map('w', 'v') WHERE ?1 > 0"),
     ("health", "SELECT rule, ok FROM fafcas_health('t', 'v') WHERE ?1 > 0"),
     ("audit", "SELECT measure FROM fafcas_audit('t', 'v', 1) WHERE ?1 > 0"),
+    (
+        "words and vectors",
+        "SELECT id, score FROM vec_hybrid('t', 'v', 'words', ?1, (SELECT group_concat(body, ' ') FROM words), 5, '{\"fuzzy\": \"pieces\"}')",
+    ),
+    (
+        "misspelt words",
+        "SELECT id, score FROM vec_hybrid('t', 'v', 'words', ?1, 'nomber tne', NULL, '{\"fuzzy\": \"pieces\"}')",
+    ),
+    (
+        "share",
+        "SELECT bm25_share(words), bm25_bound(words) FROM words WHERE words MATCH 'number OR one OR k9' AND ?1 > 0",
+    ),
     ("properties", "SELECT property, value FROM i WHERE ?1 > 0"),
 ];
 
@@ -55,7 +67,8 @@ fn database() -> (Connection, Vec<u8>) {
     let db = Connection::open_in_memory().unwrap();
     db.execute_batch(
         "CREATE TABLE t(id TEXT PRIMARY KEY, v BLOB); CREATE TABLE u(id INTEGER PRIMARY KEY, v BLOB);
-         CREATE TABLE w(id TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID; CREATE VIEW x AS SELECT id, v FROM w",
+         CREATE TABLE w(id TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID; CREATE VIEW x AS SELECT id, v FROM w;
+         CREATE VIRTUAL TABLE words USING fts5(body); CREATE VIRTUAL TABLE pieces USING fts5(body, tokenize = 'trigram')",
     )
     .unwrap();
     let mut random = Random(12);
@@ -65,6 +78,10 @@ fn database() -> (Connection, Vec<u8>) {
             db.execute("INSERT INTO t VALUES ('k' || ?1, ?2)", (row, vector())).unwrap();
             db.execute("INSERT INTO w VALUES ('k' || ?1, ?2)", (row, vector())).unwrap();
             db.execute("INSERT INTO u VALUES (?1, ?2)", (row, vector())).unwrap();
+            for table in ["words", "pieces"] {
+                let insert = format!("INSERT INTO {table}(rowid, body) VALUES (?1 + 1, 'number k' || ?1)");
+                db.execute(&insert, [row]).unwrap();
+            }
         }
     };
     fill(0..ROWS - 3);

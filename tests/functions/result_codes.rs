@@ -75,6 +75,8 @@ fn a_damaged_database_is_corrupt() {
     let connection = open(&path);
     for sql in SEARCHES {
         assert_eq!(code(&connection, sql), ErrorCode::DatabaseCorrupt);
+        let said = connection.query_row(sql, [], |_| Ok(())).unwrap_err().to_string();
+        assert!(said.contains(&format!("(the file {}; restore a backup)", path.display())), "{said}");
     }
     connection.close().unwrap();
 }

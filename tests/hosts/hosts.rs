@@ -67,6 +67,43 @@ fn apsw() {
     }
 }
 
+/// Issue 15, item 6: without a model, `embed` says what to type where the library and the models lie.
+#[test]
+fn what_to_type_without_a_model() {
+    let Some(python) = python_with(&environment(), "apsw") else { return };
+    let (repository, folder) = (Path::new(env!("CARGO_MANIFEST_DIR")), scratch("without_a_model"));
+    let alone = std::env::temp_dir().join(format!("fafcas-alone-{}", std::process::id()));
+    std::fs::create_dir_all(&alone).unwrap();
+    let copy = alone.join("fafcas.so");
+    std::fs::copy(library(), &copy).unwrap();
+    let said = |library: &Path, model: &str, variables: &[(&str, &Path)]| {
+        let program = "import apsw, sys\nc = apsw.Connection('')\nc.enable_load_extension(True)\nc.load_extension(sys.argv[1])\n\
+                       try: print(c.execute('SELECT embed(?, ?)', sys.argv[2:]).fetchall())\nexcept apsw.SQLError as e: print(e)";
+        let mut command = Command::new(&python);
+        command
+            .args(["-c", program])
+            .arg(library)
+            .args(["a text", model])
+            .env("HOME", &alone)
+            .env_remove("FAFCAS_MODEL_DIR");
+        command.env_remove("XDG_CACHE_HOME").envs(variables.iter().copied());
+        succeed(&mut command).0
+    };
+    let in_clone = |models: &str| format!("{}/{models}", repository.display());
+    let answer = said(&copy, "static-MiniLM", &[]);
+    assert!(answer.contains("not none: type `fafcas model static-MiniLM`, a command that"), "{answer}");
+    let answer = said(&copy, "mine", &[("FAFCAS_MODEL_DIR", &folder)]);
+    assert!(answer.contains(&format!("a model mine in {}, not none: docs/models.md", folder.display())), "{answer}");
+    let answer = said(&library(), "all-MiniLM-L6-v2", &[]);
+    assert!(answer.contains(&format!("type `export FAFCAS_MODEL_DIR={}` and start", in_clone("models"))), "{answer}");
+    let cached = folder.join("fafcas/models/static-MiniLM");
+    std::fs::create_dir_all(&cached).unwrap();
+    std::fs::write(cached.join("tokenizer.json"), "{}").unwrap();
+    let answer = said(&copy, "static-MiniLM", &[("FAFCAS_MODEL_DIR", &alone), ("XDG_CACHE_HOME", &folder)]);
+    assert!(answer.contains("type `unset FAFCAS_MODEL_DIR` and start again, as "), "{answer}");
+    std::fs::remove_dir_all(&alone).unwrap();
+}
+
 #[test]
 fn pysqlite3() {
     let Some(python) = python_with(&environment(), "pysqlite3") else { return };

@@ -24,9 +24,11 @@ class Care(Case):
         for at in range(1, version + 1):
             connection.execute(database.script(f"migrations/{at}.sql")).fetchall()
         connection.execute("""
+            INSERT INTO models (seq, name, fingerprint, dimensions) VALUES (3, 'drawn', 'none', 1);
             INSERT INTO nodes (id, title, content, embedding) VALUES ('a', 'Études', 'For [the piano](../strings.md).', x'0000803f'), ('b', 'Bread', NULL, NULL);
             INSERT INTO edges (source, target) VALUES ('a', 'b');
-            UPDATE nodes SET title = 'Rye bread' WHERE id = 'b'""")
+            UPDATE nodes SET title = 'Rye bread' WHERE id = 'b';
+            UPDATE nodes SET model = 3 WHERE id = 'b'""")
         connection.close()
 
     def refused(self, wanted, path=None):
@@ -45,6 +47,8 @@ class Care(Case):
             connection, _ = database.open_or_make(path, LIBRARY)
             self.assertEqual(fresh.execute(SCHEMA).fetchall(), connection.execute(SCHEMA).fetchall())
             self.assertEqual(nodes, connection.execute("SELECT * FROM nodes").fetchall())
+            self.assertEqual([(3, "drawn", "none", 1, None)], connection.execute("SELECT * FROM models").fetchall())
+            self.assertEqual([], connection.execute("PRAGMA foreign_key_check").fetchall())
             self.assertEqual([(2,)], connection.execute("SELECT rowid FROM nodes_fuzzy WHERE nodes_fuzzy MATCH 'bre'").fetchall())
             self.assertEqual([(1,)], connection.execute("SELECT rowid FROM nodes_text WHERE nodes_text MATCH 'etude'").fetchall())
             self.assertEqual([], connection.execute("SELECT rowid FROM nodes_text WHERE nodes_text MATCH 'strings'").fetchall())
@@ -161,7 +165,7 @@ class Care(Case):
     def sound(self):
         connection, _ = database.open_or_make(self.path, LIBRARY)
         connection.execute("""
-            INSERT INTO models VALUES (1, 'drawn', 'none', 2);
+            INSERT INTO models (name, fingerprint, dimensions) VALUES ('drawn', 'none', 2);
             INSERT INTO kit VALUES ('model', 1);
             INSERT INTO nodes (id, title, content, embedding, model) VALUES ('a', 'A', 'x', fafcas_normalize('[1,2]'), 1), ('b', 'B', 'y', fafcas_normalize('[2,1]'), 1);
             INSERT INTO edges (source, target) VALUES ('a', 'b')""")
@@ -174,9 +178,10 @@ class Care(Case):
     def test_each_fault_is_found_and_nothing_else(self):
         faults = {
             "PRAGMA foreign_keys = OFF; DELETE FROM nodes WHERE id = 'b'": {"edges"},
-            "DROP TRIGGER nodes_text_insert; INSERT INTO nodes (id, title, content) VALUES ('c', 'C', 'z')": {"full text"},
+            "DROP TRIGGER nodes_text_insert; INSERT INTO nodes (id, title, content) VALUES ('c', 'C', 'z')": {"full text", "nodes without vectors"},
+            "INSERT INTO nodes (id, title, content) VALUES ('c', 'C', 'z')": {"nodes without vectors"},
             "DROP TRIGGER nodes_fuzzy_delete; DELETE FROM nodes WHERE id = 'b'": {"fuzzy titles"},
-            "INSERT INTO nodes (id, title) VALUES ('c', 'C')": {"hollow nodes"},
+            "INSERT INTO nodes (id, title) VALUES ('c', 'C')": {"hollow nodes", "nodes without vectors"},
             "UPDATE nodes SET content = 'changed' WHERE id = 'a'": {"one model"},
             "UPDATE kit SET value = 2 WHERE key = 'model'": {"one model"},
             "UPDATE models SET dimensions = 3": {"vector length"},
@@ -209,6 +214,8 @@ class Care(Case):
                 rows = health(self.path, LIBRARY)
                 self.assertTrue(all(len(row) == 5 for row in rows))
                 if broken:
+                    named = [str(self.path) in actual for rule, _, actual, ok, _ in rows if rule in ("file", "integrity") and not ok]
+                    self.assertTrue(all(named), rows)
                     self.assertTrue(any(not ok for _, _, _, ok, _ in rows), f"page {page}")
 
     def test_without_the_library_the_rest_is_answered(self):

@@ -109,6 +109,24 @@ class Collections(Case):
         self.assertEqual(one, stored[600].vector.tobytes())
         np.testing.assert_allclose(np.stack([item.vector for item in stored]), rows / np.linalg.norm(rows, axis=1, keepdims=True), atol=1e-6)
 
+    def test_any_text_is_a_safe_question(self):
+        found = self.filled()
+        for by in ("both", "words"):
+            text = "\0\"dough* ( \t-NEAR(" + "a \"b ☃ " * 12_000
+            self.assertEqual([2], [hit.id for hit in found.search(text, by=by, where="text LIKE '%dough%'")], by)
+
+    def test_misspelt_words_are_found_where_the_table_has_trigrams(self):
+        found = self.collection()
+        found.add([FOOD, *(f"Other things, {at}." for at in range(6))])
+
+        def both():
+            return [hit.id for hit in found.search("doughz", vector=letters(["x"])[0]) if hit.by == "both"]
+
+        self.assertEqual([], both())
+        found.connection.execute("CREATE VIRTUAL TABLE pieces USING fts5 (text, content = 'documents', content_rowid = 'seq', tokenize = 'trigram')")
+        found.connection.execute("INSERT INTO pieces (pieces) VALUES ('rebuild')")
+        self.assertEqual([1], both())
+
     def test_vectors_and_texts_together_and_texts_after_vectors(self):
         found = self.collection()
         found.add(vectors=np.eye(9))

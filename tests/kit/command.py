@@ -93,6 +93,22 @@ class Command(Case):
 
     # What it does
 
+    def test_the_library_tries_itself(self):
+        rows = json.loads(self.says("selftest", "--json"))
+        self.assertEqual([], [row for row in rows if not row["ok"]])
+        self.assertLessEqual({"library", "kernels scalar", "normalize", "index merge", "embed"}, {row["name"] for row in rows})
+        self.assertTrue(all(row["milliseconds"] >= 0 for row in rows))
+        self.assertRegex(self.says("selftest"), r"(?m)^ok  +index merge +[0-9.]+ ms  8 exact searches")
+
+    def test_a_check_that_fails_is_the_exit_status(self):
+        # The one thing of a sound library that can be broken from outside.
+        (self.folder / "models" / DEFAULT / "model.onnx").write_bytes(b"no model")
+        status, said, told = self.run_anew("selftest", "--json")
+        self.assertEqual((1, ""), (status, told))
+        (failed,) = [row for row in json.loads(said) if not row["ok"]]
+        self.assertEqual("embed", failed["name"])
+        self.assertIn(f"{DEFAULT}", failed["detail"])
+
     def test_a_knowledge_base_is_searched_in_three_ways(self):
         path = self.ingested()
         hits = json.loads(self.says("search", path, "does the moon pull", "--json"))
@@ -276,6 +292,20 @@ class Command(Case):
         self.assertFalse(self.path.exists())
         self.assertEqual(before, own.read_bytes())
         self.assertEqual(1, len(self.says("search", own, "moon", "--words").splitlines()))
+
+    def test_a_model_that_no_network_can_fetch(self):
+        empty = self.folder / "empty"
+        for name in [name for name in self.environment if name.startswith("PIP_")]:
+            del self.environment[name]
+        nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+        self.environment |= {"FAFCAS_MODEL_DIR": str(empty), **nowhere}
+        status, said, told = self.run_anew("model")
+        self.assertEqual((1, ""), (status, said), told)
+        self.assertRegex(told, r"\Afafcas: downloading [^\n]*\nfafcas: pip could not get [^\n]*Check the network[^\n]*\n\Z")
+        self.assertEqual([], [path for path in empty.rglob("*") if path.is_file()])
+        self.write("a.md", "Text")
+        self.fails("makes one", "ingest", self.notes, self.path, anew=True)
+        self.assertFalse(self.path.exists())
 
     def test_what_is_no_database_or_a_damaged_one(self):
         self.write("a.md", "Text")

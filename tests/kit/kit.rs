@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::support::{absent, environment, library, python_with, runs, scratch, succeed};
+use crate::support::{absent, environment, library, models, python_with, runs, scratch, succeed};
 use rusqlite::{Batch, Connection, fallible_iterator::FallibleIterator, types::Value};
 use std::collections::BTreeSet;
 use std::fs;
@@ -251,6 +251,15 @@ fn a_collection_is_a_table() {
 #[test]
 fn notes_of_every_format_are_read() {
     python_tests("formats.py");
+}
+
+/// With the model that the notebook asks for.
+#[test]
+fn the_notebook_prints_what_it_shows() {
+    let Some(python) = python_with(&environment(), "apsw, numpy") else { return };
+    let (models, mut command) = (models(), Command::new(python));
+    command.arg("tests/kit/notebook.py").env("LIBRARY", library()).env("FAFCAS_MODEL_DIR", &models);
+    succeed(command.env("FAFCAS_ONNXRUNTIME", models.join("libonnxruntime.so")));
 }
 
 fn python_tests(file: &str) {

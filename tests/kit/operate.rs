@@ -107,7 +107,7 @@ fn knowledge_base() -> Connection {
 fn nodes_without_vectors_and_of_another_model_are_told() {
     let db = knowledge_base();
     db.execute_batch(
-        "INSERT INTO models VALUES (1, 'old', 'f1', 2), (2, 'new', 'f2', 2); INSERT INTO kit VALUES ('model', 2);
+        "INSERT INTO models (seq, name, fingerprint, dimensions) VALUES (1, 'old', 'f1', 2), (2, 'new', 'f2', 2); INSERT INTO kit VALUES ('model', 2);
          INSERT INTO nodes (id, title, content, model, embedding) VALUES
              ('none', 'Bare', 'text', NULL, NULL), ('old', 'Old', 'text', 1, vec_f32('[1,0]')), ('new', 'New', 'text', 2, vec_f32('[0,1]'))",
     )

@@ -79,6 +79,7 @@ fn the_pages_print_what_they_say_and_leave_no_function_out() {
     for (page, results) in [("docs/operate.md", 4), ("docs/servers.md", 2), ("docs/retention.md", 4)] {
         assert_eq!(check(page), results, "{page}");
     }
+    assert_eq!(check("docs/recipes.md"), 11);
     let reference = text("docs/reference.md");
     for name in after.difference(&before) {
         assert!(reference.contains(&format!("`{name}")), "docs/reference.md does not tell of {name}");

@@ -1,10 +1,12 @@
-"""`fafcas path` and `fafcas model`: where the library lies, and what embed() needs beside it."""
+"""`fafcas path`, `model` and `selftest`: where the library lies, what embed() needs beside it, and whether both work here."""
 
 from __future__ import annotations
 
+import apsw
 import click
 
 from .. import loadable_path
+from ..kit.database import load
 from ..models.fetch import DEFAULT_MODEL, NAMES, fetch_model
 
 
@@ -24,3 +26,24 @@ def model(names: tuple[str, ...], folder: str | None, wheels: str | None) -> Non
 
 
 model.help = f"{model.help}\n\nNAME is one of {', '.join(NAMES)}; the first of them if it is left out."
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def selftest(as_json: bool) -> int:
+    """Try the library on this machine: kernels, an index, an embedding.
+
+    The exit status is 1 where something fails.
+    """
+    from .output import print_json
+
+    connection = apsw.Connection(":memory:")
+    load(connection, loadable_path())
+    rows = connection.execute("SELECT name, ok, detail, milliseconds FROM fafcas_selftest()").fetchall()
+    connection.close()
+    if as_json:
+        print_json([{"name": name, "ok": bool(ok), "detail": detail, "milliseconds": took} for name, ok, detail, took in rows])
+    else:
+        for name, ok, detail, took in rows:
+            click.echo(f"{'ok  ' if ok else 'FAIL'}  {name:<16}  {took:>8.1f} ms  {detail}")
+    return int(not all(row[1] for row in rows))

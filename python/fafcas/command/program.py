@@ -29,6 +29,7 @@ WHERE = {
     "model": "library",
     "path": "library",
     "search": "search",
+    "selftest": "library",
     "serve": "serve",
     "similar": "search",
 }

@@ -197,7 +197,7 @@ class Search:
         return [dict(zip(names, row)) for row in cursor]
 
     def advice(self, error: str) -> str:
-        if "dimensions as in the query" in error and not self.source.is_kit:
+        if " dimensions as in the " in error and not self.source.is_kit:
             return "; --model names the model that made the vectors"
         return ""
 

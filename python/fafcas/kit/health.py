@@ -29,7 +29,8 @@ def health(path, library, table=None, column=None):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except apsw.Error as error:
-        return [cannot_read(path, error)]
+        rule, expected, actual, ok, remedy = cannot_read(path, error)
+        return [(rule, expected, f"{path}: {actual}", ok, remedy)]
     if table is None and was_kit(connection):
         found = [*prepare(connection, library), *answers(connection)]
     else:
@@ -49,7 +50,8 @@ def was_kit(connection):
 
 def integrity(connection):
     said = "; ".join(row for (row,) in connection.execute("SELECT quick_check FROM pragma_quick_check LIMIT 3"))
-    yield "integrity", "ok", said, int(said == "ok"), "restore a backup, or save what can be read: sqlite3 DB .recover"
+    shown = said if said == "ok" else f"{connection.db_filename('main')}: {said}"
+    yield "integrity", "ok", shown, int(said == "ok"), "restore a backup, or save what can be read: sqlite3 DB .recover"
 
 
 def of_vectors(connection, table, column):

@@ -33,11 +33,12 @@ class Source:
     text: Optional[str] = None
     vectors: Optional[str] = None
     words: Optional[str] = None  # the FTS5 table of it
+    trigrams: Optional[str] = None  # that of its pieces of three characters, for misspelt words
     is_kit: bool = False
 
 
 COLUMNS = ("id", "type", "title", "domain", "layer", "date", "hash", "model", "embedding", "summary", "meta", "source", "content")
-KIT = Source("nodes", "id", COLUMNS, "title", "content", "embedding", "nodes_text", is_kit=True)
+KIT = Source("nodes", "id", COLUMNS, "title", "content", "embedding", "nodes_text", "nodes_fuzzy", is_kit=True)
 
 
 def quoted(name: str) -> str:
@@ -154,7 +155,8 @@ def described(connection: Any, table: str) -> Source:
     texts = [name for name, kind, _ in info if name not in keys + vectors and ("TEXT" in kind or "CHAR" in kind or kind == "")]
     title = next((name for name in texts if name.lower() in TITLES), None)
     text = longest(connection, table, [name for name in texts if name != title])
-    return Source(table, keys[0] if len(keys) == 1 else "rowid", columns, title, text, next(iter(vectors), None), words)
+    key = keys[0] if len(keys) == 1 else "rowid"
+    return Source(table, key, columns, title, text, next(iter(vectors), None), words, trigrams(connection, table))
 
 
 def longest(connection: Any, table: str, texts: list[str]) -> str | None:
@@ -177,12 +179,22 @@ def vector_indexes(connection: Any) -> Iterator[tuple[str, str, str]]:
 
 def full_texts(connection: Any) -> list[tuple[str, str]]:
     """The table that each FTS5 table has the words of, which is itself where it keeps them, and its name."""
+    return [(content, name) for content, name, in_pieces in all_full_texts(connection) if not in_pieces]
+
+
+def trigrams(connection: Any, table: str) -> str | None:
+    """The FTS5 table that has the pieces of this one."""
+    found = all_full_texts(connection)
+    return next((name for content, name, in_pieces in found if in_pieces and content.lower() == table.lower()), None)
+
+
+def all_full_texts(connection: Any) -> list[tuple[str, str, bool]]:
     found = []
     for name, sql in connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql LIKE '%fts5%' ORDER BY rowid").fetchall():
         arguments = FULL_TEXT.search(sql)
-        if arguments and not TRIGRAM.search(arguments[1]):
+        if arguments:
             content = CONTENT.search(arguments[1])
-            found.append((unquoted(content.groups()) if content else name, name))
+            found.append((unquoted(content.groups()) if content else name, name, bool(TRIGRAM.search(arguments[1]))))
     return found
 
 

@@ -12,6 +12,7 @@ from .source import Source, literal, path_of, quoted
 
 TOKEN = re.compile(
     r"""(?P<skip>--[^\n]*|"(?:[^"]|"")*")
+      | (?P<options>json_object\('fuzzy'(?:[^()]|\([^()]*\))*\))
       | (?P<text>'(?:[^']|'')*')
       | (?P<from>\b(?:FROM|JOIN)\s+)(?P<table>nodes|edges)\b(?!\s*\.)(?P<alias>(?:\s+AS\b)?)
       | (?P<words>\bnodes_text\b)
@@ -103,6 +104,8 @@ def on(source: Source, sql: str, domain: str | None = None) -> str:
         return sql
 
     def put(token: re.Match[str]) -> str:
+        if token["options"]:
+            return token[0] if source.is_kit else options(source)
         if token["text"]:
             return names.get(token["text"], token["text"])
         if token["table"]:
@@ -116,12 +119,14 @@ def on(source: Source, sql: str, domain: str | None = None) -> str:
         names["'embedding'"] = literal(source.vectors)
     if source.words:
         names["'nodes_text'"] = literal(path_of(source.words))
-    if not source.is_kit:
-        # Pieces of titles, which only the kit has.
-        names["""'{"fuzzy": "nodes_fuzzy"}'"""] = "NULL"
     edges = "edges" if source.is_kit else "(SELECT NULL AS source, NULL AS target, NULL AS type WHERE false)"
     tables = {"nodes": rows(source, domain), "edges": edges}
     return TOKEN.sub(put, sql)
+
+
+def options(source: Source) -> str:
+    """Those of vec_hybrid for a user's table. Which model its vectors are of is not known, so their spread is estimated."""
+    return literal(packed({"fuzzy": path_of(source.trigrams)})) if source.trigrams else "NULL"
 
 
 def words(source: Source) -> str:

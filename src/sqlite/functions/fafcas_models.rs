@@ -24,6 +24,7 @@ const SIGNATURE: Signature = Signature {
         "query_prompt TEXT",
         "document_prompt TEXT",
         "languages TEXT",
+        "spread REAL",
     ],
     arguments: &[],
     required: 0,
@@ -70,7 +71,8 @@ impl Listing for Models {
             6 => model.pooling.as_deref().map_or(Value::Null, Value::from),
             7 => some(&model.prompts.query),
             8 => some(&model.prompts.document),
-            _ => some(&model.languages.join(" ")),
+            9 => some(&model.languages.join(" ")),
+            _ => model.spread.map_or(Value::Null, Value::Real),
         })
     }
 }

@@ -7,6 +7,7 @@ pub mod embedding;
 pub mod fafcas_audit;
 pub mod fafcas_health;
 pub mod fafcas_models;
+pub mod fafcas_selftest;
 pub mod scalars;
 pub mod vec_each;
 pub mod vec_hybrid;

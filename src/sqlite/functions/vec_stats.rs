@@ -34,7 +34,7 @@ fn histogram(entry: &Entry) -> Value {
 }
 
 /// The columns after `source` and `column_name`.
-const MEASURES: [StatsColumn; 27] = [
+const MEASURES: [StatsColumn; 28] = [
     ("searches INTEGER", |entry| Value::Integer(entry.times.count() as i64)),
     ("total_ms REAL", |entry| Value::Real(entry.times.total())),
     ("p50_ms REAL", |entry| quantile(entry, 0.5)),
@@ -46,6 +46,7 @@ const MEASURES: [StatsColumn; 27] = [
     ("rescored INTEGER", |entry| count(&entry.rescored)),
     ("repeated INTEGER", |entry| count(&entry.repeated)),
     ("skipped INTEGER", |entry| count(&entry.bad)),
+    ("not_unit INTEGER", |entry| count(&entry.not_unit)),
     ("pending INTEGER", |entry| count(&entry.pending)),
     ("encoded INTEGER", |entry| count(&entry.encoded)),
     ("cache_bytes INTEGER", |entry| count(&entry.memory.bytes)),

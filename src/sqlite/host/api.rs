@@ -97,6 +97,8 @@ routines! {
     fn malloc64(bytes: u64) -> *mut c_void;
     fn free(memory: *mut c_void);
 
+    fn open_v2(name: *const c_char, db: *mut *mut ffi::sqlite3, flags: c_int, vfs: *const c_char) -> c_int;
+    fn close_v2(db: *mut ffi::sqlite3) -> c_int;
     fn prepare_v3(
         db: *mut ffi::sqlite3,
         sql: *const c_char,

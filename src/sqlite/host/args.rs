@@ -109,7 +109,13 @@ pub unsafe fn bytes<'a>(at: *const u8, length: i32) -> &'a [u8] {
 /// A vector that is an argument, or `None` for NULL. Whether its numbers are finite is not checked.
 #[inline]
 pub fn vector(value: ValueRef<'_>) -> Result<Option<Vector<'_>>> {
-    stored(value, ElementType::F32)
+    match value {
+        ValueRef::Text(_) => {
+            let floats = vector::from_argument(text("a JSON array of numbers", value)?)?;
+            Ok(Some(Cow::Owned(floats)))
+        }
+        value => stored(value, ElementType::F32),
+    }
 }
 
 /// A vector that is stored with elements of this type, or `None` for NULL. Whether its numbers are finite is not checked.

@@ -11,7 +11,7 @@ use super::value::{Value, ValueRef};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::vector::typed::{ElementValue, TypedVector};
-use crate::vector::{ElementType, from_json};
+use crate::vector::{ElementType, from_argument};
 use std::ffi::{c_int, c_uint, c_void};
 
 /// That a function may return a value with a subtype. SQLite has this flag since 3.45, and ignores it before.
@@ -118,7 +118,7 @@ impl<'a> VectorCall<'a> {
 
     fn parsed(self, at: usize) -> Result<TypedVector<'a>> {
         let place = c_int::try_from(at).unwrap_or(c_int::MAX);
-        let parse = || from_json(args::text("a JSON array of numbers", self.get(at))?);
+        let parse = || from_argument(args::text("a JSON array of numbers", self.get(at))?);
         let kept = || {
             // SAFETY: the context is that of the running call. What is kept at a place of a function is set below alone. SQLite
             // frees it after the call, or when the statement ends.
@@ -150,7 +150,7 @@ pub fn typed(value: ValueRef<'_>, subtype: u32) -> Result<Option<TypedVector<'_>
         ValueRef::Null => Ok(None),
         ValueRef::Blob(blob) => TypedVector::new(element_of(subtype), blob).map(Some),
         ValueRef::Text(_) => {
-            let floats = from_json(args::text("a JSON array of numbers", value)?)?;
+            let floats = from_argument(args::text("a JSON array of numbers", value)?)?;
             TypedVector::new(ElementType::F32, bytemuck::cast_slice::<_, u8>(&floats).to_vec()).map(Some)
         }
         other => Err(Error::expected("a vector (BLOB of 4-byte floats or JSON array of numbers)", other)),

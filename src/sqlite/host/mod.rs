@@ -11,6 +11,7 @@ pub mod entry;
 pub mod exports;
 pub mod fts5;
 pub mod in_list;
+pub mod memory;
 pub mod value;
 pub mod vtab;
 

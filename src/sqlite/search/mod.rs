@@ -17,12 +17,14 @@ use crate::resources::stats::SearchPath;
 use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::{Rules, scan};
 use crate::sqlite::host::connection::Connection;
+use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::paths;
 use crate::sqlite::tables::reentry::Running;
 use crate::sqlite::tables::source::Source;
 use crate::topk::{self, TopK};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -140,6 +142,7 @@ impl Search {
         let rules = Rules { skip_bad: self.skip_bad, ..rules.clone() };
         let mut best = TopK::new(limit);
         let mut ways = Vec::with_capacity(self.sources.len());
+        let mut not_unit = HashSet::new();
         for (number, source) in (0..).zip(&mut self.sources) {
             if let Some(index) = self.indexes.get_mut(number as usize).and_then(Option::as_mut) {
                 let floor = best.last();
@@ -156,13 +159,23 @@ impl Search {
                 ways.push(rows.way());
                 scan(&mut rows, number, &self.scorer, &rules, &mut best)
             });
-            let counts = scanned.map_err(|error| named(error, &title))?;
+            let counts = scanned.map_err(|error| named(damaged(error, source), &title))?;
             source.stats.rows.fetch_add(counts.rows, Relaxed);
             source.stats.bad.fetch_add(counts.bad, Relaxed);
+            not_unit.extend(counts.is_not_unit.then_some(number));
         }
         self.note(&ways, start.elapsed());
         self.is_scanned = ways.contains(&SearchPath::Scan);
-        Ok(best.into_sorted())
+        let hits = best.into_sorted();
+        not_unit.extend(
+            hits.first().filter(|best| self.scorer.is_out_of_reach(best.place.score)).map(|best| best.place.source),
+        );
+        for number in not_unit {
+            if let Some(source) = self.sources.get(number as usize) {
+                source.stats.not_unit.fetch_add(1, Relaxed);
+            }
+        }
+        Ok(hits)
     }
 
     /// Counts a search that is done.
@@ -177,6 +190,16 @@ impl Search {
 /// Adds the name of the source to an error of SQLite. Our own errors name the row already.
 pub fn named(error: Error, title: &str) -> Error {
     if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
+}
+
+/// Adds the name of the file to an error of SQLite that says it is damaged. A process may have several open.
+fn damaged(error: Error, source: &Source) -> Error {
+    let Error::Sqlite { code, message } = error else { return error };
+    let is_damaged = matches!(code as u32 & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB);
+    match source.connection().file_name(source.schema()).filter(|_| is_damaged) {
+        Some(file) => Error::Sqlite { code, message: format!("{message} (the file {file}; restore a backup)") },
+        None => Error::Sqlite { code, message },
+    }
 }
 
 /// A number in place of a rowid, from the bytes that identify a row: FNV-1a, and at the end a multiplication that mixes the

@@ -206,7 +206,8 @@ pub(super) fn view_id(columns: &[TableColumn]) -> IdColumn {
     id.map_or(IdColumn::Rowid, |column| IdColumn::Column(column.name.clone()))
 }
 
-pub(super) fn plain_or_quoted(name: &str) -> String {
+/// A name as SQL reads it, in quotes only where it needs them.
+pub fn plain_or_quoted(name: &str) -> String {
     let plain =
         name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
     if plain && !name.is_empty() { name.to_string() } else { quoted(name) }

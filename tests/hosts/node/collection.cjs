@@ -17,10 +17,21 @@ const ids = (rows) => rows.map(({ id }) => id);
 async function main() {
   fs.rmSync(path, { force: true });
   await whatIsAddedIsFound();
+  await misspeltWordsAreFoundWithTrigrams();
   await whatIsNoRowIsRefused();
   await tablesAreAdopted();
   await theLibrarysOwnEmbedding();
   arraysAreVectors();
+}
+
+async function misspeltWordsAreFoundWithTrigrams() {
+  const notes = new Collection(connect(path), 'misspelt', { embed: later });
+  await notes.add([FOOD, ...Array.from({ length: 6 }, (_, at) => `Other things, ${at}.`)]);
+  const ways = async () => (await notes.search('doughz', 7, { vector: letters(['x'])[0] })).filter(({ by }) => by === 'both').map(({ id }) => id);
+  assert.deepStrictEqual(await ways(), []);
+  notes.connection.exec("CREATE VIRTUAL TABLE pieces USING fts5 (text, content = 'misspelt', content_rowid = 'seq', tokenize = 'trigram'); INSERT INTO pieces (pieces) VALUES ('rebuild')");
+  assert.deepStrictEqual(await ways(), [1]);
+  notes.close();
 }
 
 async function whatIsAddedIsFound() {
@@ -35,6 +46,10 @@ async function whatIsAddedIsFound() {
   for (const by of ['both', 'meaning', 'words']) {
     const found = await notes.search('the moon the "dough', 1, { where: "metadata ->> 'kind' = :kind -- that", params: { kind: 'food' }, by });
     assert.deepStrictEqual(ids(found), [2], by);
+  }
+  for (const by of ['both', 'words']) {
+    const text = `\0"dough* ( \t-NEAR(${'a "b ☃ '.repeat(12_000)}`;
+    assert.strictEqual((await notes.search(text, 5, { by }))[0].id, 2, by);
   }
 
   // Python's collection of the same file would have the same ids and types.

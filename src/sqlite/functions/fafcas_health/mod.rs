@@ -15,7 +15,7 @@ use super::vec_stats::VecStats;
 use super::vec_topk::VecTopk;
 use super::vec_topk_many::VecTopkMany;
 use super::vec_trace::VecTrace;
-use crate::analysis::invariants::{Invariants, UNIT_TOLERANCE};
+use crate::analysis::invariants::Invariants;
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::scan::VectorSource;
@@ -29,7 +29,7 @@ use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, one, quoted};
 use crate::sqlite::tables::reentry::Running;
 use crate::sqlite::tables::source::Source;
-use crate::vector::ElementType;
+use crate::vector::{ElementType, UNIT_TOLERANCE};
 use std::fmt::Display;
 
 /// The table function.

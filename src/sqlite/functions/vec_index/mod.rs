@@ -3,15 +3,22 @@
 //! SELECT gives its properties. Commands are inserted: `INSERT INTO i(i) VALUES ('merge')`. Its table and column are read from
 //! its triggers, because ALTER TABLE rewrites them. The arguments of CREATE may be out of date.
 
+mod arguments;
+mod misuse;
+mod rows;
+
+use self::arguments::{COMMAND, CreateArguments, OtherIndexes, declaration, must_be_alone};
+use self::misuse::{NamedColumn, searched_here, stored_here};
+use self::rows::{Stray, mean, must_be_known, ordinary};
 use crate::error::{Error, Result};
-use crate::index::{self, Builder, ChangedRows, Index, Mean, Opened, RowSlot, RowidPart};
+use crate::index::{self, Builder, ChangedRows, Index, Opened, RowSlot, RowidPart};
 use crate::resources::config;
 use crate::resources::progress::Progress;
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::{Args, text};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table, Writable};
+use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Table, Writable};
 use crate::sqlite::storage::shelf::{Anchor, Shelf};
 use crate::sqlite::storage::signs::{Sign, reshaped};
 use crate::sqlite::storage::table_rows::TableRows;
@@ -19,7 +26,7 @@ use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, WatchedIndex, of_i
 use crate::sqlite::storage::trust::{Survey, compared, is_stale, most_differing};
 use crate::sqlite::tables::catalogue::schema_of;
 use crate::sqlite::tables::conditions::Conditions;
-use crate::sqlite::tables::identifier::{Path, paths, quoted, single};
+use crate::sqlite::tables::identifier::{Path, quoted};
 use crate::sqlite::tables::source::Source;
 use crate::vector::{check_finite, shown};
 use std::collections::{BTreeSet, HashSet};
@@ -31,39 +38,16 @@ pub struct VecIndex {
     connection: Connection,
     schema: String,
     name: String,
-    /// The arguments of CREATE.
+    /// The arguments of CREATE. ALTER TABLE does not rewrite them.
     table: String,
     column: String,
-}
-
-/// What a build does with a value that is not a vector with the dimensions of the index.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stray {
-    /// It is an error: the user has just named the column.
-    Refused,
-    /// The row is noted. Searches then answer by a scan, which gives an error that names the row.
-    Noted,
+    others: OtherIndexes,
 }
 
 impl VecIndex {
     fn new(connection: Connection, arguments: &[&str]) -> Result<Self> {
-        let [_, schema, name, table, column] = arguments else {
-            let given = arguments.get(3..).unwrap_or_default().join(", ");
-            return Err(Error::expected("vec_index(table, column)", format_args!("vec_index({given})")));
-        };
-        let wrong = || Error::expected(format_args!("a table of {schema}"), shown(table));
-        let [Path { schema: within, name: table_name }] = paths(table)?.try_into().map_err(|_| wrong())?;
-        if within.is_some_and(|within| !within.eq_ignore_ascii_case(schema)) {
-            return Err(wrong());
-        }
-        let column = single(column).unwrap_or_else(|| column.trim().to_string());
-        let (schema, name) = (schema.to_string(), name.to_string());
-        Ok(Self { connection, schema, name, table: table_name, column })
-    }
-
-    fn declaration(&self) -> Declaration {
-        let schema = format!("CREATE TABLE x(property TEXT, value, {} HIDDEN)", quoted(&self.name));
-        Declaration { schema, risk: Risk::Normal }
+        let CreateArguments { schema, name, table, column, others } = CreateArguments::read(arguments)?;
+        Ok(Self { connection, schema, name, table, column, others })
     }
 
     fn shelf(&self) -> Shelf {
@@ -90,6 +74,13 @@ impl VecIndex {
         of_index(self.connection, &self.schema, &self.name)
     }
 
+    /// The table and column as they are called now.
+    fn indexed(&self) -> Result<NamedColumn> {
+        let given = || NamedColumn { table: self.table.clone(), column: self.column.clone() };
+        let now = |watched: WatchedIndex| NamedColumn { table: watched.tracked.table, column: watched.tracked.column };
+        Ok(self.tracked()?.map_or_else(given, now))
+    }
+
     fn must_be_tracked(&self) -> Result<WatchedIndex> {
         self.tracked()?.ok_or_else(|| {
             Error::Mistake(format!(
@@ -109,6 +100,9 @@ impl VecIndex {
                 "a stored column",
                 format_args!("{}, which is generated", source.describe_column()),
             ));
+        }
+        if self.others == OtherIndexes::Refused {
+            must_be_alone(&source, &self.name)?;
         }
         self.clear_leftovers()?;
         let tracked = Tracked {
@@ -479,66 +473,20 @@ impl Condition {
     }
 }
 
-/// The name of the rowid of a table. An error if the table cannot be indexed.
-fn ordinary(source: &Source) -> Result<&'static str> {
-    let refused =
-        || Error::expected("an ordinary table with rowids", format_args!("{}, {}", source.title, source.kind()));
-    source.rowid_name().ok_or_else(refused)
-}
-
-/// Fails if the index does not know a row that has a vector.
-fn must_be_known(source: &mut Source, is_known: impl Fn(i64) -> bool) -> Result<()> {
-    let everything = Conditions::default();
-    let mut scan = source.scan(&everything)?;
-    while scan.advance()? {
-        if !is_known(scan.row()?) && !matches!(scan.vector(), Ok(None)) {
-            return Err(Error::Damaged(format!("{} has no code; 'rebuild' mends the index", scan.describe())));
-        }
-    }
-    Ok(())
-}
-
-/// The mean of all vectors. Their lengths are checked, too.
-fn mean(source: &mut Source, table: &mut TableRows, everything: &Conditions, stray: Stray) -> Result<Mean> {
-    let mut mean = Mean::default();
-    let mut dimensions = None;
-    let mut scan = source.scan(everything)?;
-    let mut values = 0;
-    while scan.advance()? {
-        let vector = match scan.vector() {
-            Ok(None) if values == 0 && table.conceals([scan.row()?])? => return Err(table.concealed()),
-            Ok(None) => continue,
-            Ok(Some(vector)) => check_finite(&vector).map(|()| vector),
-            Err(error) => Err(error),
-        };
-        values += 1;
-        let fitting = vector.and_then(|vector| match vector.len() {
-            0 => Err(Error::expected("at least 1 dimension", 0)),
-            length => match *dimensions.get_or_insert(length) {
-                wanted if wanted == length => Ok(vector),
-                wanted => Err(Error::dimensions(wanted, "rows before", length)),
-            },
-        });
-        match fitting {
-            Ok(vector) => mean.add(&vector),
-            Err(error) if stray == Stray::Refused => return Err(error.within(scan.describe())),
-            Err(_) => {}
-        }
-    }
-    Ok(mean)
-}
-
 impl Table for VecIndex {
     const NAME: &'static str = "vec_index";
     type Cursor = Listed<Properties>;
 
     fn connect(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
         let index = Self::new(connection, arguments)?;
-        let declaration = index.declaration();
+        let declaration = declaration(&index.name, &index.column);
         Ok((index, declaration))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
+        if info.constraints().iter().any(|constraint| constraint.column >= COMMAND as i32) {
+            return Err(searched_here(&self.name, &self.indexed()?));
+        }
         info.estimate(1e3, 10);
         Ok(Choice::Plan(0))
     }
@@ -571,7 +519,7 @@ impl Writable for VecIndex {
     fn create(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
         let index = Self::new(connection, arguments)?;
         index.make()?;
-        let declaration = index.declaration();
+        let declaration = declaration(&index.name, &index.column);
         Ok((index, declaration))
     }
 
@@ -580,10 +528,12 @@ impl Writable for VecIndex {
     }
 
     fn change(&mut self, change: Change<'_>) -> Result<i64> {
-        const COMMAND: usize = 2;
         let Change::Insert(values) = change else {
             return Err(Error::Mistake("expected an INSERT of a command, the only change an index takes".into()));
         };
+        if matches!(values.get(COMMAND), ValueRef::Null) {
+            return Err(stored_here(&self.indexed()?));
+        }
         let command = text("a command 'merge', 'rebuild' or 'check' as text", values.get(COMMAND))?;
         self.command(command)?;
         Ok(0)
