@@ -113,7 +113,8 @@ def profile(path: Path, library: str, table: str | None, column: str | None) -> 
     life.stage("thousandth search", lambda: ask(ROWS))
     life.stage("first embedding", lambda: life.run("SELECT embed('how do readers and writers coexist')"))
     some = f"SELECT rowid FROM {name} WHERE {quoted} IS NOT NULL LIMIT {ROWS}"
-    rewrite = f"UPDATE {name} SET {quoted} = fafcas_normalize({quoted}) WHERE rowid IN ({some})"
+    # The vector that points the other way: SQLite would not write a value that is as before.
+    rewrite = f"UPDATE {name} SET {quoted} = vec_sub({quoted}, vec_add({quoted}, {quoted})) WHERE rowid IN ({some})"
     life.stage(f"{ROWS} rows written", lambda: life.run(rewrite))
     life.stage("search after it", lambda: ask(1))
     index = indexed(db, source.table)
