@@ -11,7 +11,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
 .PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz lint
-.PHONY: bench quality quality-short spread budgets budgets-write clean
+.PHONY: profile bench quality quality-short spread budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -93,6 +93,13 @@ lint:
 # ONNX Runtime and the model, checked against their checksums; what is there already is kept. [MODEL=one more, see docs/models.md]
 model: .venv/ready
 	@$(VENV) scripts/fetch_model.py models $(if $(MODEL),--model "$(MODEL)")
+
+# Time and memory of each stage in the life of a database, on a copy: make profile DB=file [TABLE=table COLUMN=column]. It draws
+# target/profile/stages.svg.
+profile: build .venv/operate
+	$(if $(DB),,$(error say DB=file))
+	@PYTHONPATH=.venv/operate FAFCAS_MODEL_DIR=models $(VENV) scripts/profile_stages.py "$(LIBRARY)" "$(DB)" target/profile/stages.svg \
+		$(if $(TABLE),--table "$(TABLE)") $(if $(COLUMN),--column "$(COLUMN)")
 
 # Python packages for the demo, the scripts and the tests of other hosts. pip writes into the environment from outside, so
 # that a Python without ensurepip will do.

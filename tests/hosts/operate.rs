@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::support::{environment, library, succeed};
+use crate::support::{absent, environment, library, load, python_with, scratch, succeed};
 use std::path::Path;
 use std::process::Command;
 
 /// Python with the packages of `make .venv/operate`; `None` if they are not here.
 fn python() -> Option<Command> {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/operate");
-    if !packages.join("prometheus_client").exists() || !packages.join("opentelemetry").exists() {
-        crate::support::absent("what make .venv/operate fetches");
+    if ["prometheus_client", "opentelemetry", "psutil", "matplotlib"].iter().any(|name| !packages.join(name).exists()) {
+        absent("what make .venv/operate fetches");
         return None;
     }
     let mut python = Command::new(environment());
@@ -28,4 +28,45 @@ fn prometheus_reads_the_metrics_and_adds_histograms_up() {
 fn traced_searches_become_spans() {
     let Some(mut python) = python() else { return };
     succeed(python.arg("tests/hosts/traces.py").arg(library()));
+}
+
+#[test]
+fn requests_are_gathered() {
+    let Some(python) = python_with(&environment(), "apsw") else { return };
+    succeed(Command::new(python).arg("tests/hosts/batcher.py").arg(library()));
+}
+
+/// What `make profile` runs, on a database without a model: that stage is left out, and says so.
+#[test]
+fn each_stage_has_a_row_and_a_bar() {
+    let Some(mut python) = python() else { return };
+    let folder = scratch("profile");
+    let (file, picture) = (folder.join("few.db"), folder.join("stages.svg"));
+    let db = rusqlite::Connection::open(&file).unwrap();
+    load(&db, &library()).unwrap();
+    db.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); INSERT INTO t WITH RECURSIVE n(i) AS
+         (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50) SELECT i, vec_f32('[1,' || i || ']') FROM n;
+         CREATE VIRTUAL TABLE i USING vec_index(t, v)",
+    )
+    .unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let script = python.arg("scripts/profile_stages.py").arg(library()).args([&file, &picture]);
+    let (said, told) = succeed(script.env("FAFCAS_MODEL_DIR", &folder));
+    for stage in ["opening", "first search", "thousandth search", "1000 rows written", "merge", "map"] {
+        assert!(said.lines().any(|line| line.starts_with(stage)), "no {stage}: {said}");
+    }
+    assert!(told.contains("first embedding: left out: "), "{told}");
+    assert!(std::fs::read_to_string(&picture).unwrap().contains("<svg"));
+    assert_eq!(std::fs::read(&file).unwrap(), before, "the file itself was changed");
+    let nothing = python_on_nothing(&folder);
+    assert!(nothing.contains("expected a database, not nothing"), "{nothing}");
+}
+
+fn python_on_nothing(folder: &Path) -> String {
+    let Some(mut python) = python() else { return String::new() };
+    let script = python.arg("scripts/profile_stages.py").arg(library());
+    let output = script.args([folder.join("nothing.db"), folder.join("no.svg")]).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -208,6 +208,22 @@ class Command(Case):
         self.assertIn("fafcas_health('\"my articles\"', 'embedding')", self.says("health", path, "--sql"))
         self.assertIn("pragma_quick_check", self.says("health", self.ingested(), "--sql"))
 
+    def test_health_tells_what_wants_a_person(self):
+        path = self.folder / "other.db"
+        db = apsw.Connection(str(path))
+        db.execute("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t(id INTEGER PRIMARY KEY, v)").fetchall()
+        db.enable_load_extension(True)
+        db.load_extension(LIBRARY)
+        db.execute("INSERT INTO t VALUES (1, '[1,0]'); CREATE VIRTUAL TABLE i USING vec_index(t, v)")
+        self.assertNotIn("long log", self.says("health", path))
+        db.execute("CREATE TABLE nodes(embedding, content); INSERT INTO nodes VALUES (NULL, zeroblob(17000000))")
+        status, said, _ = self.run_("health", path)
+        self.assertEqual(1, status)
+        self.assertIn("missing vectors: sql/queries/reembed.sql", said)
+        self.assertIn("long log: end readers", said)
+        self.assertRegex(said, r"16 MB in other\.db-wal")
+        db.close()
+
     def test_the_health_of_a_column_as_json_and_as_a_status(self):
         path = self.articles()
         self.says("embed", path, "my articles", "body")

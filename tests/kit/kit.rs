@@ -63,6 +63,7 @@ fn each_query_is_in_the_guide_and_in_a_test() {
         "tests/kit/kit.rs",
         "tests/prometheus.rs",
         "tests/trace.rs",
+        "tests/kit/operate.rs",
     ]
     .map(|file| fs::read_to_string(root().join(file)).unwrap())
     .concat();

@@ -2,6 +2,7 @@
 
 mod examples;
 mod kit;
+mod operate;
 mod readme;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! The SQL of README.md, docs/reference.md, docs/models.md and docs/recipes.md does what the pages say: every ```sql block of a page is run in order, and the
+//! The SQL of README.md, docs/reference.md and other pages does what the pages say: every ```sql block of a page is run in order, and the
 //! ```text block below it is its output.
 
 use crate::support::blocks;
@@ -76,6 +76,9 @@ fn the_pages_print_what_they_say_and_leave_no_function_out() {
         assert!(checked >= 3, "{page}: only {checked} results");
     }
     assert_eq!(check("docs/models.md"), 3);
+    for (page, results) in [("docs/operate.md", 4), ("docs/servers.md", 2), ("docs/retention.md", 4)] {
+        assert_eq!(check(page), results, "{page}");
+    }
     assert_eq!(check("docs/recipes.md"), 11);
     let reference = text("docs/reference.md");
     for name in after.difference(&before) {

@@ -13,6 +13,7 @@ import apsw
 from . import source as sources
 from .database import Refused, harden, load, roll_back, script, statements
 
+LONGEST_LOG = 16 << 20
 MAGIC = b"SQLite format 3\0"
 
 # Of these most are there as long as anything of a knowledge base is.
@@ -31,9 +32,11 @@ def health(path, library, table=None, column=None):
         rule, expected, actual, ok, remedy = cannot_read(path, error)
         return [(rule, expected, f"{path}: {actual}", ok, remedy)]
     if table is None and was_kit(connection):
-        return [*prepare(connection, library), *answers(connection)]
-    load(connection, library)
-    return [*integrity(connection), *of_vectors(connection, table, column)]
+        found = [*prepare(connection, library), *answers(connection)]
+    else:
+        load(connection, library)
+        found = [*integrity(connection), *of_vectors(connection, table, column)]
+    return [*found, *alerts(connection, {rule for rule, *_ in found}), *long_log(path)]
 
 
 def was_kit(connection):
@@ -104,6 +107,29 @@ def answers(connection):
         except apsw.Error as error:
             yield subject(statement), "an answer", str(error), 0, "the rules above say more"
     roll_back(connection)
+
+
+def alerts(connection, told):
+    """The rows of sql/queries/alerts.sql, but those of rules that were told already."""
+    if "library" in told:
+        return
+    try:
+        for statement in statements("queries/alerts.sql"):
+            for alert, subject_, what, todo in connection.execute(statement).fetchall():
+                if alert not in told and not (alert == "another model" and "one model" in told):
+                    yield alert, "nothing", f"{subject_}: {what}", 0, todo
+    except apsw.Error as error:
+        yield "alerts", "an answer", str(error), 0, "the rules above say more"
+    roll_back(connection)
+
+
+def long_log(path):
+    """A write-ahead log that was not written back, though SQLite tries after every 4 MB."""
+    log = Path(f"{path}-wal")
+    size = log.stat().st_size if log.exists() else 0
+    if size > LONGEST_LOG:
+        remedy = "end readers that stay open, or transactions that last; then PRAGMA wal_checkpoint(TRUNCATE)"
+        yield "long log", f"{LONGEST_LOG >> 20} MB at most", f"{size >> 20} MB in {log.name}", 0, remedy
 
 
 def five(row):

@@ -5,6 +5,7 @@ use crate::embed;
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le};
 use crate::resources::config;
+use crate::resources::trace;
 use crate::sqlite::host::api;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::value::{Value, ValueRef};
@@ -65,6 +66,7 @@ pub fn fafcas_config(arguments: Args<'_>) -> Result<Value> {
     let setting = config::find(key)?;
     if arguments.count() > 1 {
         setting.set(args::count(key, arguments.get(1))?)?;
+        trace::settle();
     }
     Ok(Value::Integer(setting.get() as i64))
 }
