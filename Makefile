@@ -38,8 +38,8 @@ test: model hosts .venv/peers .venv/operate
 	@echo "== running all tests (cargo test)"
 	@FAFCAS_MODEL_DIR=$(CURDIR)/models cargo test --no-fail-fast
 	@echo "== testing what SQL says without the features onnx and text"
-	@cargo test --quiet --no-default-features --features text --test left_out
-	@cargo test --quiet --no-default-features --test left_out
+	@cargo test --quiet --target-dir target/left_out --no-default-features --features text --test left_out
+	@cargo test --quiet --target-dir target/left_out --no-default-features --test left_out
 
 # Shards on Spark, which wants Java 17, and 1.2 GB of disk and of memory.
 test-spark: build model .venv/spark

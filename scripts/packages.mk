@@ -48,7 +48,7 @@ crate:
 
 # What the registries check before they take a package. The crate is built as programs use it: its door for `.load` would want
 # libclang, as a registry has no patched sqlite3ext-sys.
-CARGO_PUBLISH = cd target/crate && CARGO_TARGET_DIR="$(CURDIR)/target" cargo publish --quiet --no-default-features
+CARGO_PUBLISH = cd target/crate && CARGO_TARGET_DIR="$(CURDIR)/target/sources" cargo publish --quiet --no-default-features
 PUBLISH       = $(CURDIR)/target/publish
 
 publish-check: crate .venv/publish
@@ -74,7 +74,7 @@ publish: publish-check
 
 # For C programs: include/fafcas.h says how to link it.
 static:
-	@cargo rustc --quiet --lib --profile $(PROFILE) --crate-type staticlib --no-default-features --features static
+	@cargo rustc --quiet --lib --profile $(PROFILE) --crate-type staticlib --no-default-features --features static,onnx
 	@mkdir -p "$(DIST)" && cp target/$(PROFILE:dev=debug)/libfafcas.a "$(DIST)"
 	@ls "$(DIST)"/libfafcas.a
 
