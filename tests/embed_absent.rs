@@ -74,8 +74,10 @@ fn nothing_is_loaded_before_the_first_text_and_the_rest_works_without() {
 
     // Neither model nor runtime, then one of them.
     at(&folder, &folder.join("no.so"));
-    let no_model =
-        format!("embed: expected a model all-MiniLM-L6-v2 in {}, not none: `make model` fetches it", folder.display());
+    let no_model = format!(
+        "embed: expected a model all-MiniLM-L6-v2 in {}, not none: the program chose that folder",
+        folder.display()
+    );
     refused(&host, "SELECT embed('a')", &no_model);
     refused(&host, "SELECT embed_tokens('a')", &no_model.replace("embed:", "embed_tokens:"));
     refused(&host, "SELECT count(*) FROM embed_rows('nodes', 'v')", &no_model.replace("embed:", "embed_rows:"));

@@ -171,7 +171,7 @@ fn without_runtime_or_model_the_error_says_what_mends_it() {
         command.env("FAFCAS_MODEL_DIR", home.join("no"));
     });
     let wanted = format!(
-        "error: expected a model {DEFAULT_MODEL} in {}, not none: `make model` fetches it",
+        "error: expected a model {DEFAULT_MODEL} in {}, not none: type `export FAFCAS_MODEL_DIR=",
         home.join("no").display()
     );
     assert!(model.starts_with(&wanted), "{model}");

@@ -73,11 +73,18 @@ fn user_models() -> Option<PathBuf> {
     Some(cache?.join("fafcas").join("models"))
 }
 
+/// How many names of models an error shows.
+const SHOWN: usize = 20;
+
 /// The error if there is no such model. `present` are those that there are.
 pub fn model_missing(name: &str, present: &BTreeSet<String>) -> Error {
     let found = match present.len() {
         0 => "none".into(),
-        _ => format!("only {}", present.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
+        count => {
+            let names: Vec<_> = present.iter().take(SHOWN).map(String::as_str).collect();
+            let more = if count > SHOWN { format!(" and {} more", count - SHOWN) } else { String::new() };
+            format!("only {}{more}", names.join(", "))
+        }
     };
     Error::expected(format_args!("a model {name} in {}", listed(&models())), format_args!("{found}: {}", remedy(name)))
 }

@@ -91,11 +91,14 @@ impl ElementType {
 
 /// Reads the bytes of a BLOB as a vector, at any address. f32 is read in place; other types are widened into a copy. The
 /// values are not checked.
+#[inline]
 pub fn read(blob: &[u8], element: ElementType) -> Result<Vector<'_>> {
-    check_bytes(blob, element)?;
     if element == ElementType::F32 {
-        return bytemuck::try_cast_slice(blob).map(Cow::Borrowed).map_err(|_| not_whole(blob, element));
+        let vector: &[F32Le] = bytemuck::try_cast_slice(blob).map_err(|_| not_whole(blob, element))?;
+        within_limit(vector.len())?;
+        return Ok(Cow::Borrowed(vector));
     }
+    check_bytes(blob, element)?;
     let mut floats = Vec::new();
     widen_all(blob, element, &mut floats);
     Ok(Cow::Owned(floats))

@@ -282,7 +282,7 @@ class Searching(Case):
             "not 'metrik'": lambda: notes.search(query, 3, options={"metrik": "l2"}),
             "nothing": lambda: notes.search(query, 3, columns=["nothing"]),
             "syntax": lambda: notes.search(query, 3, where="n.kind = = 1"),
-            "expected 2 dimensions": lambda: notes.search([1, 2], 3),
+            "query: expected 12 dimensions": lambda: notes.search([1, 2], 3),
         }.items():
             with self.subTest(expected), self.assertRaises(ShardError) as caught:
                 question()

@@ -139,11 +139,18 @@ impl VectorSource for Scan {
 
     #[inline]
     fn score(&self, scorer: &Scorer) -> Result<Option<f64>> {
+        // Nearly all columns are of f32, and all of their rows come by here.
+        if self.element == ElementType::F32 {
+            return match self.vector()? {
+                Some(vector) => scorer.score(&vector).map(Some),
+                None => Ok(None),
+            };
+        }
         match (self.statement.column(1), self.element) {
             (ValueRef::Blob(bits), ElementType::Bit) if scorer.metric() == Metric::Hamming => {
                 scorer.score_bits(bits).map(Some)
             }
-            (value, ElementType::F32) | (value @ (ValueRef::Null | ValueRef::Text(_)), _) => {
+            (value @ (ValueRef::Null | ValueRef::Text(_)), _) => {
                 stored(value, self.element)?.map(|vector| scorer.score(&vector)).transpose()
             }
             (ValueRef::Blob(blob), element) => {
