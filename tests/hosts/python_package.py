@@ -277,7 +277,8 @@ def refusals():
         try:
             connection.execute("SELECT embed('a')")
         except apsw.SQLError as error:
-            assert "fafcas model" in str(error), error
+            # The environment lies in a clone that has the models, or does not, and either is told.
+            assert "fafcas model" in str(error) or "type `" in str(error), error
     """
     folder = tempfile.mkdtemp()
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": folder, "XDG_CACHE_HOME": folder}

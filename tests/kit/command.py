@@ -238,7 +238,7 @@ class Command(Case):
         _, said, _ = self.run_anew()
         self.assertEqual(["plain,my articles", "plain,my words"], said.splitlines())
         self.environment |= {"COMP_WORDS": "fafcas se", "COMP_CWORD": "1"}
-        self.assertEqual("plain,search\nplain,serve\n", self.run_anew()[1])
+        self.assertEqual("plain,search\nplain,selftest\nplain,serve\n", self.run_anew()[1])
         del self.environment["_FAFCAS_COMPLETE"]
         self.assertIn("_FAFCAS_COMPLETE=bash_complete", self.says("completion", "bash"))
 

@@ -49,7 +49,7 @@ async function whatIsAddedIsFound() {
   }
   for (const by of ['both', 'words']) {
     const text = `\0"dough* ( \t-NEAR(${'a "b ☃ '.repeat(12_000)}`;
-    assert.strictEqual((await notes.search(text, 5, { by }))[0].id, 2, by);
+    assert(ids(await notes.search(text, 5, { by })).includes(2), by);
   }
 
   // Python's collection of the same file would have the same ids and types.
