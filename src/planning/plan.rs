@@ -172,16 +172,19 @@ impl Slot {
         matches!(self, Self::ScoreAbove | Self::ScoreFrom | Self::DistanceBelow | Self::DistanceTo)
     }
 
-    /// What EXPLAIN QUERY PLAN shows. Empty for an argument.
-    fn text(self) -> String {
-        let comparison = Self::COMPARISONS.iter().find(|(slot, ..)| *slot == self);
-        match (self, comparison) {
-            (_, Some((_, subject, comparison))) => format!(" {}{}?", subject.name(), comparison.sql()),
-            (Self::RowidIn, _) => " rowid IN (?)".into(),
-            (Self::IdIn, _) => " id IN (?)".into(),
-            (Self::Limit, _) => " LIMIT ?".into(),
-            (Self::Offset, _) => " OFFSET ?".into(),
-            _ => String::new(),
+    /// Adds what EXPLAIN QUERY PLAN shows; nothing for an argument. SQLite asks for many plans of one statement.
+    fn show(self, shown: &mut String) {
+        let mut add = |parts: &[&str]| parts.iter().for_each(|part| shown.push_str(part));
+        match self {
+            Self::RowidIn => add(&[" rowid IN (?)"]),
+            Self::IdIn => add(&[" id IN (?)"]),
+            Self::Limit => add(&[" LIMIT ?"]),
+            Self::Offset => add(&[" OFFSET ?"]),
+            _ => {
+                if let Some((_, subject, comparison)) = Self::COMPARISONS.iter().find(|(slot, ..)| *slot == self) {
+                    add(&[" ", subject.name(), comparison.sql(), "?"]);
+                }
+            }
         }
     }
 
@@ -228,7 +231,10 @@ impl Plan {
 
     /// The conditions, as EXPLAIN QUERY PLAN shows them after the name of the path.
     pub fn describe(self) -> String {
-        Slot::ALL.into_iter().filter(|slot| self.has(*slot)).map(Slot::text).collect()
+        let mut shown = String::with_capacity(64);
+        let conditions = Slot::ALL.into_iter().skip(Slot::ARGUMENTS.len());
+        conditions.filter(|slot| self.has(*slot)).for_each(|slot| slot.show(&mut shown));
+        shown
     }
 }
 
