@@ -4,6 +4,7 @@ from typing import Any
 
 import chromadb
 import numpy
+from chromadb.api.client import SharedSystemClient
 from chromadb.config import Settings
 
 from systems.base import System
@@ -36,6 +37,9 @@ class Hnsw(System):
 
     def point(self, value: int) -> None:
         self.collection.modify(configuration={"hnsw": {"ef_search": value}})
+        # What is in memory keeps the value that it was read with.
+        SharedSystemClient.clear_system_cache()
+        self.open()
 
     def ask(self, query: numpy.ndarray, k: int) -> list[int]:
         return [int(row) for row in self.collection.query(query_embeddings=[query], n_results=k, include=[])["ids"][0]]
