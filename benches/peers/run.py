@@ -141,6 +141,9 @@ class Run:
 
     def part(self, part: Part, names: list[str], long: bool) -> None:
         """One place on one axis. Building is not interleaved: it is slow, and done once."""
+        needed = 4 * 4 * part.rows * data.dimensions(part.set)
+        if shutil.disk_usage(self.folder).free < needed:
+            raise RuntimeError(f"expected {needed / 1e9:.0f} GB of free disk")
         vectors = data.prepare(part.set, part.rows, self.folder.parent / "data", self.library)
         job = {
             "set": part.set,
