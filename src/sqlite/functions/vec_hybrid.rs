@@ -22,7 +22,7 @@ use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose, conditions};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::search::words::{FullText, Matches};
-use crate::sqlite::search::{Search, sources};
+use crate::sqlite::search::{Search, Sources};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::source::Source;
@@ -203,8 +203,8 @@ impl Both {
         let [table, column, _] = &asked.made_of;
         let (table, column) =
             (args::text("table_name as text", table.borrow())?, args::text("column_name as text", column.borrow())?);
-        let mut found = sources(self.connection, table, column, &asked.options.each)?;
-        let mut source = found.pop().ok_or_else(|| Error::Bug("a table was named and not found".into()))?;
+        let mut found = Sources::open(self.connection, table, column, &asked.options.each)?;
+        let mut source = found.tables.pop().ok_or_else(|| Error::Bug("a table was named and not found".into()))?;
         check_rowids(&source)?;
         let spread = asked.options.spread.map_or_else(|| spread(&source, asked.options.each.metric), Ok)?;
         let formula = HybridFormula::new(spread, asked.options.weight, &[], words.bound);
