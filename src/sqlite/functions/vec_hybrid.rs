@@ -22,7 +22,7 @@ use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose, conditions};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::search::words::{FullText, Matches};
-use crate::sqlite::search::{Search, sources};
+use crate::sqlite::search::{Search, Sources};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::source::Source;
@@ -211,8 +211,8 @@ impl Both {
         let [table, column, _] = &asked.made_of;
         let (table, column) =
             (args::text("table_name as text", table.borrow())?, args::text("column_name as text", column.borrow())?);
-        let mut found = sources(self.connection, table, column, &asked.options.each)?;
-        found.pop().ok_or_else(|| Error::Bug("a table was named and not found".into()))
+        let mut found = Sources::open(self.connection, table, column, &asked.options.each)?;
+        found.tables.pop().ok_or_else(|| Error::Bug("a table was named and not found".into()))
     }
 
     fn rest(&mut self) {
