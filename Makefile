@@ -86,7 +86,7 @@ TORTURE_SEED := $(or $(SEED),$(shell date +%s))
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	for features in "" loadable loadable,text onnx; do \
+	for features in "" loadable loadable,text onnx static; do \
 		cargo clippy --lib --no-default-features --features "$$features" -- -D warnings || exit 1; done
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 
