@@ -265,7 +265,7 @@ impl IndexReader {
             }
             None => index.answer(&mut self.shelf, &request, &mut self.rows, &mut stats),
         };
-        count(source, &stats, overlay.map_or(0, Overlay::len));
+        count(source, index, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             Outcome::Found(places) => {
                 source.stats.bad.fetch_add(stats.bad + strays as u64, Relaxed);
@@ -320,7 +320,7 @@ impl IndexReader {
         let clock = StageClock::begin(Stage::Sweeping);
         let outcome = index.search_many(&mut self.shelf, &request, &mut self.rows, &mut stats);
         drop(clock);
-        count(source, &stats, overlay.map_or(0, Overlay::len));
+        count(source, &index, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             many::BatchOutcome::Found(answers) => {
                 let passed_over = strays * answers.iter().flatten().count();
@@ -432,7 +432,7 @@ fn sizes(index: &Index, wanted: &IndexQuestion<'_>, matching: u64) -> Sizes {
 }
 
 /// Adds the figures of a search to the counters of its column.
-fn count(source: &Source, stats: &Stats, pending: usize) {
+fn count(source: &Source, index: &Index, stats: &Stats, pending: usize) {
     trace::note(|notes| {
         notes.candidates += stats.candidates;
         notes.rescored += stats.fetched;
@@ -442,4 +442,9 @@ fn count(source: &Source, stats: &Stats, pending: usize) {
     entry.rescored.fetch_add(stats.fetched, Relaxed);
     entry.repeated.fetch_add(u64::from(stats.repeated), Relaxed);
     entry.pending.store(pending as u64, Relaxed);
+    entry.whole.store(index.whole_bytes() as u64, Relaxed);
+    // A repeated search asks for no blocks.
+    if !stats.repeated {
+        entry.passing.store(stats.passing, Relaxed);
+    }
 }
