@@ -151,6 +151,19 @@ impl Index {
         Ok(())
     }
 
+    /// Reads what memory has room for: 1-bit codes, which every search needs, and then 4-bit codes. `check` is asked now and
+    /// then whether to go on.
+    pub fn warm<S: Store>(&self, store: &mut S, mut check: impl FnMut() -> Result<()>) -> Result<()> {
+        self.each_codes(store, |_, _| check())?;
+        for (block, _) in self.blocks() {
+            check()?;
+            if self.cached_fine(block).is_none() && self.load_fine(store, block)?.is_none() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// A sample of the rows with codes, without those for which `hidden` is true: about `most` of them, spread evenly, and at
     /// the end the one with the greatest rowid. Each comes with the fingerprint of its vector.
     pub fn sample<S: Store>(

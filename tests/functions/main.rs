@@ -14,6 +14,7 @@ mod hybrid;
 mod interrupt;
 mod many;
 mod map;
+mod merge_steps;
 mod mmr;
 mod result_codes;
 mod rollback;
