@@ -72,6 +72,8 @@ pub mod codes;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 mod scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128;
 pub mod widen;
 
 /// An f32 as it is stored: four little-endian bytes at any address.
@@ -116,7 +118,7 @@ pub type RowsKernel = fn(query: &[F32Le], rows: &[F32Le], scores: &mut [f32]);
 /// Subnormal numbers are not taken for zero. A sum of no terms is 0.
 #[derive(Debug)]
 pub struct Table {
-    /// `scalar`, `avx2`, `avx512` or `neon`.
+    /// `scalar`, `avx2`, `avx512`, `neon` or `simd128`.
     pub name: &'static str,
     /// The dot product, sum of a·b.
     pub dot_f32: PairKernel,
@@ -163,6 +165,8 @@ pub fn tables() -> Vec<&'static Table> {
         avx2::table(),
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         neon::table(),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        simd128::table(),
         Some(&scalar::TABLE),
     ];
     detected.into_iter().flatten().collect()
