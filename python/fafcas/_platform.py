@@ -12,8 +12,8 @@ _ELF = {62: "x86_64", 183: "aarch64"}
 _PE = {0x8664: "x86_64", 0xAA64: "aarch64"}
 _MACHO = {0x01000007: "x86_64", 0x0100000C: "aarch64"}
 _SPELLINGS = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
-# The names of the libraries that one for Linux asks for stand near the beginning.
-_HEAD = 65536
+# The names of the libraries that one for Linux asks for stand near its beginning, or at its end if they were changed later.
+_PART = 65536
 
 # By which pip knows the platforms that there are wheels for.
 _WHEELS = {
@@ -40,12 +40,14 @@ def other_platform(library: Path) -> str | None:
 def platform_of(library: Path) -> str | None:
     try:
         with library.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(_PART)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _PART))
+            names = head + file.read()
     except OSError:
         # Whoever loads it says why.
         return None
     if head.startswith(b"\x7fELF\x02\x01"):
-        return _of_elf(head)
+        return _of_elf(names)
     if head.startswith(b"MZ"):
         place = int.from_bytes(head[60:64], "little")
         machine = _PE.get(int.from_bytes(head[place + 4 : place + 6], "little"))
@@ -56,15 +58,15 @@ def platform_of(library: Path) -> str | None:
     return None
 
 
-def _of_elf(head: bytes) -> str | None:
-    machine = _ELF.get(int.from_bytes(head[18:20], "little"))
+def _of_elf(names: bytes) -> str | None:
+    machine = _ELF.get(int.from_bytes(names[18:20], "little"))
     if machine is None:
         return None
-    if b"\0libc.so.6\0" in head:
+    if b"\0libc.so.6\0" in names:
         return f"Linux {machine} (glibc)"
-    if b"\0libdl.so\0" in head:
+    if b"\0libdl.so\0" in names:
         return f"Android {machine}"
-    return f"Linux {machine} (musl)" if b"\0libc.so\0" in head else None
+    return f"Linux {machine} (musl)" if b"\0libc.musl-" in names else None
 
 
 def this_platform() -> str:

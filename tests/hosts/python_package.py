@@ -249,8 +249,8 @@ ELF, PE, MACHO = b"\x7fELF\x02\x01" + bytes(12), b"MZ" + bytes(58) + (64).to_byt
 HEADS = {
     "Linux x86_64 (glibc)": ELF + b"\x3e\0" + bytes(100) + b"\0libm.so.6\0libc.so.6\0",
     "Linux aarch64 (glibc)": ELF + b"\xb7\0" + bytes(100) + b"\0libc.so.6\0",
-    "Linux x86_64 (musl)": ELF + b"\x3e\0" + bytes(100) + b"\0libc.so\0",
-    "Linux aarch64 (musl)": ELF + b"\xb7\0" + bytes(100) + b"\0libc.so\0",
+    "Linux x86_64 (musl)": ELF + b"\x3e\0" + bytes(100) + b"\0libc.musl-x86_64.so.1\0",
+    "Linux aarch64 (musl)": ELF + b"\xb7\0" + bytes(200_000) + b"\0libc.musl-aarch64.so.1\0" + bytes(100),
     "Android aarch64": ELF + b"\xb7\0" + bytes(100) + b"\0libc.so\0libdl.so\0",
     "Windows x86_64": PE + b"\x64\x86",
     "macOS x86_64": MACHO + b"\x07\0\0\x01",
