@@ -130,7 +130,8 @@ def timed(job: dict[str, Any], queries: numpy.ndarray, ask: Callable[[numpy.ndar
         start = time.perf_counter()
         found = ask(queries[number])
         times.append((time.perf_counter() - start) * 1e3)
-        hits.append([number, [int(row) for row in found]])
+        # FAISS fills up with -1 where it finds fewer than k.
+        hits.append([number, [int(row) for row in found if row >= 0]])
         if start > until and len(times) >= LEAST:
             break
     shares = {f"p{share * 100:g}": measures.percentile(times, share) for share in (0.5, 0.95, 0.99)}
