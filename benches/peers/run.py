@@ -94,7 +94,6 @@ class Run:
         self.number, self.limit = int(time.time()), limit
         self.until = time.monotonic() + 60 * minutes
         self.known: dict[str, dict[str, Any]] = {}
-        results.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, **line: Any) -> None:
         """A result."""
@@ -323,25 +322,29 @@ def chosen(parts: list[Part], known: dict[str, Any], only: list[str]) -> Iterato
 
 
 def main(results: Path, library: str, form: str, rows: int, only: list[str], minutes: float, limit: float) -> None:
-    """A whole run, or parts of one."""
-    folder = results.parent / "run"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """A whole run, or parts of one, in a folder of its own."""
+    results.parent.mkdir(parents=True, exist_ok=True)
     if not only and results.exists():
         results.rename(results.with_suffix(".before.jsonl"))
-    run = Run(results, folder, library, minutes, limit)
-    run.begin(form == "full")
-    parts = full(rows) if form == "full" else short(rows)
-    for part, names in chosen(parts, run.known, only):
-        if run.left() < 5:
-            run.write(kind="missing", axis=part.axis, value=part.value, system="all", why="the time of the run was up")
-            print(f"== {part.axis} {part.value}: LEFT OUT: the time of the run was up", flush=True)
-            continue
-        try:
-            run.part(part, names, form == "full")
-        except (Exception, SystemExit) as error:  # Such as no texts for so many vectors: the other parts can do without this one.
-            run.write(kind="missing", axis=part.axis, value=part.value, system="all", why=f"{type(error).__name__}: {error}")
-            print(f"== {part.axis} {part.value}: LEFT OUT: {error}", flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=results.parent) as folder:
+        run = Run(results, Path(folder), library, minutes, limit)
+        run.begin(form == "full")
+        for part, names in chosen(full(rows) if form == "full" else short(rows), run.known, only):
+            attempt(run, part, names, form == "full")
     run.write(kind="end", minutes=(time.time() - run.number) / 60)
     print(f"results in {results}, {(time.time() - run.number) / 60:.1f} minutes")
+
+
+def attempt(run: Run, part: Part, names: list[str], long: bool) -> None:
+    """A part. The others can do without it, if there is no time, no room, or no text for it."""
+    why = ""
+    if run.left() < 5:
+        why = "the time of the run was up"
+    else:
+        try:
+            run.part(part, names, long)
+        except (Exception, SystemExit) as error:
+            why = f"{type(error).__name__}: {error}"
+    if why:
+        run.write(kind="missing", axis=part.axis, value=part.value, system="all", why=why)
+        print(f"== {part.axis} {part.value}: LEFT OUT: {why}", flush=True)

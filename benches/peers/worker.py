@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import sys
 import threading
 import time
@@ -184,6 +185,8 @@ def connections(job: dict[str, Any]) -> None:
     """Crowds of growing size."""
     queries = given(job)[1].queries()
     threading.stack_size(1 << 20)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     for count in job["connections"]:
         opened = [given(job)[0] for _ in range(count)]
         for system in opened:
