@@ -65,9 +65,9 @@ enum Tried {
 /// The name of the index that a search of this source would use.
 pub fn chosen(source: &Source, options: &Options) -> Result<Option<String>> {
     let Some(Tracked { index, .. }) = choose(source, options, tracked, |tracked| tracked)? else { return Ok(None) };
+    let Some(wanted) = options.element else { return Ok(Some(index)) };
     let elements = shelf_elements(&mut Shelf::new(source.connection(), source.schema(), &index))?;
-    let fits = options.element.is_none_or(|wanted| elements.is_none_or(|elements| elements == wanted));
-    Ok(fits.then_some(index))
+    Ok(elements.is_none_or(|elements| elements == wanted).then_some(index))
 }
 
 /// The type that the user named, or else that of the column's index; f32 if there is none.
