@@ -8,7 +8,7 @@
 -- No PRIMARY KEY, so that the session extension does not carry it into databases with other rows. Indexes made before have
 -- one, and are used as they are.
 CREATE TABLE "NAME_blocks" (
-    id   INTEGER NOT NULL UNIQUE,   -- 0 header, 1 directory, 2n codes of block n, 2n+1 fine codes of block n; n from 1
+    id   INTEGER NOT NULL UNIQUE,   -- 0 header, 1 directory, 2n codes of block n, 2n+1 fine codes of block n; n from 1; -1 ranges
     data BLOB NOT NULL
 );
 
@@ -23,6 +23,8 @@ CREATE TABLE "NAME_pending" (
 -- Its first two entries are the anchor, written after each build and merge, when the table has just been emptied:
 --   rowid 2: rid is the greatest rowid of the indexed table, token the first 8 bytes of the header's token, as a number
 --   rowid 3: rid is where the next comparison of rows begins, token is PRAGMA schema_version
+-- A merge of the first changes (`merge N`) deletes those alone, and writes the anchor to the last two places that it has freed,
+-- just before the changes that stay. A version that looks for it at 2 and 3 compares all rows once, and then uses the index.
 -- rid is the least of all integers for none and for the beginning. A version that does not know the anchor takes both for rows
 -- that changed, and is right. Rowid 1 stays free: what gives new rowids to tables without a key moves the anchor there. Behind
 -- the anchor there is no gap, and every rid is an integer. An anchor that is missing, has moved (where the indexed table has no
@@ -36,11 +38,11 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 -- FRAME: the first 64 bytes of every BLOB in NAME_blocks
 --    0   8  magic 'fafcasix'
 --    8   2  format number: 1; 2 in the header of an index over another type than f32
---   10   2  kind: 1 header, 2 directory, 3 codes, 4 fine codes
+--   10   2  kind: 1 header, 2 directory, 3 codes, 4 fine codes, 5 ranges
 --   12   4  CRC-32C of the BLOB without these four bytes
 --   16  16  token: random, and new at every write. Equal tokens mean equal content; the caches depend on this.
---           The directory has the token of the header; the two BLOBs of a block have the same token.
---   32   4  block number, 0 for header and directory
+--           Directory and ranges have the token of the header; the two BLOBs of a block have the same token.
+--   32   4  block number, 0 for header, directory and ranges
 --   36  28  reserved
 --
 -- HEADER
@@ -58,6 +60,10 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 --   64     4·d  centre: d floats
 --    …      24  for each block: token (16), rows (4), slots (4)
 --    …       8  for each stray: its rowid
+--
+-- RANGES, for merges: which rows a block may have. It may be missing, or have a token that is not that of the header, because a
+-- version that does not know it has written the index. Then the ranges are found by reading all codes, and written again.
+--   64      16  for each block: least rowid (8), greatest rowid (8). For a block without rows the greatest is below the least
 --
 -- CODES of a block with s slots, a multiple of 64. A row may be in any slot. In an empty slot every number is zero, except that
 -- the offset is minus infinity.

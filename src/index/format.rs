@@ -13,6 +13,8 @@ use std::fmt;
 pub const HEADER: i64 = 0;
 /// The number of the directory's BLOB.
 pub const DIRECTORY: i64 = 1;
+/// The number of the BLOB with the ranges of rowids. An index that an older version wrote has none.
+pub const RANGES: i64 = -1;
 
 /// The greatest format this code reads.
 pub const FORMAT: u16 = TYPED;
@@ -73,6 +75,7 @@ pub enum BlobKind {
     Directory = 2,
     Codes = 3,
     Fine = 4,
+    Ranges = 5,
 }
 
 impl BlobKind {
@@ -82,6 +85,7 @@ impl BlobKind {
             Self::Directory => "directory",
             Self::Codes => "codes",
             Self::Fine => "fine codes",
+            Self::Ranges => "ranges",
         }
     }
 }
@@ -103,6 +107,7 @@ impl Label {
             BlobKind::Directory => DIRECTORY,
             BlobKind::Codes => 2 * i64::from(self.block),
             BlobKind::Fine => 2 * i64::from(self.block) + 1,
+            BlobKind::Ranges => RANGES,
         }
     }
 
@@ -157,6 +162,12 @@ fn checksum(blob: &[u8]) -> u32 {
 pub fn format_of(blob: &[u8]) -> Option<u16> {
     let frame: Frame = bytemuck::try_pod_read_unaligned(blob.get(..FRAME)?).ok()?;
     (frame.magic == MAGIC).then_some(u16::from_le_bytes(frame.format))
+}
+
+/// The token of a BLOB, unchecked. It means something only if the BLOB is whole.
+pub fn token_of(blob: &[u8]) -> Token {
+    let frame = blob.get(..FRAME).map(bytemuck::try_pod_read_unaligned::<Frame>);
+    frame.and_then(std::result::Result::ok).map_or(Token([0; 16]), |frame| frame.token)
 }
 
 /// Checks everything about a BLOB that is the same for every kind, and gives its token. The token is checked too, except that

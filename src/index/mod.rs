@@ -21,6 +21,7 @@ mod merge;
 mod open;
 mod overlay;
 mod proposer;
+mod ranges;
 mod repeats;
 mod request;
 mod rerank;

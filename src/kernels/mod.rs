@@ -77,6 +77,8 @@ pub mod codes;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 mod scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128;
 pub mod typed;
 pub mod widen;
 
@@ -122,7 +124,7 @@ pub type RowsKernel = fn(query: &[F32Le], rows: &[F32Le], scores: &mut [f32]);
 /// Subnormal numbers are not taken for zero. A sum of no terms is 0.
 #[derive(Debug)]
 pub struct Table {
-    /// `scalar`, `avx2`, `avx512` or `neon`.
+    /// `scalar`, `avx2`, `avx512`, `neon` or `simd128`.
     pub name: &'static str,
     /// The dot product, sum of a·b.
     pub dot_f32: PairKernel,
@@ -171,6 +173,8 @@ pub fn tables() -> Vec<&'static Table> {
         avx2::table(),
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         neon::table(),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        simd128::table(),
         Some(&scalar::TABLE),
     ];
     detected.into_iter().flatten().collect()

@@ -81,6 +81,7 @@ fn in_pieces(a: &[u8], b: &[u8], sum: impl Fn(&[u8], &[u8]) -> i32) -> i64 {
 }
 
 /// What is left of a vector, filled up with zeros. They add nothing to a sum of products or differences.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn filled<const N: usize>(tail: &[u8]) -> [u8; N] {
     let mut whole = [0; N];

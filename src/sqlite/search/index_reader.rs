@@ -65,9 +65,10 @@ enum Tried {
 /// The name of the index that a search of this source would use.
 pub fn chosen(source: &Source, options: &Options) -> Result<Option<String>> {
     let Some(Tracked { index, .. }) = choose(source, options, tracked, |tracked| tracked)? else { return Ok(None) };
+    // An index is read for its type only if the user names one: every plan comes through here.
     let Some(wanted) = options.element else { return Ok(Some(index)) };
     let elements = shelf_elements(&mut Shelf::new(source.connection(), source.schema(), &index))?;
-    Ok(elements.is_none_or(|elements| elements == wanted).then_some(index))
+    Ok((elements.is_none() || elements == Some(wanted)).then_some(index))
 }
 
 /// The type that the user named, or else that of the column's index; f32 if there is none.
@@ -194,6 +195,13 @@ impl IndexReader {
         Ok(Some(Self { is_named, is_exact: options.exact, shelf, rows, guard }))
     }
 
+    /// Whether a scan would find so many rows at less cost, if there are no conditions.
+    pub fn prefers_scan(&mut self, source: &Source, dimensions: usize, limit: usize) -> Result<bool> {
+        let Some(Index { header, .. }) = self.opened(source, dimensions)? else { return Ok(true) };
+        let sizes = Sizes { rows: header.rows, matching: header.rows, limit: limit as u64, dimensions };
+        Ok(!self.is_named && !cost::prefers_codes(sizes, Read::Range))
+    }
+
     /// The best rows, or `None` if a scan or look-ups must answer.
     pub fn search(&mut self, source: &mut Source, wanted: &IndexQuestion<'_>) -> Result<Option<Vec<Place>>> {
         let found = self.find(source, wanted);
@@ -265,7 +273,7 @@ impl IndexReader {
             }
             None => index.answer(&mut self.shelf, &request, &mut self.rows, &mut stats),
         };
-        count(source, &stats, overlay.map_or(0, Overlay::len));
+        count(source, index, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             Outcome::Found(places) => {
                 source.stats.bad.fetch_add(stats.bad + strays as u64, Relaxed);
@@ -320,7 +328,7 @@ impl IndexReader {
         let clock = StageClock::begin(Stage::Sweeping);
         let outcome = index.search_many(&mut self.shelf, &request, &mut self.rows, &mut stats);
         drop(clock);
-        count(source, &stats, overlay.map_or(0, Overlay::len));
+        count(source, &index, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             many::BatchOutcome::Found(answers) => {
                 let passed_over = strays * answers.iter().flatten().count();
@@ -432,7 +440,7 @@ fn sizes(index: &Index, wanted: &IndexQuestion<'_>, matching: u64) -> Sizes {
 }
 
 /// Adds the figures of a search to the counters of its column.
-fn count(source: &Source, stats: &Stats, pending: usize) {
+fn count(source: &Source, index: &Index, stats: &Stats, pending: usize) {
     trace::note(|notes| {
         notes.candidates += stats.candidates;
         notes.rescored += stats.fetched;
@@ -442,4 +450,9 @@ fn count(source: &Source, stats: &Stats, pending: usize) {
     entry.rescored.fetch_add(stats.fetched, Relaxed);
     entry.repeated.fetch_add(u64::from(stats.repeated), Relaxed);
     entry.pending.store(pending as u64, Relaxed);
+    entry.whole.store(index.whole_bytes() as u64, Relaxed);
+    // A repeated search asks for no blocks.
+    if !stats.repeated {
+        entry.passing.store(stats.passing, Relaxed);
+    }
 }
