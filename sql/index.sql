@@ -37,7 +37,7 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 
 -- FRAME: the first 64 bytes of every BLOB in NAME_blocks
 --    0   8  magic 'fafcasix'
---    8   2  format number: 1
+--    8   2  format number: 1; 2 in the header of an index over another type than f32
 --   10   2  kind: 1 header, 2 directory, 3 codes, 4 fine codes, 5 ranges
 --   12   4  CRC-32C of the BLOB without these four bytes
 --   16  16  token: random, and new at every write. Equal tokens mean equal content; the caches depend on this.
@@ -51,9 +51,10 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 --   72   8  seed of the rotation
 --   80   8  how many rows the centre was computed from
 --   88   8  rows in blocks
---   96   8  strays: how many rows have something other than d floats
+--   96   8  strays: how many rows have something other than d elements
 --  104   4  blocks
---  108  20  reserved
+--  108   1  the type of the rows: 0 f32 (format 1); 1 f16, 2 bf16, 3 int8 (format 2)
+--  109  19  reserved
 --
 -- DIRECTORY
 --   64     4·d  centre: d floats
@@ -81,6 +82,9 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 --          4    error
 --      ⌈d/2⌉    the code: two coordinates a byte, the even one in the lower half; a half beyond d is zero
 --
+-- Rows of another type than f32 are widened to f32: codes and fingerprints are those of the same vectors in f32. An int8 of x
+-- stands for (x + 128) * (2 / 255) - 1.
+
 -- What the numbers mean: subtract the centre from the vector and rotate the result. It is close to scale · (signs), and closer
 -- to scale · (fine code - 7.5). The error is the length of the difference. The offset is the product of the centre with
 -- (vector - centre). src/codec/README.md has the rotation and the rest of the arithmetic, which is part of the format.

@@ -13,8 +13,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// The model that is used if none is named.
-pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
+/// The model that is used if none is named. In WASM, where ONNX Runtime does not run, it is the static one.
+pub const DEFAULT_MODEL: &str = if cfg!(target_family = "wasm") { "static-MiniLM" } else { "all-MiniLM-L6-v2" };
 
 /// How long the name of a model may be.
 const LONGEST_NAME: usize = 100;

@@ -9,6 +9,7 @@ use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
 use crate::kernels::{self, F32Le};
+use crate::vector::ElementType;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -128,6 +129,7 @@ impl<'a, S: Store> Builder<'a, S> {
         let dimensions = mean.dimensions;
         let header = Header {
             generation: Token::fresh(),
+            element: ElementType::F32,
             dimensions,
             block_slots: block_slots(dimensions),
             seed,
@@ -139,6 +141,12 @@ impl<'a, S: Store> Builder<'a, S> {
         let space = Arc::new(Space::new(mean.centre(), header.seed));
         let (batch, rows, blocks, ranges, strays) = Default::default();
         Self { store, scope, threads, space, header, batch, rows, blocks, ranges, strays }
+    }
+
+    /// Says what the elements of the rows are, if not f32. Codes are made of the same numbers in f32.
+    pub fn of_elements(mut self, element: ElementType) -> Self {
+        self.header.element = element;
+        self
     }
 
     /// Adds a row. Each row is added once. If its vector has other dimensions, the row is noted as a stray.

@@ -38,7 +38,7 @@ pub use encode::VectorBatch;
 pub use format::{Directory, FORMAT, Header, Token};
 pub use memory::set_aside;
 pub use merge::{ChangedRows, OnProgress};
-pub use open::{Index, Opened, open, open_uncached};
+pub use open::{Index, Opened, elements, open, open_uncached};
 pub use overlay::Overlay;
 pub use request::{Accept, FetchedRow, Outcome, Reason, Request, RowSource, Stats, Trial};
 pub use rowid_part::RowidPart;

@@ -7,6 +7,7 @@ use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
 use crate::resources::cache::Account;
+use crate::vector::ElementType;
 use std::sync::Arc;
 
 /// What a store holds.
@@ -48,6 +49,11 @@ pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Resu
 /// The same without the cache: everything is read from the store, and nothing stays in memory.
 pub fn open_uncached<S: Store>(store: &mut S) -> Result<Opened> {
     read_index(store, 0, &Arc::default(), |store, header| Contents::read(store, header).map(Arc::new))
+}
+
+/// The type of the rows of the index that a store holds; `None` if that is not known.
+pub fn elements<S: Store>(store: &mut S) -> Result<Option<ElementType>> {
+    Ok(store.read(HEADER, |blob| Ok(Header::element_in(blob)))?.flatten())
 }
 
 fn read_index<S: Store>(

@@ -22,3 +22,4 @@ mod rollback;
 #[path = "../support/mod.rs"]
 mod support;
 mod types;
+mod types_indexed;

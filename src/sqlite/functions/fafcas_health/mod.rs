@@ -25,6 +25,7 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::index_reader::elements;
 use crate::sqlite::search::planner::{Signature, called, choose};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, one, quoted};
@@ -104,7 +105,7 @@ impl Listing for Patient {
     }
 }
 
-fn examine(connection: Connection, path: &Path, column: &str, element: ElementType) -> Result<Vec<HealthRow>> {
+fn examine(connection: Connection, path: &Path, column: &str, element: Option<ElementType>) -> Result<Vec<HealthRow>> {
     let opened = survived(Source::open_any(connection, path, column, None))?;
     let schema = opened.as_ref().map_or("main", |source| source.schema());
     // A temporary table ends with the connection, so the settings of its database do not matter. Those of main are shown.
@@ -115,6 +116,8 @@ fn examine(connection: Connection, path: &Path, column: &str, element: ElementTy
     match opened {
         Err(error) => findings.push(HealthRow::new("source", SOURCE, error, false)),
         Ok(mut source) => {
+            // An index that cannot be read is told below.
+            let element = survived(elements(&source, element))?.unwrap_or_default();
             source.set_elements(element);
             let name = format!("{}, column {}", source.full_name(), source.column());
             findings.push(HealthRow::new("source", SOURCE, name, true));

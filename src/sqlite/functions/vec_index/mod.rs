@@ -31,7 +31,7 @@ use crate::sqlite::tables::catalogue::schema_of;
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, quoted};
 use crate::sqlite::tables::source::Source;
-use crate::vector::{check_finite, shown};
+use crate::vector::{ElementType, check_finite, shown};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -45,12 +45,13 @@ pub struct VecIndex {
     table: String,
     column: String,
     others: OtherIndexes,
+    element: ElementType,
 }
 
 impl VecIndex {
     fn new(connection: Connection, arguments: &[&str]) -> Result<Self> {
-        let CreateArguments { schema, name, table, column, others } = CreateArguments::read(arguments)?;
-        Ok(Self { connection, schema, name, table, column, others })
+        let CreateArguments { schema, name, table, column, others, element } = CreateArguments::read(arguments)?;
+        Ok(Self { connection, schema, name, table, column, others, element })
     }
 
     fn shelf(&self) -> Shelf {
@@ -69,7 +70,9 @@ impl VecIndex {
 
     fn source(&self, table: &str, column: &str) -> Result<Source> {
         let path = Path { schema: Some(self.schema.clone()), name: table.to_string() };
-        Source::open_any(self.connection, &path, column, None)
+        let mut source = Source::open_any(self.connection, &path, column, None)?;
+        source.set_elements(self.element);
+        Ok(source)
     }
 
     /// The table and column of the index, if no trigger is missing or altered.
@@ -181,7 +184,8 @@ impl VecIndex {
         let progress = Progress::new("indexing", total);
         stats.begin(total);
         let scope = shelf.scope;
-        let mut builder = Builder::new(shelf, scope, &mean, index::seed(), config::threads());
+        let builder = Builder::new(shelf, scope, &mean, index::seed(), config::threads());
+        let mut builder = builder.of_elements(self.element);
         let built = source.scan(&everything).and_then(|mut rows| {
             while rows.advance()? {
                 match rows.vector() {
@@ -285,6 +289,7 @@ impl VecIndex {
 
     fn index(&self, shelf: &mut Shelf) -> Result<Index> {
         match index::open_uncached(shelf)? {
+            Opened::Index(index) if index.header.element != self.element => Err(self.of_another_type(&index)),
             Opened::Index(index) => Ok(index),
             Opened::Absent => Err(Error::Damaged("the index has no header; 'rebuild' mends it".into())),
             Opened::Future(format) => Err(Error::expected(
@@ -292,6 +297,12 @@ impl VecIndex {
                 format_args!("one of format {format}, written by a later version"),
             )),
         }
+    }
+
+    /// The index was written by other arguments than those that the schema has now.
+    fn of_another_type(&self, index: &Index) -> Error {
+        let (wanted, found) = (self.element.name(), index.header.element.name());
+        Error::Damaged(format!("the index is of type {found}, and was created for {wanted}; 'rebuild' mends it"))
     }
 
     /// What SELECT shows.
@@ -320,6 +331,7 @@ impl VecIndex {
         Ok(vec![
             ("table", Value::from(table)),
             ("column", Value::from(column)),
+            ("type", Value::from(header.map_or(self.element, |header| header.element).name())),
             ("state", Value::from(condition.state)),
             ("sign", condition.sign.map_or(Value::Null, |sign| Value::from(sign.as_str()))),
             ("rows", header.map_or(Value::Null, |header| whole(header.rows))),
@@ -328,7 +340,7 @@ impl VecIndex {
             ("dimensions", header.map_or(Value::Null, |header| whole(header.dimensions as u64))),
             ("blocks", header.map_or(Value::Null, |header| whole(header.blocks.into()))),
             ("bytes", Value::Integer(bytes)),
-            ("format", whole(index::FORMAT.into())),
+            ("format", whole(header.map_or(index::FORMAT, |header| header.format()).into())),
         ])
     }
 
