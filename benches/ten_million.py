@@ -121,8 +121,8 @@ def budget(megabytes):
 
 
 def filtered(connection, rows):
-    sql = "SELECT rowid FROM vec_topk('t', 'v', ?) WHERE rowid IN (SELECT id FROM t WHERE id % 100 = 7) ORDER BY rank LIMIT 10"
-    few = "SELECT rowid FROM vec_topk('t', 'v', ?) WHERE rowid BETWEEN ? AND ? ORDER BY rank LIMIT 10"
+    sql = "SELECT rowid FROM vec_topk('t', 'v', ?) WHERE rowid IN (SELECT id FROM t WHERE id % 100 = 7) ORDER BY score DESC LIMIT 10"
+    few = "SELECT rowid FROM vec_topk('t', 'v', ?) WHERE rowid BETWEEN ? AND ? ORDER BY score DESC LIMIT 10"
     range_of = searches(connection, 300, few, (rows // 2, rows // 2 + rows // 100))
     query = queries(connection, 300)[0]
     clock = time.perf_counter()
