@@ -149,17 +149,21 @@ def merge_one(connection, rows):
     return f"{numpy.median(times):.1f} ms, at most {max(times):.1f}"
 
 
-def merge_steps(connection, _):
-    times = []
+def merge_steps(connection, rows):
+    times, most = [], rows // 1000
     while run(connection, "SELECT value FROM i WHERE property = 'pending'")[0][0] > 0:
         clock = time.perf_counter()
-        run(connection, "INSERT INTO i(i) VALUES ('merge 10000')")
+        run(connection, f"INSERT INTO i(i) VALUES ('merge {most}')")
         times.append(time.perf_counter() - clock)
-    return f"{len(times)} steps of 10,000, the longest {max(times):.2f} s"
+    return f"{len(times)} steps of {most} rows, the longest {max(times):.2f} s"
 
 
 def command(name):
-    return lambda connection, _: run(connection, f"INSERT INTO i(i) VALUES ('{name}')") and ""
+    def step(connection, _):
+        run(connection, f"INSERT INTO i(i) VALUES ('{name}')")
+        return ""
+
+    return step
 
 
 STEPS = {
