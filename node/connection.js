@@ -5,22 +5,11 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const LIBRARIES = path.join(__dirname, 'libraries');
+const { getLoadablePath } = require('./platform.js');
+
 /** An entry point of the library, beside the one that SQLite finds by itself. */
 const SCHEMA_SEARCH = 'sqlite3_fafcas_schema_search_init';
 const TAKES_ARRAYS = Symbol('fafcas');
-const ENDINGS = { win32: '.dll', darwin: '.dylib' };
-
-/** The path of the library, for whatever loads SQLite extensions by their path. */
-function getLoadablePath() {
-  const here = `${process.platform}-${process.arch}`;
-  const library = path.join(LIBRARIES, here, 'fafcas' + (ENDINGS[process.platform] ?? '.so'));
-  if (!fs.existsSync(library)) {
-    const there = fs.existsSync(LIBRARIES) ? fs.readdirSync(LIBRARIES).join(', ') : 'none';
-    throw new Error(`fafcas: expected a library for ${here}, not a package with: ${there}`);
-  }
-  return library;
-}
 
 /** Gives a Database of better-sqlite3, or a DatabaseSync of node:sqlite, fafcas's SQL functions. */
 function load(db, { schemaSearch = false } = {}) {

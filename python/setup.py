@@ -51,7 +51,11 @@ OLDER_NAMES = {17: "manylinux2014"}
 
 
 def platform():
-    """The tag of the platforms that the library runs on: on Linux from the newest glibc that it asks for."""
+    """The tag of the platforms that the library runs on: on Linux from the newest glibc that it asks for. FAFCAS_WHEEL_TAG names it if
+    the library is for another system than this one."""
+    named = os.environ.get("FAFCAS_WHEEL_TAG")
+    if named:
+        return named
     here = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     if not here.startswith("linux_"):
         return here
@@ -68,8 +72,7 @@ def platform():
 class WithLibrary(build_py):
     def run(self):
         super().run()
-        target = Path(self.build_lib, "fafcas", "fafcas" + ENDINGS.get(sys.platform, ".so"))
-        shutil.copyfile(library(), target)
+        shutil.copyfile(library(), Path(self.build_lib, "fafcas", "fafcas" + library().suffix))
 
 
 class ForPlatform(bdist_wheel):

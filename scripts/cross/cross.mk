@@ -1,58 +1,83 @@
 # What the Makefile includes to build for other machines, and to try there what was built. README.md beside this file says more.
 
-.PHONY: cross test-everywhere
+.PHONY: cross dist-all test-everywhere test-everywhere-short
 
-CROSS   = $(CURDIR)/target/cross
-GLIBC   = 2.17
-ARCHES  = x86_64 aarch64
-# Debian's shell of SQLite for aarch64, and what it needs.
-AARCH64 = sqlite3 libsqlite3-0 libc6 libgcc-s1 libreadline8 libtinfo6 zlib1g
+CROSS = $(CURDIR)/target/cross
+TOOLS = PYTHONPATH="$(CROSS)/tools" $(PYTHON)
+# `dist` is what is shipped. `quick` is built in a third of the time, is larger, and does the same.
+CROSS_PROFILE = dist
+# Those that can be run here, and those that cannot.
+RUN_HERE   = linux-x86_64 linux-aarch64 linux-x86_64-musl
+BUILT_ONLY =
+PLATFORMS  = $(RUN_HERE) $(BUILT_ONLY)
+BUILT      = $(CROSS)/$(CROSS_PROFILE)
+# What Debian's packages of the C library are called. glibc is that of Debian 11, the oldest that the sources still have.
+PACKAGES_linux-x86_64       = amd64/bullseye libc6
+PACKAGES_linux-aarch64      = arm64/bullseye libc6
+PACKAGES_linux-x86_64-musl  = amd64 musl
+PACKAGES_linux-aarch64-musl = arm64 musl
 
-# The library for each Linux as a release has it, and a wheel of it, in target/cross/dist.
+# The libraries: make cross [PLATFORMS='linux-aarch64 ...'] [CROSS_PROFILE=quick]
 cross: $(CROSS)/tools/ready
 	@command -v rustup >/dev/null || { echo "== expected rustup, which fetches Rust's own library for other machines"; false; }
-	@rustup --quiet target add $(ARCHES:%=%-unknown-linux-gnu)
-	@mkdir -p "$(CROSS)/dist"
-	@for arch in $(ARCHES); do \
-		echo "== building for Linux on $$arch, glibc $(GLIBC)" && \
-		PATH="$(CROSS)/tools/bin:$$PATH" PYTHONPATH="$(CROSS)/tools" cargo zigbuild --quiet --locked --lib --release \
-			--target $$arch-unknown-linux-gnu.$(GLIBC) --target-dir "$(CROSS)/build" && \
-		mkdir -p "$(CROSS)/dist/linux-$$arch" && \
-		cp "$(CROSS)/build/$$arch-unknown-linux-gnu/release/libfafcas.so" "$(CROSS)/dist/linux-$$arch/fafcas.so" && \
-		$(PYTHON) scripts/cross/inspect_library.py "$(CROSS)/dist/linux-$$arch/fafcas.so" $$arch $(GLIBC) && \
-		$(PYTHON) scripts/package.py wheel "$(CROSS)/wheel" "$(REPOSITORY)" && \
-		FAFCAS_LIBRARY="$(CROSS)/dist/linux-$$arch/fafcas.so" $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps \
-			--wheel-dir "$(CROSS)/dist" "$(CROSS)/wheel" || exit 1; \
-		PYTHONPATH="$(CROSS)/tools" $(PYTHON) -m auditwheel show "$(CROSS)"/dist/fafcas-$(VERSION)-*_$$arch.whl \
-			| grep '"manylinux_$(subst .,_,$(GLIBC))_'"$$arch" || { echo "== expected auditwheel to agree"; exit 1; }; \
-	done
-	@cd "$(CROSS)/dist" && sha256sum */fafcas.so *.whl | tee SHA256SUMS
+	@$(PYTHON) scripts/cross/build.py "$(CROSS)" $(CROSS_PROFILE) $(PLATFORMS)
+	@for name in $(PLATFORMS); do \
+		$(TOOLS) scripts/cross/inspect_library.py "$(BUILT)"/$$name/fafcas.* $$name $(if $(filter dist,$(CROSS_PROFILE)),,--quick) || exit 1; done
 
-# fafcas_selftest() on each platform that can be run here. One that cannot be run is a failure, and no silence.
-test-everywhere: cross model $(CROSS)/aarch64/ready
-	@for program in qemu-aarch64 qemu-x86_64; do command -v $$program >/dev/null || \
-		{ echo "== expected $$program (Debian: qemu-user), to try the library for other CPUs"; exit 1; }; done
+# A wheel, an npm package and an archive of each, and their checksums, in target/cross/packages.
+dist-all: cross
+	@$(PYTHON) scripts/cross/packages.py "$(BUILT)" "$(CROSS)/packages" "$(REPOSITORY)"
+	@for wheel in "$(CROSS)"/packages/fafcas-*linux*.whl; do \
+		tag=$$(expr "$$wheel" : '.*none-\([a-z]*linux_[0-9]*_[0-9]*_[a-z0-9_]*\)') && \
+		$(TOOLS) -m auditwheel show --ldpaths "$(CROSS)/none" "$$wheel" 2>/dev/null | tr -d '\n' | grep -q "\"$${tag%%.*}\"" || { echo "== expected auditwheel to agree that $$wheel is for $$tag"; exit 1; }; \
+	done; echo "== auditwheel agrees with the tags of the wheels for Linux"
+
+# Each platform that can be run here. One that cannot be run is a failure, and no silence.
+test-everywhere: cross $(RUN_HERE:%=$(CROSS)/shell/%/run) cpus
+	@for name in $(RUN_HERE); do $(call everywhere,$$name) || exit 1; done
+
+# What fits beside the other tests: three platforms and old CPUs, and a build that takes less time. With FAFCAS_REQUIRE_HOSTS=1 what it
+# needs must be here; without, it says loudly that it ran nothing.
+SHORT = linux-x86_64 linux-aarch64 linux-x86_64-musl
+test-everywhere-short:
+	@missing=; for program in rustup npm qemu-aarch64 qemu-x86_64 apt-get dpkg-deb; do \
+		command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -z "$$missing" ]; then \
+		$(MAKE) --no-print-directory test-everywhere CROSS_PROFILE=quick PLATFORMS='$(SHORT)' RUN_HERE='$(SHORT)' LENGTH=--short; \
+	else \
+		echo "== SKIPPED, NO OTHER PLATFORM WAS TRIED: expected$$missing"; [ "$$FAFCAS_REQUIRE_HOSTS" != 1 ]; \
+	fi
+
+everywhere = $(PYTHON) scripts/cross/everywhere.py $(1) "$(CROSS)/shell/$(1)/run" "$(BUILT)/$(1)"/fafcas.* "$(CROSS)/models" $(LENGTH)
+
+# With the Python package, on this machine's CPU and on old ones: without vectors, and with AVX2.
+.PHONY: cpus
+cpus: cross model emulators
 	@rm -rf "$(CROSS)/models" && mkdir -p "$(CROSS)/models" && cp -R models/static-MiniLM "$(CROSS)/models/"
 	@echo "== fafcas_selftest() on Linux x86_64"
-	@PYTHONPATH=python FAFCAS_LIBRARY="$(CROSS)/dist/linux-x86_64/fafcas.so" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas selftest --json \
+	@PYTHONPATH=python FAFCAS_LIBRARY="$(BUILT)/linux-x86_64/fafcas.so" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas selftest --json \
 		| $(PYTHON) scripts/cross/selftest.py linux-x86_64
 	@echo "== fafcas_selftest() on Linux x86_64 with old CPUs, under qemu: without vectors, and with AVX2"
 	@for cpu in Westmere Haswell; do \
-		PYTHONPATH=python FAFCAS_LIBRARY="$(CROSS)/dist/linux-x86_64/fafcas.so" FAFCAS_MODEL_DIR="$(CROSS)/models" \
+		PYTHONPATH=python FAFCAS_LIBRARY="$(BUILT)/linux-x86_64/fafcas.so" FAFCAS_MODEL_DIR="$(CROSS)/models" \
 			qemu-x86_64 -cpu $$cpu $(VENV) -m fafcas selftest --json \
 			| $(PYTHON) scripts/cross/selftest.py $$cpu || exit 1; done
-	@echo "== fafcas_selftest() on Linux aarch64, under qemu"
-	@FAFCAS_MODEL_DIR="$(CROSS)/models" qemu-aarch64 -L "$(CROSS)/aarch64" "$(CROSS)/aarch64/usr/bin/sqlite3" -batch -bail -json :memory: \
-		".load $(CROSS)/dist/linux-aarch64/fafcas" "SELECT * FROM fafcas_selftest()" \
-		| $(PYTHON) scripts/cross/selftest.py linux-aarch64 "kernels neon" "codes neon" "bounds neon"
+
+.PHONY: emulators
+emulators:
+	@for program in $(if $(filter %aarch64 %aarch64-musl,$(RUN_HERE)),qemu-aarch64) qemu-x86_64 $(if $(filter windows-%,$(RUN_HERE)),wine); do \
+		command -v $$program >/dev/null || \
+		{ echo "== expected $$program (Debian: qemu-user, wine wine64), to try the library on other machines"; exit 1; }; done
+
+# The shell of SQLite for a platform, and what it needs to start here.
+$(CROSS)/shell/%/run: scripts/cross/shell.py scripts/cross/debian.sh $(CROSS)/tools/ready
+	@$(if $(PACKAGES_$*),echo "== fetching Debian's packages for $* into target/cross/root/$* ($(PACKAGES_$*))" && \
+		scripts/cross/debian.sh "$(CROSS)/root/$*" $(PACKAGES_$*))
+	@echo "== building the shell of SQLite for $*"
+	@$(PYTHON) scripts/cross/shell.py "$(CROSS)/shell" $*
 
 $(CROSS)/tools/ready: scripts/cross/requirements.txt
-	@echo "== fetching what links for other machines into target/cross/tools (105 MB, 420 MB unpacked: $$(tr '\n' ' ' <$<))"
+	@echo "== fetching what links for other machines into target/cross/tools (110 MB, 430 MB unpacked: $$(tr '\n' ' ' <$<))"
 	@rm -rf "$(CROSS)/tools" && mkdir -p "$(CROSS)/tools"
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target "$(CROSS)/tools" -r $<
-	@touch $@
-
-$(CROSS)/aarch64/ready: scripts/cross/debian.sh scripts/cross/cross.mk
-	@echo "== fetching Debian's packages for aarch64 into target/cross/aarch64 (lists 14 MB, packages 4 MB: $(AARCH64))"
-	@scripts/cross/debian.sh arm64 "$(CROSS)/aarch64" $(AARCH64)
 	@touch $@

