@@ -74,6 +74,9 @@ class MemoryFile {
   close() {}
 }
 
+/** The worker of a page that is just being reloaded may have its files for a moment. So there are some tries, so many ms apart. */
+const TRIES = 20, PAUSE = 100;
+
 /**
  * In a folder of OPFS, which only this browser and this site sees, across reloads. For a worker, as pages have no file that can be read
  * at once. Only one worker has the folder at a time.
@@ -100,17 +103,17 @@ export class OpfsFiles {
       throw new Error(`fafcas: the browser refuses to keep files (${error.message}): databases can be kept in memory here, as in private windows`);
     }
     const files = new OpfsFiles(directory);
-    try {
-      for await (const [name, handle] of directory.entries()) {
-        if (handle.kind === 'file') await files.#take(name);
+    for (let left = TRIES; ; left--) {
+      try {
+        await files.#takeAll(count);
+        return files;
+      } catch (error) {
+        files.close();
+        if (error.name !== 'NoModificationAllowedError') throw error;
+        if (left === 1) throw new Error(`fafcas: the folder ${folder} of OPFS is open in another tab or worker: close that one, or choose another folder`);
       }
-      await files.reserve(count);
-    } catch (error) {
-      files.close();
-      if (error.name !== 'NoModificationAllowedError') throw error;
-      throw new Error(`fafcas: the folder ${folder} of OPFS is open in another tab or worker: close that one, or choose another folder`);
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
-    return files;
   }
 
   constructor(directory) {
@@ -118,6 +121,13 @@ export class OpfsFiles {
     this.named = new Map();
     this.free = [];
     this.next = 0;
+  }
+
+  async #takeAll(count) {
+    for await (const [name, handle] of this.directory.entries()) {
+      if (handle.kind === 'file') await this.#take(name);
+    }
+    await this.reserve(count);
   }
 
   async #take(name) {

@@ -16,7 +16,7 @@ STATIC_MODEL  = config.json config_sentence_transformers.json model.safetensors 
 wasm: $(WASM)/tools/ready model
 	@if ! ls "$$(rustc --print target-libdir --target wasm32-wasip1)"/libstd-* >/dev/null 2>&1; then \
 		command -v rustup >/dev/null || { echo "== expected rustup, or Rust's own library for wasm32-wasip1 that it fetches"; exit 1; }; \
-		echo "== fetching Rust's own library for WASM (22 MB, 96 MB unpacked)"; rustup --quiet target add wasm32-wasip1; fi
+		echo "== fetching Rust's own library for WASM (96 MB)"; rustup --quiet target add wasm32-wasip1; fi
 	@rm -rf "$(WASM_PACKAGE)" && mkdir -p "$(WASM_PACKAGE)/models/static-MiniLM" "$(DIST)"
 	@PYTHON="$(PYTHON)" scripts/wasm/build.sh "$(WASM)" "$(WASM)/tools" "$(WASM_FEATURES)" $(WASM_LIMIT) "$(WASM_PACKAGE)/fafcas.wasm"
 	@cp wasm/*.js wasm/*.d.ts wasm/package.json CHANGELOG.md LICENSE-* "$(WASM_PACKAGE)"
@@ -36,14 +36,14 @@ test-wasm: wasm-page target/hosts/node/ready
 	@echo "== the golden SQL files in WASM"
 	@node tests/wasm/slt.mjs "$(WASM_PACKAGE)" models
 	@echo "== the module, its package and its page"
-	@node tests/wasm/module.mjs "$(WASM_PACKAGE)" models
+	@node --test-reporter=spec tests/wasm/module.mjs "$(WASM_PACKAGE)" models
 	@node tests/wasm/package.mjs "$(DIST)/fafcas-wasm-$(VERSION).tgz" target/hosts/node/node_modules
 	@NODE_PATH=target/hosts/node/node_modules node tests/wasm/page.cjs "$(WASM_PAGE)" target/tmp/wasm
 
 $(WASM)/tools/ready: scripts/wasm/requirements.txt
-	@echo "== fetching what compiles C for WASM into target/wasm/tools (100 MB, 410 MB unpacked: $$(tr '\n' ' ' <$<))"
+	@echo "== fetching what compiles C for WASM into target/wasm/tools (410 MB unpacked: $$(tr '\n' ' ' <$<))"
 	@rm -rf "$(WASM)/tools" && mkdir -p "$(WASM)/tools"
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target "$(WASM)/tools" -r $<
-	@echo "== fetching what makes WASM smaller ($(WASM_OPT), 104 MB unpacked)"
+	@echo "== fetching what makes WASM smaller ($(WASM_OPT), 100 MB unpacked)"
 	@npm install --ignore-scripts --silent --no-audit --no-fund --prefix "$(WASM)/tools" $(WASM_OPT)
 	@touch $@

@@ -36,7 +36,14 @@ function serve() {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
+const PATIENCE = 240000;
 const faults = [];
+
+/** A busy machine takes its time. */
+function patient(context) {
+  context.setDefaultTimeout(PATIENCE);
+  return context;
+}
 
 function watch(page, origin) {
   page.on("console", (message) => { if (["error", "warning"].includes(message.type())) faults.push(`console: ${message.text()}`); });
@@ -46,7 +53,7 @@ function watch(page, origin) {
 }
 
 async function ready(page) {
-  await page.waitForFunction(() => document.documentElement.dataset.ready === "yes" || !document.getElementById("fault").hidden, null, { timeout: 240000 });
+  await page.waitForFunction(() => document.documentElement.dataset.ready === "yes" || !document.getElementById("fault").hidden);
   assert.equal(await page.locator("#fault").textContent(), "");
 }
 
@@ -58,6 +65,7 @@ async function ask(page, question) {
   await page.click("#ask button");
   await page.waitForFunction(() => document.getElementById("took").textContent !== "" || !document.getElementById("fault").hidden);
   assert.equal(await page.locator("#fault").textContent(), "");
+  console.log(`${question}: ${await page.locator("#took").textContent()}`);
   return page.locator("#answers h2").allTextContents();
 }
 
@@ -71,7 +79,7 @@ const state = (page) => page.locator("#state").textContent();
 const shot = (page, name) => page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
 
 async function onADesk(browser, address) {
-  const page = watch(await (await browser.newContext({ viewport: { width: 1000, height: 800 } })).newPage(), address);
+  const page = watch(await patient(await browser.newContext({ viewport: { width: 1000, height: 800 } })).newPage(), address);
   await page.goto(`${address}/`);
   await ready(page);
   const first = await figures(page);
@@ -80,7 +88,6 @@ async function onADesk(browser, address) {
   assert.match(await state(page), /^359 entries, kept in this browser$/);
   console.log("first visit", JSON.stringify(first));
   assert.equal((await ask(page, "why are there tides"))[0], "Tides");
-  console.log(await page.locator("#took").textContent());
   await fits(page);
   await shot(page, "desk");
 
@@ -107,12 +114,12 @@ async function onADesk(browser, address) {
   await second.close();
 
   await page.click("#forget");
-  await page.waitForFunction(() => document.documentElement.dataset.ready === "yes" && document.getElementById("state").textContent.startsWith("359"), null, { timeout: 240000 });
+  await page.waitForFunction(() => document.documentElement.dataset.ready === "yes" && document.getElementById("state").textContent.startsWith("359"));
   await page.context().close();
 }
 
 async function onAPhone(browser, address) {
-  const context = await browser.newContext({ viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, colorScheme: "dark" });
+  const context = patient(await browser.newContext({ viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, colorScheme: "dark" }));
   const page = watch(await context.newPage(), address);
   await page.goto(`${address}/`);
   await ready(page);
@@ -125,7 +132,7 @@ async function onAPhone(browser, address) {
 
 /** In a page whose browser lacks something, as old ones do. */
 async function without(browser, address, missing, look) {
-  const context = await browser.newContext();
+  const context = patient(await browser.newContext());
   const page = await context.newPage();
   await context.addInitScript(missing);
   await page.goto(`${address}/`);
@@ -142,7 +149,7 @@ async function main() {
   fs.mkdirSync(folder, { recursive: true });
   const server = await serve();
   const address = `http://127.0.0.1:${server.address().port}`;
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"], timeout: PATIENCE });
   try {
     await onADesk(browser, address);
     await onAPhone(browser, address);
@@ -154,7 +161,7 @@ async function main() {
       await shot(page, "without-simd");
     });
     // A page that is no secure context has no OPFS: what the worker sees cannot be taken away from here, so its file is another.
-    const context = await browser.newContext();
+    const context = patient(await browser.newContext());
     await context.route("**/worker.js", async (route) => {
       const body = `delete StorageManager.prototype.getDirectory;\n${fs.readFileSync(path.join(root, "fafcas/worker.js"), "utf8")}`;
       await route.fulfill({ contentType: "text/javascript", body });
