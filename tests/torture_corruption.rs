@@ -225,7 +225,7 @@ fn damage_is_an_error_or_harmless() {
 fn lengths_and_bits() {
     let mut damaged = Damaged::new();
     let blobs = damaged.blobs();
-    assert_eq!(blobs.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(blobs.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [-1, 0, 1, 2, 3]);
     let mut random = Random(seed());
     let step = by_form(101, 1);
     for (id, blob) in &blobs {

@@ -20,8 +20,9 @@ use crate::error::{Error, Result};
 use crate::kernels::codes::GROUP;
 use std::collections::{BTreeMap, HashMap};
 
-/// Rows that are merged at a time. This limits memory, and one pass over all rowids is enough for them.
-const ROUND: usize = 1 << 16;
+/// Rows that are merged at a time, in the order of their rowids. This limits memory to some 5 MB. Rounds hardly meet the same
+/// blocks.
+const ROUND: usize = 1 << 14;
 /// The centre is good until there are so many times as many rows as it was taken from.
 const GROWTH: u64 = 4;
 /// Free slots are used again. But if an index has more than so many slots for each row, it is rebuilt instead of merged.

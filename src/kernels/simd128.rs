@@ -4,11 +4,11 @@
 
 use std::arch::wasm32::*;
 
-use super::{F32Le, codes, each_row, same_length, scalar, widen};
+use super::{F32Le, codes, each_row, same_length, scalar, typed, widen};
 
 const LANES: usize = 4;
 
-table!("simd128", "simd128", true, codes::simd128::CODES);
+table!("simd128", "simd128", true, codes::simd128::CODES, typed::scalar::TYPED);
 
 #[inline]
 #[target_feature(enable = "simd128")]

@@ -12,6 +12,7 @@ mod fresh;
 mod health;
 mod hybrid;
 mod interrupt;
+mod joins;
 mod many;
 mod map;
 mod merge_steps;

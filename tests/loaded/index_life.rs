@@ -364,7 +364,7 @@ fn a_flipped_byte_is_found_and_named() {
         let mut statement = connection.prepare("SELECT id FROM nodes_vec_blocks ORDER BY id").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     };
-    assert_eq!(ids, [0, 1, 2, 3]);
+    assert_eq!(ids, [-1, 0, 1, 2, 3]);
     for id in ids {
         let path = original.with_file_name(format!("{id}.db"));
         std::fs::copy(&original, &path).unwrap();
@@ -377,8 +377,8 @@ fn a_flipped_byte_is_found_and_named() {
         let said: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         let checked = tell(&connection, "check").unwrap_err().to_string();
         for message in [&said, &checked] {
-            let names = ["header", "directory", "block 1", "block 1"];
-            assert!(message.contains(names[id as usize]), "{id}: {message}");
+            let names = ["ranges", "header", "directory", "block 1", "block 1"];
+            assert!(message.contains(names[(id + 1) as usize]), "{id}: {message}");
             assert!(message.contains("'rebuild'"), "{id}: {message}");
         }
         for question in questions() {

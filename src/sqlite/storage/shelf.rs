@@ -47,7 +47,7 @@ impl Anchor {
 pub struct LogSpan {
     /// The place of the last entry before it.
     pub after: i64,
-    /// The place of its last entry. [`LogSpan::END`] if it goes up to the end of the list, wherever that is.
+    /// The place of its last entry; the greatest of all places if it goes up to the end of the list, wherever that is.
     pub upto: i64,
 }
 
