@@ -31,7 +31,7 @@ def main() -> None:
     run_.add_argument("form", choices=["short", "full"])
     run_.add_argument("--rows", type=int, default=60_000)
     run_.add_argument("--only", nargs="*", default=[])
-    run_.add_argument("--minutes", type=float, default=11.0)
+    run_.add_argument("--minutes", type=float, default=10.0)
     run_.add_argument("--limit", type=float, default=120.0)
     report_ = commands.add_parser("report")
     report_.add_argument("results", type=Path)

@@ -14,6 +14,8 @@ import plots
 
 Lines = list[dict[str, Any]]
 RECALLS = (0.9, 0.95, 0.99, 0.999)
+# What ratios are to, and at which of these.
+OURS, RATIO = "fafcas, index, 1 thread", 2
 GROUPS = [
     "fafcas",
     "sqlite-vec",
@@ -118,14 +120,17 @@ def equal_recall(found: dict[str, Lines]) -> str:
     """The table that matters. The fastest of a column is bold, whoever it is."""
     cells = {system: [measures.latency_at(own, wanted) for wanted in RECALLS] for system, own in found.items()}
     best = [min((own[column]["p50"] for own in cells.values() if own[column]), default=None) for column in range(len(RECALLS))]
+    ours = cells.get(OURS, [None] * len(RECALLS))[RATIO]
     rows = []
     for system, own in cells.items():
         shown = []
         for point, fastest in zip(own, best, strict=True):
             text = reached(point) if point else "not reached"
             shown.append(f"**{text}**" if point and point["p50"] == fastest else text)
-        rows.append([system, *shown, f"{max(point['recall'] for point in found[system]):.4f}"])
-    return table(["system", *(f"recall {wanted}" for wanted in RECALLS), "highest"], rows)
+        ratio = number(own[RATIO]["p50"] / ours["p50"], 2) if own[RATIO] and ours else ""
+        rows.append([system, *shown, ratio, f"{max(point['recall'] for point in found[system]):.4f}"])
+    head = ["system", *(f"recall {wanted}" for wanted in RECALLS), f"at {RECALLS[RATIO]}, to {OURS}", "highest recall"]
+    return table(head, rows)
 
 
 def reached(point: dict[str, Any]) -> str:
@@ -273,7 +278,8 @@ def operations(lines: Lines) -> list[tuple[str, str]]:
         ),
         (
             "Memory over the life of a process",
-            table(
+            growth(of(lines, "profile"))
+            + table(
                 ["after", "resident, MB", "s"],
                 [
                     [line["stage"], number(line.get("resident"), 4) or line.get("why", ""), number(line.get("seconds"))]
@@ -283,6 +289,12 @@ def operations(lines: Lines) -> list[tuple[str, str]]:
         ),
     ]
     return others
+
+
+def growth(stages: Lines) -> str:
+    """How much more is resident after the last stage, which is only more searches, than after the stage before it."""
+    resident = [line["resident"] for line in stages if "resident" in line]
+    return f"The last 3,000 searches made it grow by {resident[-1] - resident[-2]:.1f} MB.\n\n" if len(resident) > 1 else ""
 
 
 def settings(lines: Lines) -> str:
@@ -303,8 +315,9 @@ def missing(lines: Lines) -> str:
     return table(["system", "part", "why"], [list(row) for row in unlike]) if unlike else "Nothing.\n"
 
 
-def page(lines: Lines, kernels: str) -> str:
-    """The whole record."""
+def page(lines: Lines, kernels: str, pictures: Iterable[str]) -> str:
+    """The whole record. It shows the pictures that there are."""
+    shown = {name: f"![{name.removesuffix('.svg').capitalize()}]({name})\n\n" for name in pictures}
     machine = of(lines, "machine")[0]
     found = curves(lines, "recall")
     main = next(iter(of(lines, "build", axis="recall")), None)
@@ -315,14 +328,19 @@ def page(lines: Lines, kernels: str) -> str:
         f"{machine['compiler']}, Python {machine['python']}. Main part: {size}, k = 10. `benches/README.md` says how all of it is measured. "
         "Drawn from `results.jsonl` by `make bench-report`.",
         "## Latency at equal recall\n\nMedian in ms of the fastest measured point that reaches the recall, with its knob; one core, warm, but for what says two threads. "
-        "The fastest of a column is bold.\n\n![Latency against recall](recall.svg)\n\n" + equal_recall(found),
-        "## Building, disk, memory, first query\n\n![Build](build.svg)\n\n![Memory](memory.svg)\n\n" + costs(lines, "recall"),
-        "## Rows\n\nMedian in ms and recall, at the fastest point of recall 0.99, or the best.\n\n![Latency against rows](rows.svg)\n\n"
+        "The fastest of a column is bold.\n\n" + shown.get("recall.svg", "") + equal_recall(found),
+        "## Building, disk, memory, first query\n\n"
+        + shown.get("build.svg", "")
+        + shown.get("memory.svg", "")
+        + costs(lines, "recall"),
+        "## Rows\n\nMedian in ms and recall, at the fastest point of recall 0.99, or the best.\n\n"
+        + shown.get("rows.svg", "")
         + along(lines, "rows"),
         "## Dimensions\n\n" + along(lines, "dimensions"),
         "## k\n\n" + along(lines, "k"),
         "## Filters\n\nMedian in ms and recall, by the share of rows that pass.\n\n" + filters(lines),
-        "## Connections\n\nThreads of one process, a connection each, all cores.\n\n![Throughput](connections.svg)\n\n"
+        "## Connections\n\nThreads of one process, a connection each, all cores.\n\n"
+        + shown.get("connections.svg", "")
         + connections(lines),
         "## 450 queries in one call\n\n" + batch(lines),
         *(f"## {title}\n\n{text}" for title, text in operations(lines)),
@@ -454,11 +472,10 @@ def main(results: Path, folder: Path) -> None:
     lines = read(results)
     folder.mkdir(parents=True, exist_ok=True)
     kernels = results.with_name("kernels.txt")
-    (folder / "README.md").write_text(
-        page(lines, kernels.read_text(encoding="utf-8") if kernels.exists() else ""), encoding="utf-8"
-    )
-    for name, picture in draw(lines).items():
-        (folder / name).write_text(picture, encoding="utf-8")
+    pictures = draw(lines)
+    text = page(lines, kernels.read_text(encoding="utf-8") if kernels.exists() else "", pictures)
+    for name, content in {"README.md": text, **pictures}.items():
+        (folder / name).write_text(content, encoding="utf-8")
     for file, name in ((results, "results.jsonl"), (kernels, "kernels.txt")):
         if file.exists() and file.resolve() != (folder / name).resolve():
             shutil.copyfile(file, folder / name)

@@ -42,6 +42,8 @@ class Part:
     only: list[str] = field(default_factory=list)
     rounds: int = 3
     seconds: float = 3.0
+    # No more rounds begin where only so many seconds of the run are left.
+    reserve: float = 0.0
     # Numbers below which the part of a row must be, of 1000.
     below: list[int] = field(default_factory=list)
     many: bool = False
@@ -53,7 +55,7 @@ def short(rows: int) -> list[Part]:
     """What takes minutes: all curves on one set, and the axes for a few systems on smaller ones."""
     small = min(rows, 10_000)
     return [
-        Part("recall", rows, "wordnet", rows, seconds=1),
+        Part("recall", rows, "wordnet", rows, seconds=1, reserve=270),
         *(Part("operation", name, "wordnet", rows, operation=name) for name in ("profile", "deletes", "inserts", "edges", "kit")),
         Part("connections", "1 to 1000", "wordnet", rows, only=[OURS[0], "sqlite-vec, vec0 flat"], connections=[1, 2, 8, 64, 1000], rounds=1, seconds=2),
         Part("filter", "all to 0.1 %", "wordnet", rows, only=[OURS[0], "sqlite-vec, vec0 flat", "NumPy"], below=[1000, 500, 10, 1], rounds=1, seconds=1),
@@ -70,12 +72,12 @@ def full(rows: int) -> list[Part]:
     some = [*SOME, "USearch", "FAISS, HNSW", "FAISS, IVF-PQ fast scan, refined", "vec1, trained, PQ, reranked"]
     return [
         Part("recall", rows, "wordnet", rows),
-        Part("recall, second set", 300_000, "debian", 300_000, only=[name for name in some if name != "hnswlib"], rounds=2),
+        Part("recall, second set", 300_000, "debian", 300_000, only=some, rounds=2),
         *short(rows)[1:6],
         Part("connections", "1 to 1000", "wordnet", rows, only=[OURS[0], OURS[2], "sqlite-vec, vec0 flat"], connections=[1, 2, 8, 64, 1000], rounds=1, seconds=5),
         Part("filter", "all to 0.1 %", "wordnet", rows, below=[1000, 500, 10, 1], rounds=2),
         Part("batch", "450 queries", "wordnet", rows, many=True, rounds=2),
-        *(Part("rows", n, "wordnet", n, only=some, rounds=2, seconds=2) for n in (1000, 10_000)),
+        *(Part("rows", n, "wordnet", n, only=[*some, "sqlite-vec, vec0 DiskANN"], rounds=2, seconds=2) for n in (1000, 10_000)),
         Part("rows", 1_000_000, "made", 1_000_000, only=[name for name in some if name not in ("hnswlib", "FAISS, HNSW")], rounds=2),
         *(Part("k", k, "wordnet", rows, k, only=SOME, rounds=2, seconds=2) for k in (1, 100, 1000, 10_000)),
         *(Part("dimensions", data.dimensions(name), name, min(rows, 50_000), only=some, rounds=2, seconds=2)
@@ -92,8 +94,6 @@ class Run:
         self.number, self.limit = int(time.time()), limit
         self.until = time.monotonic() + 60 * minutes
         self.known: dict[str, dict[str, Any]] = {}
-        self.builds: dict[tuple[str, str, int], dict[str, Any]] = {}
-        results.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, **line: Any) -> None:
         """A result."""
@@ -141,6 +141,9 @@ class Run:
 
     def part(self, part: Part, names: list[str], long: bool) -> None:
         """One place on one axis. Building is not interleaved: it is slow, and done once."""
+        needed = 4 * 4 * part.rows * data.dimensions(part.set)
+        if shutil.disk_usage(self.folder).free < needed:
+            raise RuntimeError(f"expected {needed / 1e9:.0f} GB of free disk")
         vectors = data.prepare(part.set, part.rows, self.folder.parent / "data", self.library)
         job = {
             "set": part.set,
@@ -160,6 +163,9 @@ class Run:
             built = [line for name in names if (line := self.build(name, job, place, Path(folder), long))]
             truth = Truth(vectors, part.k) if not part.connections and not part.many else None
             for number in range(part.rounds):
+                if number and self.left() < part.reserve:
+                    self.write(kind="missing", system="all", why=f"rounds after {number}, for the time of what follows", **place)
+                    break
                 for own in built if number % 2 == 0 else built[::-1]:
                     if part.connections:
                         self.order("connections", own, 120 + 5 * self.limit, {**place, "system": own["system"]})
@@ -316,25 +322,29 @@ def chosen(parts: list[Part], known: dict[str, Any], only: list[str]) -> Iterato
 
 
 def main(results: Path, library: str, form: str, rows: int, only: list[str], minutes: float, limit: float) -> None:
-    """A whole run, or parts of one."""
-    folder = results.parent / "run"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """A whole run, or parts of one, in a folder of its own."""
+    results.parent.mkdir(parents=True, exist_ok=True)
     if not only and results.exists():
         results.rename(results.with_suffix(".before.jsonl"))
-    run = Run(results, folder, library, minutes, limit)
-    run.begin(form == "full")
-    parts = full(rows) if form == "full" else short(rows)
-    for part, names in chosen(parts, run.known, only):
-        if run.left() < 5:
-            run.write(kind="missing", axis=part.axis, value=part.value, system="all", why="the time of the run was up")
-            print(f"== {part.axis} {part.value}: LEFT OUT: the time of the run was up", flush=True)
-            continue
-        try:
-            run.part(part, names, form == "full")
-        except (Exception, SystemExit) as error:  # Such as no texts for so many vectors: the other parts can do without this one.
-            run.write(kind="missing", axis=part.axis, value=part.value, system="all", why=f"{type(error).__name__}: {error}")
-            print(f"== {part.axis} {part.value}: LEFT OUT: {error}", flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=results.parent) as folder:
+        run = Run(results, Path(folder), library, minutes, limit)
+        run.begin(form == "full")
+        for part, names in chosen(full(rows) if form == "full" else short(rows), run.known, only):
+            attempt(run, part, names, form == "full")
     run.write(kind="end", minutes=(time.time() - run.number) / 60)
     print(f"results in {results}, {(time.time() - run.number) / 60:.1f} minutes")
+
+
+def attempt(run: Run, part: Part, names: list[str], long: bool) -> None:
+    """A part. The others can do without it, if there is no time, no room, or no text for it."""
+    why = ""
+    if run.left() < 5:
+        why = "the time of the run was up"
+    else:
+        try:
+            run.part(part, names, long)
+        except (Exception, SystemExit) as error:
+            why = f"{type(error).__name__}: {error}"
+    if why:
+        run.write(kind="missing", axis=part.axis, value=part.value, system="all", why=why)
+        print(f"== {part.axis} {part.value}: LEFT OUT: {why}", flush=True)

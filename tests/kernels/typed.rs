@@ -4,7 +4,7 @@
 
 use crate::support::Random;
 use fafcas::kernels::typed::{BytesKernel, TypeSums, TypedKernels};
-use fafcas::kernels::{self, Table};
+use fafcas::kernels::{self, F32Le, Table};
 use half::{bf16, f16};
 
 const SEED: u64 = 0x7EED;
@@ -187,4 +187,45 @@ fn the_longer_vector_is_read_no_further_than_the_shorter() {
             assert_eq!((table.typed.int8.dot)(&vec![1; short], &vec![1; long]), short as i64);
         }
     });
+}
+
+/// A query of f32 against what is stored gives the bits that the kernel of the same table gives for the widened vector: a scan, which
+/// does the one, and an index, which does the other, must not differ.
+#[test]
+fn a_query_scores_stored_vectors_as_their_widened_copies_to_the_bit() {
+    let mut random = Random(SEED);
+    for length in lengths() {
+        let query: Vec<F32Le> = (0..length + 1).map(|_| F32Le::from(random.real() as f32)).collect();
+        let halves = |one: fn(f32) -> [u8; 2], random: &mut Random| -> Vec<u8> {
+            (0..length).flat_map(|_| one(random.real() as f32)).collect()
+        };
+        let of_f16 = halves(FLOATS[0].bytes, &mut random);
+        let of_bf16 = halves(FLOATS[1].bytes, &mut random);
+        let of_int8: Vec<u8> = (0..length).map(|_| random.next() as u8).collect();
+        each_table(|table| {
+            let Some(mixed) = &table.typed.mixed else { return };
+            let cases = [
+                ("f16", &mixed.f16, &of_f16, table.widen_f16),
+                ("bf16", &mixed.bf16, &of_bf16, table.widen_bf16),
+                ("int8", &mixed.int8, &of_int8, table.widen_int8),
+            ];
+            for (name, sums, stored, widen) in cases {
+                let mut wide = vec![F32Le::from(0.0); length];
+                widen(stored, &mut wide);
+                let placed = placed(stored, 1);
+                let stored = &placed[1..][..stored.len()];
+                for (sum, narrow, kernel) in [
+                    ("dot", sums.dot, table.dot_f32),
+                    ("l2_squared", sums.l2_squared, table.l2_squared_f32),
+                    ("l1", sums.l1, table.l1_f32),
+                ] {
+                    let expected = kernel(&query, &wide).to_bits();
+                    let case = format!("{} {name} {sum}, length {length}, seed {SEED}", table.name);
+                    assert_eq!(narrow(&query[..length], stored).to_bits(), expected, "{case}");
+                    assert_eq!(narrow(&query, stored).to_bits(), expected, "{case}, a longer query");
+                    assert_eq!(narrow(&query[..length], &placed[1..]).to_bits(), expected, "{case}, a longer row");
+                }
+            }
+        });
+    }
 }

@@ -128,6 +128,10 @@ fn a_small_cache_is_told() {
     assert_eq!(told_of(&db, "main.crowded_here.v"), [[""; 2]; 0], "one block in ten searches is within the bound");
     stats.memory.evictions.store(11, Relaxed);
     assert_eq!(told_of(&db, "main.crowded_here.v"), [["small cache", "11 blocks were dropped in 100 searches"]]);
+    stats.memory.evictions.store(0, Relaxed);
+    stats.passing.store(7, Relaxed);
+    let passing = "the last search read 7 blocks of codes from the file";
+    assert_eq!(told_of(&db, "main.crowded_here.v"), [["small cache", passing]]);
 }
 
 #[test]

@@ -76,6 +76,9 @@ def results(run=1, faster=1.0):
             "rate": 800.0,
         }
     )
+    for stage, resident in (("thousandth search", 40.0), ("four thousandth search", 40.5)):
+        place = {**MAIN, "axis": "operation", "value": "profile", "run": run}
+        lines.append({**place, "kind": "profile", "stage": stage, "seconds": 1.0, "resident": resident})
     return lines
 
 
@@ -143,14 +146,16 @@ class Record(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             page = drawn(results(), folder)["README.md"]
         for line in [
-            "| fafcas, index, 1 thread | 0.31 | 0.31 | 0.31 | **0.31** | 1.0000 |",
-            "| hnswlib | **0.11 (10)** | **0.26 (64)** | **0.26 (64)** | not reached | 0.9950 |",
+            "| fafcas, index, 1 thread | 0.31 | 0.31 | 0.31 | **0.31** | 1 | 1.0000 |",
+            "| hnswlib | **0.11 (10)** | **0.26 (64)** | **0.26 (64)** | not reached | 0.84 | 0.9950 |",
             "| hnswlib | 2.5 | 3 | 10 | 8 | 8 | 20.5 | 40.5 |",
             "| hnswlib | 64 | 0.9950 | 0.26 | 0.5 | 0.75 | 200 |",
             "| one by one | 1 | 1,000 | 800 | 0.8 |",
             "| hnswlib | `hnswlib as it is` |",
             "| Chroma | recall 1000 | build: no such file |",
             "fafcas abc; hnswlib 0.8.0",
+            "The last 3,000 searches made it grow by 0.5 MB.",
+            "![Recall](recall.svg)",
         ]:
             self.assertIn(line, page)
 
@@ -173,7 +178,9 @@ class Record(unittest.TestCase):
 
     def test_results_that_have_only_a_machine_make_a_record_that_says_so(self):
         with tempfile.TemporaryDirectory() as folder:
-            self.assertIn("Nothing was measured.", drawn([MACHINE], folder)["README.md"])
+            page = drawn([MACHINE], folder)["README.md"]
+        self.assertIn("Nothing was measured.", page)
+        self.assertNotIn(".svg", page)
 
 
 if __name__ == "__main__":

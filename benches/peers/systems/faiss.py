@@ -43,11 +43,16 @@ class Flat(System):
 
 
 class FlatFiltered(Flat):
-    """The same, with a bitmap of the rows that pass, which is not made in the time."""
+    """The same, with a bitmap of the rows that pass, which is made once for a filter."""
+
+    # The bits too: FAISS has only their address.
+    kept: tuple[int, Any, Any] = (-1, None, None)
 
     def ask_filtered(self, query: numpy.ndarray, k: int, below: int) -> list[int]:
-        selector = faiss.IDSelectorBitmap(numpy.packbits(self.parts < below, bitorder="little"))
-        return self.index.search(query[None, :], k, params=faiss.SearchParameters(sel=selector))[1][0].tolist()
+        if self.kept[0] != below:
+            bits = numpy.packbits(self.parts < below, bitorder="little")
+            self.kept = (below, faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits)), bits)
+        return self.index.search(query[None, :], k, params=self.kept[1])[1][0].tolist()
 
 
 class FastScan(Flat):

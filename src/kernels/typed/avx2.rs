@@ -1,13 +1,18 @@
 //! 32 bytes at a time: sixteen elements of two bytes, or 32 of one.
 
 use super::{filled, in_pieces, same_length, typed};
+use crate::kernels::widen::INT8_STEP;
+use crate::kernels::{F32Le, scalar};
 use std::arch::x86_64::*;
 
-typed!();
+/// Floats of a register.
+const LANES: usize = 8;
+
+typed!("avx2,fma,f16c");
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn f16_dot(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| f16(bytes), |sum, a, b| _mm256_fmadd_ps(a, b, sum))
+    sum(a, b, |bytes| f16(bytes), |sum, a, b| multiplied(sum, a, b))
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -22,7 +27,7 @@ fn f16_l1(a: &[u8], b: &[u8]) -> f32 {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn bf16_dot(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| bf16(bytes), |sum, a, b| _mm256_fmadd_ps(a, b, sum))
+    sum(a, b, |bytes| bf16(bytes), |sum, a, b| multiplied(sum, a, b))
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -33,6 +38,12 @@ fn bf16_l2_squared(a: &[u8], b: &[u8]) -> f32 {
 #[target_feature(enable = "avx2,fma,f16c")]
 fn bf16_l1(a: &[u8], b: &[u8]) -> f32 {
     sum(a, b, |bytes| bf16(bytes), |sum, a, b| absolute(sum, a, b))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn multiplied(sum: __m256, a: __m256, b: __m256) -> __m256 {
+    _mm256_fmadd_ps(a, b, sum)
 }
 
 #[inline]
@@ -94,7 +105,12 @@ fn sum(
         add(2, &filled(a_tail), &filled(b_tail));
     }
     let [s0, s1, s2, s3] = sums;
-    let eight = _mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3));
+    add_lanes(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add_lanes(eight: __m256) -> f32 {
     let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
@@ -172,4 +188,72 @@ fn int8_l1(a: &[u8], b: &[u8]) -> i64 {
 fn load(bytes: &[u8; 32]) -> __m256i {
     // SAFETY: the array is 32 readable bytes, and this load asks for no alignment.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn mixed_f16(bytes: &[u8; 16]) -> __m256 {
+    // SAFETY: the array is 16 readable bytes, and this load asks for no alignment.
+    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn mixed_bf16(bytes: &[u8; 16]) -> __m256 {
+    // SAFETY: as above.
+    let wide = _mm256_cvtepu16_epi32(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) });
+    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+}
+
+/// The same operations in the same order as `widen::int8` has, so that the bits are the same.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn mixed_int8(bytes: &[u8; 8]) -> __m256 {
+    // SAFETY: the array is 8 readable bytes, and this load asks for no alignment.
+    let whole = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(unsafe { _mm_loadl_epi64(bytes.as_ptr().cast()) }));
+    let steps = _mm256_mul_ps(_mm256_add_ps(whole, _mm256_set1_ps(128.0)), _mm256_set1_ps(INT8_STEP));
+    _mm256_sub_ps(steps, _mm256_set1_ps(1.0))
+}
+
+/// Adds up a query and a stored vector with `step(sum, a, b)`, in the order in which the kernels for f32 add, so that the bits are the
+/// same. `BYTES` is the size of as many elements as a register has floats.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn mixed<const BYTES: usize>(
+    query: &[F32Le],
+    stored: &[u8],
+    widen: impl Fn(&[u8; BYTES]) -> __m256,
+    step: impl Fn(__m256, __m256, __m256) -> __m256,
+    scalar_tail: impl Fn(&[F32Le], &[F32Le]) -> f32,
+) -> f32 {
+    let length = query.len().min(stored.len() * LANES / BYTES);
+    let (a, a_tail) = query[..length].as_chunks::<LANES>();
+    let (b, b_tail) = stored[..length * BYTES / LANES].as_chunks::<BYTES>();
+    let (a_fours, a_rest) = a.as_chunks::<4>();
+    let (b_fours, b_rest) = b.as_chunks::<4>();
+    let mut sums = [_mm256_setzero_ps(); 4];
+    for (a, b) in a_fours.iter().zip(b_fours) {
+        for i in 0..4 {
+            sums[i] = step(sums[i], floats(&a[i]), widen(&b[i]));
+        }
+    }
+    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *sum = step(*sum, floats(a), widen(b));
+    }
+    let [s0, s1, s2, s3] = sums;
+    let total = add_lanes(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
+    if a_tail.is_empty() {
+        return total;
+    }
+    let mut wide = [F32Le::from(0.0); LANES];
+    // SAFETY: the array is 32 writable bytes, and this call asks for no alignment.
+    unsafe { _mm256_storeu_ps(wide.as_mut_ptr().cast(), widen(&filled(b_tail))) };
+    total + scalar_tail(a_tail, &wide[..a_tail.len()])
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn floats(floats: &[F32Le; LANES]) -> __m256 {
+    // SAFETY: the array is 32 readable bytes, and this load asks for no alignment.
+    unsafe { _mm256_loadu_ps(floats.as_ptr().cast()) }
 }

@@ -15,6 +15,7 @@ pub(in crate::kernels) const TYPED: TypedKernels = TypedKernels {
         l2_squared: |a, b| widened(a, b, bf16, scalar::l2_squared_f32),
         l1: |a, b| widened(a, b, bf16, scalar::l1_f32),
     },
+    mixed: None,
     int8: TypeSums {
         dot: |a, b| in_pieces(a, b, |a, b| int8(a, b, |a, b| a * b)),
         l2_squared: |a, b| in_pieces(a, b, |a, b| int8(a, b, |a, b| (a - b) * (a - b))),

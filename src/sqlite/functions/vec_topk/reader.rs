@@ -45,15 +45,13 @@ impl TopkReader {
     /// SQLite tells how many are wanted unless there is a join or a sort. Then few of the first rows may be, and each batch of a
     /// scan costs a whole scan. With 1,024, a join that keeps one row in a thousand took 2.4 scans for ten rows.
     const FIRST_BY_SCAN: usize = 1 << 14;
-    /// Each batch of an index is so many times as large as the one before. So all batches together cost little more than the
-    /// last. With 8 times, they were more too large than too many.
-    const GROWTH: usize = 4;
+    /// Each batch is so many times as large as the one before. So all batches of an index together cost little more than the
+    /// last.
+    const GROWTH: usize = 8;
     /// From so many rows on, the next batch of an index is as large as that of a scan, and it may be one: an index fetches each
     /// row, and many that it then leaves out. A join that keeps one row in a thousand of a million fetched 200,000 rows in 5
     /// times the time of a scan.
     const MOST_BY_FETCHES: usize = 1 << 12;
-    /// Each batch of a scan is so many times as large.
-    const GROWTH_OF_SCANS: usize = 8;
     /// Each batch of a scan costs a whole scan. So the second is as large as can be sorted cheaply. The greatest size limits
     /// the memory to 60 MB.
     const NEXT_BY_SCAN: usize = 1 << 16;
@@ -89,15 +87,13 @@ impl TopkReader {
     }
 
     fn next(&mut self, size: usize) -> Result<usize> {
-        let times = |growth: usize| size.max(1).saturating_mul(growth);
-        let Some(kept) = &mut self.search else { return Ok(times(Self::GROWTH)) };
+        let more = size.max(1).saturating_mul(Self::GROWTH);
+        let Some(kept) = &mut self.search else { return Ok(more) };
         if kept.search.is_scanned() {
-            let more = times(Self::GROWTH_OF_SCANS);
             let is_second = size < Self::NEXT_BY_SCAN;
             let most = size.max(Self::MOST_BY_SCAN);
             return Ok(if is_second { more.max(Self::NEXT_BY_SCAN) } else { more.clamp(size, most) });
         }
-        let more = times(Self::GROWTH);
         let is_large = more > Self::MOST_BY_FETCHES || kept.search.outgrows_index(more)?;
         Ok(if is_large { more.max(Self::NEXT_BY_SCAN) } else { more })
     }
