@@ -7,8 +7,8 @@ TOOLS = PYTHONPATH="$(CROSS)/tools" $(PYTHON)
 # `dist` is what is shipped. `quick` is built in a third of the time, is larger, and does the same.
 CROSS_PROFILE = dist
 # Those that can be run here, and those that cannot.
-RUN_HERE   = linux-x86_64 linux-aarch64 linux-x86_64-musl
-BUILT_ONLY =
+RUN_HERE   = linux-x86_64 linux-aarch64 linux-x86_64-musl linux-aarch64-musl windows-x86_64
+BUILT_ONLY = macos-x86_64 macos-aarch64
 PLATFORMS  = $(RUN_HERE) $(BUILT_ONLY)
 BUILT      = $(CROSS)/$(CROSS_PROFILE)
 # What Debian's packages of the C library are called. glibc is that of Debian 11, the oldest that the sources still have.
