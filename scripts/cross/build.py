@@ -29,9 +29,12 @@ def main(folder, profile, *names):
         subprocess.run([*command, *arguments], check=True, env={**environment(folder), **settings})
         into = folder / profile / name
         into.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / "build" / platform.target / profile / platform.built, into / platform.library)
+        part = into / "part"
+        shutil.copyfile(folder / "build" / platform.target / profile / platform.built, part)
         if platform.musl:
-            name_musl(folder, platform, into / platform.library)
+            name_musl(folder, platform, part)
+        # In one step: a process that has the old one loaded would crash if that changed under it.
+        part.replace(into / platform.library)
 
 
 def name_musl(folder, platform, library):
