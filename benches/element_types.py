@@ -3,8 +3,8 @@
     python benches/element_types.py LIBRARY VECTORS DIMENSIONS
 
 LIBRARY is the built library. VECTORS is a file of little-endian f16 numbers, one embedding of DIMENSIONS numbers after the other; the
-last 200 are the queries. (The file cannot be called types.py: Python has a module of that name.) Needs numpy, apsw and sqlite-vec. Prints three tables: the time of `ORDER BY vec_distance_...` in both
-libraries, that of scans by type with wide pages, and the recall of each type against f32.
+last 200 are the queries. (The file cannot be called types.py: Python has a module of that name.) Needs numpy, apsw and sqlite-vec. Prints tables: the time of `ORDER BY vec_distance_...` in both
+libraries, that of scans by type with wide pages, and the recall of each type against f32. A fourth has the indexes over each type.
 """
 
 import sys
@@ -104,6 +104,38 @@ def recall(connection: apsw.Connection, rows: np.ndarray, queries: np.ndarray) -
         print(f"{element:5} {count / (10 * len(queries)):.4f}")
 
 
+def indexes(connection: apsw.Connection, queries: np.ndarray) -> None:
+    """Searches by the index of each type: recall against the type's own scan, median time of a search, and bytes."""
+    print("\ntype recall@10 ms of f32 table index bytes")
+    kinds = ("f32", "f16", "bf16", "int8")
+    for element in kinds:
+        connection.execute(f"CREATE VIRTUAL TABLE by_{element} USING vec_index(of_{element}, v, '{{\"type\": \"{element}\"}}')")
+    found, seconds = dict.fromkeys(kinds, 0), {element: np.full(len(queries), np.inf) for element in kinds}
+    searches = {
+        element: f"SELECT rowid, score FROM vec_topk('of_{element}', 'v', ?, 10, '{{\"index\": \"by_{element}\"}}')"
+        for element in kinds
+    }
+    for at, query in enumerate(queries):
+        for element, sql in searches.items():
+            scan = f"SELECT min(score) FROM vec_topk('of_{element}', 'v', ?, 10, '{{\"index\": false}}')"
+            ((tenth,),) = connection.execute(scan, (query.tobytes(),))
+            found[element] += sum(score >= tenth for _, score in connection.execute(sql, (query.tobytes(),)))
+    for _ in range(ROUNDS):
+        for at, query in enumerate(queries):
+            # Another number in the query each time, as a search that was asked before is answered from memory.
+            query = query + np.float32(1e-7) * np.random.default_rng().standard_normal(len(query)).astype("<f4")
+            for element, sql in searches.items():
+                start = time.perf_counter()
+                connection.execute(sql, (query.tobytes(),)).fetchall()
+                seconds[element][at] = min(seconds[element][at], time.perf_counter() - start)
+    for element in kinds:
+        median = np.median(seconds[element])
+        ((size,),) = connection.execute(f"SELECT value FROM by_{element} WHERE property = 'bytes'")
+        ((rows,),) = connection.execute(f"SELECT sum(length(v)) FROM of_{element}")
+        recall = found[element] / (10 * len(queries))
+        print(f"{element:5} {recall:.4f} {median * 1e3:6.3f} {median / np.median(seconds['f32']):5.2f} {rows} {size}")
+
+
 def main(library: str, file: str, dimensions: int) -> None:
     vectors = np.fromfile(file, "<f2").reshape(-1, dimensions).astype("<f4")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -116,6 +148,7 @@ def main(library: str, file: str, dimensions: int) -> None:
         distances(connection, connected(path, sqlite_vec.loadable_path()), queries[0].tobytes())
         scans(connection, len(rows), queries[0].tobytes())
         recall(connection, rows, queries)
+        indexes(connection, queries)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use fafcas::kernels::{self, F32Le, Table};
-use simsimd::SpatialSimilarity;
+use half::{bf16, f16};
+use simsimd::{BinarySimilarity, SpatialSimilarity};
 
 const DIMENSIONS: [usize; 4] = [128, 384, 768, 1536];
 /// Bytes of vectors that stay in the first and in the second level cache of any CPU with AVX2.
@@ -25,6 +26,7 @@ fn main() {
     println!("kernels {}, best of many rounds, times in ns per vector\n", table.name);
     let mut random = Random(0x5EED);
     in_cache(table, &mut random);
+    of_types(table, &mut random);
     in_memory(table, &mut random);
 }
 
@@ -41,6 +43,152 @@ fn in_cache(table: &Table, random: &mut Random) {
             compare("l2_squared", table.l2_squared_f32, table.l2_squared_f32_rows, Some(f32::l2sq));
             compare("l1", table.l1_f32, table.l1_f32_rows, None);
         }
+    }
+}
+
+/// Sums over vectors of smaller types, beside those of simsimd and the dot product of f32, which none should be slower than.
+fn of_types(table: &Table, random: &mut Random) {
+    println!("\ntype offset dims sum        fafcas simsimd  ratio  of f32 dot");
+    for (offset, dimensions) in OFFSETS.into_iter().flat_map(|offset| DIMENSIONS.map(|d| (offset, d))) {
+        let floats = Pool::new(dimensions, POOLS[0].1, offset, random);
+        let numbers: Vec<f32> = (0..floats.floats.get().len()).map(|_| random.float()).collect();
+        let halves = Bytes::new(numbers.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()), dimensions * 2, offset);
+        let upper = Bytes::new(numbers.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()), dimensions * 2, offset);
+        let whole = Bytes::new(numbers.iter().map(|x| (x * 127.0) as i8 as u8), dimensions, offset);
+        let bits = Bytes::new(numbers.iter().map(|x| (x * 127.0) as i8 as u8), dimensions / 8, offset);
+        let f32_dot = |a, b| {
+            (table.dot_f32)(bytemuck::cast_slice(floats.row(a)), bytemuck::cast_slice(floats.row(b)));
+        };
+        let of = |bytes: &Bytes, what: &str, ours: BytesSum<'_>, theirs: Option<BytesSum<'_>>| {
+            print!("{:4} {offset:>6} {dimensions:>4} {:10} ", &what[..4], &what[4..]);
+            bytes.compare(&floats.pairs, ours, theirs, &f32_dot);
+        };
+        let typed = &table.typed;
+        of(
+            &halves,
+            "f16 dot",
+            &|a, b| (typed.f16.dot)(a, b).into(),
+            Some(&|a, b| halves_of(a, b, SpatialSimilarity::dot)),
+        );
+        of(
+            &halves,
+            "f16 l2_squared",
+            &|a, b| (typed.f16.l2_squared)(a, b).into(),
+            Some(&|a, b| halves_of(a, b, SpatialSimilarity::l2sq)),
+        );
+        of(&halves, "f16 l1", &|a, b| (typed.f16.l1)(a, b).into(), None);
+        of(
+            &upper,
+            "bf16dot",
+            &|a, b| (typed.bf16.dot)(a, b).into(),
+            Some(&|a, b| upper_of(a, b, SpatialSimilarity::dot)),
+        );
+        of(
+            &upper,
+            "bf16l2_squared",
+            &|a, b| (typed.bf16.l2_squared)(a, b).into(),
+            Some(&|a, b| upper_of(a, b, SpatialSimilarity::l2sq)),
+        );
+        of(&upper, "bf16l1", &|a, b| (typed.bf16.l1)(a, b).into(), None);
+        of(
+            &whole,
+            "int8dot",
+            &|a, b| (typed.int8.dot)(a, b) as f64,
+            Some(&|a, b| whole_of(a, b, SpatialSimilarity::dot)),
+        );
+        of(
+            &whole,
+            "int8l2_squared",
+            &|a, b| (typed.int8.l2_squared)(a, b) as f64,
+            Some(&|a, b| whole_of(a, b, SpatialSimilarity::l2sq)),
+        );
+        of(&whole, "int8l1", &|a, b| (typed.int8.l1)(a, b) as f64, None);
+        of(
+            &bits,
+            "bit hamming",
+            &|a, b| (table.hamming)(a, b).into(),
+            Some(&|a, b| u8::hamming(a, b).unwrap_or(f64::NAN)),
+        );
+    }
+}
+
+type BytesSum<'a> = &'a dyn Fn(&[u8], &[u8]) -> f64;
+
+fn halves_of(a: &[u8], b: &[u8], sum: fn(&[simsimd::f16], &[simsimd::f16]) -> Option<f64>) -> f64 {
+    sum(cast(a), cast(b)).unwrap_or(f64::NAN)
+}
+
+fn upper_of(a: &[u8], b: &[u8], sum: fn(&[simsimd::bf16], &[simsimd::bf16]) -> Option<f64>) -> f64 {
+    sum(cast(a), cast(b)).unwrap_or(f64::NAN)
+}
+
+fn whole_of(a: &[u8], b: &[u8], sum: fn(&[i8], &[i8]) -> Option<f64>) -> f64 {
+    sum(bytemuck::cast_slice(a), bytemuck::cast_slice(b)).unwrap_or(f64::NAN)
+}
+
+/// Bytes as elements of two bytes each. All offsets are even.
+#[allow(unsafe_code)]
+fn cast<T: Copy>(bytes: &[u8]) -> &[T] {
+    assert!(size_of::<T>() == 2 && bytes.as_ptr().cast::<T>().is_aligned());
+    // SAFETY: both types of two bytes are a u16 in the same layout, for which any bits are right, and the address was checked.
+    unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / 2) }
+}
+
+/// Vectors of a smaller type, at a chosen distance from a cache line's start.
+struct Bytes {
+    memory: Vec<u8>,
+    start: usize,
+    each: usize,
+}
+
+impl Bytes {
+    fn new(bytes: impl Iterator<Item = u8>, each: usize, offset: usize) -> Self {
+        let bytes: Vec<u8> = bytes.collect();
+        let mut memory: Vec<u8> = Vec::with_capacity(bytes.len() + 128);
+        let start = memory.as_ptr().align_offset(64) + offset;
+        memory.resize(start, 0);
+        memory.extend(bytes);
+        Self { memory, start, each }
+    }
+
+    fn row(&self, row: usize) -> &[u8] {
+        &self.memory[self.start + row * self.each..][..self.each]
+    }
+
+    fn compare(
+        &self,
+        pairs: &[(usize, usize)],
+        ours: BytesSum<'_>,
+        theirs: Option<BytesSum<'_>>,
+        f32_dot: &dyn Fn(usize, usize),
+    ) {
+        if let Some(theirs) = theirs {
+            for &(a, b) in pairs {
+                let (ours, theirs) = (ours(self.row(a), self.row(b)), theirs(self.row(a), self.row(b)));
+                // simsimd adds products of bf16 with fewer digits.
+                let bound = 1e-2 * (1.0 + self.each as f64).max(ours.abs());
+                assert!((ours - theirs).abs() <= bound, "{ours} is not {theirs}");
+            }
+        }
+        let time_of = |sum: BytesSum<'_>| {
+            time(|| {
+                for &(a, b) in pairs {
+                    black_box(sum(self.row(a), self.row(b)));
+                }
+            })
+        };
+        let [mut t_ours, mut t_theirs, mut t_f32] = [Duration::MAX; 3];
+        for _ in 0..200 {
+            t_ours = t_ours.min(time_of(ours));
+            t_theirs = theirs.map_or(t_theirs, |theirs| t_theirs.min(time_of(theirs)));
+            t_f32 = t_f32.min(time(|| pairs.iter().for_each(|&(a, b)| f32_dot(a, b))));
+        }
+        let [ours, their_time, wide] = [t_ours, t_theirs, t_f32].map(|best| nanoseconds_each(best, pairs.len()));
+        let (theirs, ratio) = match theirs {
+            Some(_) => (format!("{their_time:.1}"), format!("{:.2}", ours / their_time)),
+            None => ("-".into(), "-".into()),
+        };
+        println!("{ours:>7.1} {theirs:>7} {ratio:>6} {:>7.2}", ours / wide);
     }
 }
 

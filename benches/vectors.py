@@ -23,16 +23,22 @@ def unit(vectors):
     return vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def made(rows, dimensions, out):
+def pieces(rows, dimensions):
+    """Such vectors, 50,000 at a time."""
     random = numpy.random.default_rng(7)
     spectrum = (1 + numpy.arange(dimensions)) ** -0.4
     basis = numpy.linalg.qr(random.standard_normal((dimensions, dimensions)))[0]
     centres = random.standard_normal((2000, dimensions)) * spectrum
+    for start in range(0, rows, 50_000):
+        count = min(50_000, rows - start)
+        near = centres[random.integers(0, 2000, count)] + random.standard_normal((count, dimensions)) * spectrum
+        yield unit(near @ basis).astype("<f4")
+
+
+def made(rows, dimensions, out):
     with open(out, "wb") as file:
-        for start in range(0, rows, 50_000):
-            count = min(50_000, rows - start)
-            near = centres[random.integers(0, 2000, count)] + random.standard_normal((count, dimensions)) * spectrum
-            file.write(unit(near @ basis).astype("<f4").tobytes())
+        for piece in pieces(rows, dimensions):
+            file.write(piece.tobytes())
 
 
 def together(vectors, times):

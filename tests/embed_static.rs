@@ -334,3 +334,78 @@ fn everything_of_sql_works_without_the_runtime() {
     assert!(!fs::read_to_string("/proc/self/maps").unwrap_or_default().contains("onnxruntime"));
     host.close().unwrap();
 }
+
+/// A static model of sentence-transformers: a module in a folder of its own, with its tokenizer.
+fn of_module(name: &str, truncation: &Value, path: &str) -> Arc<Model> {
+    let folder = ROOT.join(name);
+    let module = folder.join(path);
+    fs::create_dir_all(&module).unwrap();
+    let list = json!([{ "type": "sentence_transformers.models.StaticEmbedding", "path": path }, { "type": "models.Normalize", "path": "1_Normalize" }]);
+    fs::write(folder.join("modules.json"), list.to_string()).unwrap();
+    let mut tokenizer: Value = serde_json::from_slice(&fs::read(data().join("f32/tokenizer.json")).unwrap()).unwrap();
+    tokenizer["truncation"] = truncation.clone();
+    fs::write(module.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let rows =
+        (0..12).flat_map(|row| [row as f32, (row % 3) as f32, 1.0]).flat_map(f32::to_le_bytes).collect::<Vec<_>>();
+    let header = json!({ "embedding.weight": tensor("F32", &[12, 3], [0, rows.len()]) });
+    let start = safetensors(&header, 0);
+    fs::write(module.join("model.safetensors"), [start, rows].concat()).unwrap();
+    model(name).unwrap()
+}
+
+/// The unit vector of the sum of these rows.
+fn of_rows(ids: &[u16]) -> Vec<f32> {
+    let sum = ids.iter().fold([0.0; 3], |sum, &id| [sum[0] + f64::from(id), sum[1] + f64::from(id % 3), sum[2] + 1.0]);
+    let norm = sum.iter().map(|value| value * value).sum::<f64>().sqrt();
+    sum.iter().map(|value| (value / norm) as f32).collect()
+}
+
+#[test]
+fn the_layout_of_sentence_transformers_is_read_as_that_package_reads_it() {
+    let model = of_module("of-module", &Value::Null, "0_StaticEmbedding");
+    // No special tokens; unknown ones count; red is 4, green 5, [UNK] 1.
+    assert_eq!(*model.embed("red unheard Green", 1).unwrap(), *of_rows(&[4, 1, 5]));
+    assert_eq!(*model.embed("blueish", 1).unwrap(), *of_rows(&[6, 7]));
+    // A text without a token has no direction there. Here it is one unknown token.
+    assert_eq!(*model.embed("", 1).unwrap(), *of_rows(&[1]));
+    assert_eq!((model.dimensions(), model.max_tokens(), model.kind()), (3, 1_000_000, fafcas::embed::Kind::Static));
+    // Only the truncation of its tokenizer cuts a text.
+    assert_eq!(model.count_tokens(&"b ".repeat(6000)).unwrap(), 6000);
+    let cut = json!({ "max_length": 2, "strategy": "LongestFirst", "stride": 0, "direction": "Right" });
+    let short = of_module("of-module-cut", &cut, "0_StaticEmbedding");
+    assert_eq!(*short.embed("red green blue", 1).unwrap(), *of_rows(&[4, 5]));
+    // The older form, with everything in one folder.
+    let beside = of_module("of-module-beside", &Value::Null, "");
+    assert_eq!(*beside.embed("red unheard", 1).unwrap(), *of_rows(&[4, 1]));
+    assert_ne!(beside.fingerprint().unwrap(), short.fingerprint().unwrap());
+    let listed = texts_of(
+        &open(),
+        "SELECT name FROM fafcas_models WHERE name IN ('of-module', 'of-module-beside', 'of-module-cut') AND kind = 'static' ORDER BY name",
+    );
+    assert_eq!(listed, ["of-module", "of-module-beside", "of-module-cut"]);
+}
+
+#[test]
+fn a_module_that_does_not_fit_is_refused() {
+    of_module("of-module-damaged", &Value::Null, "0_StaticEmbedding");
+    let module = ROOT.join("of-module-damaged/0_StaticEmbedding");
+    let copied = |name: &str| {
+        let folder = ROOT.join(name);
+        fs::create_dir_all(folder.join("0_StaticEmbedding")).unwrap();
+        fs::copy(module.join("../modules.json"), folder.join("modules.json")).unwrap();
+        for file in ["tokenizer.json", "model.safetensors"] {
+            fs::copy(module.join(file), folder.join("0_StaticEmbedding").join(file)).unwrap();
+        }
+        folder
+    };
+    fs::remove_file(copied("of-module-no-table").join("0_StaticEmbedding/model.safetensors")).unwrap();
+    assert!(message("of-module-no-table").contains("0_StaticEmbedding/model.safetensors: expected a readable file"));
+    let left = copied("of-module-left").join("0_StaticEmbedding/tokenizer.json");
+    let mut tokenizer: Value = serde_json::from_slice(&fs::read(&left).unwrap()).unwrap();
+    tokenizer["truncation"] = json!({ "max_length": 2, "strategy": "LongestFirst", "stride": 0, "direction": "Left" });
+    fs::write(left, tokenizer.to_string()).unwrap();
+    assert!(message("of-module-left").contains("tokenizer.json: expected truncation of direction Right, not Left"));
+    let outside = copied("of-module-outside").join("modules.json");
+    fs::write(outside, json!([{ "type": "models.StaticEmbedding", "path": "../of-module" }]).to_string()).unwrap();
+    assert!(message("of-module-outside").contains("the path of StaticEmbedding as a folder of the model, not"));
+}

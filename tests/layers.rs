@@ -18,7 +18,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("planning", &["error", "metric", "resources", "vector"]),
     ("random", &[]),
     ("topk", &["error", "resources"]),
-    ("resources", &["error", "lock", "vector"]),
+    ("resources", &["error", "lock", "native", "vector"]),
     ("selftest", &["error", "kernels", "random", "vector"]),
     ("scan", &["error", "kernels", "lock", "metric", "resources", "topk", "vector"]),
 ];

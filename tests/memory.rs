@@ -59,7 +59,8 @@ fn a_search_holds_what_it_returns_and_no_more() {
     assert!(search("", "LIMIT 10 OFFSET 10") < small, "the reader takes 20");
     assert!(search("", "WHERE t.score > 2 ORDER BY t.score DESC") < small, "no row is good enough");
     let filtered = "CROSS JOIN nodes AS n ON n.id = t.rowid WHERE n.kind = 5 LIMIT 5";
-    assert!(search("", filtered) < 256 << 10, "the filter lets one in a hundred pass");
+    // A batch of a join has up to 16,384 rows, so that one scan is enough, however many rows there are.
+    assert!(search("", filtered) < 2 << 20, "the filter lets one in a hundred pass");
     let filtered = "CROSS JOIN nodes AS n ON n.id = t.rowid WHERE n.kind = 5 LIMIT 100";
     assert!(search("", filtered) < 4 << 20, "the filter lets one in a hundred pass, and a hundred are wanted");
     assert!(search(", 5000", "") < 2 << 20, "k of 5000");

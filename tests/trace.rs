@@ -77,6 +77,12 @@ fn the_last_searches_are_told_with_their_stages() {
     last(&db, "function = 'vec_mmr' AND rows = 4 AND k = 4");
     number(&db, "SELECT count(*) FROM vec_map('few', 'v')");
     last(&db, "function = 'vec_map' AND rows = 20 AND k IS NULL AND path = 'scan' AND sweeping_ms > 0");
+    db.execute_batch("CREATE VIRTUAL TABLE words USING fts5(text); INSERT INTO words(rowid, text) VALUES (3, 'blue'), (5, 'blue sky')")
+        .unwrap();
+    number(&db, "SELECT count(*) FROM vec_hybrid('few', 'v', 'words', (SELECT v FROM t WHERE id = 7), 'sky', 6)");
+    last(&db, "function = 'vec_hybrid' AND rows = 6 AND k = 6 AND path = 'scan' AND total_ms >= sweeping_ms");
+    number(&db, "SELECT count(*) FROM vec_hybrid('few', 'v', 'words', NULL, 'blue', 6)");
+    last(&db, "function = 'vec_hybrid' AND source = 'few' AND rows = 2 AND k = 6 AND path IS NULL AND total_ms > 0");
     assert_eq!(number(&db, "SELECT count(*) FROM vec_trace"), 6, "the oldest made room");
 
     failures_and_slow_searches_alone(&db);

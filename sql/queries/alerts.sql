@@ -31,10 +31,13 @@ found (alert, subject, what, todo) AS (
            'SELECT fafcas_config(''trace'', 1000); later run sql/queries/slow.sql, which says why'
     FROM   vec_stats AS s, bounds AS b WHERE s.p95_ms > b.p95_ms AND searches >= 20 AND source <> 'embed'
     UNION ALL
-    SELECT 'small cache', source || '.' || column_name, cache_evictions || ' blocks were dropped in ' || searches || ' searches',
-           'SELECT fafcas_config(''cache_bytes'', ...) with more bytes, as far as the machine has them'
+    SELECT 'small cache', source || '.' || column_name,
+           CASE WHEN cache_passing > 0 THEN 'the last search read ' || cache_passing || ' blocks of codes from the file'
+                ELSE cache_evictions || ' blocks were dropped in ' || searches || ' searches' END,
+           'SELECT fafcas_config(''cache_bytes'', ...) with more bytes, as far as the machine has them; all indexes here want '
+           || (SELECT sum(cache_wanted) FROM vec_stats)
     FROM   vec_stats, bounds
-    WHERE  cache_evictions * 1000 > searches * evictions_in_1000 AND source <> 'embed'
+    WHERE  (cache_passing > 0 OR cache_evictions * 1000 > searches * evictions_in_1000) AND source <> 'embed'
     UNION ALL
     SELECT 'errors', source || '.' || column_name, (errors - errors_interrupted) || ' of ' || (searches + errors) || ' calls failed',
            'see errors_mistake, errors_busy and so on in vec_stats, and the messages in vec_trace'

@@ -15,7 +15,7 @@ const ROUNDS: usize = 4;
 pub(super) const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
 
 /// A rotation for vectors of one length.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rotation {
     /// For each round: 1 or -1 for each coordinate.
     signs: Vec<Vec<f32>>,

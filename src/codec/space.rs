@@ -4,7 +4,7 @@ use super::rotation::Rotation;
 use crate::kernels::F32Le;
 
 /// A centre and a rotation. A code has a meaning only in the space that it was made in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Space {
     centre: Vec<f32>,
     rotation: Rotation,

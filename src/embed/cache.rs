@@ -28,9 +28,14 @@ pub struct Counters {
 /// A text is known by its SHA-256, so nobody can make two texts that share a vector.
 pub type Key = [u8; 32];
 
-/// The key of a text.
-pub fn key(text: &str) -> Key {
-    Sha256::digest(text).into()
+/// The key of a text of which so many tokens do not count.
+pub fn key(text: &str, left_out: usize) -> Key {
+    let hasher = Sha256::new().chain_update(text);
+    if left_out == 0 {
+        return hasher.finalize().into();
+    }
+    // No text has this byte.
+    hasher.chain_update([0xff]).chain_update(left_out.to_le_bytes()).finalize().into()
 }
 
 type TextVectors = HashMap<Key, Arc<[f32]>>;
@@ -104,11 +109,11 @@ mod tests {
     }
 
     fn put(cache: &TextCache, number: u32) {
-        cache.put(key(&number.to_string()), Arc::from([number as f32]));
+        cache.put(key(&number.to_string(), 0), Arc::from([number as f32]));
     }
 
     fn get(cache: &TextCache, number: u32) -> Option<f32> {
-        cache.get(&key(&number.to_string())).map(|vector| vector[0])
+        cache.get(&key(&number.to_string(), 0)).map(|vector| vector[0])
     }
 
     #[test]

@@ -32,8 +32,12 @@ impl Engine {
     pub fn load(folder: &Arc<Folder>, tokenizer: &Tokenizer) -> Result<Self> {
         match folder.settings.kind {
             Kind::Onnx => Onnx::load(folder, tokenizer).map(Self::Onnx),
-            Kind::Static => TokenTable::load(folder.model(), tokenizer.greatest_id()).map(Self::Static),
+            Kind::Static => Self::load_static(folder, tokenizer),
         }
+    }
+
+    fn load_static(folder: &Folder, tokenizer: &Tokenizer) -> Result<Self> {
+        TokenTable::load(folder.model(), tokenizer.greatest_id(), folder.settings.kept).map(Self::Static)
     }
 
     /// The length of the vectors.
@@ -52,10 +56,11 @@ impl Engine {
         }
     }
 
-    /// The vectors of these rows of ids. At most `threads` calls do this at the same time, if it needs much memory.
-    pub fn run(&self, threads: usize, rows: &[&[u32]]) -> Result<Vec<Arc<[f32]>>> {
+    /// The vectors of these rows of ids, of which the first `left_out` do not count in a mean. At most `threads` calls do this
+    /// at the same time, if it needs much memory.
+    pub fn run(&self, threads: usize, rows: &[&[u32]], left_out: usize) -> Result<Vec<Arc<[f32]>>> {
         match self {
-            Self::Onnx(onnx) => onnx.run(threads, rows),
+            Self::Onnx(onnx) => onnx.run(threads, rows, left_out),
             Self::Static(table) => rows.iter().map(|ids| table.embed(ids)).collect(),
         }
     }

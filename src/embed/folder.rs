@@ -1,5 +1,6 @@
 //! The folder of one model: its files, and their fingerprint.
 
+use super::modules;
 use super::settings::{Kind, Settings};
 use super::static_settings;
 use super::weights;
@@ -15,6 +16,7 @@ use std::time::SystemTime;
 const MODELS: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
 /// The table of a static model. Exporters to ONNX leave the weights of a transformer under the same name.
 const TABLE: &str = "model.safetensors";
+const TOKENIZER: &str = "tokenizer.json";
 /// The most bytes of a file that is read whole. The tokenizer of a million tokens has a tenth of it.
 const LONGEST: u64 = 1 << 30;
 /// How a file of Git LFS begins before it is fetched.
@@ -33,19 +35,21 @@ pub struct Folder {
 impl Folder {
     /// Reads the settings and finds the files.
     pub fn open(folder: &Path) -> Result<Self> {
-        let (kind, model) = find(folder)?;
-        let tokenizer = folder.join("tokenizer.json");
+        let ModelFiles { kind, model, tokenizer } = find(folder)?;
         let model_file = KnownFile::new(model.clone())?;
         let weights = match kind {
             Kind::Onnx => weights::of_model(&model)?,
             Kind::Static => Vec::new(),
         };
         let others = weights.into_iter().chain([tokenizer.clone()]).map(KnownFile::new);
-        let files = std::iter::once(Ok(model_file)).chain(others).collect::<Result<_>>()?;
+        let mut files = std::iter::once(Ok(model_file)).chain(others).collect::<Result<Vec<_>>>()?;
         let settings = match kind {
             Kind::Onnx => Settings::read(folder)?,
-            Kind::Static => static_settings::read(folder, &model)?,
+            Kind::Static => static_settings::read(folder, &model, &tokenizer)?,
         };
+        for matrix in settings.matrices() {
+            files.push(KnownFile::new(matrix)?);
+        }
         Ok(Self { settings, model, tokenizer, files })
     }
 
@@ -166,18 +170,35 @@ fn hash(hasher: &mut Sha256, path: &Path) -> Result<()> {
     }
 }
 
-/// The kind of the model in this folder, and its file. A folder with both files is that of an ONNX model, unless its
-/// settings say otherwise.
-fn find(folder: &Path) -> Result<(Kind, PathBuf)> {
+/// The files of a model.
+struct ModelFiles {
+    kind: Kind,
+    model: PathBuf,
+    tokenizer: PathBuf,
+}
+
+/// Whether this folder may be that of a model.
+pub fn may_be_model(folder: &Path) -> bool {
+    let is_there = |folder: PathBuf| folder.join(TOKENIZER).exists();
+    is_there(folder.to_owned()) || modules::static_embedding(folder).is_ok_and(|module| module.is_some_and(is_there))
+}
+
+/// The kind of the model in this folder, and its files. A folder with both files is that of an ONNX model, unless its
+/// settings say otherwise. A static model of sentence-transformers may be in a folder of its own.
+fn find(folder: &Path) -> Result<ModelFiles> {
+    let of_folder = |kind, model| ModelFiles { kind, model, tokenizer: folder.join(TOKENIZER) };
     let table = present([folder.join(TABLE)])?.into_iter().next();
     let model = present(MODELS.map(|file| folder.join(file)))?.into_iter().next();
     match (model, table) {
-        (Some(_), Some(table)) if static_settings::say_static(folder)? => Ok((Kind::Static, table)),
-        (Some(model), _) => Ok((Kind::Onnx, model)),
-        (None, Some(table)) => Ok((Kind::Static, table)),
+        (Some(_), Some(table)) if static_settings::say_static(folder)? => Ok(of_folder(Kind::Static, table)),
+        (Some(model), _) => Ok(of_folder(Kind::Onnx, model)),
+        (None, Some(table)) => Ok(of_folder(Kind::Static, table)),
         (None, None) => {
-            let files = format_args!("{} or {TABLE} in {}", MODELS.join(", "), folder.display());
-            Err(Error::expected(files, "none of them"))
+            let Some(module) = modules::static_embedding(folder)? else {
+                let files = format_args!("{} or {TABLE} in {}", MODELS.join(", "), folder.display());
+                return Err(Error::expected(files, "none of them"));
+            };
+            Ok(ModelFiles { kind: Kind::Static, model: module.join(TABLE), tokenizer: module.join(TOKENIZER) })
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The model that is used if none is named.
-pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
+pub const DEFAULT_MODEL: &str = if cfg!(target_family = "wasm") { "static-MiniLM" } else { "all-MiniLM-L6-v2" };
 
 /// What a host program may set in place of the environment.
 #[derive(Debug, Clone, Default)]

@@ -91,6 +91,9 @@ pub fn model_missing(name: &str, present: &BTreeSet<String>) -> Error {
 
 /// What to type, as far as the place of the library's own file and the environment tell.
 fn remedy(name: &str) -> String {
+    if cfg!(target_family = "wasm") {
+        return "hand it to the module first, by loadModel() or addModel()".into();
+    }
     if configured().models.is_some() {
         return "the program chose that folder; docs/models.md says how to add a model to it".into();
     }

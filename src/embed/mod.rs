@@ -7,11 +7,13 @@
 mod cache;
 mod card;
 mod chunk;
+mod dense;
 mod encoder;
 mod engine;
 mod folder;
 mod locations;
 mod model;
+mod modules;
 #[cfg_attr(not(feature = "onnx"), path = "onnx_left_out.rs")]
 mod onnx;
 mod prefix;

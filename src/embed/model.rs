@@ -28,6 +28,15 @@ pub struct Model {
     fingerprint: OnceLock<String>,
     /// How many tokens the prompt for documents has.
     prompt_tokens: usize,
+    /// How many tokens at the beginning do not count in a mean.
+    left_out: LeftOutTokens,
+}
+
+/// How many tokens at the beginning of a text do not count, because they are those of a prompt.
+#[derive(Default)]
+struct LeftOutTokens {
+    query: usize,
+    document: usize,
 }
 
 impl Model {
@@ -40,6 +49,7 @@ impl Model {
         let folder = Arc::new(Folder::open(path)?);
         let tokenizer = Tokenizer::load(folder.tokenizer(), &folder.settings)?;
         let prompt_tokens = prompt_tokens(&tokenizer, &folder.settings.prompts)?;
+        let left_out = left_out(&tokenizer, &folder.settings)?;
         let engine = Engine::load(&folder, &tokenizer)?;
         Ok(Self {
             name: name.to_owned(),
@@ -49,6 +59,7 @@ impl Model {
             folder,
             fingerprint: OnceLock::new(),
             prompt_tokens,
+            left_out,
         })
     }
 
@@ -102,21 +113,21 @@ impl Model {
     /// The vector of a document, with length 1. Text beyond the limit of the model is ignored. There will be at most
     /// `threads` sessions.
     pub fn embed(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
-        self.embed_prompted(&prompted(&self.prompts().document, text), threads)
+        self.embed_prompted(&prompted(&self.prompts().document, text), self.left_out.document, threads)
     }
 
     /// The same of a question.
     pub fn embed_query(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
-        self.embed_prompted(&prompted(&self.prompts().query, text), threads)
+        self.embed_prompted(&prompted(&self.prompts().query, text), self.left_out.query, threads)
     }
 
-    fn embed_prompted(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
-        let key = cache::key(text);
+    fn embed_prompted(&self, text: &str, left_out: usize, threads: usize) -> Result<Arc<[f32]>> {
+        let key = cache::key(text, left_out);
         if let Some(vector) = self.cache.get(&key) {
             return Ok(vector);
         }
         let ids = self.tokenizer.encode(text)?;
-        let vector = self.engine.run(threads, &[&ids])?.swap_remove(0);
+        let vector = self.engine.run(threads, &[&ids], left_out)?.swap_remove(0);
         self.cache.put(key, Arc::clone(&vector));
         Ok(vector)
     }
@@ -132,7 +143,8 @@ impl Model {
         proceed: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Arc<[f32]>>> {
         let texts = texts.iter().map(|text| prompted(&self.prompts().document, text)).collect::<Vec<_>>();
-        let keys = texts.iter().map(|text| cache::key(text)).collect::<Vec<_>>();
+        let left_out = self.left_out.document;
+        let keys = texts.iter().map(|text| cache::key(text, left_out)).collect::<Vec<_>>();
         let mut vectors = keys.iter().map(|key| self.cache.get(key)).collect::<Vec<_>>();
         // The first of each text that has no vector yet, in order. Other texts in a batch can change the last bit of a
         // vector; with a fixed order they change the same bit in every run.
@@ -145,7 +157,7 @@ impl Model {
         let sizes = batches.iter().map(Vec::len).collect::<Vec<_>>();
         let run = |number: usize| {
             let rows = batches[number].iter().map(|&at| ids[at].as_slice()).collect::<Vec<_>>();
-            self.engine.run(threads, &rows)
+            self.engine.run(threads, &rows, left_out)
         };
         let results =
             share(batches.len(), threads, run, &mut |done| proceed(known + sizes[..done].iter().sum::<usize>()))?;
@@ -217,6 +229,17 @@ impl Model {
         }
         batches
     }
+}
+
+fn left_out(tokenizer: &Tokenizer, settings: &Settings) -> Result<LeftOutTokens> {
+    if settings.pooling.as_ref().is_ok_and(|steps| !steps.counts_prompt) {
+        let [query, document] = [&settings.prompts.query, &settings.prompts.document];
+        return Ok(LeftOutTokens {
+            query: tokenizer.prompt_length(query)?,
+            document: tokenizer.prompt_length(document)?,
+        });
+    }
+    Ok(LeftOutTokens::default())
 }
 
 /// How many tokens the prompt for documents has. An error if a prompt leaves no room for a text: all texts would have

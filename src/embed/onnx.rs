@@ -52,9 +52,10 @@ impl Onnx {
         BatchLimits { texts: self.batch, tokens: BATCH_TOKENS }
     }
 
-    /// The vectors of these rows of ids, by one of at most `threads` sessions.
-    pub fn run(&self, threads: usize, rows: &[&[u32]]) -> Result<Vec<Arc<[f32]>>> {
-        self.sessions.with(threads, |session| session.run(rows))
+    /// The vectors of these rows of ids, of which the first `left_out` do not count in a mean, by one of at most `threads`
+    /// sessions.
+    pub fn run(&self, threads: usize, rows: &[&[u32]], left_out: usize) -> Result<Vec<Arc<[f32]>>> {
+        self.sessions.with(threads, |session| session.run(rows, left_out))
     }
 }
 
@@ -67,14 +68,14 @@ struct Probe {
 impl Probe {
     fn run(session: &mut Session, tokenizer: &Tokenizer) -> Result<Self> {
         let greatest = tokenizer.greatest_id();
-        let trial = session.run(&[&[greatest]]);
+        let trial = session.run(&[&[greatest]], 0);
         trial.map_err(|error| {
             error.within(format_args!("tokenizer.json does not match, its greatest id is {greatest}"))
         })?;
 
         let [short, long] = [tokenizer.encode(PROBES[0])?, tokenizer.encode(PROBES[1])?];
-        let alone = session.run(&[&short])?.swap_remove(0);
-        let beside = session.run(&[&short, &long])?.swap_remove(0);
+        let alone = session.run(&[&short], 0)?.swap_remove(0);
+        let beside = session.run(&[&short, &long], 0)?.swap_remove(0);
         let difference = alone.iter().zip(&*beside).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         // Such a model would give a text a different vector when other texts are beside it.
         let batch = if difference > ROUNDING { 1 } else { BATCH };

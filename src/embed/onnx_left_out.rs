@@ -25,7 +25,7 @@ impl Onnx {
         match *self {}
     }
 
-    pub fn run(&self, _: usize, _: &[&[u32]]) -> Result<Vec<Arc<[f32]>>> {
+    pub fn run(&self, _: usize, _: &[&[u32]], _: usize) -> Result<Vec<Arc<[f32]>>> {
         match *self {}
     }
 }

@@ -1,7 +1,7 @@
 //! The models of this process. They are found by name, loaded at first use, and shared by all.
 
 use super::card;
-use super::folder::{Folder, unreadable};
+use super::folder::{Folder, may_be_model, unreadable};
 use super::locations;
 use super::model::Model;
 use super::prompts::Prompts;
@@ -13,8 +13,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// The model that is used if none is named.
-pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
+/// The model that is used if none is named. In WASM, where ONNX Runtime does not run, it is the static one.
+pub const DEFAULT_MODEL: &str = if cfg!(target_family = "wasm") { "static-MiniLM" } else { "all-MiniLM-L6-v2" };
 
 /// How long the name of a model may be.
 const LONGEST_NAME: usize = 100;
@@ -105,7 +105,7 @@ fn names() -> Result<BTreeSet<String>> {
             }
         }
     }
-    names.retain(|name| folder(name).is_ok_and(|folder| folder.join("tokenizer.json").exists()));
+    names.retain(|name| folder(name).is_ok_and(|folder| may_be_model(&folder)));
     Ok(names)
 }
 
@@ -132,7 +132,7 @@ fn listing(name: &str, folder: &Path) -> ModelListing {
         fingerprint,
         loaded: loaded.is_some(),
         kind: settings.map(|settings| settings.kind),
-        pooling: settings.and_then(|settings| settings.pooling.as_ref().ok().map(ToString::to_string)),
+        pooling: settings.and_then(|settings| Some(settings.pooling.as_ref().ok()?.pooling.to_string())),
         prompts: settings.map(|settings| settings.prompts.clone()).unwrap_or_default(),
         languages: card::languages(folder),
         spread: settings.and_then(|settings| settings.spread),

@@ -1,8 +1,9 @@
 //! One session of ONNX Runtime: from rows of token ids to vectors of length 1.
 
+use super::dense::Dense;
 use super::prompts;
 use super::runtime;
-use super::settings::{Pooling, Settings};
+use super::settings::{Pooling, PoolingSteps, Settings};
 use super::unit::unit;
 use crate::error::{Error, Result};
 use crate::native::process::release_memory;
@@ -34,6 +35,8 @@ pub struct Session {
     output: Output,
     /// Which of [`INPUTS`] the model takes.
     inputs: [bool; INPUTS.len()],
+    /// What the pooled vector is multiplied by.
+    dense: Vec<Dense>,
     /// How many numbers of each vector are kept, if not all.
     kept: Option<u64>,
 }
@@ -43,12 +46,13 @@ impl Session {
     pub fn open(path: &Path, settings: &Settings) -> Result<Self> {
         let inner = load(path)?;
         let inputs = inputs(inner.inputs())?;
-        let output = output(inner.outputs(), &settings.pooling)?;
-        Ok(Self { inner, output, inputs, kept: settings.kept })
+        let (output, steps) = output(inner.outputs(), &settings.pooling)?;
+        let dense = steps.iter().flat_map(|steps| &steps.dense).map(Dense::load).collect::<Result<_>>()?;
+        Ok(Self { inner, output, inputs, dense, kept: settings.kept })
     }
 
-    /// The vectors of these rows of ids. Shorter rows are padded.
-    pub fn run(&mut self, rows: &[&[u32]]) -> Result<Vec<Arc<[f32]>>> {
+    /// The vectors of these rows of ids, of which the first `left_out` do not count in a mean. Shorter rows are padded.
+    pub fn run(&mut self, rows: &[&[u32]], left_out: usize) -> Result<Vec<Arc<[f32]>>> {
         let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let padded = |of: fn(u32) -> i64| {
             let padding = |row: &&[u32]| std::iter::repeat_n(0, longest - row.len());
@@ -64,9 +68,22 @@ impl Session {
         let outputs = self.inner.run(inputs).map_err(runtime::failed)?;
         let vectors = match self.output {
             Output::Ready => ready(&outputs, rows)?,
-            Output::Tokens(name, pooling) => pooled(&outputs, name, pooling, rows, longest)?,
+            Output::Tokens(name, pooling) => pooled(&outputs, name, pooling, rows, longest, left_out)?,
         };
-        vectors.into_iter().map(|vector| unit(beginning(vector, self.kept)?)).collect()
+        drop(outputs);
+        let finish = |(row, vector): (&&[u32], Vec<f32>)| {
+            unit(beginning(self.through_dense(row, vector, left_out)?, self.kept)?)
+        };
+        rows.iter().zip(vectors).map(finish).collect()
+    }
+
+    /// What the matrices make of a vector. They want the mean where a sum is enough otherwise.
+    fn through_dense(&self, row: &[u32], mut vector: Vec<f32>, left_out: usize) -> Result<Vec<f32>> {
+        if !self.dense.is_empty() && matches!(self.output, Output::Tokens(_, Pooling::Mean)) {
+            let count = (row.len() - leading(row, left_out)) as f32;
+            vector.iter_mut().for_each(|sum| *sum /= count);
+        }
+        self.dense.iter().try_fold(vector, |vector, dense| dense.apply(vector))
     }
 }
 
@@ -101,18 +118,20 @@ fn inputs(found: &[Outlet]) -> Result<[bool; INPUTS.len()]> {
     Ok(INPUTS.map(|name| names.contains(&name)))
 }
 
-fn output(found: &[Outlet], pooling: &Result<Pooling>) -> Result<Output> {
+/// Where the vector comes from, and the steps behind the model if there are any: a model that pools by itself has them in it.
+fn output(found: &[Outlet], steps: &Result<PoolingSteps>) -> Result<(Output, Option<PoolingSteps>)> {
     let named = |name: &str| found.iter().find(|outlet| outlet.name() == name);
     if let Some(outlet) = named(POOLED) {
         expect_type(outlet, TensorElementType::Float32)?;
-        return Ok(Output::Ready);
+        return Ok((Output::Ready, None));
     }
     let Some((name, outlet)) = TOKENS.iter().find_map(|&name| Some((name, named(name)?))) else {
         let names = found.iter().map(Outlet::name).collect::<Vec<_>>();
         return Err(Error::expected(format_args!("a model with output {} or {POOLED}", TOKENS[0]), names.join(", ")));
     };
     expect_type(outlet, TensorElementType::Float32)?;
-    Ok(Output::Tokens(name, pooling.clone()?))
+    let steps = steps.clone()?;
+    Ok((Output::Tokens(name, steps.pooling), Some(steps)))
 }
 
 fn expect_type(outlet: &Outlet, wanted: TensorElementType) -> Result<()> {
@@ -138,6 +157,7 @@ fn pooled(
     pooling: Pooling,
     rows: &[&[u32]],
     longest: usize,
+    left_out: usize,
 ) -> Result<Vec<Vec<f32>>> {
     let (shape, values) = outputs[name].try_extract_tensor::<f32>().map_err(runtime::failed)?;
     let dimensions = match **shape {
@@ -145,9 +165,16 @@ fn pooled(
         _ => return Err(Error::expected(format_args!("{name} of {} x {longest} x dimensions", rows.len()), shape)),
     };
     let texts = values.chunks_exact((longest * dimensions).max(1));
-    let vectors =
-        rows.iter().zip(texts).map(|(row, tokens)| pool(pooling, &tokens[..row.len() * dimensions], dimensions));
+    let vectors = rows.iter().zip(texts).map(|(row, tokens)| {
+        let first = if pooling == Pooling::Mean { leading(row, left_out) } else { 0 };
+        pool(pooling, &tokens[first * dimensions..row.len() * dimensions], dimensions)
+    });
     Ok(vectors.collect())
+}
+
+/// How many tokens of a row do not count in its mean. If nothing is behind the prompt, the last token counts.
+fn leading(row: &[u32], left_out: usize) -> usize {
+    left_out.min(row.len().saturating_sub(1))
 }
 
 /// The vector of a text from those of its tokens. It need not have length 1 yet, so a sum is as good as a mean.

@@ -1,11 +1,13 @@
 //! What the JSON files of a sentence-transformers folder say about the model.
 
+use super::dense::DenseSettings;
 use super::folder::read;
+use super::modules::{AfterModel, Module};
 use super::prompts::{self, Prompts};
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// A tokenizer without a limit of its own has a number as large as this or larger.
 const NO_LIMIT: u64 = 1_000_000;
@@ -65,13 +67,35 @@ impl fmt::Display for Pooling {
     }
 }
 
+/// How the vectors of the tokens become that of the text, step by step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolingSteps {
+    /// The first step.
+    pub pooling: Pooling,
+    /// Whether the tokens of a prompt count in the mean.
+    pub counts_prompt: bool,
+    /// What the vector is multiplied by, in order.
+    pub dense: Vec<DenseSettings>,
+}
+
+/// What a static model does with tokens that its tokenizer does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownTokens {
+    /// They are left out: the way of model2vec.
+    LeftOut,
+    /// They count like others: the way of sentence-transformers, and of transformers.
+    Kept,
+}
+
 /// The settings of one model. Whether it normalises is not among them: a FAFCAS vector always has length 1.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// What the model runs on.
     pub kind: Kind,
     /// If this is an error, it matters only for a model that does not pool by itself.
-    pub pooling: Result<Pooling>,
+    pub pooling: Result<PoolingSteps>,
+    /// What happens to unknown tokens.
+    pub unknown_tokens: UnknownTokens,
     /// The most tokens that the model reads, special ones included.
     pub max_tokens: usize,
     /// Whether the text is made lower case before it is tokenized.
@@ -97,10 +121,13 @@ impl Settings {
         let own = JsonFile::read(folder.join(prompts::FILE))?;
         let folder_name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let prompts = Prompts::read(&own, &[folder_name, config.text("_name_or_path")?.unwrap_or_default()])?;
-        let (hidden, kept) = (config.whole("hidden_size")?, kept(&own)?);
+        let pooling = pooling(folder, &prompts);
+        let of_matrix = pooling.as_ref().ok().and_then(|steps| Some(steps.dense.last()?.outputs));
+        let (hidden, kept) = (of_matrix.or(config.whole("hidden_size")?), kept(&own)?);
         Ok(Self {
             kind: Kind::Onnx,
-            pooling: pooling(folder, &prompts),
+            pooling,
+            unknown_tokens: UnknownTokens::Kept,
             max_tokens: max_tokens(&config, &sentence, &tokenizer)?,
             lower_case: sentence.flag("do_lower_case")?.unwrap_or(false),
             vocabulary: config.whole("vocab_size")?,
@@ -113,7 +140,8 @@ impl Settings {
 
     /// The settings that change a vector, for the fingerprint.
     pub fn identity(&self) -> String {
-        let pooling = self.pooling.as_ref().map_or("none".into(), Pooling::to_string);
+        let steps = self.pooling.as_ref().ok();
+        let pooling = steps.map_or("none".into(), |steps| steps.pooling.to_string());
         let mut text = format!("pooling={pooling} max_tokens={} lower_case={}", self.max_tokens, self.lower_case);
         // What came later is named only where there is any, so that the fingerprints of other models stay.
         if let Some(kept) = self.kept {
@@ -122,7 +150,21 @@ impl Settings {
         if !self.prompts.are_empty() {
             text.push_str(&format!(" query={:?} document={:?}", self.prompts.query, self.prompts.document));
         }
+        for dense in steps.iter().flat_map(|steps| &steps.dense) {
+            text.push_str(&format!(" dense={dense}"));
+        }
+        if steps.is_some_and(|steps| !steps.counts_prompt) {
+            text.push_str(" without prompt");
+        }
+        if self.kind == Kind::Static && self.unknown_tokens == UnknownTokens::Kept {
+            text.push_str(" unknown=kept");
+        }
         text
+    }
+
+    /// The files of the matrices behind the model.
+    pub fn matrices(&self) -> impl Iterator<Item = PathBuf> {
+        self.pooling.iter().flat_map(|steps| steps.dense.iter().map(|dense| dense.file.clone()))
     }
 }
 
@@ -216,25 +258,46 @@ fn first_position(config: &JsonFile) -> Result<u64> {
 }
 
 /// How many numbers of each vector are kept, if not all.
-fn kept(file: &JsonFile) -> Result<Option<u64>> {
+pub fn kept(file: &JsonFile) -> Result<Option<u64>> {
     match file.whole("truncate_dim")? {
         Some(0) => Err(file.wrong("truncate_dim", "a number from 1", &Value::from(0))),
         kept => Ok(kept),
     }
 }
 
-fn pooling(folder: &Path, prompts: &Prompts) -> Result<Pooling> {
-    let modules = JsonFile::read(folder.join("modules.json"))?;
-    let file = JsonFile::read(folder.join(pooling_folder(&modules)?).join("config.json"))?;
+fn pooling(folder: &Path, prompts: &Prompts) -> Result<PoolingSteps> {
+    let AfterModel { pooling, steps } = AfterModel::read(folder)?;
+    let file = JsonFile::read(pooling.join("config.json"))?;
     if file.content.is_null() {
         let wanted = "an output sentence_embedding in the model, or its pooling in 1_Pooling/config.json";
         return Err(Error::expected(wanted, "neither"));
     }
-    if file.flag("include_prompt")? == Some(false) && !prompts.are_empty() {
-        let not = "false: a prompt counts in the mean like any other text";
-        return Err(Error::expected("include_prompt as true in a model with prompts", not).within(file.path.display()));
+    let pooling = mode(&file)?;
+    let is_left_out = file.flag("include_prompt")? == Some(false) && !prompts.are_empty();
+    // The first token is that of the whole text, and the last one is behind the prompt.
+    let counts_prompt = !is_left_out || pooling != Pooling::Mean;
+    let dense = matrices(&steps)?;
+    if !dense.is_empty() && modes(&file)?.contains(&"mean_sqrt_len_tokens") {
+        let wanted = "pooling_mode as mean, cls or lasttoken before Dense";
+        return Err(Error::expected(wanted, "mean_sqrt_len_tokens").within(file.path.display()));
     }
-    match modes(&file)?.as_slice() {
+    Ok(PoolingSteps { pooling, counts_prompt, dense })
+}
+
+fn matrices(steps: &[Module]) -> Result<Vec<DenseSettings>> {
+    let mut dense = Vec::new();
+    let mut is_normalised = false;
+    for step in steps {
+        if let Module::Dense(folder) = step {
+            dense.push(DenseSettings::read(folder, is_normalised)?);
+        }
+        is_normalised = *step == Module::Normalize;
+    }
+    Ok(dense)
+}
+
+fn mode(file: &JsonFile) -> Result<Pooling> {
+    match modes(file)?.as_slice() {
         ["mean" | "mean_tokens"] => Ok(Pooling::Mean),
         // This is the sum by the root of the number of tokens, and has the direction of the mean.
         ["mean_sqrt_len_tokens"] => Ok(Pooling::Mean),
@@ -266,52 +329,5 @@ fn modes(file: &JsonFile) -> Result<Vec<&str>> {
             Ok(on)
         }
         other => Err(wrong(other)),
-    }
-}
-
-/// The folder of the pooling module. An error if there is a step after the model that is not known here.
-fn pooling_folder(file: &JsonFile) -> Result<&str> {
-    let mut folder = "1_Pooling";
-    let modules = match &file.content {
-        Value::Null => &[][..],
-        Value::Array(modules) => modules,
-        other => return Err(file.wrong("the file", "a list of modules", other)),
-    };
-    for module in modules {
-        let kind = module["type"].as_str().and_then(|path| path.rsplit('.').next()).unwrap_or("a nameless one");
-        match kind {
-            "Transformer" => expect_beside(file, module_path(file, module, kind)?)?,
-            "Normalize" => {}
-            "Pooling" => folder = module_path(file, module, kind)?.unwrap_or(folder),
-            other => {
-                let wanted = "modules Transformer, Pooling and Normalize";
-                return Err(Error::expected(wanted, other).within(file.path.display()));
-            }
-        }
-    }
-    Ok(folder)
-}
-
-/// The folder of a module, which must lie in that of the model.
-fn module_path<'f>(file: &JsonFile, module: &'f Value, kind: &str) -> Result<Option<&'f str>> {
-    let wrong = |what| file.wrong(&format!("the path of {kind}"), what, &module["path"]);
-    match &module["path"] {
-        Value::Null => Ok(None),
-        Value::String(path) if Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) => {
-            Ok(Some(path))
-        }
-        Value::String(_) => Err(wrong("a folder of the model")),
-        _ => Err(wrong("text")),
-    }
-}
-
-/// The oldest folders have the files of the transformer in one of its own.
-fn expect_beside(file: &JsonFile, path: Option<&str>) -> Result<()> {
-    match path {
-        None | Some("") => Ok(()),
-        Some(path) => {
-            let not = format_args!("{path:?}: move its files to the folder of the model, and empty this path");
-            Err(Error::expected("the path of Transformer as \"\"", not).within(file.path.display()))
-        }
     }
 }

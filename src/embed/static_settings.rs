@@ -1,9 +1,13 @@
-//! The settings of a static model, from the `config.json` that model2vec writes.
+//! The settings of a static model, from the `config.json` that model2vec writes, or of one of sentence-transformers, which has
+//! none.
 
+use super::folder::read as read_file;
+use super::modules;
 use super::prompts::{self, Prompts};
-use super::settings::{JsonFile, Kind, Pooling, Settings};
+use super::settings::{JsonFile, Kind, Pooling, PoolingSteps, Settings, UnknownTokens};
 use super::table;
 use crate::error::{Error, Result};
+use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
 
@@ -21,8 +25,30 @@ pub fn say_static(folder: &Path) -> Result<bool> {
 
 /// The settings of the static model in this folder, whose table is `file`. Those of which nothing depends here, such as
 /// `normalize`, are not read.
-pub fn read(folder: &Path, file: &Path) -> Result<Settings> {
+pub fn read(folder: &Path, file: &Path, tokenizer: &Path) -> Result<Settings> {
     let config = JsonFile::read(folder.join("config.json"))?;
+    let is_of_module = !say_static(folder)? && modules::static_embedding(folder)?.is_some();
+    let (max_tokens, unknown_tokens) = match is_of_module {
+        true => (truncation(tokenizer)?, UnknownTokens::Kept),
+        false => (max_length(&config)?, UnknownTokens::LeftOut),
+    };
+    let own = JsonFile::read(folder.join(prompts::FILE))?;
+    let (all, kept) = (table::dimensions(file)? as u64, super::settings::kept(&own)?);
+    Ok(Settings {
+        kind: Kind::Static,
+        pooling: Ok(PoolingSteps { pooling: Pooling::Mean, counts_prompt: true, dense: Vec::new() }),
+        unknown_tokens,
+        max_tokens: max_tokens as usize,
+        lower_case: false,
+        vocabulary: None,
+        dimensions: Some(kept.map_or(all, |kept| kept.min(all))),
+        kept,
+        prompts: Prompts::read(&own, &[])?,
+        spread: own.above_zero("spread")?,
+    })
+}
+
+fn max_length(config: &JsonFile) -> Result<u64> {
     // Here null is a value: no limit.
     let max_tokens = match config.content.get("max_length") {
         Some(Value::Null) => NO_LIMIT,
@@ -31,19 +57,28 @@ pub fn read(folder: &Path, file: &Path) -> Result<Settings> {
     if max_tokens == 0 {
         return Err(Error::expected("max_length of at least 1", 0).within(config.path.display()));
     }
-    let own = JsonFile::read(folder.join(prompts::FILE))?;
-    if own.whole("truncate_dim")?.is_some() {
-        return Err(Error::expected("no truncate_dim for a static model", "one").within(own.path.display()));
+    Ok(max_tokens)
+}
+
+/// The part of `tokenizer.json` that says how much of a text sentence-transformers reads.
+#[derive(Deserialize)]
+struct CutText {
+    truncation: Option<Truncation>,
+}
+
+#[derive(Deserialize)]
+struct Truncation {
+    max_length: u64,
+    direction: Option<String>,
+}
+
+fn truncation(tokenizer: &Path) -> Result<u64> {
+    let content = read_file(tokenizer)?.unwrap_or_default();
+    let cut: CutText = serde_json::from_slice(&content)
+        .map_err(|error| Error::expected("a tokenizer", error).within(tokenizer.display()))?;
+    let Some(Truncation { max_length, direction }) = cut.truncation else { return Ok(NO_LIMIT) };
+    match direction.as_deref() {
+        None | Some("Right") => Ok(max_length.min(NO_LIMIT)),
+        Some(other) => Err(Error::expected("truncation of direction Right", other).within(tokenizer.display())),
     }
-    Ok(Settings {
-        kind: Kind::Static,
-        pooling: Ok(Pooling::Mean),
-        max_tokens: max_tokens as usize,
-        lower_case: false,
-        vocabulary: None,
-        dimensions: Some(table::dimensions(file)? as u64),
-        kept: None,
-        prompts: Prompts::read(&own, &[])?,
-        spread: own.above_zero("spread")?,
-    })
 }

@@ -2,7 +2,8 @@
 //!
 //! A text is cut after so many characters, whatever tokens they make; no special tokens are added; tokens beyond the
 //! limit are cut off, and unknown tokens are left out. Of a text without a known token model2vec makes zeros, which point
-//! nowhere. Here it counts as one unknown token.
+//! nowhere. Here it counts as one unknown token. sentence-transformers reads in its own way, tokenize.rs, and keeps unknown
+//! tokens; of a text without a token it makes zeros, too.
 
 use super::encoder::TextEncoder;
 use crate::error::{Error, Result};
@@ -50,7 +51,12 @@ impl StaticTokens {
         let encoding = encoder.encode_fast(&text[..end])?;
         let read = encoding.get_ids().iter().copied().take(self.most_tokens);
         let known = read.filter(|&id| Some(id) != self.unknown).collect::<Vec<_>>();
-        Ok(if known.is_empty() { self.unknown.into_iter().collect() } else { known })
+        Ok(self.or_unknown(known))
+    }
+
+    /// These tokens, or an unknown one if there are none.
+    pub fn or_unknown(&self, ids: Vec<u32>) -> Vec<u32> {
+        if ids.is_empty() { self.unknown.into_iter().collect() } else { ids }
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! The layout is that of the Python package model2vec. The tensor `embeddings` has the vectors. With a tensor `mapping`,
 //! it gives the row of each token; without it, a token's row is its id. With a tensor `weights`, it gives a factor for each
-//! token.
+//! token. Files of sentence-transformers have one tensor, `embedding.weight`.
 
+use super::prompts;
 use super::safetensors::{SafeTensors, Tensor, ValueType};
 use super::unit::unit;
 use crate::error::{Error, Result};
@@ -11,6 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 const EMBEDDINGS: &str = "embeddings";
+/// The name of the vectors in files of sentence-transformers.
+const EMBEDDING_BAG: &str = "embedding.weight";
 const MAPPING: &str = "mapping";
 const WEIGHTS: &str = "weights";
 /// The most dimensions of a vector, as everywhere in this library.
@@ -18,7 +21,9 @@ const MOST_DIMENSIONS: usize = 65_536;
 
 /// The table of one model.
 pub struct TokenTable {
+    /// How many numbers of a row are kept.
     dimensions: usize,
+    row_length: usize,
     element: Element,
     /// The rows as they are in the file.
     bytes: Vec<u8>,
@@ -37,13 +42,22 @@ enum Element {
 
 impl TokenTable {
     /// Reads the table. Every id up to `greatest_id` must have a row.
-    pub fn load(path: &Path, greatest_id: u32) -> Result<Self> {
+    pub fn load(path: &Path, greatest_id: u32, kept: Option<u64>) -> Result<Self> {
         let mut file = SafeTensors::open(path)?;
         let dimensions = dimensions_in(&file, path)?;
-        let rows = file.tensor(EMBEDDINGS)?;
+        let kept = match kept.map(|kept| usize::try_from(kept).unwrap_or(usize::MAX)) {
+            Some(kept) if kept > dimensions => {
+                let wanted = format_args!("truncate_dim in {} from 1 to {dimensions}", prompts::FILE);
+                return Err(Error::expected(wanted, kept));
+            }
+            kept => kept.unwrap_or(dimensions),
+        };
+        let rows = file.tensor(name_in(&file))?;
         let mapping = file.has(MAPPING).then(|| file.tensor(MAPPING)).transpose()?;
         let weights = file.has(WEIGHTS).then(|| file.tensor(WEIGHTS)).transpose()?;
-        Self::new(dimensions, rows, mapping, weights, greatest_id).map_err(|error| error.within(path.display()))
+        let table =
+            Self::new(dimensions, rows, mapping, weights, greatest_id).map_err(|error| error.within(path.display()))?;
+        Ok(Self { dimensions: kept, ..table })
     }
 
     fn new(
@@ -70,7 +84,7 @@ impl TokenTable {
                 return Err(Error::expected(format_args!("{name} for the {tokens} tokens of the tokenizer"), length));
             }
         }
-        Ok(Self { dimensions, element, bytes: rows.bytes, mapping, weights })
+        Ok(Self { dimensions, row_length: dimensions, element, bytes: rows.bytes, mapping, weights })
     }
 
     /// The length of its vectors.
@@ -92,7 +106,7 @@ impl TokenTable {
         let id = id as usize;
         let row = self.mapping.as_ref().map_or(Some(id), |mapping| Some(*mapping.get(id)? as usize))?;
         let weight = self.weights.as_ref().map_or(Some(1.0), |weights| weights.get(id).copied())?;
-        let length = self.dimensions * self.element.bytes();
+        let length = self.row_length * self.element.bytes();
         let bytes = self.bytes.get(row * length..)?.get(..length)?;
         match self.element {
             Element::Int8 => sum.iter_mut().zip(bytes).for_each(|(sum, &byte)| *sum += f32::from(byte as i8) * weight),
@@ -124,15 +138,21 @@ pub fn dimensions(path: &Path) -> Result<usize> {
     dimensions_in(&SafeTensors::open(path)?, path)
 }
 
+/// The name of the vectors in this file.
+fn name_in(file: &SafeTensors) -> &'static str {
+    if file.has(EMBEDDING_BAG) { EMBEDDING_BAG } else { EMBEDDINGS }
+}
+
 fn dimensions_in(file: &SafeTensors, path: &Path) -> Result<usize> {
-    if !file.has(EMBEDDINGS) {
+    let name = name_in(file);
+    if !file.has(name) {
         let what = format_args!("a static model with a tensor {EMBEDDINGS}, or an ONNX file of any other model");
         return Err(Error::expected(what, format_args!("tensors {}", file.names())).within(path.display()));
     }
-    match file.shape(EMBEDDINGS)?.as_slice() {
+    match file.shape(name)?.as_slice() {
         [1..=usize::MAX, dimensions @ 1..=MOST_DIMENSIONS] => Ok(*dimensions),
         shape => {
-            let what = format_args!("{EMBEDDINGS} of tokens x dimensions, from 1 to {MOST_DIMENSIONS} of them");
+            let what = format_args!("{name} of tokens x dimensions, from 1 to {MOST_DIMENSIONS} of them");
             Err(Error::expected(what, format_args!("the shape {shape:?}")).within(path.display()))
         }
     }
@@ -183,7 +203,7 @@ fn expect_list(name: &str, tensor: &Tensor) -> Result<()> {
 }
 
 /// The number that a half-precision float stands for.
-fn half(bits: u16) -> f32 {
+pub fn half(bits: u16) -> f32 {
     let (sign, rest) = (u32::from(bits & 0x8000) << 16, u32::from(bits & 0x7fff));
     // The exponent of f32 counts from 112 further down; multiplying moves it there, and makes subnormal numbers right.
     let shifted = f32::from_bits(rest << 13) * f32::from_bits((254 - 15) << 23);

@@ -2,7 +2,7 @@
 
 use super::encoder::{self, ReadTokenizer, TextEncoder};
 use super::folder::{read, unreadable};
-use super::settings::{Kind, Settings};
+use super::settings::{Kind, Settings, UnknownTokens};
 use super::static_tokens::StaticTokens;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
@@ -33,8 +33,9 @@ pub struct Tokenizer {
     /// How many tokens a text may have, special ones not counted.
     room: usize,
     greatest_id: u32,
-    /// How a static model reads, in place of what is said here.
+    /// What is different if the model is a static one.
     static_tokens: Option<StaticTokens>,
+    unknown_tokens: UnknownTokens,
 }
 
 impl Tokenizer {
@@ -51,7 +52,8 @@ impl Tokenizer {
         }
         let read = || StaticTokens::new(&bytes, &inner.vocabulary(), room);
         let static_tokens = is_static.then(read).transpose().map_err(|error| error.within(path.display()))?;
-        let tokenizer = Self { inner, room, greatest_id, static_tokens };
+        let unknown_tokens = settings.unknown_tokens;
+        let tokenizer = Self { inner, room, greatest_id, static_tokens, unknown_tokens };
         tokenizer.check_vocabulary(settings).map_err(|error| error.within(path.display()))?;
         Ok(tokenizer)
     }
@@ -68,9 +70,12 @@ impl Tokenizer {
 
     /// What the model reads of this text: its first tokens, and the special ones.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let ids = match &self.static_tokens {
-            None => self.encode_with_special(text)?,
-            Some(static_tokens) => static_tokens.encode(&*self.inner, text)?,
+        let ids = match (&self.static_tokens, self.unknown_tokens) {
+            (None, _) => self.encode_with_special(text)?.get_ids().to_vec(),
+            (Some(tokens), UnknownTokens::LeftOut) => tokens.encode(&*self.inner, text)?,
+            (Some(tokens), UnknownTokens::Kept) => {
+                tokens.or_unknown(self.encode_with_special(text)?.get_ids().to_vec())
+            }
         };
         if ids.is_empty() {
             return Err(Error::expected("text that makes a token", "one that makes none"));
@@ -78,12 +83,21 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    fn encode_with_special(&self, text: &str) -> Result<Vec<u32>> {
+    /// How many tokens of a text with this prompt are before those of the text, as sentence-transformers counts them: the
+    /// tokens of the prompt alone, and the special ones before them.
+    pub fn prompt_length(&self, prompt: &str) -> Result<usize> {
+        if prompt.is_empty() {
+            return Ok(0);
+        }
+        let encoding = self.encode_with_special(prompt)?;
+        Ok(encoding.len() - usize::from(encoding.get_special_tokens_mask().last() == Some(&1)))
+    }
+
+    fn encode_with_special(&self, text: &str) -> Result<Encoding> {
         let mut encoding = self.beginning(text)?;
         encoding.truncate(self.room, 0, TruncationDirection::Right);
         encoding.take_overflowing();
-        let encoding = self.inner.post_process(encoding)?;
-        Ok(encoding.get_ids().to_vec())
+        self.inner.post_process(encoding)
     }
 
     /// How many tokens the text has, special ones not counted. `proceed` is called between pieces, and stops the work by
@@ -225,11 +239,13 @@ mod tests {
     fn tokenizer(name: &str, parts: Value, max_tokens: usize) -> Tokenizer {
         let path = std::env::temp_dir().join(format!("fafcas-{}-{name}.json", std::process::id()));
         std::fs::write(&path, parts.to_string()).unwrap();
-        let pooling = Ok(super::super::settings::Pooling::Mean);
+        let pooling = super::super::settings::Pooling::Mean;
+        let pooling = Ok(super::super::settings::PoolingSteps { pooling, counts_prompt: true, dense: Vec::new() });
         let prompts = super::super::prompts::Prompts::default();
         let settings = Settings {
             kind: Kind::Onnx,
             pooling,
+            unknown_tokens: UnknownTokens::Kept,
             max_tokens,
             lower_case: false,
             vocabulary: None,

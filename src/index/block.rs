@@ -28,9 +28,15 @@ impl AlignedBytes {
     }
 
     fn copy(bytes: &[u8]) -> Self {
-        let mut lines = Self::zeros(bytes.len());
-        lines.bytes_mut().copy_from_slice(bytes);
-        lines
+        let (whole, rest) = bytes.as_chunks();
+        let mut lines = Vec::with_capacity(bytes.len().div_ceil(64));
+        lines.extend(whole.iter().map(|line| CacheLine(*line)));
+        if !rest.is_empty() {
+            let mut last = [0; 64];
+            last[..rest.len()].copy_from_slice(rest);
+            lines.push(CacheLine(last));
+        }
+        Self { lines, length: bytes.len() }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -211,6 +217,15 @@ impl Codes {
     pub fn put(&mut self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::OneBitCode) {
         self.set(slot, &code.bits, [code.scale, code.error, code.offset]);
         self.name(slot, rowid, fingerprint);
+    }
+
+    /// The code of a slot. It has no meaning for a free slot.
+    fn code(&self, slot: usize) -> one_bit::OneBitCode {
+        let Factors { scale, error, offset } = self.factors(slot);
+        let get = |array: &[F32Le; GROUP]| array[slot % GROUP].get();
+        let group = self.groups().nth(slot / GROUP);
+        let bits = group.iter().flat_map(|group| group.codes.iter().map(|column| column[slot % GROUP])).collect();
+        one_bit::OneBitCode { bits, scale: get(scale), error: get(error), offset: get(offset) }
     }
 
     /// Makes a slot free. Nothing of what was in it is left.
@@ -399,6 +414,21 @@ impl Block {
         self.fine.put(slot, &row.fine);
     }
 
+    /// The rows with their codes.
+    pub fn rows(&self) -> impl Iterator<Item = RowCodes> {
+        (0..self.codes.slots()).filter_map(|slot| {
+            let CodedRow { rowid, fingerprint, .. } = self.codes.slot(slot)?;
+            let ([scale, error], nibbles) = self.fine.slot(slot);
+            let fine = four_bit::FourBitCode { nibbles: nibbles.to_vec(), scale, error };
+            Some(RowCodes { rowid, fingerprint, coarse: self.codes.code(slot), fine })
+        })
+    }
+
+    /// How many slots have a row.
+    pub fn count(&self) -> usize {
+        (0..self.codes.slots()).filter(|&slot| self.codes.slot(slot).is_some()).count()
+    }
+
     /// Makes a slot free.
     pub fn vacate(&mut self, slot: usize) {
         self.codes.vacate(slot);
@@ -426,9 +456,7 @@ impl Block {
         let token = Token::fresh();
         store.write(label(BlobKind::Codes, block, token).id(), self.codes.seal(block, token))?;
         store.write(label(BlobKind::Fine, block, token).id(), self.fine.seal(block, token))?;
-        let slots = self.codes.slots();
-        let rows = (0..slots).filter(|&slot| self.codes.slot(slot).is_some()).count();
-        Ok(BlockEntry { token, rows: rows as u32, slots: slots as u32 })
+        Ok(BlockEntry { token, rows: self.count() as u32, slots: self.codes.slots() as u32 })
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::block::Block;
 use super::encode::{RowCodes, VectorBatch, encode};
-use super::format::{BlockEntry, DIRECTORY, Directory, HEADER, Header, Token, block_slots, random};
+use super::format::{BlockEntry, DIRECTORY, Directory, HEADER, Header, RANGES, Token, block_slots, random};
 use super::open::Index;
+use super::ranges::{self, RowidRange};
 use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
 use crate::kernels::{self, F32Le};
+use crate::vector::ElementType;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -116,6 +118,7 @@ pub struct Builder<'a, S> {
     /// Encoded rows that are too few for a block so far.
     rows: Vec<RowCodes>,
     blocks: Vec<BlockEntry>,
+    ranges: Vec<RowidRange>,
     strays: Vec<i64>,
 }
 
@@ -126,6 +129,7 @@ impl<'a, S: Store> Builder<'a, S> {
         let dimensions = mean.dimensions;
         let header = Header {
             generation: Token::fresh(),
+            element: ElementType::F32,
             dimensions,
             block_slots: block_slots(dimensions),
             seed,
@@ -135,8 +139,14 @@ impl<'a, S: Store> Builder<'a, S> {
             blocks: 0,
         };
         let space = Arc::new(Space::new(mean.centre(), header.seed));
-        let (batch, rows, blocks, strays) = Default::default();
-        Self { store, scope, threads, space, header, batch, rows, blocks, strays }
+        let (batch, rows, blocks, ranges, strays) = Default::default();
+        Self { store, scope, threads, space, header, batch, rows, blocks, ranges, strays }
+    }
+
+    /// Says what the elements of the rows are, if not f32. Codes are made of the same numbers in f32.
+    pub fn of_elements(mut self, element: ElementType) -> Self {
+        self.header.element = element;
+        self
     }
 
     /// Adds a row. Each row is added once. If its vector has other dimensions, the row is noted as a stray.
@@ -170,6 +180,7 @@ impl<'a, S: Store> Builder<'a, S> {
         rows.iter().enumerate().for_each(|(slot, row)| block.put(slot, row));
         let number = self.blocks.len() as u32 + 1;
         self.blocks.push(block.write(self.store, number)?);
+        self.ranges.push(RowidRange::of(rows.iter().map(|row| row.rowid)));
         self.header.rows += rows.len() as u64;
         Ok(())
     }
@@ -184,21 +195,27 @@ impl<'a, S: Store> Builder<'a, S> {
         self.strays.sort_unstable();
         self.strays.dedup();
         let directory = Directory { centre: self.space.centre().to_vec(), blocks: self.blocks, strays: self.strays };
-        write_top(self.store, &mut self.header, &directory)?;
+        write_top(self.store, &mut self.header, &directory, &self.ranges)?;
         let last = 2 * i64::from(self.header.blocks) + 1;
-        for id in self.store.ids()?.into_iter().filter(|&id| id < HEADER || id > last) {
+        for id in self.store.ids()?.into_iter().filter(|&id| id < RANGES || id > last) {
             self.store.delete(id)?;
         }
         Ok(Index::new(self.scope, self.header, directory, self.space))
     }
 }
 
-/// Writes the directory and then the header, as a new generation.
-pub(super) fn write_top<S: Store>(store: &mut S, header: &mut Header, directory: &Directory) -> Result<()> {
+/// Writes the ranges, the directory and then the header, as a new generation.
+pub(super) fn write_top<S: Store>(
+    store: &mut S,
+    header: &mut Header,
+    directory: &Directory,
+    ranges: &[RowidRange],
+) -> Result<()> {
     header.generation = Token::fresh();
     header.blocks = directory.blocks.len() as u32;
     header.rows = directory.blocks.iter().map(|entry| u64::from(entry.rows)).sum();
     header.strays = directory.strays.len() as u64;
+    store.write(RANGES, &ranges::encode(ranges, header.generation))?;
     store.write(DIRECTORY, &directory.encode(header.generation))?;
     store.write(HEADER, &header.encode())
 }

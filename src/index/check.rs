@@ -1,7 +1,7 @@
 //! Checks all that can be checked about an index: its BLOBs against each other, and its codes against the rows.
 
 use super::block::{Block, Codes, label};
-use super::format::{BlobKind, BlockEntry, FORMAT, HEADER};
+use super::format::{BlobKind, BlockEntry, FORMAT, RANGES};
 use super::merge::OnProgress;
 use super::open::{Index, Opened, open_uncached};
 use super::request::{FetchedRow, RowSource};
@@ -21,8 +21,13 @@ pub fn check_blocks<S: Store>(store: &mut S) -> Result<Index> {
             return Err(Error::expected(known, format_args!("one of format {format}")));
         }
     };
+    let ranges = index.stored_ranges(store)?.unwrap_or_default();
     for (number, entry) in index.blocks() {
-        check_block(number, entry, &Block::read(store, index.header.dimensions, number, entry)?)?;
+        let block = Block::read(store, index.header.dimensions, number, entry)?;
+        check_block(number, entry, &block)?;
+        if let Some(range) = ranges.get(number as usize - 1) {
+            index.check_range(range, &block, number)?;
+        }
     }
     for part in RowidPart::of_rows(index.header.rows) {
         index.coded(store, part)?;
@@ -50,7 +55,7 @@ fn check_block(number: u32, entry: &BlockEntry, block: &Block) -> Result<()> {
 /// Checks that every BLOB belongs to a block.
 fn check_ids<S: Store>(store: &mut S, index: &Index) -> Result<()> {
     let last = 2 * i64::from(index.header.blocks) + 1;
-    match store.ids()?.into_iter().find(|id| !(HEADER..=last).contains(id)) {
+    match store.ids()?.into_iter().find(|id| !(RANGES..=last).contains(id)) {
         Some(id) => Err(Error::Damaged(format!("the index has an entry {id} of no block; 'rebuild' mends it"))),
         None => Ok(()),
     }

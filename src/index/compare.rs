@@ -58,7 +58,7 @@ impl Index {
         slots: &mut Vec<RowSlot>,
     ) -> Result<Vec<Difference>> {
         let is_noted = |rowid: i64| noted.binary_search(&rowid).is_ok();
-        let known = self.known(store, stretch, is_noted, slots)?;
+        let known = self.known(store, stretch, noted, slots)?;
         let mut known = known.chunk_by(|one, other| one.rowid == other.rowid).peekable();
         let mut differing = Vec::new();
         let mut differs = |difference: Difference, codes: &[KnownRow]| {
@@ -88,13 +88,17 @@ impl Index {
         &self,
         store: &mut S,
         stretch: &Stretch,
-        is_noted: impl Fn(i64) -> bool,
+        noted: &[i64],
         slots: &mut Vec<RowSlot>,
     ) -> Result<Vec<KnownRow>> {
+        let is_noted = |rowid: i64| noted.binary_search(&rowid).is_ok();
         let is_within = |rowid: i64| (stretch.first..=stretch.last).contains(&rowid);
         let strays = self.directory().strays.iter().copied().filter(|rowid| is_within(*rowid));
         let mut known: Vec<KnownRow> = strays.map(|rowid| KnownRow { rowid, code: None }).collect();
-        for (block, entry) in self.blocks() {
+        for ((block, entry), range) in self.blocks().zip(self.ranges(store)?) {
+            if !range.meets(stretch.first, stretch.last) && !range.meets_any(noted) {
+                continue;
+            }
             let codes = Codes::read(store, self.header.dimensions, block, entry)?;
             for slot in 0..codes.slots() {
                 let rowid = codes.rowid(slot);

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::kernels::codes::GROUP;
 use crate::kernels::{self, F32Le};
 use crate::resources::per_process;
-use crate::vector::MAX_DIMENSIONS;
+use crate::vector::{ElementType, MAX_DIMENSIONS};
 use bytemuck::{Pod, Zeroable};
 use std::fmt;
 
@@ -13,9 +13,18 @@ use std::fmt;
 pub const HEADER: i64 = 0;
 /// The number of the directory's BLOB.
 pub const DIRECTORY: i64 = 1;
+/// The number of the BLOB with the ranges of rowids. An index that an older version wrote has none.
+pub const RANGES: i64 = -1;
 
-/// The format this code writes, and the greatest it reads.
-pub const FORMAT: u16 = 1;
+/// The greatest format this code reads.
+pub const FORMAT: u16 = TYPED;
+/// The format of nearly everything.
+const PLAIN: u16 = 1;
+/// The format of the header of an index over another type than f32. Older versions would take its rows for f32; as they do
+/// not know this format, they scan instead.
+const TYPED: u16 = 2;
+/// What the number in the header says about the elements of the rows.
+const ELEMENTS: [ElementType; 4] = [ElementType::F32, ElementType::F16, ElementType::Bf16, ElementType::Int8];
 
 /// Bytes of a frame.
 pub const FRAME: usize = 64;
@@ -66,6 +75,7 @@ pub enum BlobKind {
     Directory = 2,
     Codes = 3,
     Fine = 4,
+    Ranges = 5,
 }
 
 impl BlobKind {
@@ -75,6 +85,7 @@ impl BlobKind {
             Self::Directory => "directory",
             Self::Codes => "codes",
             Self::Fine => "fine codes",
+            Self::Ranges => "ranges",
         }
     }
 }
@@ -96,6 +107,7 @@ impl Label {
             BlobKind::Directory => DIRECTORY,
             BlobKind::Codes => 2 * i64::from(self.block),
             BlobKind::Fine => 2 * i64::from(self.block) + 1,
+            BlobKind::Ranges => RANGES,
         }
     }
 
@@ -120,9 +132,13 @@ struct Frame {
 
 /// Writes label and checksum into the first [`FRAME`] bytes of a BLOB. All its other bytes must be there already.
 pub fn seal(label: Label, blob: &mut [u8]) {
+    seal_as(PLAIN, label, blob);
+}
+
+fn seal_as(format: u16, label: Label, blob: &mut [u8]) {
     let frame = Frame {
         magic: MAGIC,
-        format: FORMAT.to_le_bytes(),
+        format: format.to_le_bytes(),
         kind: (label.kind as u16).to_le_bytes(),
         crc: [0; 4],
         token: label.token,
@@ -148,6 +164,12 @@ pub fn format_of(blob: &[u8]) -> Option<u16> {
     (frame.magic == MAGIC).then_some(u16::from_le_bytes(frame.format))
 }
 
+/// The token of a BLOB, unchecked. It means something only if the BLOB is whole.
+pub fn token_of(blob: &[u8]) -> Token {
+    let frame = blob.get(..FRAME).map(bytemuck::try_pod_read_unaligned::<Frame>);
+    frame.and_then(std::result::Result::ok).map_or(Token([0; 16]), |frame| frame.token)
+}
+
 /// Checks everything about a BLOB that is the same for every kind, and gives its token. The token is checked too, except that
 /// of the header, for which nobody knows what it should be.
 pub fn unseal(label: Label, blob: &[u8]) -> Result<Token> {
@@ -155,8 +177,9 @@ pub fn unseal(label: Label, blob: &[u8]) -> Result<Token> {
         Some(Ok(frame)) => frame,
         _ => return Err(label.damaged(format_args!("{} bytes are too few", blob.len()))),
     };
-    let kind = label.kind as u16;
-    if frame.magic != MAGIC || u16::from_le_bytes(frame.format) != FORMAT || u16::from_le_bytes(frame.kind) != kind {
+    let (kind, format) = (label.kind as u16, u16::from_le_bytes(frame.format));
+    let is_known = format == PLAIN || format == TYPED && label.kind == BlobKind::Header;
+    if frame.magic != MAGIC || !is_known || u16::from_le_bytes(frame.kind) != kind {
         return Err(label.damaged("it is something else"));
     }
     if u32::from_le_bytes(frame.crc) != checksum(blob) {
@@ -176,6 +199,8 @@ pub fn unseal(label: Label, blob: &[u8]) -> Result<Token> {
 pub struct Header {
     /// Names the state of the whole index.
     pub generation: Token,
+    /// What the elements of the rows are.
+    pub element: ElementType,
     /// 0 as long as there was no vector.
     pub dimensions: usize,
     /// Slots of a full block.
@@ -203,7 +228,8 @@ struct HeaderBytes {
     rows: [u8; 8],
     strays: [u8; 8],
     blocks: [u8; 4],
-    reserved: [u8; 20],
+    element: u8,
+    reserved: [u8; 19],
 }
 
 impl Header {
@@ -211,8 +237,22 @@ impl Header {
         Label { kind: BlobKind::Header, block: 0, token: generation }
     }
 
+    /// The format that the header has. The other BLOBs are the same in all formats.
+    pub fn format(&self) -> u16 {
+        if self.element == ElementType::F32 { PLAIN } else { TYPED }
+    }
+
+    /// The type that the rows of an index have, by its header; `None` if the header does not tell.
+    pub fn element_in(blob: &[u8]) -> Option<ElementType> {
+        match format_of(blob)? {
+            PLAIN => Some(ElementType::F32),
+            _ => Self::decode(blob).ok().map(|header| header.element),
+        }
+    }
+
     /// The header's BLOB.
     pub fn encode(&self) -> Vec<u8> {
+        let element = ELEMENTS.iter().position(|known| *known == self.element).unwrap_or_default();
         let bytes = HeaderBytes {
             frame: [0; FRAME],
             dimensions: (self.dimensions as u32).to_le_bytes(),
@@ -222,10 +262,11 @@ impl Header {
             rows: self.rows.to_le_bytes(),
             strays: self.strays.to_le_bytes(),
             blocks: self.blocks.to_le_bytes(),
-            reserved: [0; 20],
+            element: element as u8,
+            reserved: [0; 19],
         };
         let mut blob = bytemuck::bytes_of(&bytes).to_vec();
-        seal(Self::label(self.generation), &mut blob);
+        seal_as(self.format(), Self::label(self.generation), &mut blob);
         blob
     }
 
@@ -235,8 +276,10 @@ impl Header {
         let generation = unseal(label, blob)?;
         let bytes: HeaderBytes = bytemuck::try_pod_read_unaligned(blob)
             .map_err(|_| label.damaged(format_args!("{} bytes are not a header", blob.len())))?;
+        let element = ELEMENTS.get(usize::from(bytes.element)).copied();
         let header = Self {
             generation,
+            element: element.unwrap_or_default(),
             dimensions: u32::from_le_bytes(bytes.dimensions) as usize,
             block_slots: u32::from_le_bytes(bytes.block_slots) as usize,
             seed: u64::from_le_bytes(bytes.seed),
@@ -249,7 +292,9 @@ impl Header {
         let sound = header.dimensions <= MAX_DIMENSIONS
             && (GROUP..=MOST_SLOTS).contains(&slots)
             && slots.is_multiple_of(GROUP)
-            && bytes.reserved == [0; 20];
+            && element.is_some()
+            && format_of(blob) == Some(header.format())
+            && bytes.reserved == [0; 19];
         if sound { Ok(header) } else { Err(label.damaged("impossible numbers")) }
     }
 }
@@ -348,5 +393,50 @@ impl BlockEntry {
     fn decode(bytes: &EntryBytes) -> Self {
         let (rows, slots) = (u32::from_le_bytes(bytes.rows), u32::from_le_bytes(bytes.slots));
         Self { token: bytes.token, rows, slots }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn header(element: ElementType) -> Header {
+        Header {
+            generation: Token([7; 16]),
+            element,
+            dimensions: 3,
+            block_slots: GROUP,
+            seed: 5,
+            centred_at: 2,
+            rows: 1,
+            strays: 0,
+            blocks: 1,
+        }
+    }
+
+    #[test]
+    fn a_header_says_the_type_of_the_rows() {
+        for (number, element) in (0u8..).zip(ELEMENTS) {
+            let blob = header(element).encode();
+            assert_eq!(Header::decode(&blob), Ok(header(element)));
+            assert_eq!(Header::element_in(&blob), Some(element));
+            assert_eq!((blob[8], blob[108]), (if number == 0 { 1 } else { 2 }, number));
+        }
+    }
+
+    #[test]
+    fn a_type_and_a_format_that_do_not_go_together_are_damage() {
+        let label = Label { kind: BlobKind::Header, block: 0, token: Token([7; 16]) };
+        for (format, number) in [(PLAIN, 1), (PLAIN, 3), (TYPED, 0), (TYPED, 4), (TYPED, 255)] {
+            let mut blob = header(ElementType::F32).encode();
+            blob[108] = number;
+            seal_as(format, label, &mut blob);
+            assert!(matches!(Header::decode(&blob), Err(Error::Damaged(_))), "{format} {number}");
+        }
+        let mut blob = vec![0; FRAME];
+        let codes = Label { kind: BlobKind::Codes, block: 1, token: Token([7; 16]) };
+        seal_as(TYPED, codes, &mut blob);
+        assert!(unseal(codes, &blob).is_err(), "only headers have the later format");
     }
 }

@@ -6,16 +6,20 @@ use super::format::{BlobKind, Directory, Header, Label, Token};
 use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
-use crate::resources::cache::{Cache, CacheCounts};
+use crate::lock::lock;
+use crate::resources::cache::{Cache, CacheCounts, Key};
 use crate::resources::config::cache_bytes;
 use crate::resources::per_process::PerProcess;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What goes with a header.
 pub struct Contents {
     pub directory: Directory,
     pub space: Arc<Space>,
+    /// Bytes of memory that it takes with the codes of all blocks.
+    pub whole: usize,
     /// Some of the rowids, in ascending order. Read when somebody first asks how they are spread.
     pub spread: OnceLock<Vec<i64>>,
 }
@@ -29,6 +33,13 @@ pub struct CacheKey {
     pub fine: bool,
 }
 
+/// 4-bit codes are of use beside the 1-bit codes of their block: a search looks at all of these, and at few of those.
+impl Key for CacheKey {
+    fn leader(&self) -> Option<Self> {
+        self.fine.then_some(Self { fine: false, ..*self })
+    }
+}
+
 /// A value in the cache.
 #[derive(Clone)]
 pub enum CacheValue {
@@ -39,6 +50,25 @@ pub enum CacheValue {
 
 /// The memory of all indexes.
 pub static CACHE: PerProcess<Cache<CacheKey, CacheValue>> = PerProcess::new(Cache::default);
+
+/// The states of indexes that were opened last, by scope and generation.
+static OPENED: PerProcess<Mutex<VecDeque<(u64, Token)>>> = PerProcess::new(Mutex::default);
+/// How many states are remembered. If one that was forgotten is opened again, blocks are read again that need not be.
+const REMEMBERED: usize = 256;
+
+/// Drops the blocks of earlier states of an index, when a state is opened that this process has not seen. A reader of an old
+/// snapshot reads them again, once: the state that it opens is not new, so nothing is dropped for it.
+pub fn supersede(scope: u64, generation: Token, directory: &Directory) {
+    let mut opened = lock(OPENED.get());
+    if opened.contains(&(scope, generation)) {
+        return;
+    }
+    opened.truncate(REMEMBERED - 1);
+    opened.push_front((scope, generation));
+    drop(opened);
+    let present: HashSet<Token> = directory.blocks.iter().map(|entry| entry.token).collect();
+    CACHE.get().remove(|key| key.scope == scope && !present.contains(&key.token));
+}
 
 /// Bytes of the budget that are used outside the cache.
 #[derive(Default)]
@@ -82,7 +112,16 @@ impl Contents {
         let label = Label { kind: BlobKind::Directory, block: 0, token: header.generation };
         let directory = read(store, label, |blob| Directory::decode(header, blob))?;
         let space = Arc::new(Space::new(directory.centre.clone(), header.seed));
-        Ok(Self { directory, space, spread: OnceLock::new() })
+        Ok(Self::new(directory, space))
+    }
+
+    /// A directory with its space.
+    pub fn new(directory: Directory, space: Arc<Space>) -> Self {
+        let dimensions = directory.centre.len();
+        let block = |slots: u32| Codes::size_of(dimensions, slots as usize) + Fine::size_of(dimensions, slots as usize);
+        let blocks: usize = directory.blocks.iter().map(|entry| block(entry.slots)).sum();
+        let contents = Self { directory, space, whole: 0, spread: OnceLock::new() };
+        Self { whole: contents.size() + blocks, ..contents }
     }
 
     /// Bytes of memory, about.

@@ -1,22 +1,34 @@
-//! Merges rows that changed into an index: into the slots that they had, into free slots, and into new blocks.
+//! Merges rows that changed into an index: into the slots that they had, into the blocks whose rowids are around theirs, and
+//! into new blocks.
+//!
+//! The blocks are kept as the leaves of a B-tree are. The ranges of their rowids hardly overlap, so that a row is found by
+//! reading one block. A block that is too full is split, and rows behind all others begin a new one. A block that has become
+//! sparse is written with fewer slots, and one without rows takes the next rows that need a block. (To give a free slot to any
+//! row, as was done before, wrote fewer blocks when rowids are random, but soon each block had rowids from everywhere, and to
+//! find one row all codes were read.)
 
 use super::block::{Block, Codes};
 use super::build::write_top;
 use super::compare::RowSlot;
 use super::encode::{RowCodes, VectorBatch, encode};
-use super::format::{BlockEntry, Directory, Header};
+use super::format::{Directory, Header};
 use super::open::Index;
+use super::ranges::RowidRange;
 use super::request::{FetchedRow, RowSource};
 use super::store::Store;
 use crate::error::{Error, Result};
+use crate::kernels::codes::GROUP;
 use std::collections::{BTreeMap, HashMap};
 
-/// Rows that are merged at a time. This limits memory, and one pass over all rowids is enough for them.
-const ROUND: usize = 1 << 16;
+/// Rows that are merged at a time, in the order of their rowids. This limits memory to some 5 MB. Rounds hardly meet the same
+/// blocks.
+const ROUND: usize = 1 << 14;
 /// The centre is good until there are so many times as many rows as it was taken from.
 const GROWTH: u64 = 4;
 /// Free slots are used again. But if an index has more than so many slots for each row, it is rebuilt instead of merged.
 const SPARSE: u64 = 4;
+/// A block that is changed gets fewer slots if at most so many fourths of them are needed.
+const NEEDED: usize = 3;
 
 /// Is told how far a merge is: how many rows of how many. An error stops the merge.
 pub type OnProgress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
@@ -26,7 +38,8 @@ pub type OnProgress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
 pub struct ChangedRows<'a> {
     /// In any order.
     pub rowids: &'a [i64],
-    /// All slots that they have, in any order. If they are not known, all codes are read.
+    /// All slots that they have, in any order. If they are not known, or if the rows are too many to be merged at once, the
+    /// blocks that may have them are read.
     pub slots: Option<&'a [RowSlot]>,
 }
 
@@ -58,10 +71,14 @@ impl Index {
         let mut changed = rowids.to_vec();
         changed.sort_unstable();
         changed.dedup();
+        let slots = slots.filter(|_| changed.len() <= ROUND);
+        let ranges = self.ranges(store)?;
         let mut merge = Merge {
             index: self,
             store,
             directory: self.directory().clone(),
+            ranges,
+            empty: Vec::new(),
             threads,
             done: 0,
             total: changed.len() as u64,
@@ -70,9 +87,9 @@ impl Index {
         for round in changed.chunks(ROUND) {
             merge.round(round, slots, rows)?;
         }
-        let (store, directory) = (merge.store, merge.directory);
+        let (store, directory, ranges) = (merge.store, merge.directory, merge.ranges);
         let mut header = self.header.clone();
-        write_top(store, &mut header, &directory)?;
+        write_top(store, &mut header, &directory, &ranges)?;
         Ok(Self::new(self.scope(), header, directory, self.space().clone()))
     }
 }
@@ -81,6 +98,9 @@ struct Merge<'a, S> {
     index: &'a Index,
     store: &'a mut S,
     directory: Directory,
+    ranges: Vec<RowidRange>,
+    /// Blocks without rows.
+    empty: Vec<u32>,
     threads: usize,
     done: u64,
     total: u64,
@@ -89,11 +109,12 @@ struct Merge<'a, S> {
 
 impl<S: Store> Merge<'_, S> {
     fn round<R: RowSource>(&mut self, changed: &[i64], slots: Option<&[RowSlot]>, rows: &mut R) -> Result<()> {
-        let is_changed = |rowid: i64| changed.binary_search(&rowid).is_ok();
         let slots = match slots {
-            // Earlier rounds moved none of these rows.
-            Some(slots) => slots.iter().copied().filter(|slot| is_changed(slot.rowid)).collect(),
-            None => self.slots(is_changed)?,
+            Some(slots) => {
+                let is_changed = |slot: &&RowSlot| changed.binary_search(&slot.rowid).is_ok();
+                slots.iter().filter(is_changed).copied().collect()
+            }
+            None => self.slots(changed)?,
         };
         self.directory.strays.retain(|rowid| changed.binary_search(rowid).is_err());
         // Every changed row leaves its slot, except those that are put there again.
@@ -114,15 +135,18 @@ impl<S: Store> Merge<'_, S> {
         for (block, slot) in gone.into_values() {
             edits.entry(block).or_default().push((slot, Edit::Vacate));
         }
-        self.apply(edits, &mut new)?;
-        self.append(&mut new)
+        self.apply(edits, new)
     }
 
     /// The slots of the rows that changed.
-    fn slots(&mut self, is_changed: impl Fn(i64) -> bool) -> Result<Vec<RowSlot>> {
+    fn slots(&mut self, changed: &[i64]) -> Result<Vec<RowSlot>> {
         let mut slots = Vec::new();
-        for (block, entry) in (1..).zip(&self.directory.blocks) {
+        for ((block, entry), range) in (1..).zip(&self.directory.blocks).zip(&self.ranges) {
+            if !range.meets_any(changed) {
+                continue;
+            }
             let codes = Codes::read(self.store, self.index.header.dimensions, block, entry)?;
+            let is_changed = |rowid: i64| changed.binary_search(&rowid).is_ok();
             let changed =
                 (0..codes.slots()).filter(|slot| is_changed(codes.rowid(*slot)) && codes.slot(*slot).is_some());
             slots.extend(changed.map(|slot| RowSlot { rowid: codes.rowid(slot), block, slot: slot as u32 }));
@@ -153,30 +177,32 @@ impl<S: Store> Merge<'_, S> {
         Ok(encoded)
     }
 
-    /// Changes blocks, and gives free slots to new rows, also those of other blocks as long as there are new rows.
-    fn apply(&mut self, mut edits: BTreeMap<u32, Vec<(usize, Edit)>>, new: &mut Vec<RowCodes>) -> Result<()> {
-        for (number, entry) in (1..).zip(self.directory.blocks.clone()) {
-            let edits = edits.remove(&number).unwrap_or_default();
-            let room = self.index.header.block_slots as u32 - entry.rows;
-            if edits.is_empty() && (new.is_empty() || room == 0) {
-                continue;
-            }
-            let entry = self.change(number, &entry, edits, new)?;
-            if let Some(place) = self.directory.blocks.get_mut(number as usize - 1) {
-                *place = entry;
+    /// Changes blocks, and gives new rows to the blocks whose rowids are around theirs.
+    fn apply(&mut self, mut edits: BTreeMap<u32, Vec<(usize, Edit)>>, new: Vec<RowCodes>) -> Result<()> {
+        self.empty = (1..).zip(&self.directory.blocks).filter(|(_, entry)| entry.rows == 0).map(|(at, _)| at).collect();
+        let owners = Owners::new(&self.ranges);
+        let mut joining: BTreeMap<u32, Vec<RowCodes>> = BTreeMap::new();
+        let mut homeless = Vec::new();
+        for row in new {
+            match owners.of(row.rowid) {
+                Some(block) => joining.entry(block).or_default().push(row),
+                None => homeless.push(row),
             }
         }
-        Ok(())
+        for block in joining.keys() {
+            edits.entry(*block).or_default();
+        }
+        for (block, edits) in edits {
+            let new = joining.remove(&block).unwrap_or_default();
+            self.change(block, edits, new, owners.last == Some(block))?;
+        }
+        self.append(&homeless, self.index.header.block_slots)
     }
 
-    fn change(
-        &mut self,
-        number: u32,
-        entry: &BlockEntry,
-        edits: Vec<(usize, Edit)>,
-        new: &mut Vec<RowCodes>,
-    ) -> Result<BlockEntry> {
+    /// Changes a block. `new` ascends. `is_last` says whether the rowids of no block are behind its own.
+    fn change(&mut self, number: u32, edits: Vec<(usize, Edit)>, new: Vec<RowCodes>, is_last: bool) -> Result<()> {
         let Header { dimensions, block_slots, .. } = self.index.header;
+        let Some(entry) = self.directory.blocks.get(number as usize - 1) else { return Ok(()) };
         let mut block = Block::read(self.store, dimensions, number, entry)?;
         for (slot, edit) in edits {
             match edit {
@@ -184,37 +210,98 @@ impl<S: Store> Merge<'_, S> {
                 Edit::Vacate => block.vacate(slot),
             }
         }
-        let wanted = (entry.rows as usize + new.len()).min(block_slots);
-        if wanted > block.codes.slots() {
-            block.grow(wanted);
+        let rows = block.count();
+        let needed = rows + new.len();
+        if needed <= block_slots {
+            let slots = block.codes.slots();
+            if needed > slots {
+                block.grow(needed);
+            } else if needed.max(1).next_multiple_of(GROUP) * 4 <= slots * NEEDED {
+                block = of_rows(dimensions, &block.rows().collect::<Vec<_>>(), needed);
+            }
+            fill(&mut block, &new);
+            self.write(number, block)?;
+            self.empty.extend((needed == 0).then_some(number));
+            return Ok(());
         }
-        fill(&mut block, new);
-        block.write(self.store, number)
+        let range = RowidRange::of_codes(&block.codes);
+        if is_last && new.first().is_some_and(|first| first.rowid > range.greatest) {
+            // The last block stays full, and those behind it are filled one after the other.
+            let (here, behind) = new.split_at(block_slots - rows);
+            block.grow(block_slots);
+            fill(&mut block, here);
+            self.write(number, block)?;
+            return self.append(behind, block_slots);
+        }
+        let mut all: Vec<RowCodes> = block.rows().chain(new).collect();
+        all.sort_unstable_by_key(|row| row.rowid);
+        let part = needed.div_ceil(needed.div_ceil(block_slots));
+        let (here, others) = all.split_at(part);
+        self.write(number, of_rows(dimensions, here, part))?;
+        self.append(others, part)
     }
 
-    fn append(&mut self, new: &mut Vec<RowCodes>) -> Result<()> {
-        let Header { dimensions, block_slots, .. } = self.index.header;
-        while !new.is_empty() {
-            let number = u32::try_from(self.directory.blocks.len() + 1)
-                .map_err(|_| Error::expected("fewer rows", "more blocks than have numbers"))?;
-            let mut block = Block::empty(dimensions, new.len().min(block_slots));
-            fill(&mut block, new);
-            self.directory.blocks.push(block.write(self.store, number)?);
+    /// Writes rows, which ascend, to blocks that have none, so many to each.
+    fn append(&mut self, rows: &[RowCodes], part: usize) -> Result<()> {
+        for rows in rows.chunks(part) {
+            let number = match self.empty.pop() {
+                Some(number) => number,
+                None => u32::try_from(self.directory.blocks.len() + 1)
+                    .map_err(|_| Error::expected("fewer rows", "more blocks than have numbers"))?,
+            };
+            self.write(number, of_rows(self.index.header.dimensions, rows, rows.len()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a block under a number that it has, or under the next.
+    fn write(&mut self, number: u32, mut block: Block) -> Result<()> {
+        let (range, entry) = (RowidRange::of_codes(&block.codes), block.write(self.store, number)?);
+        let at = number as usize - 1;
+        match (self.directory.blocks.get_mut(at), self.ranges.get_mut(at)) {
+            (Some(place), Some(known)) => (*place, *known) = (entry, range),
+            _ => {
+                self.directory.blocks.push(entry);
+                self.ranges.push(range);
+            }
         }
         Ok(())
     }
 }
 
-/// Gives free slots to rows, as many as there are.
-fn fill(block: &mut Block, new: &mut Vec<RowCodes>) {
-    for slot in 0..block.codes.slots() {
-        if new.is_empty() {
-            return;
-        }
-        if block.codes.slot(slot).is_none()
-            && let Some(row) = new.pop()
-        {
-            block.put(slot, &row);
-        }
+/// Which block a new row belongs to: the last that does not begin behind it.
+struct Owners {
+    /// The least rowid and the number of each block that has rows, in ascending order.
+    begins: Vec<(i64, u32)>,
+    /// The block with the greatest rowid.
+    last: Option<u32>,
+}
+
+impl Owners {
+    fn new(ranges: &[RowidRange]) -> Self {
+        let with_rows = || (1..).zip(ranges).filter(|(_, range)| !range.is_none());
+        let mut begins: Vec<(i64, u32)> = with_rows().map(|(number, range)| (range.least, number)).collect();
+        begins.sort_unstable();
+        let last = with_rows().max_by_key(|(number, range)| (range.greatest, *number)).map(|(number, _)| number);
+        Self { begins, last }
     }
+
+    /// `None` if no block has rows.
+    fn of(&self, rowid: i64) -> Option<u32> {
+        let behind = self.begins.partition_point(|(least, _)| *least <= rowid);
+        self.begins.get(behind.saturating_sub(1)).map(|(_, number)| *number)
+    }
+}
+
+/// A block with these rows, and with slots for so many.
+fn of_rows(dimensions: usize, rows: &[RowCodes], slots: usize) -> Block {
+    let mut block = Block::empty(dimensions, slots.max(1));
+    fill(&mut block, rows);
+    block
+}
+
+/// Gives free slots to rows.
+fn fill(block: &mut Block, rows: &[RowCodes]) {
+    let free: Vec<usize> = (0..block.codes.slots()).filter(|slot| block.codes.slot(*slot).is_none()).collect();
+    free.into_iter().zip(rows).for_each(|(slot, row)| block.put(slot, row));
 }

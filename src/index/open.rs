@@ -2,12 +2,13 @@
 
 use super::block::{Codes, Fine};
 use super::format::{BlockEntry, Directory, FORMAT, HEADER, Header, format_of};
-use super::memory::{CACHE, CacheKey, CacheValue, Contents, most_cached};
+use super::memory::{CACHE, CacheKey, CacheValue, Contents, most_cached, supersede};
 use super::store::Store;
 use crate::codec::Space;
 use crate::error::Result;
 use crate::resources::cache::Account;
-use std::sync::{Arc, OnceLock};
+use crate::vector::ElementType;
+use std::sync::Arc;
 
 /// What a store holds.
 pub enum Opened {
@@ -39,6 +40,7 @@ pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Resu
             return Ok(contents);
         }
         let contents = Arc::new(Contents::read(store, header)?);
+        supersede(scope, header.generation, &contents.directory);
         CACHE.get().offer(key, CacheValue::Contents(contents.clone()), contents.size(), most_cached(), account);
         Ok(contents)
     })
@@ -47,6 +49,11 @@ pub fn open<S: Store>(store: &mut S, scope: u64, account: &Arc<Account>) -> Resu
 /// The same without the cache: everything is read from the store, and nothing stays in memory.
 pub fn open_uncached<S: Store>(store: &mut S) -> Result<Opened> {
     read_index(store, 0, &Arc::default(), |store, header| Contents::read(store, header).map(Arc::new))
+}
+
+/// The type of the rows of the index that a store holds; `None` if that is not known.
+pub fn elements<S: Store>(store: &mut S) -> Result<Option<ElementType>> {
+    Ok(store.read(HEADER, |blob| Ok(Header::element_in(blob)))?.flatten())
 }
 
 fn read_index<S: Store>(
@@ -80,7 +87,7 @@ pub(super) enum Resident {
 impl Index {
     /// An index that was just written.
     pub(super) fn new(scope: u64, header: Header, directory: Directory, space: Arc<Space>) -> Self {
-        let contents = Arc::new(Contents { directory, space, spread: OnceLock::new() });
+        let contents = Arc::new(Contents::new(directory, space));
         Self { scope, account: Arc::default(), header, contents }
     }
 
@@ -91,6 +98,11 @@ impl Index {
     /// Counts the bytes that are in memory for it.
     pub fn account(&self) -> &Arc<Account> {
         &self.account
+    }
+
+    /// Bytes of memory that it takes if the budget has room for all of it.
+    pub fn whole_bytes(&self) -> usize {
+        self.contents.whole
     }
 
     /// The space of its codes.
@@ -135,6 +147,19 @@ impl Index {
         for (block, entry) in absent {
             let codes = Codes::read(store, self.header.dimensions, block, &entry)?;
             with(block, self.keep(&entry, codes))?;
+        }
+        Ok(())
+    }
+
+    /// Reads what memory has room for: 1-bit codes, which every search needs, and then 4-bit codes. `check` is asked now and
+    /// then whether to go on.
+    pub fn warm<S: Store>(&self, store: &mut S, mut check: impl FnMut() -> Result<()>) -> Result<()> {
+        self.each_codes(store, |_, _| check())?;
+        for (block, _) in self.blocks() {
+            check()?;
+            if self.cached_fine(block).is_none() && self.load_fine(store, block)?.is_none() {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -205,12 +230,12 @@ impl Index {
     }
 
     fn keep(&self, entry: &BlockEntry, codes: Codes) -> Resident {
-        let (cache, size) = (CACHE.get(), codes.size());
-        if !cache.has_room(size, most_cached()) {
+        let (cache, size, key) = (CACHE.get(), codes.size(), self.key(entry, false));
+        if !cache.has_room(&key, size, most_cached()) {
             return Resident::Passing(codes);
         }
         let codes = Arc::new(codes);
-        cache.offer(self.key(entry, false), CacheValue::Codes(codes.clone()), size, most_cached(), &self.account);
+        cache.offer(key, CacheValue::Codes(codes.clone()), size, most_cached(), &self.account);
         Resident::Kept(codes)
     }
 
@@ -256,7 +281,7 @@ impl Index {
     pub(super) fn load_fine<S: Store>(&self, store: &mut S, block: u32) -> Result<Option<Arc<Fine>>> {
         let Some(entry) = self.entry(block) else { return Ok(None) };
         let size = Fine::size_of(self.header.dimensions, entry.slots as usize);
-        if !CACHE.get().has_room(size, most_cached()) {
+        if !CACHE.get().has_room(&self.key(entry, true), size, most_cached()) {
             return Ok(None);
         }
         let fine = Arc::new(Fine::read(store, self.header.dimensions, block, entry)?);

@@ -86,6 +86,21 @@ impl Overlay {
         Ok(())
     }
 
+    /// Whether its codes are of this space.
+    pub fn is_of(&self, space: &Arc<Space>) -> bool {
+        Arc::ptr_eq(&self.space, space) || *self.space == **space
+    }
+
+    /// Leaves only these rows in it.
+    pub fn retain(&mut self, stays: impl Fn(i64) -> bool) {
+        let gone: Vec<i64> = self.rows.keys().copied().filter(|rowid| !stays(*rowid)).collect();
+        gone.iter().for_each(|rowid| self.remove(*rowid));
+        let rows = Arc::make_mut(&mut self.rows);
+        for rowid in gone {
+            rows.remove(&rowid);
+        }
+    }
+
     fn remove(&mut self, rowid: i64) {
         if let Some(ChangedRow::At(place)) = Arc::make_mut(&mut self.rows).insert(rowid, ChangedRow::NoVector) {
             let (codes, fine) = &mut self.blocks[place / SLOTS];

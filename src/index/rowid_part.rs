@@ -10,7 +10,7 @@ pub struct RowidPart {
 
 impl RowidPart {
     /// About how many rows a part has. Their rowids take 8 MiB.
-    const ROWS: u64 = 1 << 20;
+    pub const ROWS: u64 = 1 << 20;
 
     /// The parts for so many rows.
     pub fn of_rows(rows: u64) -> impl Iterator<Item = Self> {

@@ -2,16 +2,20 @@
 
 use std::arch::x86_64::*;
 
-use super::{F32Le, codes, each_row, same_length, scalar, widen};
+use super::{F32Le, codes, each_row, same_length, scalar, typed, widen};
 
 const LANES: usize = 8;
 
 table!(
     "avx2",
     "avx2,fma",
-    // Every CPU with AVX2 has F16C, but a virtual machine may hide it.
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c"),
-    codes::avx2::CODES
+    // Every CPU with AVX2 has the others too, but a virtual machine may hide them.
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+        && is_x86_feature_detected!("popcnt"),
+    codes::avx2::CODES,
+    typed::avx2::TYPED
 );
 
 #[inline]

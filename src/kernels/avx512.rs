@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{F32Le, codes, same_length, widen};
+use super::{F32Le, Table, codes, same_length, typed, widen};
 
 const LANES: usize = 16;
 const CACHE_LINE: usize = 64;
@@ -12,9 +12,35 @@ const AHEAD: usize = 2048;
 table!(
     "avx512",
     "avx512f",
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
-    codes::avx512::CODES
+    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("popcnt"),
+    codes::avx512::CODES,
+    typed::avx512::TYPED
 );
+
+/// The same table, or on CPUs that count bits in wide registers one that does (Intel since Ice Lake, AMD since Zen 4).
+pub(super) fn best() -> Option<&'static Table> {
+    // SAFETY: the table is given only where the CPU has the feature of this kernel.
+    static COUNTING: Table = Table { hamming: |a, b| unsafe { hamming_counting(a, b) }, ..PLAIN };
+    if is_x86_feature_detected!("avx512vpopcntdq") { table().and(Some(&COUNTING)) } else { table() }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
+fn hamming_counting(a: &[u8], b: &[u8]) -> u32 {
+    let length = a.len().min(b.len());
+    let ((a, a_tail), (b, b_tail)) = (a[..length].as_chunks::<CACHE_LINE>(), b[..length].as_chunks::<CACHE_LINE>());
+    let here = u64::MAX.checked_shr(64 - a_tail.len() as u32).unwrap_or(0);
+    // SAFETY: the mask has one bit for each byte of the tails, which are shorter than 64, and bytes without a bit are not read.
+    let tail = unsafe {
+        let load = |tail: &[u8]| _mm512_maskz_loadu_epi8(here, tail.as_ptr().cast());
+        _mm512_popcnt_epi64(_mm512_xor_si512(load(a_tail), load(b_tail)))
+    };
+    let count = |sum, (a, b): (&[u8; CACHE_LINE], &[u8; CACHE_LINE])| {
+        // SAFETY: the arrays are 64 readable bytes, and this load asks for no alignment.
+        let [a, b] = [a, b].map(|bytes| unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) });
+        _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(a, b)))
+    };
+    _mm512_reduce_add_epi64(a.iter().zip(b).fold(tail, count)) as u32
+}
 
 #[inline]
 #[target_feature(enable = "avx512f")]

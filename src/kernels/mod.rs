@@ -9,17 +9,19 @@ use std::sync::LazyLock;
 
 /// Makes a table from the kernels of the file that uses it. `dot_f32`, `l2_squared_f32` and `l1_f32` become plain
 /// function pointers. Each also gets a version over rows, which uses `each_row` of that file. `$codes` are the kernels
-/// on codes. `$features` are the features that the kernels enable; `$detected` must say whether this CPU has all of
-/// them, and those of `$codes`.
+/// on codes, `$typed` those on smaller types. `$features` are the features that the kernels enable; `$detected` must say whether
+/// this CPU has all of them, and those of `$codes` and `$typed`.
 #[allow(unused_macros, reason = "other CPUs have the scalar table alone")]
 macro_rules! table {
-    ($name:literal, $features:literal, $detected:expr, $codes:expr) => {
+    ($name:literal, $features:literal, $detected:expr, $codes:expr, $typed:expr) => {
         /// The kernels of this instruction set, if the CPU can run them.
         pub(super) fn table() -> Option<&'static $crate::kernels::Table> {
             $detected.then_some(&TABLE)
         }
 
-        static TABLE: $crate::kernels::Table = $crate::kernels::Table {
+        static TABLE: $crate::kernels::Table = PLAIN;
+
+        const PLAIN: $crate::kernels::Table = $crate::kernels::Table {
             name: $name,
             dot_f32: table!(@plain dot_f32(a, b)),
             l2_squared_f32: table!(@plain l2_squared_f32(a, b)),
@@ -32,6 +34,7 @@ macro_rules! table {
             widen_int8: table!(@plain widen_int8(bytes, into)),
             hamming: table!(@plain hamming(a, b)),
             codes: $codes,
+            typed: $typed,
         };
 
         #[target_feature(enable = $features)]
@@ -39,7 +42,9 @@ macro_rules! table {
             $crate::kernels::widen::int8(bytes, into);
         }
 
+        // Every CPU that has these features can count the bits of a word, but the compiler does not know that.
         #[target_feature(enable = $features)]
+        #[cfg_attr(target_arch = "x86_64", target_feature(enable = "popcnt"))]
         fn hamming(a: &[u8], b: &[u8]) -> u32 {
             $crate::kernels::widen::hamming(a, b)
         }
@@ -72,6 +77,9 @@ pub mod codes;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 mod scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128;
+pub mod typed;
 pub mod widen;
 
 /// An f32 as it is stored: four little-endian bytes at any address.
@@ -116,7 +124,7 @@ pub type RowsKernel = fn(query: &[F32Le], rows: &[F32Le], scores: &mut [f32]);
 /// Subnormal numbers are not taken for zero. A sum of no terms is 0.
 #[derive(Debug)]
 pub struct Table {
-    /// `scalar`, `avx2`, `avx512` or `neon`.
+    /// `scalar`, `avx2`, `avx512`, `neon` or `simd128`.
     pub name: &'static str,
     /// The dot product, sum of a·b.
     pub dot_f32: PairKernel,
@@ -140,6 +148,8 @@ pub struct Table {
     pub hamming: fn(a: &[u8], b: &[u8]) -> u32,
     /// Arithmetic on stored codes.
     pub codes: codes::CodeKernels,
+    /// Sums over two vectors of a smaller type.
+    pub typed: typed::TypedKernels,
 }
 
 /// The table to use: the best that this CPU can run, chosen at the first call.
@@ -158,11 +168,13 @@ pub fn table() -> &'static Table {
 pub fn tables() -> Vec<&'static Table> {
     let detected = [
         #[cfg(target_arch = "x86_64")]
-        avx512::table(),
+        avx512::best(),
         #[cfg(target_arch = "x86_64")]
         avx2::table(),
         #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
         neon::table(),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        simd128::table(),
         Some(&scalar::TABLE),
     ];
     detected.into_iter().flatten().collect()

@@ -2,11 +2,11 @@
 
 use std::arch::aarch64::*;
 
-use super::{F32Le, codes, each_row, same_length, scalar, widen};
+use super::{F32Le, codes, each_row, same_length, scalar, typed, widen};
 
 const LANES: usize = 4;
 
-table!("neon", "neon", std::arch::is_aarch64_feature_detected!("neon"), codes::neon::CODES);
+table!("neon", "neon", std::arch::is_aarch64_feature_detected!("neon"), codes::neon::CODES, typed::scalar::TYPED);
 
 #[inline]
 #[target_feature(enable = "neon")]

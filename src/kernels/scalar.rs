@@ -1,6 +1,6 @@
 //! The kernels in plain Rust. They define the results that the tests compare with, and serve CPUs without wide vectors.
 
-use super::{F32Le, Table, codes, each_row, same_length, widen};
+use super::{F32Le, Table, codes, each_row, same_length, typed, widen};
 
 /// How many partial sums are kept. With one sum, each addition would wait for the one before. With eight, the compiler
 /// uses vectors that every CPU of the target has (SSE2 on x86-64), which is about six times as fast.
@@ -19,6 +19,7 @@ pub(super) static TABLE: Table = Table {
     widen_int8: |bytes, into| widen::int8(bytes, into),
     hamming: |a, b| widen::hamming(a, b),
     codes: codes::scalar::CODES,
+    typed: typed::scalar::TYPED,
 };
 
 pub(super) fn dot_f32(a: &[F32Le], b: &[F32Le]) -> f32 {

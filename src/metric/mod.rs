@@ -4,7 +4,7 @@ pub mod pairs;
 
 use crate::error::{Error, Result};
 use crate::kernels::{self, F32Le, Table};
-use crate::vector::{UNIT_TOLERANCE, check_finite, packed_bits};
+use crate::vector::{ElementType, UNIT_TOLERANCE, check_finite, packed_bits, read_into};
 
 /// How two vectors are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,37 @@ impl Scorer {
         if score.is_finite() { Ok(score + 0.0) } else { self.careful(row).map(|score| score + 0.0) }
     }
 
+    /// The score of a row of a smaller type as it is stored: the same bits as the score of the widened row. `memory` is for rows that
+    /// must be widened first.
+    #[inline]
+    pub fn score_stored(&self, row: &[u8], element: ElementType, memory: &mut Vec<F32Le>) -> Result<f64> {
+        match self.fast_stored(row, element) {
+            Some(score) if score.is_finite() => Ok(score + 0.0),
+            _ => self.score(read_into(row, element, memory)?),
+        }
+    }
+
+    /// `None` without a kernel for it, or if the row has another length. NaN if f32 sums are not reliable.
+    #[inline]
+    fn fast_stored(&self, row: &[u8], element: ElementType) -> Option<f64> {
+        let mixed = self.kernels.typed.mixed.as_ref()?;
+        let sums = match element {
+            ElementType::F16 => &mixed.f16,
+            ElementType::Bf16 => &mixed.bf16,
+            ElementType::Int8 => &mixed.int8,
+            ElementType::F32 | ElementType::Bit => return None,
+        };
+        if element.dimensions(row.len()) != Some(self.query.len()) {
+            return None;
+        }
+        match self.metric {
+            Metric::Dot => Some(f64::from((sums.dot)(&self.query, row))),
+            Metric::L2 => Some(distance_of((sums.l2_squared)(&self.query, row))),
+            Metric::L1 => Some(0.0 - f64::from((sums.l1)(&self.query, row))),
+            Metric::Cosine | Metric::Hamming => None,
+        }
+    }
+
     /// The score of a row of bits as they are stored, for hamming. Refuses a row of another length.
     #[inline]
     pub fn score_bits(&self, row: &[u8]) -> Result<f64> {
@@ -249,7 +280,6 @@ fn near_unit_length(vector: Vec<F32Le>) -> Vec<F32Le> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vector::ElementType;
 
     #[test]
     fn score_undoes_distance() {
@@ -360,6 +390,32 @@ mod tests {
         let mut query = [1.0; 8];
         query[3] = 0.5;
         assert_eq!(refusal(&query), "expected bits as 0 or 1, not 0.5 at [3]");
+    }
+
+    #[test]
+    fn stored_rows_score_as_their_widened_copies_to_the_bit() {
+        // By twos: 1, -2, subnormals, zero, the greatest numbers of bf16, infinity and NaN of both types.
+        let rows: [&[u8]; 7] = [
+            &[0x00, 0x3c, 0x00, 0xc0],
+            &[0x01, 0x00, 0x01, 0x80],
+            &[0x00, 0x00, 0x00, 0x00],
+            &[0x7f, 0x7f, 0x7f, 0x7f],
+            &[0x80, 0x7f, 0x00, 0x3c],
+            &[0x00, 0x7c, 0xff, 0xff],
+            &[0x00, 0x3c, 0x00],
+        ];
+        let mut memory = Vec::new();
+        for metric in [Metric::Dot, Metric::Cosine, Metric::L2, Metric::L1] {
+            for (element, length) in [(ElementType::F16, 2), (ElementType::Bf16, 2), (ElementType::Int8, 4)] {
+                let scorer = Scorer::new(metric, vector(&[0.5, -3e38, 0.25, 1.0][..length])).unwrap();
+                for row in rows {
+                    let widened = crate::vector::read(row, element).and_then(|row| scorer.score(&row));
+                    let stored = scorer.score_stored(row, element, &mut memory);
+                    let bits = |score: Result<f64>| score.map(f64::to_bits).map_err(|error| error.to_string());
+                    assert_eq!(bits(stored), bits(widened), "{metric:?} {element:?} {row:x?}");
+                }
+            }
+        }
     }
 
     #[test]

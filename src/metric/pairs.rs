@@ -5,9 +5,10 @@
 
 use super::is_well_within;
 use crate::error::{Error, Result};
+use crate::kernels::typed::{BytesKernel, TypeSums};
 use crate::kernels::{self, F32Le, PairKernel};
+use crate::vector::ElementType;
 use crate::vector::typed::{ElementValue, TypedVector};
-use crate::vector::{ElementType, widen};
 
 /// What is measured between two vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,22 +44,23 @@ impl PairMeasure {
 
     fn of_floats(self, a: &TypedVector<'_>, b: &TypedVector<'_>) -> Result<f64> {
         let kernels = kernels::table();
+        let dot = |a, b| sum(a, b, kernels.dot_f32, |sums| sums.dot);
         let fast = match self {
             Self::L2 => {
-                let square = sum(kernels.l2_squared_f32, a, b);
+                let square = sum(a, b, kernels.l2_squared_f32, |sums| sums.l2_squared);
                 if is_well_within(square as f32) { square.sqrt() } else { f64::NAN }
             }
-            Self::L1 => sum(kernels.l1_f32, a, b),
+            Self::L1 => sum(a, b, kernels.l1_f32, |sums| sums.l1),
             Self::Cosine => {
-                let squares = [sum(kernels.dot_f32, a, a), sum(kernels.dot_f32, b, b)];
-                let product = sum(kernels.dot_f32, a, b);
+                let squares = [dot(a, a), dot(b, b)];
+                let product = dot(a, b);
                 if squares.iter().all(|&square| is_well_within(square as f32)) {
                     1.0 - (product / (squares[0].sqrt() * squares[1].sqrt())).clamp(-1.0, 1.0)
                 } else {
                     f64::NAN
                 }
             }
-            Self::Dot | Self::Hamming => sum(kernels.dot_f32, a, b),
+            Self::Dot | Self::Hamming => dot(a, b),
         };
         if fast.is_finite() { Ok(fast) } else { self.careful(a, b) }
     }
@@ -79,14 +81,15 @@ impl PairMeasure {
     }
 
     fn of_int8(self, a: &[u8], b: &[u8]) -> ElementValue {
+        let sums = &kernels::table().typed.int8;
         match self {
-            Self::L1 => ElementValue::Integer(int8_sum(a, b, |a, b| (a - b).abs())),
-            Self::L2 => ElementValue::Real((int8_sum(a, b, |a, b| (a - b) * (a - b)) as f64).sqrt()),
+            Self::L1 => ElementValue::Integer((sums.l1)(a, b)),
+            Self::L2 => ElementValue::Real(((sums.l2_squared)(a, b) as f64).sqrt()),
             Self::Cosine => {
-                let product = |a, b| int8_sum(a, b, |a, b| a * b) as f64;
+                let product = |a, b| (sums.dot)(a, b) as f64;
                 ElementValue::Real(cosine_distance(product(a, b), product(a, a), product(b, b)))
             }
-            Self::Dot | Self::Hamming => ElementValue::Real(int8_sum(a, b, |a, b| a * b) as f64),
+            Self::Dot | Self::Hamming => ElementValue::Real((sums.dot)(a, b) as f64),
         }
     }
 }
@@ -97,36 +100,25 @@ fn cosine_distance(product: f64, a: f64, b: f64) -> f64 {
     if lengths > 0.0 { 1.0 - (product / lengths).clamp(-1.0, 1.0) } else { 1.0 }
 }
 
-/// What a kernel gives for two vectors of floats. Those of other types than f32 are widened piece by piece, so that the copy stays
-/// in the innermost cache.
+/// What the kernel for the type of two vectors of floats gives: `wide` for f32, `narrow` of its kernels for another type.
 #[inline]
-fn sum(kernel: PairKernel, a: &TypedVector<'_>, b: &TypedVector<'_>) -> f64 {
-    const PIECE: usize = 512;
-    if a.element() == ElementType::F32 {
-        return f64::from(kernel(in_place(a), in_place(b)));
-    }
-    let mut wide = [[F32Le::from(0.0); PIECE]; 2];
-    let [wide_a, wide_b] = &mut wide;
-    let pieces = a.bytes().chunks(2 * PIECE).zip(b.bytes().chunks(2 * PIECE));
-    pieces
-        .map(|(a_piece, b_piece)| {
-            f64::from(kernel(widen(a_piece, a.element(), wide_a), widen(b_piece, b.element(), wide_b)))
-        })
-        .sum()
+fn sum(
+    a: &TypedVector<'_>,
+    b: &TypedVector<'_>,
+    wide: PairKernel,
+    narrow: fn(&TypeSums<f32>) -> BytesKernel<f32>,
+) -> f64 {
+    let typed = &kernels::table().typed;
+    f64::from(match a.element() {
+        ElementType::F16 => narrow(&typed.f16)(a.bytes(), b.bytes()),
+        ElementType::Bf16 => narrow(&typed.bf16)(a.bytes(), b.bytes()),
+        _ => wide(in_place(a), in_place(b)),
+    })
 }
 
 /// The elements of an f32 vector, which is made of whole ones.
 fn in_place<'v>(vector: &'v TypedVector<'_>) -> &'v [F32Le] {
     bytemuck::try_cast_slice(vector.bytes()).unwrap_or_default()
-}
-
-/// A sum over pairs of int8 elements. So many terms at a time fit 32 bits, in which the compiler uses wide registers.
-fn int8_sum(a: &[u8], b: &[u8], term: impl Fn(i32, i32) -> i32) -> i64 {
-    const PIECE: usize = 4096;
-    let pieces = a.chunks(PIECE).zip(b.chunks(PIECE));
-    let part =
-        |(a, b): (&[u8], &[u8])| a.iter().zip(b).map(|(&a, &b)| term((a as i8).into(), (b as i8).into())).sum::<i32>();
-    pieces.map(|pair| i64::from(part(pair))).sum()
 }
 
 /// How many bits both have.

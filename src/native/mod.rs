@@ -1,9 +1,11 @@
-//! What needs calls to the operating system: opening a library, finding the file of this code, and the memory of the process.
+//! What needs calls to the operating system: opening a library, finding the file of this code, and the memory of
+//! the process and of the machine.
 //!
 //! Raw pointers of systems other than SQLite stay in this folder.
 
 #![allow(unsafe_code)]
 
+pub mod memory;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 #[cfg(feature = "text")]

@@ -1,5 +1,6 @@
 //! The settings of this process. SQL reads and sets them by name. None of them is a path.
 
+use super::machine;
 use crate::error::{Error, Result};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,17 +11,33 @@ pub struct Setting {
     pub name: &'static str,
     least: u64,
     greatest: u64,
+    default: DefaultValue,
     value: AtomicU64,
 }
 
+/// The value of a setting that nobody has set.
+enum DefaultValue {
+    Fixed(u64),
+    /// It depends on the machine.
+    OfMachine(fn() -> u64),
+}
+
+/// Stands for the default. No setting can be set to so much.
+const UNSET: u64 = u64::MAX;
+
 impl Setting {
-    const fn new(name: &'static str, least: u64, greatest: u64, value: u64) -> Self {
-        Self { name, least, greatest, value: AtomicU64::new(value) }
+    const fn new(name: &'static str, least: u64, greatest: u64, default: DefaultValue) -> Self {
+        Self { name, least, greatest, default, value: AtomicU64::new(UNSET) }
     }
 
     /// The present value.
+    #[inline]
     pub fn get(&self) -> u64 {
-        self.value.load(Ordering::Relaxed)
+        match (self.value.load(Ordering::Relaxed), &self.default) {
+            (UNSET, DefaultValue::Fixed(value)) => *value,
+            (UNSET, DefaultValue::OfMachine(value)) => value(),
+            (value, _) => value,
+        }
     }
 
     /// Sets the value. An error if the settings are locked, or if the value is out of range.
@@ -79,16 +96,17 @@ fn is_on(variable: &str) -> bool {
 }
 
 /// How many threads search an index; 0 means one for each core.
-pub static THREADS: Setting = Setting::new("threads", 0, 1024, 0);
+pub static THREADS: Setting = Setting::new("threads", 0, 1024, DefaultValue::Fixed(0));
 /// How many sessions embed in bulk at the same time.
-pub static EMBED_THREADS: Setting = Setting::new("embed_threads", 1, 1024, 1);
+pub static EMBED_THREADS: Setting = Setting::new("embed_threads", 1, 1024, DefaultValue::Fixed(1));
 /// How many bytes of index blocks are kept in memory.
-pub static CACHE_BYTES: Setting = Setting::new("cache_bytes", 0, i64::MAX as u64, 256 << 20);
+pub static CACHE_BYTES: Setting =
+    Setting::new("cache_bytes", 0, i64::MAX as u64, DefaultValue::OfMachine(machine::share));
 /// A search that takes longer than so many milliseconds is written to SQLite's error log; 0 means that none is.
-pub static SLOW_MS: Setting = Setting::new("slow_ms", 0, i64::MAX as u64, 0);
+pub static SLOW_MS: Setting = Setting::new("slow_ms", 0, i64::MAX as u64, DefaultValue::Fixed(0));
 
 /// How many of the last searches `vec_trace` keeps; 0 means that none are traced. An entry takes up to 2 KB.
-pub static TRACE: Setting = Setting::new("trace", 0, 10_000, 0);
+pub static TRACE: Setting = Setting::new("trace", 0, 10_000, DefaultValue::Fixed(0));
 
 /// All settings.
 pub static ALL: [&Setting; 5] = [&THREADS, &EMBED_THREADS, &CACHE_BYTES, &SLOW_MS, &TRACE];

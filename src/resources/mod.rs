@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod config;
+pub mod machine;
 pub mod per_process;
 pub mod pool;
 #[cfg_attr(target_family = "wasm", path = "progress_left_out.rs")]

@@ -36,6 +36,10 @@ pub struct Entry {
     pub encoded: AtomicU64,
     /// What memory holds for this column: blocks of an index, answers, vectors of texts.
     pub memory: Arc<Account>,
+    /// Bytes that an index of the column takes in memory if all of it fits, as the last search saw it.
+    pub whole: AtomicU64,
+    /// Blocks that the last search by an index read from the file, because they had no room in memory.
+    pub passing: AtomicU64,
     /// How many steps of a running build, merge or embedding are done.
     pub done: AtomicU64,
     /// How many steps it has; 0 if none is running.

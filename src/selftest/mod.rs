@@ -6,6 +6,7 @@ pub mod bounds;
 pub mod codes;
 pub mod normalize;
 pub mod pairs;
+pub mod typed;
 
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here registers the linked library: each connection would then have it.
 
+mod budget;
 mod cache;
 mod index_pending;
 mod many_passing;

@@ -423,7 +423,7 @@ fn a_folder_that_is_no_model_is_refused_with_the_reason() {
             "dense",
             "tokens.onnx",
             ("modules.json", dense),
-            "expected modules Transformer, Pooling and Normalize, not Dense",
+            "2_Dense/config.json: expected in_features as a number from 1 to 65536, not null",
         ),
         (
             "no-limit",
@@ -540,18 +540,159 @@ fn settings_of_the_wrong_type_are_errors_that_name_file_and_setting() {
         let message = message(model(&name));
         assert!(message.contains(&format!("{file}: expected {reason}")), "{message}");
     }
-    let prompts = [
-        ("1_Pooling/config.json", json!({ "pooling_mode": "mean", "include_prompt": false })),
-        ("config_sentence_transformers.json", json!({ "prompts": { "query": "query: ", "document": "" } })),
-    ];
-    tiny("include-prompt", "tokens.onnx", &prompts[..1]);
+    let prompts = [("1_Pooling/config.json", json!({ "pooling_mode": "mean", "include_prompt": false }))];
+    tiny("include-prompt", "tokens.onnx", &prompts);
     model("include-prompt").unwrap();
-    tiny("exclude-prompt", "tokens.onnx", &prompts);
-    let message = message(model("exclude-prompt"));
-    assert!(
-        message.contains("1_Pooling/config.json: expected include_prompt as true in a model with prompts"),
-        "{message}"
+}
+
+/// What sentence-transformers leaves out: the tokens of the prompt alone, and the special one before them.
+#[test]
+fn with_include_prompt_as_false_the_prompt_does_not_count_in_the_mean() {
+    let prompts = json!({ "prompts": { "query": "green ", "document": "" } });
+    let made = |name: &str, pooling: Value| {
+        tiny(
+            name,
+            "tokens.onnx",
+            &[("1_Pooling/config.json", pooling), ("config_sentence_transformers.json", prompts.clone())],
+        );
+        model(name).unwrap()
+    };
+    let left_out = made("exclude-prompt", json!({ "pooling_mode": "mean", "include_prompt": false }));
+    assert_eq!(*left_out.embed_query("red", 1).unwrap(), *rows(&[4, 3]));
+    // A document of the same words, which must not come from the cache of questions.
+    assert_eq!(*left_out.embed("green red", 1).unwrap(), *rows(&[2, 5, 4, 3]));
+    assert_eq!(*batch(&left_out, &["green red", "green"], 1)[0], *rows(&[2, 5, 4, 3]));
+    assert_eq!(*left_out.embed_query("red", 1).unwrap(), *rows(&[4, 3]));
+    assert_eq!(*left_out.embed_query("", 1).unwrap(), *rows(&[3]));
+    let first = made("exclude-prompt-cls", json!({ "pooling_mode": "cls", "include_prompt": false }));
+    assert_eq!(*first.embed_query("red", 1).unwrap(), *rows(&[2]));
+    let counted = made("include-prompt-too", json!({ "pooling_mode": "mean", "include_prompt": true }));
+    assert_eq!(*counted.embed_query("red", 1).unwrap(), *rows(&[2, 5, 4, 3]));
+    assert_ne!(left_out.fingerprint().unwrap(), counted.fingerprint().unwrap());
+    // Documents have a prompt, too.
+    let both = json!({ "prompts": { "query": "", "document": "blue blue " } });
+    let pooling = json!({ "pooling_mode": "mean", "include_prompt": false });
+    tiny(
+        "exclude-both",
+        "tokens.onnx",
+        &[("1_Pooling/config.json", pooling), ("config_sentence_transformers.json", both)],
     );
+    let both = model("exclude-both").unwrap();
+    assert_eq!(*batch(&both, &["red", "red green"], 1)[1], *rows(&[4, 5, 3]));
+    assert_eq!(*both.embed("red", 1).unwrap(), *rows(&[4, 3]));
+}
+
+/// A safetensors file of f32 tensors.
+fn safetensors(tensors: &[(&str, &[usize], &[f32])]) -> Vec<u8> {
+    let mut header = serde_json::Map::new();
+    let mut values = Vec::new();
+    for (name, shape, numbers) in tensors {
+        let start = values.len();
+        values.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        header.insert((*name).into(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, values.len()] }));
+    }
+    let header = Value::from(header).to_string();
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &values].concat()
+}
+
+/// Makes a model with a module Dense of this activation, from 4 numbers to 2.
+fn with_dense(name: &str, activation: &str, modules: &[(&str, &str)], matrix: &[u8]) -> Result<Arc<Model>> {
+    let list = modules
+        .iter()
+        .map(|(kind, path)| json!({ "type": format!("sentence_transformers.models.{kind}"), "path": path }));
+    let config = json!({ "in_features": 4, "out_features": 2, "bias": true, "activation_function": activation });
+    fs::create_dir_all(ROOT.join(name).join("2_Dense")).unwrap();
+    let folder = tiny(name, "tokens.onnx", &[("modules.json", list.collect()), ("2_Dense/config.json", config)]);
+    fs::write(folder.join("2_Dense/model.safetensors"), matrix).unwrap();
+    model(name)
+}
+
+const DENSE: [(&str, &str); 4] =
+    [("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense"), ("Normalize", "3_Normalize")];
+
+#[test]
+fn a_dense_module_is_applied_to_the_mean() {
+    let (weight, bias) = ([0.1f32, 0.2, -0.5, 0.3, -0.1, 0.05, 0.25, 0.0], [-0.25f32, 0.5]);
+    let matrix = safetensors(&[("linear.weight", &[2, 4], &weight), ("linear.bias", &[2], &bias)]);
+    // [CLS], red and [SEP] are the rows 2, 4 and 3.
+    let mean = [3.0f64, 1.0, 1.0 / 3.0, 1.0];
+    let length = |vector: &[f64]| vector.iter().map(|value| value * value).sum::<f64>().sqrt();
+    let product = |vector: &[f64]| {
+        [0, 1].map(|at| {
+            vector.iter().enumerate().map(|(of, value)| value * f64::from(weight[4 * at + of])).sum::<f64>()
+                + f64::from(bias[at])
+        })
+    };
+    let one = mean.map(|value| value / length(&mean));
+    let behind_normalize = [("Pooling", "1_Pooling"), ("Normalize", ""), ("Dense", "2_Dense")];
+    let cases = [
+        ("dense-tanh", "torch.nn.modules.activation.Tanh", &DENSE[..], product(&mean).map(f64::tanh)),
+        ("dense-identity", "torch.nn.modules.linear.Identity", &DENSE[..], product(&mean)),
+        ("dense-unit", "torch.nn.modules.linear.Identity", &behind_normalize[..], product(&one)),
+    ];
+    for (name, activation, modules, expected) in cases {
+        let model = with_dense(name, activation, modules, &matrix).unwrap();
+        let vector = model.embed("red", 1).unwrap();
+        let expected = expected.map(|value| value / length(&expected));
+        let is_near = vector.len() == 2 && vector.iter().zip(expected).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5);
+        assert!(is_near, "{name}: {vector:?}, not {expected:?}");
+        assert_eq!(*batch(&model, &["red", "red green blue"], 1)[0], *vector);
+    }
+    let other = safetensors(&[("linear.weight", &[2, 4], &[0.5; 8]), ("linear.bias", &[2], &bias)]);
+    let other = with_dense("dense-other", "torch.nn.modules.linear.Identity", &DENSE, &other).unwrap();
+    assert_ne!(other.fingerprint().unwrap(), model("dense-identity").unwrap().fingerprint().unwrap());
+    assert_eq!(models().unwrap().into_iter().find(|listing| listing.name == "dense-tanh").unwrap().dimensions, Some(2));
+}
+
+#[test]
+fn a_dense_module_that_does_not_fit_is_refused() {
+    let right = safetensors(&[("linear.weight", &[2, 4], &[0.5; 8])]);
+    let identity = "torch.nn.modules.linear.Identity";
+    let before = [("Dense", "2_Dense"), ("Pooling", "1_Pooling")];
+    let cases = [
+        (
+            "dense-gelu",
+            "torch.nn.GELU",
+            &DENSE[..],
+            right.clone(),
+            "config.json: expected activation_function as Identity or Tanh, not \"torch.nn.GELU\"",
+        ),
+        (
+            "dense-before",
+            identity,
+            &before[..],
+            right,
+            "modules.json: expected Pooling right behind Transformer, not later",
+        ),
+        (
+            "dense-shape",
+            identity,
+            &DENSE[..],
+            safetensors(&[("linear.weight", &[4, 2], &[0.5; 8])]),
+            "tensor linear.weight: expected the shape [2, 4], as config.json says, not [4, 2]",
+        ),
+        (
+            "dense-empty",
+            identity,
+            &DENSE[..],
+            Vec::new(),
+            "expected safetensors, which begin with the length of a header",
+        ),
+        (
+            "dense-name",
+            identity,
+            &DENSE[..],
+            safetensors(&[("weight", &[2, 4], &[0.5; 8])]),
+            "tensor linear.weight: expected it in the file",
+        ),
+    ];
+    for (name, activation, modules, matrix, reason) in cases {
+        let message = message(with_dense(name, activation, modules, &matrix));
+        assert!(message.contains(reason), "{name}: {message}");
+    }
+    fs::remove_file(ROOT.join("dense-name/2_Dense/model.safetensors")).unwrap();
+    let message = message(model("dense-name"));
+    assert!(message.contains("2_Dense/model.safetensors: expected a readable file or folder"), "{message}");
 }
 
 /// Issue 14: with 514 rows, long texts went beyond the table.

@@ -19,7 +19,7 @@ import apsw  # noqa: E402
 import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
 import tokenizers  # noqa: E402
-from fafcas.models import bert  # noqa: E402
+from fafcas.models import bert, static  # noqa: E402
 
 TEXTS = [
     *(ROOT / "tests/data/sentences.txt").read_text(encoding="utf-8").splitlines(),
@@ -121,13 +121,39 @@ SMALL = {
     "small-bert": (word_piece, Small, "bert", {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, {}),
     "small-xlm-r": (unigram, Roberta, "xlm-roberta", {"pooling_mode": "mean"}, {"prompts": {"query": "query: ", "passage": "passage: "}}),
     "small-bpe": (byte_pairs, Decoder, "qwen2", {"pooling_mode": "lasttoken"}, {"prompts": {"query": "Find: ", "document": ""}, "truncate_dim": 20}),
+    "small-dense": (unigram, Roberta, "xlm-roberta", {"pooling_mode": "mean", "include_prompt": False}, {"prompts": {"query": "query: ", "passage": ""}}),
 }  # fmt: skip
+STATIC = "small-static"
+
+
+def matrix(folder, seed):
+    """A module Dense with a bias and tanh."""
+    random = np.random.default_rng(seed)
+    weight, bias = random.normal(0, 0.3, (24, 32)).astype("<f4"), random.normal(0, 0.3, 24).astype("<f4")
+    config = {"in_features": 32, "out_features": 24, "bias": True, "activation_function": "torch.nn.modules.activation.Tanh"}
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(static.safetensors([("linear.weight", "F32", weight), ("linear.bias", "F32", bias)]))
+
+
+def static_module(folder, seed):
+    """A static model as sentence-transformers writes it: tokens of Unigram, of which some are unknown."""
+    made, module = unigram(), folder / "0_StaticEmbedding"
+    module.mkdir(parents=True)
+    made.post_processor = None
+    made.save(str(module / "tokenizer.json"))
+    rows = np.random.default_rng(seed).normal(size=(made.get_vocab_size(), 16)).astype("<f4")
+    (module / "model.safetensors").write_bytes(static.safetensors([("embedding.weight", "F32", rows)]))
+    modules = [{"idx": 0, "name": "0", "path": module.name, "type": "sentence_transformers.models.StaticEmbedding"}]
+    (folder / "modules.json").write_text(json.dumps(modules))
 
 
 def make(folder, seed, make_tokenizer, encoder, kind, pooling, more):
     tokenizer = make_tokenizer()
     words = tokenizer.get_vocab_size()
-    modules = [("Transformer", ""), ("Pooling", "1_Pooling"), *([] if kind == "qwen2" else [("Normalize", "2_Normalize")])]
+    has_matrix = folder.name == "small-dense"
+    last = [] if kind == "qwen2" else [("Dense", "2_Dense")] if has_matrix else [("Normalize", "2_Normalize")]
+    modules = [("Transformer", ""), ("Pooling", "1_Pooling"), *last]
     files = {
         "config.json": {"model_type": kind, "hidden_size": 32, "max_position_embeddings": 40, "vocab_size": words, "pad_token_id": 1},
         "modules.json": [{"idx": at, "path": path, "type": f"sentence_transformers.models.{module}"} for at, (module, path) in enumerate(modules)],
@@ -136,6 +162,8 @@ def make(folder, seed, make_tokenizer, encoder, kind, pooling, more):
     }
     (folder / "1_Pooling").mkdir(parents=True)
     (folder / "onnx").mkdir()
+    if has_matrix:
+        matrix(folder / "2_Dense", seed)
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content))
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -152,6 +180,8 @@ class Peer:
         config, pooling, self.more = read("config.json"), read("1_Pooling/config.json"), read("config_sentence_transformers.json")
         limit = config["max_position_embeddings"] - (2 if config.get("model_type") == "xlm-roberta" else 0)
         limit = min(limit, read("sentence_bert_config.json").get("max_seq_length", limit))
+        self.counts_prompt = pooling.get("include_prompt", True)
+        self.dense = safetensors(folder / "2_Dense/model.safetensors") if (folder / "2_Dense").exists() else None
         self.mode = pooling.get("pooling_mode") or ("cls" if pooling.get("pooling_mode_cls_token") else "mean")
         self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
@@ -168,9 +198,31 @@ class Peer:
         names = [wanted.name for wanted in self.session.get_inputs()]
         (found,) = self.session.run(None, {name: given[name] for name in names})
         tokens = found.astype(np.float64)
+        if prompt and not self.counts_prompt:
+            # The tokens of the prompt alone, without the special one at their end.
+            tokens = tokens[:, len(self.tokenizer.encode(prompt).ids) - 1 :]
         pooled = tokens[0] if tokens.ndim == 2 else {"cls": tokens[0, 0], "mean": tokens[0].mean(0), "lasttoken": tokens[0, -1]}[self.mode]
+        if self.dense:
+            pooled = np.tanh(self.dense["linear.weight"].astype(np.float64) @ pooled + self.dense["linear.bias"])
         pooled = pooled[: self.more.get("truncate_dim")]
         return pooled / np.linalg.norm(pooled)
+
+
+class StaticPeer:
+    """A module StaticEmbedding: the mean of the rows, as torch's EmbeddingBag makes it."""
+
+    def __init__(self, folder):
+        self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "0_StaticEmbedding/tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.rows = safetensors(folder / "0_StaticEmbedding/model.safetensors")["embedding.weight"].astype(np.float64)
+
+    def vector(self, text):
+        mean = self.rows[self.tokenizer.encode(text, add_special_tokens=False).ids].mean(0)
+        return mean / np.linalg.norm(mean)
+
+
+def safetensors(file):
+    return bert.read_safetensors(file.read_bytes())
 
 
 class Fafcas:
@@ -216,10 +268,17 @@ def small(library, scratch):
     for seed, (name, recipe) in enumerate(SMALL.items()):
         make(scratch / name, seed, *recipe)
         folder(fafcas, scratch, name, TEXTS, 0.99999)
+    static_module(scratch / STATIC, 7)
+    peer = StaticPeer(scratch / STATIC)
+    # Texts without a token have no mean there.
+    texts = [text for text in TEXTS if peer.tokenizer.encode(text, add_special_tokens=False).ids]
+    compare(fafcas.each("embed", texts, STATIC), [peer.vector(text) for text in texts], STATIC, 0.99999, 0.99999)
     rows = fafcas.connection.execute("SELECT name, dimensions, max_tokens, pooling, query_prompt, document_prompt FROM fafcas_models ORDER BY name").fetchall()
     assert rows == [
         ("small-bert", 32, 40, "cls", None, None),
         ("small-bpe", 20, 40, "last token", "Find: ", None),
+        ("small-dense", 24, 38, "mean", "query: ", None),
+        ("small-static", 16, 1_000_000, "mean", None, None),
         ("small-xlm-r", 32, 38, "mean", "query: ", "passage: "),
     ], rows
 

@@ -209,10 +209,10 @@ fn modules_stay_in_the_folder_of_the_model() {
             "the path of Transformer as \"\", not \"0_Transformer\": move",
         ),
         (
-            json!([{ "type": "models.Dense", "path": "2_Dense" }]),
-            "modules Transformer, Pooling and Normalize, not Dense",
+            json!([{ "type": "models.Router", "path": "2_Router" }]),
+            "modules Transformer, StaticEmbedding, Pooling, Dense and Normalize, not Router",
         ),
-        (json!([7]), "modules Transformer, Pooling and Normalize, not a nameless one"),
+        (json!([7]), "modules Transformer, StaticEmbedding, Pooling, Dense and Normalize, not a nameless one"),
     ];
     for (number, (content, reason)) in cases.into_iter().enumerate() {
         let name = format!("bad-modules-{number}");
@@ -299,9 +299,9 @@ fn the_files_of_the_page_do_what_it_says() {
     }
 }
 
-/// Static models read the same file. They are not trained to be cut.
+/// Static models read the same file.
 #[test]
-fn a_static_model_heeds_its_prompts_and_is_not_cut() {
+fn a_static_model_heeds_its_prompts_and_is_cut() {
     let made = |name: &str, content: Value| {
         let folder = ROOT.join(name);
         fs::create_dir_all(&folder).unwrap();
@@ -317,6 +317,13 @@ fn a_static_model_heeds_its_prompts_and_is_not_cut() {
     assert_eq!(prompts.embed_query("green", 1).unwrap(), plain.embed("red green", 1).unwrap());
     assert_eq!(prompts.embed("green", 1).unwrap(), plain.embed("blue green", 1).unwrap());
     assert_ne!(prompts.embed("green", 1).unwrap(), plain.embed("green", 1).unwrap());
-    let cut = message(made("static-cut", json!({ "truncate_dim": 2 })));
-    assert!(cut.contains(&format!("{FILE}: expected no truncate_dim for a static model")), "{cut}");
+    let cut = made("static-cut", json!({ "truncate_dim": 2 })).unwrap();
+    let (whole, short) = (plain.embed("green", 1).unwrap(), cut.embed("green", 1).unwrap());
+    let norm = whole[0].hypot(whole[1]);
+    assert!(
+        (short.len(), cut.dimensions()) == (2, 2)
+            && short.iter().zip(&*whole).all(|(a, b)| (a - b / norm).abs() < 1e-6)
+    );
+    let long = message(made("static-long", json!({ "truncate_dim": 6 })));
+    assert!(long.contains(&format!("expected truncate_dim in {FILE} from 1 to 5, not 6")), "{long}");
 }

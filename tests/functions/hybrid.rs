@@ -71,6 +71,7 @@ fn naive(connection: &Connection, query: &[u8], words: &[&str], k: Option<usize>
     let nearest = &cosines[..cosines.len().min(100)];
     let first = nearest.first().map_or(0.0, |(_, cosine)| *cosine);
     let sum: f64 = nearest.iter().map(|(_, cosine)| (2.5 * (cosine - first) / SPREAD).exp()).sum();
+    let sum = sum + (5.0 * (4.8 - first / SPREAD)).exp();
     let doubt = if nearest.is_empty() { 1.0 } else { 1.0 - 1.0 / sum };
     let (cosine_of, bm25_of): (HashMap<_, _>, HashMap<_, _>) =
         (cosines.iter().copied().collect(), found.iter().copied().collect());

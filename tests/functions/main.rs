@@ -12,11 +12,14 @@ mod fresh;
 mod health;
 mod hybrid;
 mod interrupt;
+mod joins;
 mod many;
 mod map;
+mod merge_steps;
 mod mmr;
 mod result_codes;
 mod rollback;
 #[path = "../support/mod.rs"]
 mod support;
 mod types;
+mod types_indexed;

@@ -12,13 +12,13 @@ const DIMENSIONS: usize = 40;
 const ROWS: usize = 400;
 
 /// A type, how a number is stored in it, and what the stored bytes mean.
-struct Stored {
-    name: &'static str,
-    bytes: fn(&[f32]) -> Vec<u8>,
-    meaning: fn(&[u8]) -> Vec<f32>,
+pub struct Stored {
+    pub name: &'static str,
+    pub bytes: fn(&[f32]) -> Vec<u8>,
+    pub meaning: fn(&[u8]) -> Vec<f32>,
 }
 
-const TYPES: [Stored; 4] = [
+pub static TYPES: [Stored; 4] = [
     Stored {
         name: "f16",
         bytes: |numbers| numbers.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),

@@ -223,7 +223,7 @@ fn a_locked_process_keeps_its_settings() {
     let output =
         shell.arg("SELECT fafcas_config('cache_bytes'); SELECT fafcas_config('cache_bytes', 5);").output().unwrap();
     let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(said.trim(), "268435456");
+    assert!(said.trim().parse::<u64>().is_ok_and(|bytes| bytes >= 4 << 20), "{said}");
     assert!(failed.contains("fafcas_config: ") && failed.contains("FAFCAS_LOCK_CONFIG"), "{failed}");
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::support::{absent, environment, library, load, python_with, scratch, succeed};
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
@@ -22,6 +23,21 @@ fn python() -> Option<Command> {
 fn prometheus_reads_the_metrics_and_adds_histograms_up() {
     let Some(mut python) = python() else { return };
     succeed(python.arg("tests/hosts/metrics.py").arg(library()));
+}
+
+/// The program by which Prometheus itself checks what a server tells it.
+#[test]
+fn promtool_has_nothing_to_say_of_the_metrics() {
+    let promtool = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/hosts/promtool");
+    let Some(mut python) = python() else { return };
+    if !promtool.exists() {
+        return absent("promtool (make hosts)");
+    }
+    let (metrics, _) = succeed(python.arg("tests/hosts/metrics.py").arg(library()).arg("4"));
+    let file = scratch("promtool").join("metrics.txt");
+    std::fs::write(&file, metrics + "\n").unwrap();
+    let (said, told) = succeed(Command::new(promtool).args(["check", "metrics"]).stdin(File::open(&file).unwrap()));
+    assert_eq!(said + &told, "");
 }
 
 #[test]

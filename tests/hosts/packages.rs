@@ -202,10 +202,34 @@ fn a_c_program_with_the_static_library() {
     succeed(&mut compiler);
     succeed(&mut Command::new(folder.join("searching")));
 
+    // A SQLite without extension loading, compiled into the program. It hands over no table of routines.
+    let source = sqlite_source();
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-std=c99", "-w", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_THREADSAFE=1", "-Iinclude", "-I"])
+        .arg(&source);
+    compiler.arg("-o").arg(folder.join("built_in")).arg(folder.join("notes.c")).arg(source.join("sqlite3.c"));
+    compiler.arg(&archive).args(libraries_of_the_page().iter().filter(|library| *library != "-lsqlite3"));
+    succeed(&mut compiler);
+    assert_eq!(succeed(Command::new(folder.join("built_in")).env("FAFCAS_MODEL_DIR", models())).0, printed);
+
     let (symbols, _) = succeed(Command::new("nm").args(["--defined-only", "--extern-only"]).arg(&archive));
     let entries: Vec<_> = symbols.lines().filter_map(|line| line.split(' ').nth(2)).collect();
     let entries: Vec<_> = entries.into_iter().filter(|name| name.starts_with("sqlite3_")).collect();
     assert_eq!(entries, ["sqlite3_fafcas_init"]);
+}
+
+/// Where the source of the SQLite lies that rusqlite compiles for the tests.
+fn sqlite_source() -> PathBuf {
+    // Of this platform alone, as cargo fetches what it lists.
+    let compiler = succeed(Command::new("rustc").arg("-vV")).0;
+    let platform = compiler.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    let told = succeed(cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", platform])).0;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let package =
+        told["packages"].as_array().unwrap().iter().find(|package| package["name"] == "libsqlite3-sys").unwrap();
+    Path::new(package["manifest_path"].as_str().unwrap()).with_file_name("sqlite3")
 }
 
 /// A program in C whose files may search once it has said so.

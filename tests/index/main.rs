@@ -6,6 +6,7 @@
 mod corrupt;
 mod crash;
 mod index_model;
+mod merge_reads;
 mod recall;
 mod repeats;
 mod soak;

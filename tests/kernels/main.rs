@@ -3,3 +3,6 @@
 mod code_kernels;
 mod kernels;
 mod old_cpu;
+#[path = "../support/mod.rs"]
+mod support;
+mod typed;

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use fafcas::parts::{SearchPath, entry};
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection, types::Value};
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 fn script(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("sql").join(name)).unwrap()
@@ -95,6 +98,57 @@ fn searches_of_this_process_that_fail_are_told() {
         db.query_row("SELECT count(*) FROM vec_topk('failing_here', 'v', '[1,2]')", [], |_| Ok(())).unwrap_err();
     }
     assert_eq!((&*told()[0][0], &*told()[0][2]), ("errors", "3 of 3 calls failed"));
+}
+
+/// What the alerts of this process say of a column, which is no other test's.
+fn told_of(db: &Connection, column: &str) -> Vec<[String; 2]> {
+    let all = rows(db, "queries/alerts.sql").into_iter();
+    all.filter(|row| row[1] == column).map(|row| [row[0].clone(), row[2].clone()]).collect()
+}
+
+/// The durations are noted, not waited for.
+#[test]
+fn slow_searches_of_this_process_are_told() {
+    let db = empty();
+    let stats = entry("main.slow_here", "v");
+    (0..19).for_each(|_| stats.searched(SearchPath::Scan, Duration::from_millis(400)));
+    assert_eq!(told_of(&db, "main.slow_here.v"), [[""; 2]; 0], "one in 20 of fewer than 20 says nothing");
+    stats.searched(SearchPath::Scan, Duration::from_millis(400));
+    let [alert, what] = &told_of(&db, "main.slow_here.v")[0];
+    assert_eq!(alert, "slow searches");
+    assert!(what.starts_with("one in 20 took more than ") && what.ends_with(" ms"), "{what}");
+}
+
+#[test]
+fn a_small_cache_is_told() {
+    let db = empty();
+    let stats = entry("main.crowded_here", "v");
+    (0..100).for_each(|_| stats.searched(SearchPath::Index, Duration::from_micros(400)));
+    stats.memory.evictions.store(10, Relaxed);
+    assert_eq!(told_of(&db, "main.crowded_here.v"), [[""; 2]; 0], "one block in ten searches is within the bound");
+    stats.memory.evictions.store(11, Relaxed);
+    assert_eq!(told_of(&db, "main.crowded_here.v"), [["small cache", "11 blocks were dropped in 100 searches"]]);
+    stats.memory.evictions.store(0, Relaxed);
+    stats.passing.store(7, Relaxed);
+    let passing = "the last search read 7 blocks of codes from the file";
+    assert_eq!(told_of(&db, "main.crowded_here.v"), [["small cache", passing]]);
+}
+
+#[test]
+fn damage_that_a_search_met_is_told() {
+    let db = empty();
+    db.execute_batch(
+        "CREATE TABLE damaged_here(id INTEGER PRIMARY KEY, v BLOB);
+         INSERT INTO damaged_here WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 50) SELECT x, vec_f32('[1,' || x || ']') FROM n;
+         CREATE VIRTUAL TABLE damaged_index USING vec_index(damaged_here, v);
+         UPDATE damaged_index_blocks SET data = zeroblob(length(data))",
+    )
+    .unwrap();
+    let search = r#"SELECT count(*) FROM vec_topk('damaged_here', 'v', '[1,2]', 1, '{"index": "damaged_index"}')"#;
+    db.query_row(search, [], |_| Ok(())).unwrap_err();
+    let found = told_of(&db, "main.damaged_here.v");
+    let damage = ["damage", "1 calls met a damaged database, and 0 a bug"].map(String::from);
+    assert!(found.contains(&damage), "{found:?}");
 }
 
 fn knowledge_base() -> Connection {

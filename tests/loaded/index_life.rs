@@ -364,7 +364,7 @@ fn a_flipped_byte_is_found_and_named() {
         let mut statement = connection.prepare("SELECT id FROM nodes_vec_blocks ORDER BY id").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     };
-    assert_eq!(ids, [0, 1, 2, 3]);
+    assert_eq!(ids, [-1, 0, 1, 2, 3]);
     for id in ids {
         let path = original.with_file_name(format!("{id}.db"));
         std::fs::copy(&original, &path).unwrap();
@@ -377,8 +377,8 @@ fn a_flipped_byte_is_found_and_named() {
         let said: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         let checked = tell(&connection, "check").unwrap_err().to_string();
         for message in [&said, &checked] {
-            let names = ["header", "directory", "block 1", "block 1"];
-            assert!(message.contains(names[id as usize]), "{id}: {message}");
+            let names = ["ranges", "header", "directory", "block 1", "block 1"];
+            assert!(message.contains(names[(id + 1) as usize]), "{id}: {message}");
             assert!(message.contains("'rebuild'"), "{id}: {message}");
         }
         for question in questions() {
@@ -398,19 +398,19 @@ fn a_flipped_byte_is_found_and_named() {
 #[test]
 fn a_later_format_is_left_alone() {
     let connection = open(&indexed("future"));
-    let sql = "UPDATE nodes_vec_blocks SET data = CAST(substr(data, 1, 8) || x'0200' || substr(data, 11) AS BLOB) WHERE id = 0";
+    let sql = "UPDATE nodes_vec_blocks SET data = CAST(substr(data, 1, 8) || x'0300' || substr(data, 11) AS BLOB) WHERE id = 0";
     connection.execute_batch(sql).unwrap();
     let blocks = || -> Vec<u8> {
         connection.query_row("SELECT data FROM nodes_vec_blocks WHERE id = 0", [], |row| row.get(0)).unwrap()
     };
     let before = blocks();
-    assert_eq!(before[8..10], [2, 0]);
+    assert_eq!(before[8..10], [3, 0]);
     same(&connection, "nodes");
     assert_scanned(&connection, "main.nodes");
     assert_eq!(property(&connection, "state"), "of a later version");
     for command in ["merge", "check"] {
         let error = tell(&connection, command).unwrap_err().to_string();
-        assert!(error.contains("format 2"), "{error}");
+        assert!(error.contains("format 3"), "{error}");
     }
     assert_eq!(blocks(), before);
     connection.execute_batch("DELETE FROM nodes WHERE id = 3").unwrap();

@@ -2,6 +2,7 @@
 //!
 //! Nothing here registers the linked library, so that the sample is read as plain SQL.
 
+mod bench;
 mod fetch_model;
 mod names;
 mod sample;

@@ -75,6 +75,8 @@ mod limits;
 pub(super) mod neon;
 mod reach;
 pub(super) mod scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(super) mod simd128;
 
 pub use bounds::{Bounds, Factors, Formula, TELLABLE};
 pub use limits::{LimitTerms, Limits};

@@ -16,7 +16,7 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::estimates::{ROW_COST, rows};
-use crate::sqlite::search::index_reader::chosen;
+use crate::sqlite::search::index_reader::{chosen, elements};
 use crate::sqlite::search::planner::{KeptQuestion, Signature, called, choose};
 use crate::sqlite::search::{Hit, Search};
 use crate::sqlite::tables::conditions::Conditions;
@@ -24,7 +24,7 @@ use crate::sqlite::tables::identifier::{column_path, one};
 use crate::sqlite::tables::reentry::Running;
 use crate::sqlite::tables::scan::Scan;
 use crate::sqlite::tables::source::Source;
-use crate::vector::{ElementType, check_finite, shown};
+use crate::vector::{check_finite, shown};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -138,9 +138,9 @@ struct AnswerPair {
 impl AuditWays {
     fn open(connection: Connection, table: &str, column: &str, options: AuditOptions) -> Result<Self> {
         let each = &options.each;
-        let source = Source::open(connection, &one(table)?, column, each.key.as_deref())?;
-        let named = if each.element == ElementType::F32 { chosen(&source, each)? } else { None };
-        let Some(name) = named else {
+        let mut source = Source::open(connection, &one(table)?, column, each.key.as_deref())?;
+        source.set_elements(elements(&source, each.element)?);
+        let Some(name) = chosen(&source, each)? else {
             let wanted = format!("an index of {} (CREATE VIRTUAL TABLE ... USING vec_index)", source.describe_column());
             return Err(Error::expected(wanted, "none that can answer"));
         };
@@ -156,11 +156,15 @@ impl AuditWays {
         let (connection, options) = (self.source.connection(), &self.options);
         let Some(text) = &options.queries else {
             let (table, key) = (one(&self.table)?, options.each.key.as_deref());
-            return QueryRows::open(Source::open(connection, &table, self.source.column(), key)?, wanted);
+            let mut queries = Source::open(connection, &table, self.source.column(), key)?;
+            queries.set_elements(self.source.elements());
+            return QueryRows::open(queries, wanted);
         };
         let wrong = || Error::expected("options.queries as 'table.column'", shown(text));
         let place = column_path(text).ok_or_else(wrong)?;
-        QueryRows::open(Source::open(connection, &place.table, &place.column, options.query_key.as_deref())?, wanted)
+        let mut queries = Source::open(connection, &place.table, &place.column, options.query_key.as_deref())?;
+        queries.set_elements(elements(&queries, None)?);
+        QueryRows::open(queries, wanted)
     }
 
     fn compare(&mut self, query: &[F32Le]) -> Result<AnswerPair> {

@@ -22,7 +22,7 @@ use crate::sqlite::search::estimates::{ROW_COST, path, rows};
 use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose, conditions};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::search::words::{FullText, Matches};
-use crate::sqlite::search::{Search, sources};
+use crate::sqlite::search::{Search, Sources};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::source::Source;
@@ -176,11 +176,18 @@ impl Both {
         let refused = refused(VecHybrid::NAME);
         let (asked, query) = HybridQuestion::read(given, conditions).inspect_err(&refused)?;
         let query = args::vector(query).map_err(|error| error.within("query")).inspect_err(&refused)?;
+        let call = SearchCall::begin(VecHybrid::NAME);
         let words = self.words(&asked).inspect_err(&refused)?;
-        let Some(query) = query else { return self.by_words(&asked, words).inspect_err(&refused) };
+        let Some(query) = query else {
+            let mut source = self.source(&asked).inspect_err(&refused)?;
+            let found = by_words(&mut source, &asked, words);
+            call.end(std::slice::from_ref(&source), asked.k, found.as_ref().map(Vec::len));
+            let found = found?;
+            self.found_in = FoundIn::Table(Box::new(source));
+            return Ok(found);
+        };
         let kept = self.waiting.search(self.connection, asked.made_of.clone(), query.into_owned());
         let mut kept = kept.inspect_err(&refused)?;
-        let call = SearchCall::begin(VecHybrid::NAME);
         let found = by_both(&mut kept.search, &asked, words);
         call.end(kept.search.sources(), asked.k, found.as_ref().map(Vec::len));
         let found = found?;
@@ -199,31 +206,13 @@ impl Both {
         Ok(found)
     }
 
-    fn by_words(&mut self, asked: &HybridQuestion<'_>, words: Matches) -> Result<Vec<Joined>> {
+    /// The table alone, for words without a vector.
+    fn source(&self, asked: &HybridQuestion<'_>) -> Result<Source> {
         let [table, column, _] = &asked.made_of;
         let (table, column) =
             (args::text("table_name as text", table.borrow())?, args::text("column_name as text", column.borrow())?);
-        let mut found = sources(self.connection, table, column, &asked.options.each)?;
-        let mut source = found.pop().ok_or_else(|| Error::Bug("a table was named and not found".into()))?;
-        check_rowids(&source)?;
-        let spread = asked.options.spread.map_or_else(|| spread(&source, asked.options.each.metric), Ok)?;
-        let formula = HybridFormula::new(spread, asked.options.weight, &[], words.bound);
-        let mut joined = Vec::new();
-        for (row, bm25) in best(words.bm25, usize::MAX) {
-            if joined.len() >= asked.k.unwrap_or(usize::MAX) {
-                break;
-            }
-            if source.has_row(row)? {
-                joined.push(Joined {
-                    row,
-                    score: formula.score(None, Some(bm25)),
-                    by_vector: None,
-                    by_words: Some(bm25),
-                });
-            }
-        }
-        self.found_in = FoundIn::Table(Box::new(source));
-        Ok(joined)
+        let mut found = Sources::open(self.connection, table, column, &asked.options.each)?;
+        found.tables.pop().ok_or_else(|| Error::Bug("a table was named and not found".into()))
     }
 
     fn rest(&mut self) {
@@ -259,6 +248,23 @@ fn best(words: HashMap<i64, f64>, limit: usize) -> Vec<(i64, f64)> {
     }
     rows.sort_unstable_by(order);
     rows
+}
+
+fn by_words(source: &mut Source, asked: &HybridQuestion<'_>, words: Matches) -> Result<Vec<Joined>> {
+    check_rowids(source)?;
+    let spread = asked.options.spread.map_or_else(|| spread(source, asked.options.each.metric), Ok)?;
+    let formula = HybridFormula::new(spread, asked.options.weight, &[], words.bound);
+    let mut joined = Vec::new();
+    for (row, bm25) in best(words.bm25, usize::MAX) {
+        if joined.len() >= asked.k.unwrap_or(usize::MAX) {
+            break;
+        }
+        if source.has_row(row)? {
+            let score = formula.score(None, Some(bm25));
+            joined.push(Joined { row, score, by_vector: None, by_words: Some(bm25) });
+        }
+    }
+    Ok(joined)
 }
 
 fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> Result<Vec<Joined>> {

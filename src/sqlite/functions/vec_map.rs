@@ -17,6 +17,7 @@ use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
 use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::{ROW_COST, rows};
+use crate::sqlite::search::index_reader::elements;
 use crate::sqlite::search::planner::{KeptQuestion, Signature, called, choose};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
@@ -108,7 +109,7 @@ impl Map {
 fn opened(connection: Connection, table: ValueRef<'_>, column: ValueRef<'_>, options: ValueRef<'_>) -> Result<Source> {
     let path = one(args::text("table_name as text", table)?)?;
     let mut source = Source::open_any(connection, &path, args::text("column_name as text", column)?, None)?;
-    source.set_elements(args::element(options)?);
+    source.set_elements(elements(&source, args::element(options)?)?);
     Ok(source)
 }
 

@@ -34,7 +34,7 @@ fn histogram(entry: &Entry) -> Value {
 }
 
 /// The columns after `source` and `column_name`.
-const MEASURES: [StatsColumn; 28] = [
+const MEASURES: [StatsColumn; 30] = [
     ("searches INTEGER", |entry| Value::Integer(entry.times.count() as i64)),
     ("total_ms REAL", |entry| Value::Real(entry.times.total())),
     ("p50_ms REAL", |entry| quantile(entry, 0.5)),
@@ -52,6 +52,8 @@ const MEASURES: [StatsColumn; 28] = [
     ("cache_bytes INTEGER", |entry| count(&entry.memory.bytes)),
     ("cache_hits INTEGER", |entry| count(&entry.memory.hits)),
     ("cache_evictions INTEGER", |entry| count(&entry.memory.evictions)),
+    ("cache_wanted INTEGER", |entry| count(&entry.whole)),
+    ("cache_passing INTEGER", |entry| count(&entry.passing)),
     ("progress_done INTEGER", |entry| count(&entry.done)),
     ("progress_total INTEGER", |entry| count(&entry.total)),
     ("errors INTEGER", |entry| Value::Integer(ErrorKind::ALL.into_iter().map(|kind| entry.errors(kind) as i64).sum())),

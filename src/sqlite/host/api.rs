@@ -2,7 +2,8 @@
 //!
 //! A loadable extension does not link with SQLite. The host passes a table of function pointers to the entry point. The table
 //! is checked once and kept until the process ends. The functions below call through it. Only routines of SQLite 3.38 are
-//! named here: those of later versions lie behind the end of the table of an older host.
+//! named here: those of later versions lie behind the end of the table of an older host. With the feature `static` the table can
+//! also be made of the symbols of a linked SQLite.
 
 use super::ffi;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_void};
@@ -53,7 +54,7 @@ fn table() -> &'static ffi::sqlite3_api_routines {
 }
 
 macro_rules! routines {
-    ($(fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?;)*) => {
+    ($($symbol:literal fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?;)*) => {
         $(
             /// SQLite's routine of this name.
             ///
@@ -79,7 +80,34 @@ macro_rules! routines {
             }
             table.vtab_config.is_none().then_some("vtab_config")
         }
+
+        /// The table of the SQLite that this program links, for a SQLite that hands over none.
+        #[cfg(all(feature = "static", not(feature = "loadable")))]
+        fn linked() -> *const ffi::sqlite3_api_routines {
+            // SAFETY: declared as in sqlite3.h, which the fields of the table have their types from too.
+            unsafe extern "C" {
+                $(
+                    #[link_name = $symbol]
+                    fn $name($($arg: $ty),*) $(-> $ret)?;
+                )*
+            }
+            static TABLE: ffi::sqlite3_api_routines =
+                ffi::sqlite3_api_routines { $($name: Some($name),)* ..super::linked::REST };
+            &TABLE
+        }
     };
+}
+
+/// The table to use where the host hands over `table`.
+///
+/// A SQLite that is built without extension loading hands over null, and a program that links this crate as the feature `static`
+/// has it links that SQLite's routines as well.
+pub fn offered(table: *const ffi::sqlite3_api_routines) -> *const ffi::sqlite3_api_routines {
+    #[cfg(all(feature = "static", not(feature = "loadable")))]
+    if table.is_null() {
+        return linked();
+    }
+    table
 }
 
 type Destructor = Option<unsafe extern "C" fn(*mut c_void)>;
@@ -93,13 +121,13 @@ pub fn transient() -> Destructor {
 }
 
 routines! {
-    fn libversion() -> *const c_char;
-    fn malloc64(bytes: u64) -> *mut c_void;
-    fn free(memory: *mut c_void);
+    "sqlite3_libversion" fn libversion() -> *const c_char;
+    "sqlite3_malloc64" fn malloc64(bytes: u64) -> *mut c_void;
+    "sqlite3_free" fn free(memory: *mut c_void);
 
-    fn open_v2(name: *const c_char, db: *mut *mut ffi::sqlite3, flags: c_int, vfs: *const c_char) -> c_int;
-    fn close_v2(db: *mut ffi::sqlite3) -> c_int;
-    fn prepare_v3(
+    "sqlite3_open_v2" fn open_v2(name: *const c_char, db: *mut *mut ffi::sqlite3, flags: c_int, vfs: *const c_char) -> c_int;
+    "sqlite3_close_v2" fn close_v2(db: *mut ffi::sqlite3) -> c_int;
+    "sqlite3_prepare_v3" fn prepare_v3(
         db: *mut ffi::sqlite3,
         sql: *const c_char,
         bytes: c_int,
@@ -107,20 +135,20 @@ routines! {
         statement: *mut *mut ffi::sqlite3_stmt,
         tail: *mut *const c_char,
     ) -> c_int;
-    fn step(statement: *mut ffi::sqlite3_stmt) -> c_int;
-    fn reset(statement: *mut ffi::sqlite3_stmt) -> c_int;
-    fn finalize(statement: *mut ffi::sqlite3_stmt) -> c_int;
-    fn exec(
+    "sqlite3_step" fn step(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    "sqlite3_reset" fn reset(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    "sqlite3_finalize" fn finalize(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    "sqlite3_exec" fn exec(
         db: *mut ffi::sqlite3,
         sql: *const c_char,
         row: Option<unsafe extern "C" fn(*mut c_void, c_int, *mut *mut c_char, *mut *mut c_char) -> c_int>,
         data: *mut c_void,
         message: *mut *mut c_char,
     ) -> c_int;
-    fn bind_null(statement: *mut ffi::sqlite3_stmt, index: c_int) -> c_int;
-    fn bind_int64(statement: *mut ffi::sqlite3_stmt, index: c_int, value: i64) -> c_int;
-    fn bind_double(statement: *mut ffi::sqlite3_stmt, index: c_int, value: f64) -> c_int;
-    fn bind_text64(
+    "sqlite3_bind_null" fn bind_null(statement: *mut ffi::sqlite3_stmt, index: c_int) -> c_int;
+    "sqlite3_bind_int64" fn bind_int64(statement: *mut ffi::sqlite3_stmt, index: c_int, value: i64) -> c_int;
+    "sqlite3_bind_double" fn bind_double(statement: *mut ffi::sqlite3_stmt, index: c_int, value: f64) -> c_int;
+    "sqlite3_bind_text64" fn bind_text64(
         statement: *mut ffi::sqlite3_stmt,
         index: c_int,
         text: *const c_char,
@@ -128,65 +156,65 @@ routines! {
         destructor: Destructor,
         encoding: c_uchar,
     ) -> c_int;
-    fn bind_blob64(
+    "sqlite3_bind_blob64" fn bind_blob64(
         statement: *mut ffi::sqlite3_stmt,
         index: c_int,
         blob: *const c_void,
         bytes: u64,
         destructor: Destructor,
     ) -> c_int;
-    fn bind_pointer(
+    "sqlite3_bind_pointer" fn bind_pointer(
         statement: *mut ffi::sqlite3_stmt,
         index: c_int,
         pointer: *mut c_void,
         kind: *const c_char,
         destructor: Destructor,
     ) -> c_int;
-    fn column_value(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *mut ffi::sqlite3_value;
-    fn column_int64(statement: *mut ffi::sqlite3_stmt, column: c_int) -> i64;
-    fn column_text(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *const c_uchar;
-    fn column_bytes(statement: *mut ffi::sqlite3_stmt, column: c_int) -> c_int;
+    "sqlite3_column_value" fn column_value(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *mut ffi::sqlite3_value;
+    "sqlite3_column_int64" fn column_int64(statement: *mut ffi::sqlite3_stmt, column: c_int) -> i64;
+    "sqlite3_column_text" fn column_text(statement: *mut ffi::sqlite3_stmt, column: c_int) -> *const c_uchar;
+    "sqlite3_column_bytes" fn column_bytes(statement: *mut ffi::sqlite3_stmt, column: c_int) -> c_int;
 
-    fn value_type(value: *mut ffi::sqlite3_value) -> c_int;
-    fn value_int64(value: *mut ffi::sqlite3_value) -> i64;
-    fn value_double(value: *mut ffi::sqlite3_value) -> f64;
-    fn value_text(value: *mut ffi::sqlite3_value) -> *const c_uchar;
-    fn value_blob(value: *mut ffi::sqlite3_value) -> *const c_void;
-    fn value_bytes(value: *mut ffi::sqlite3_value) -> c_int;
+    "sqlite3_value_type" fn value_type(value: *mut ffi::sqlite3_value) -> c_int;
+    "sqlite3_value_int64" fn value_int64(value: *mut ffi::sqlite3_value) -> i64;
+    "sqlite3_value_double" fn value_double(value: *mut ffi::sqlite3_value) -> f64;
+    "sqlite3_value_text" fn value_text(value: *mut ffi::sqlite3_value) -> *const c_uchar;
+    "sqlite3_value_blob" fn value_blob(value: *mut ffi::sqlite3_value) -> *const c_void;
+    "sqlite3_value_bytes" fn value_bytes(value: *mut ffi::sqlite3_value) -> c_int;
 
-    fn value_subtype(value: *mut ffi::sqlite3_value) -> c_uint;
+    "sqlite3_value_subtype" fn value_subtype(value: *mut ffi::sqlite3_value) -> c_uint;
 
-    fn aggregate_context(context: *mut ffi::sqlite3_context, bytes: c_int) -> *mut c_void;
-    fn get_auxdata(context: *mut ffi::sqlite3_context, argument: c_int) -> *mut c_void;
-    fn set_auxdata(context: *mut ffi::sqlite3_context, argument: c_int, data: *mut c_void, destructor: Destructor);
-    fn result_subtype(context: *mut ffi::sqlite3_context, subtype: c_uint);
-    fn context_db_handle(context: *mut ffi::sqlite3_context) -> *mut ffi::sqlite3;
-    fn user_data(context: *mut ffi::sqlite3_context) -> *mut c_void;
-    fn result_null(context: *mut ffi::sqlite3_context);
-    fn result_int64(context: *mut ffi::sqlite3_context, value: i64);
-    fn result_double(context: *mut ffi::sqlite3_context, value: f64);
-    fn result_text64(
+    "sqlite3_aggregate_context" fn aggregate_context(context: *mut ffi::sqlite3_context, bytes: c_int) -> *mut c_void;
+    "sqlite3_get_auxdata" fn get_auxdata(context: *mut ffi::sqlite3_context, argument: c_int) -> *mut c_void;
+    "sqlite3_set_auxdata" fn set_auxdata(context: *mut ffi::sqlite3_context, argument: c_int, data: *mut c_void, destructor: Destructor);
+    "sqlite3_result_subtype" fn result_subtype(context: *mut ffi::sqlite3_context, subtype: c_uint);
+    "sqlite3_context_db_handle" fn context_db_handle(context: *mut ffi::sqlite3_context) -> *mut ffi::sqlite3;
+    "sqlite3_user_data" fn user_data(context: *mut ffi::sqlite3_context) -> *mut c_void;
+    "sqlite3_result_null" fn result_null(context: *mut ffi::sqlite3_context);
+    "sqlite3_result_int64" fn result_int64(context: *mut ffi::sqlite3_context, value: i64);
+    "sqlite3_result_double" fn result_double(context: *mut ffi::sqlite3_context, value: f64);
+    "sqlite3_result_text64" fn result_text64(
         context: *mut ffi::sqlite3_context,
         text: *const c_char,
         bytes: u64,
         destructor: Destructor,
         encoding: c_uchar,
     );
-    fn result_blob64(context: *mut ffi::sqlite3_context, blob: *const c_void, bytes: u64, destructor: Destructor);
-    fn result_error(context: *mut ffi::sqlite3_context, text: *const c_char, bytes: c_int);
-    fn result_error_code(context: *mut ffi::sqlite3_context, code: c_int);
+    "sqlite3_result_blob64" fn result_blob64(context: *mut ffi::sqlite3_context, blob: *const c_void, bytes: u64, destructor: Destructor);
+    "sqlite3_result_error" fn result_error(context: *mut ffi::sqlite3_context, text: *const c_char, bytes: c_int);
+    "sqlite3_result_error_code" fn result_error_code(context: *mut ffi::sqlite3_context, code: c_int);
 
-    fn next_stmt(db: *mut ffi::sqlite3, statement: *mut ffi::sqlite3_stmt) -> *mut ffi::sqlite3_stmt;
-    fn stmt_busy(statement: *mut ffi::sqlite3_stmt) -> c_int;
-    fn stmt_readonly(statement: *mut ffi::sqlite3_stmt) -> c_int;
-    fn stmt_status(statement: *mut ffi::sqlite3_stmt, counter: c_int, reset: c_int) -> c_int;
-    fn db_filename(db: *mut ffi::sqlite3, schema: *const c_char) -> *const c_char;
-    fn errmsg(db: *mut ffi::sqlite3) -> *const c_char;
-    fn extended_errcode(db: *mut ffi::sqlite3) -> c_int;
-    fn total_changes64(db: *mut ffi::sqlite3) -> i64;
-    fn txn_state(db: *mut ffi::sqlite3, schema: *const c_char) -> c_int;
-    fn get_autocommit(db: *mut ffi::sqlite3) -> c_int;
-    fn create_function_v2(
+    "sqlite3_next_stmt" fn next_stmt(db: *mut ffi::sqlite3, statement: *mut ffi::sqlite3_stmt) -> *mut ffi::sqlite3_stmt;
+    "sqlite3_stmt_busy" fn stmt_busy(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    "sqlite3_stmt_readonly" fn stmt_readonly(statement: *mut ffi::sqlite3_stmt) -> c_int;
+    "sqlite3_stmt_status" fn stmt_status(statement: *mut ffi::sqlite3_stmt, counter: c_int, reset: c_int) -> c_int;
+    "sqlite3_db_filename" fn db_filename(db: *mut ffi::sqlite3, schema: *const c_char) -> *const c_char;
+    "sqlite3_errmsg" fn errmsg(db: *mut ffi::sqlite3) -> *const c_char;
+    "sqlite3_extended_errcode" fn extended_errcode(db: *mut ffi::sqlite3) -> c_int;
+    "sqlite3_total_changes64" fn total_changes64(db: *mut ffi::sqlite3) -> i64;
+    "sqlite3_txn_state" fn txn_state(db: *mut ffi::sqlite3, schema: *const c_char) -> c_int;
+    "sqlite3_get_autocommit" fn get_autocommit(db: *mut ffi::sqlite3) -> c_int;
+    "sqlite3_create_function_v2" fn create_function_v2(
         db: *mut ffi::sqlite3,
         name: *const c_char,
         arity: c_int,
@@ -197,7 +225,7 @@ routines! {
         last: FinalCallback,
         destructor: Destructor,
     ) -> c_int;
-    fn create_module_v2(
+    "sqlite3_create_module_v2" fn create_module_v2(
         db: *mut ffi::sqlite3,
         name: *const c_char,
         module: *const ffi::sqlite3_module,
@@ -205,12 +233,12 @@ routines! {
         destructor: Destructor,
     ) -> c_int;
 
-    fn declare_vtab(db: *mut ffi::sqlite3, schema: *const c_char) -> c_int;
-    fn vtab_collation(info: *mut ffi::sqlite3_index_info, constraint: c_int) -> *const c_char;
-    fn vtab_in(info: *mut ffi::sqlite3_index_info, constraint: c_int, handle: c_int) -> c_int;
-    fn vtab_in_first(list: *mut ffi::sqlite3_value, value: *mut *mut ffi::sqlite3_value) -> c_int;
-    fn vtab_in_next(list: *mut ffi::sqlite3_value, value: *mut *mut ffi::sqlite3_value) -> c_int;
-    fn vtab_rhs_value(
+    "sqlite3_declare_vtab" fn declare_vtab(db: *mut ffi::sqlite3, schema: *const c_char) -> c_int;
+    "sqlite3_vtab_collation" fn vtab_collation(info: *mut ffi::sqlite3_index_info, constraint: c_int) -> *const c_char;
+    "sqlite3_vtab_in" fn vtab_in(info: *mut ffi::sqlite3_index_info, constraint: c_int, handle: c_int) -> c_int;
+    "sqlite3_vtab_in_first" fn vtab_in_first(list: *mut ffi::sqlite3_value, value: *mut *mut ffi::sqlite3_value) -> c_int;
+    "sqlite3_vtab_in_next" fn vtab_in_next(list: *mut ffi::sqlite3_value, value: *mut *mut ffi::sqlite3_value) -> c_int;
+    "sqlite3_vtab_rhs_value" fn vtab_rhs_value(
         info: *mut ffi::sqlite3_index_info,
         constraint: c_int,
         value: *mut *mut ffi::sqlite3_value,

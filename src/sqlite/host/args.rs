@@ -195,10 +195,10 @@ fn whole(value: ValueRef<'_>) -> Option<u64> {
     }
 }
 
-/// The type of the elements, for a function whose options have nothing else.
-pub fn element(value: ValueRef<'_>) -> Result<ElementType> {
+/// The type of the elements, if the user names it, for a function whose options have nothing else.
+pub fn element(value: ValueRef<'_>) -> Result<Option<ElementType>> {
     match value {
-        ValueRef::Null => Ok(ElementType::default()),
+        ValueRef::Null => Ok(None),
         given => Options::type_from_json(text("options as a JSON object", given)?),
     }
 }

@@ -130,6 +130,7 @@ pub unsafe fn enter(
     welcome: c_int,
     register: impl FnOnce(Connection) -> Result<()>,
 ) -> c_int {
+    let host = api::offered(host);
     // SAFETY: the caller's.
     let entered = unsafe { api::accept(host) }.and_then(|()| {
         guard("fafcas", || {

@@ -11,6 +11,8 @@ pub mod entry;
 pub mod exports;
 pub mod fts5;
 pub mod in_list;
+#[cfg(all(feature = "static", not(feature = "loadable")))]
+mod linked;
 pub mod memory;
 pub mod value;
 pub mod vtab;

@@ -9,7 +9,7 @@ use crate::sqlite::host::{api, ffi};
 use crate::sqlite::tables::source::Source;
 use std::time::{Duration, Instant};
 
-/// One call of a table function, from the moment when its tables are open.
+/// One call of a table function, from the moment when its arguments are read.
 pub struct SearchCall {
     function: &'static str,
     /// When it began, if somebody wants to know how long it takes.

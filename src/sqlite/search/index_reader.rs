@@ -64,7 +64,37 @@ enum Tried {
 
 /// The name of the index that a search of this source would use.
 pub fn chosen(source: &Source, options: &Options) -> Result<Option<String>> {
-    Ok(choose(source, options, tracked, |tracked| tracked)?.map(|tracked| tracked.index))
+    let Some(Tracked { index, .. }) = choose(source, options, tracked, |tracked| tracked)? else { return Ok(None) };
+    // An index is read for its type only if the user names one: every plan comes through here.
+    let Some(wanted) = options.element else { return Ok(Some(index)) };
+    let elements = shelf_elements(&mut Shelf::new(source.connection(), source.schema(), &index))?;
+    Ok((elements.is_none() || elements == Some(wanted)).then_some(index))
+}
+
+/// The type that the user named, or else that of the column's index; f32 if there is none.
+pub fn elements(source: &Source, named: Option<ElementType>) -> Result<ElementType> {
+    let Some(element) = named else { return Ok(indexed_elements(source)?.unwrap_or_default()) };
+    Ok(element)
+}
+
+/// The type of a column by its index, whatever state the index is in.
+fn indexed_elements(source: &Source) -> Result<Option<ElementType>> {
+    if source.rowid_name().is_none() {
+        return Ok(None);
+    }
+    let mut indexes = tracked(source.connection(), source.schema(), source.name())?;
+    indexes.retain(|index| index.column.eq_ignore_ascii_case(source.column()));
+    for Tracked { index, .. } in indexes {
+        let found = shelf_elements(&mut Shelf::new(source.connection(), source.schema(), &index))?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+fn shelf_elements(shelf: &mut Shelf) -> Result<Option<ElementType>> {
+    if shelf.is_whole()? { index::elements(shelf) } else { Ok(None) }
 }
 
 /// The index that a search uses, among those that `list` finds for a table.
@@ -103,6 +133,13 @@ fn named_but_absent<T>(source: &Source, options: &Options) -> Result<Option<T>> 
     }
 }
 
+fn of_another_type(index: &str, wanted: ElementType, of_index: ElementType) -> Error {
+    Error::expected(
+        format_args!("options.index to name an index of type {}", wanted.name()),
+        format_args!("{}, which is of {}", shown(index), of_index.name()),
+    )
+}
+
 /// What a search asks an index for.
 pub struct IndexQuestion<'a> {
     /// The query.
@@ -132,20 +169,37 @@ pub struct Many<'a> {
 }
 
 impl IndexReader {
-    /// The index that answers searches of this source, if there is one.
-    pub fn open(source: &Source, options: &Options) -> Result<Option<Self>> {
-        if options.element != ElementType::F32 {
-            return Ok(None);
-        }
+    /// The index that answers searches of this source, if there is one. The source is told what its elements are, if the
+    /// user does not say.
+    pub fn open(source: &mut Source, options: &Options) -> Result<Option<Self>> {
+        source.set_elements(options.element.unwrap_or_default());
         let found = choose(source, options, watched, |watched| &watched.tracked)?;
-        let Some(WatchedIndex { tracked, sign, .. }) = found else { return Ok(None) };
-        let shelf = Shelf::new(source.connection(), source.schema(), &tracked.index);
+        let Some(WatchedIndex { tracked, sign, .. }) = found else {
+            if options.index == IndexChoice::Never || !options.metric.has_codes() {
+                source.set_elements(elements(source, options.element)?);
+            }
+            return Ok(None);
+        };
+        let mut shelf = Shelf::new(source.connection(), source.schema(), &tracked.index);
         if !shelf.is_whole()? {
             return Ok(None);
         }
         let is_named = matches!(options.index, IndexChoice::Named(_));
+        let of_index = index::elements(&mut shelf)?.unwrap_or_default();
+        let wanted = options.element.unwrap_or(of_index);
+        source.set_elements(wanted);
+        if wanted != of_index {
+            return if is_named { Err(of_another_type(&tracked.index, wanted, of_index)) } else { Ok(None) };
+        }
         let (rows, guard) = (TableRows::new(source)?, Guard::new(sign));
         Ok(Some(Self { is_named, is_exact: options.exact, shelf, rows, guard }))
+    }
+
+    /// Whether a scan would find so many rows at less cost, if there are no conditions.
+    pub fn prefers_scan(&mut self, source: &Source, dimensions: usize, limit: usize) -> Result<bool> {
+        let Some(Index { header, .. }) = self.opened(source, dimensions)? else { return Ok(true) };
+        let sizes = Sizes { rows: header.rows, matching: header.rows, limit: limit as u64, dimensions };
+        Ok(!self.is_named && !cost::prefers_codes(sizes, Read::Range))
     }
 
     /// The best rows, or `None` if a scan or look-ups must answer.
@@ -219,7 +273,7 @@ impl IndexReader {
             }
             None => index.answer(&mut self.shelf, &request, &mut self.rows, &mut stats),
         };
-        count(source, &stats, overlay.map_or(0, Overlay::len));
+        count(source, index, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             Outcome::Found(places) => {
                 source.stats.bad.fetch_add(stats.bad + strays as u64, Relaxed);
@@ -274,7 +328,7 @@ impl IndexReader {
         let clock = StageClock::begin(Stage::Sweeping);
         let outcome = index.search_many(&mut self.shelf, &request, &mut self.rows, &mut stats);
         drop(clock);
-        count(source, &stats, overlay.map_or(0, Overlay::len));
+        count(source, &index, &stats, overlay.map_or(0, Overlay::len));
         match outcome? {
             many::BatchOutcome::Found(answers) => {
                 let passed_over = strays * answers.iter().flatten().count();
@@ -294,7 +348,9 @@ impl IndexReader {
         let scope = self.shelf.scope;
         let Opened::Index(index) = index::open(&mut self.shelf, scope, &source.stats.memory)? else { return Ok(None) };
         let is_small = index.header.rows < FEW && !self.is_named;
-        let serves = index.header.dimensions == dimensions && !is_small && !is_stale(&self.shelf, &index);
+        let header = &index.header;
+        let fits = header.dimensions == dimensions && header.element == source.elements();
+        let serves = fits && !is_small && !is_stale(&self.shelf, &index);
         Ok(serves.then_some(index))
     }
 
@@ -384,7 +440,7 @@ fn sizes(index: &Index, wanted: &IndexQuestion<'_>, matching: u64) -> Sizes {
 }
 
 /// Adds the figures of a search to the counters of its column.
-fn count(source: &Source, stats: &Stats, pending: usize) {
+fn count(source: &Source, index: &Index, stats: &Stats, pending: usize) {
     trace::note(|notes| {
         notes.candidates += stats.candidates;
         notes.rescored += stats.fetched;
@@ -394,4 +450,9 @@ fn count(source: &Source, stats: &Stats, pending: usize) {
     entry.rescored.fetch_add(stats.fetched, Relaxed);
     entry.repeated.fetch_add(u64::from(stats.repeated), Relaxed);
     entry.pending.store(pending as u64, Relaxed);
+    entry.whole.store(index.whole_bytes() as u64, Relaxed);
+    // A repeated search asks for no blocks.
+    if !stats.repeated {
+        entry.passing.store(stats.passing, Relaxed);
+    }
 }

@@ -57,18 +57,28 @@ pub fn indexes(connection: Connection, tables: &str, column: &str, options: &Opt
 }
 
 /// The tables of a search, each once.
-pub fn sources(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Vec<Source>> {
-    let mut sources: Vec<Source> = Vec::new();
-    for path in paths(tables)? {
-        let mut source = Source::open(connection, &path, column, options.key.as_deref())
-            .map_err(|error| named(error, &path.name))?;
-        source.set_elements(options.element);
-        if sources.iter().any(|other| other.identity() == source.identity()) {
-            return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
+pub struct Sources {
+    /// The tables. Each knows what its elements are.
+    pub tables: Vec<Source>,
+    /// The index of each table that has one.
+    pub indexes: Vec<Option<IndexReader>>,
+}
+
+impl Sources {
+    /// Finds the tables and their indexes.
+    pub fn open(connection: Connection, tables: &str, column: &str, options: &Options) -> Result<Self> {
+        let mut sources: Vec<Source> = Vec::new();
+        for path in paths(tables)? {
+            let source = Source::open(connection, &path, column, options.key.as_deref())
+                .map_err(|error| named(error, &path.name))?;
+            if sources.iter().any(|other| other.identity() == source.identity()) {
+                return Err(Error::expected("each source once", format_args!("{} twice", source.title)));
+            }
+            sources.push(source);
         }
-        sources.push(source);
+        let indexes = sources.iter_mut().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
+        Ok(Self { tables: sources, indexes })
     }
-    Ok(sources)
 }
 
 impl Search {
@@ -82,8 +92,7 @@ impl Search {
     ) -> Result<Self> {
         let _clock = StageClock::begin(Stage::Opening);
         let scorer = Scorer::new(options.metric, query).map_err(|error| error.within("query"))?;
-        let sources = sources(connection, tables, column, options)?;
-        let indexes = sources.iter().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
+        let Sources { tables: sources, indexes } = Sources::open(connection, tables, column, options)?;
         Ok(Self { sources, indexes, scorer, skip_bad: options.skip_bad, is_scanned: false })
     }
 
@@ -95,6 +104,19 @@ impl Search {
     /// Whether the last run read a source from end to end, so that more rows would have cost little more.
     pub fn is_scanned(&self) -> bool {
         self.is_scanned
+    }
+
+    /// Whether so many rows without conditions would be found by a scan of a source that has an index.
+    pub fn outgrows_index(&mut self, size: usize) -> Result<bool> {
+        let dimensions = self.scorer.query().len();
+        for (source, index) in self.sources.iter().zip(&mut self.indexes) {
+            if let Some(index) = index
+                && index.prefers_scan(source, dimensions, size)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether all sources are ordinary tables. What a view reads may change although the schemas that are watched do not.

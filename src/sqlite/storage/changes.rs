@@ -1,7 +1,7 @@
 //! The rows that changed since an index was written. They are encoded once for all searches of the process. This file also
 //! decides whether these are all changes.
 
-use super::shelf::{Anchor, Shelf, Tail};
+use super::shelf::{Anchor, LogSpan, Shelf, Tail};
 use super::signs::Sign;
 use super::table_rows::{self, TableRows, first_unknown};
 use super::trust::{self, Base};
@@ -220,7 +220,7 @@ impl Shelf {
         let most = (most_of_changes() / changes.overlay.row_bytes()).saturating_sub(changes.overlay.len());
         let mut changed = BTreeSet::new();
         let (mut expected, log) = (changes.place + 1, &mut changes.log);
-        self.each_change(changes.place, |place, rowid| {
+        self.each_change(LogSpan::after(changes.place), |place, rowid| {
             if place != expected || rowid.is_none() {
                 log.broken = place;
             }
@@ -261,9 +261,49 @@ impl Shelf {
             }
         }
         let anchor = self.anchor(generation)?;
+        if let Some(left) = self.left_by_merge(index, tail, anchor)? {
+            return Ok(left);
+        }
         let log = Log { anchor, ..Log::default() };
         let (overlay, place) = (Overlay::new(index.space().clone()), anchor.map_or(0, |anchor| anchor.end()));
         Ok(Changes { overlay, strays: Arc::default(), tail: None, place, log })
+    }
+
+    /// What is left of the changes that were encoded before a merge that took the first of them. `None` if none are known.
+    fn left_by_merge(&mut self, index: &Index, tail: &Tail, anchor: Option<Anchor>) -> Result<Option<Changes>> {
+        let Some(begin) = anchor.as_ref().map(Anchor::end) else { return Ok(None) };
+        let is_of_it = |kept: &&KnownChanges| {
+            kept.scope == self.scope
+                && (begin + 1..=tail.place).contains(&kept.tail.place)
+                && kept.changes.overlay.is_of(index.space())
+        };
+        let newest = kept().iter().filter(is_of_it).max_by_key(|kept| kept.tail.place).map(|kept| {
+            let changes = kept.changes.clone();
+            (kept.tail.clone(), changes)
+        });
+        let Some((last, mut changes)) = newest else { return Ok(None) };
+        if self.token(last.place)?.as_ref() != Some(&last.token) {
+            return Ok(None);
+        }
+        let mut left = HashSet::new();
+        let mut expected = begin + 1;
+        changes.log = Log { anchor, ..Log::default() };
+        let broken = &mut changes.log.broken;
+        self.each_change(LogSpan { after: begin, upto: last.place }, |place, rowid| {
+            if place != expected || rowid.is_none() {
+                *broken = place;
+            }
+            expected = place + 1;
+            left.extend(rowid);
+            true
+        })?;
+        changes.overlay.retain(|rowid| left.contains(&rowid));
+        if changes.overlay.len() != left.len() {
+            return Ok(None);
+        }
+        changes.strays = Arc::new(changes.strays.iter().copied().filter(|rowid| left.contains(rowid)).collect());
+        self.keep(index, last, &changes);
+        Ok(Some(changes))
     }
 
     fn keep(&self, index: &Index, tail: Tail, changes: &Changes) {

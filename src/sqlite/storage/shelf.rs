@@ -15,7 +15,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// takes them for two changed rows. That is harmless: the rows are only read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Anchor {
-    /// The place of the first of the two entries.
+    /// The place of the first of the two entries. A merge that took only the first changes leaves the others where they are,
+    /// and writes the anchor in front of them.
     place: i64,
     /// The greatest rowid of the table when the blocks were written.
     pub top: i64,
@@ -26,18 +27,37 @@ pub struct Anchor {
 }
 
 impl Anchor {
-    /// The place at which the first entry is written. Place 1 is left free. VACUUM and dumps give new rowids to tables
+    /// The least place at which the first entry is written. Place 1 is left free. VACUUM and dumps give new rowids to tables
     /// without a key, and they begin at 1. So if the entry is at 1, the rows of the user's table may have new rowids too.
     const PLACE: i64 = 2;
 
     /// Whether the rows of the table may have new rowids.
     pub fn is_moved(&self) -> bool {
-        self.place != Self::PLACE
+        self.place < Self::PLACE
     }
 
     /// The changes come after this place.
     pub fn end(&self) -> i64 {
         self.place + 1
+    }
+}
+
+/// A part of the list of changes: the entries after a place, and up to another.
+#[derive(Debug, Clone, Copy)]
+pub struct LogSpan {
+    /// The place of the last entry before it.
+    pub after: i64,
+    /// The place of its last entry; the greatest of all places if it goes up to the end of the list, wherever that is.
+    pub upto: i64,
+}
+
+impl LogSpan {
+    /// The end of the list.
+    const END: i64 = i64::MAX;
+
+    /// All entries after a place.
+    pub fn after(after: i64) -> Self {
+        Self { after, upto: Self::END }
     }
 }
 
@@ -232,25 +252,42 @@ impl Shelf {
         Ok(statement.integer(0))
     }
 
-    /// How many entries the list has after a place, and whether they are complete.
-    pub fn noted(&self, after: i64) -> Result<ChangeCount> {
+    /// How many entries a part of the list has, and whether they are complete.
+    pub fn noted(&self, LogSpan { after, upto }: LogSpan) -> Result<ChangeCount> {
         let sql = format!(
-            "SELECT count(*), max(rowid), count(*) FILTER (WHERE typeof(rid) = 'integer') FROM {} WHERE rowid > ?1",
+            "SELECT count(*), max(rowid), count(*) FILTER (WHERE typeof(rid) = 'integer') FROM {} \
+             WHERE rowid > ?1 AND rowid <= ?2",
             self.pending
         );
         let mut statement = self.connection.prepare(&sql)?;
-        statement.bind(1, ValueRef::Integer(after))?;
+        statement.bind_all(&[Value::Integer(after), Value::Integer(upto)])?;
         statement.step()?;
         let entries = statement.integer(0);
         let is_whole = entries == 0 || entries == statement.integer(1) - after && entries == statement.integer(2);
         Ok(ChangeCount { entries, is_whole })
     }
 
-    /// How many different rows the list has after a place.
-    pub fn changed_count(&self, after: i64) -> Result<u64> {
-        let sql = format!("SELECT count(DISTINCT rid) FROM {} WHERE rowid > ?1", self.pending);
+    /// The part of the list after a place that names so many different rows, or all that follows if that names no more.
+    pub fn first_changes(&self, after: i64, most: u64) -> Result<LogSpan> {
+        let most = most.min(RowidPart::ROWS);
+        let (mut rows, mut upto) = (BTreeSet::new(), after);
+        let mut is_more = false;
+        self.each_change(LogSpan::after(after), |place, rowid| {
+            is_more = rowid.is_some_and(|rowid| !rows.contains(&rowid)) && rows.len() as u64 >= most;
+            if !is_more {
+                rows.extend(rowid);
+                upto = place;
+            }
+            !is_more
+        })?;
+        Ok(if is_more { LogSpan { after, upto } } else { LogSpan::after(after) })
+    }
+
+    /// How many different rows a part of the list has.
+    pub fn changed_count(&self, LogSpan { after, upto }: LogSpan) -> Result<u64> {
+        let sql = format!("SELECT count(DISTINCT rid) FROM {} WHERE rowid > ?1 AND rowid <= ?2", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
-        statement.bind(1, ValueRef::Integer(after))?;
+        statement.bind_all(&[Value::Integer(after), Value::Integer(upto)])?;
         statement.step()?;
         Ok(statement.integer(0) as u64)
     }
@@ -263,20 +300,20 @@ impl Shelf {
         statement.step()
     }
 
-    /// The rows of a part that the list has after a place, each once.
-    pub fn changed(&self, after: i64, part: RowidPart) -> Result<BTreeSet<i64>> {
+    /// Those rows of a part of the list that are in a part of all rowids, each once.
+    pub fn changed(&self, span: LogSpan, part: RowidPart) -> Result<BTreeSet<i64>> {
         let mut rows = BTreeSet::new();
-        self.each_change(after, |_, rowid| {
+        self.each_change(span, |_, rowid| {
             rows.extend(rowid.filter(|rowid| part.has(*rowid)));
             true
         })?;
         Ok(rows)
     }
 
-    /// All rows that the list has after a place, and others, in order. `None` if they are too many for memory.
-    pub fn listed(&self, after: i64, count: u64, others: &[i64]) -> Result<Option<Vec<i64>>> {
+    /// All rows of a part of the list, and others, in order. `None` if they are too many for memory.
+    pub fn listed(&self, span: LogSpan, count: u64, others: &[i64]) -> Result<Option<Vec<i64>>> {
         let Some(all) = RowidPart::of_rows(count).next().filter(|_| RowidPart::is_one(count)) else { return Ok(None) };
-        let mut rows = self.changed(after, all)?;
+        let mut rows = self.changed(span, all)?;
         rows.extend(others);
         Ok(Some(rows.into_iter().collect()))
     }
@@ -301,12 +338,16 @@ impl Shelf {
         Ok(statement)
     }
 
-    /// Calls `with` for each entry of the list after a place, in order, until it returns false. It gets the place and the
-    /// rowid; `None` if the entry names no row.
-    pub(super) fn each_change(&self, after: i64, mut with: impl FnMut(i64, Option<i64>) -> bool) -> Result<()> {
-        let sql = format!("SELECT rowid, rid FROM {} WHERE rowid > ?1", self.pending);
+    /// Calls `with` for each entry of a part of the list, in order, until it returns false. It gets the place and the rowid;
+    /// `None` if the entry names no row.
+    pub(super) fn each_change(
+        &self,
+        LogSpan { after, upto }: LogSpan,
+        mut with: impl FnMut(i64, Option<i64>) -> bool,
+    ) -> Result<()> {
+        let sql = format!("SELECT rowid, rid FROM {} WHERE rowid > ?1 AND rowid <= ?2", self.pending);
         let mut statement = self.connection.prepare(&sql)?;
-        statement.bind(1, ValueRef::Integer(after))?;
+        statement.bind_all(&[Value::Integer(after), Value::Integer(upto)])?;
         while statement.step()? {
             let rowid = if let ValueRef::Integer(rowid) = statement.column(1) { Some(rowid) } else { None };
             if !with(statement.integer(0), rowid) {
@@ -330,7 +371,7 @@ impl Shelf {
         }
         Ok(match entries.as_slice() {
             [[Some(place), Some(top), Some(bound)], [Some(second), Some(cursor), Some(cookie)]]
-                if (1..=Anchor::PLACE).contains(place) && *second == place + 1 && *bound == generation.number() =>
+                if *place >= 1 && *second == place + 1 && *bound == generation.number() =>
             {
                 Some(Anchor { place: *place, top: *top, cursor: *cursor, cookie: *cookie })
             }
@@ -338,13 +379,14 @@ impl Shelf {
         })
     }
 
-    /// Deletes the entries of the list, because the blocks have the changes now, and writes a new anchor. Returns how many
-    /// entries were deleted, with those of the old anchor.
-    pub fn restart(&mut self, generation: Token, top: i64, cursor: i64) -> Result<i64> {
+    /// Deletes the entries of the list up to the end of a part of it, because the blocks have their changes now, and writes a
+    /// new anchor in front of those that stay. Returns how many entries were deleted, with those of the old anchor.
+    pub fn restart(&mut self, generation: Token, top: i64, cursor: i64, LogSpan { upto, .. }: LogSpan) -> Result<i64> {
         let before = self.connection.total_changes();
-        self.connection.execute(&format!("DELETE FROM {}", self.pending), &[])?;
+        self.connection.execute(&format!("DELETE FROM {} WHERE rowid <= ?1", self.pending), &[Value::Integer(upto)])?;
         let gone = self.connection.total_changes() - before;
-        let anchor = Anchor { place: Anchor::PLACE, top, cursor, cookie: self.cookie()? };
+        let place = if upto == LogSpan::END { Anchor::PLACE } else { (upto - 1).max(Anchor::PLACE) };
+        let anchor = Anchor { place, top, cursor, cookie: self.cookie()? };
         let sql = format!("INSERT INTO {} (rowid, rid, token) VALUES (?1, ?2, ?3), (?4, ?5, ?6)", self.pending);
         let values = [anchor.place, top, generation.number(), anchor.place + 1, cursor, anchor.cookie];
         self.connection.execute(&sql, &values.map(Value::Integer))?;

@@ -4,13 +4,14 @@ use super::signs::reshaped;
 use crate::codec::fingerprint;
 use crate::error::{Error, Result};
 use crate::index::{FetchedRow, RowSource, Stretch};
-use crate::sqlite::host::args::vector;
+use crate::kernels::F32Le;
+use crate::sqlite::host::args::stored;
 use crate::sqlite::host::connection::{Connection, Reusable, Run, Statement};
 use crate::sqlite::host::in_list::ListMembers;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
 use crate::sqlite::tables::source::Source;
-use crate::vector::check_finite;
+use crate::vector::{ElementType, Vector, check_finite, read_into};
 use std::borrow::Cow;
 
 /// The rows of the table that has the index.
@@ -29,6 +30,9 @@ pub struct TableRows {
     schema: String,
     table: String,
     column: String,
+    element: ElementType,
+    /// Where vectors of other types than f32 are widened, one after the other.
+    widened: Vec<F32Le>,
     /// Whether the column has a declared type.
     is_typed: bool,
     /// An expression for the greatest rowid.
@@ -84,7 +88,7 @@ impl TableRows {
         let top = format!("(SELECT max(t.{rowid}) FROM {}.{} AS t)", quoted(source.schema()), quoted(source.name()));
         let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
         let connection = source.connection();
-        let (fetch, running, fetch_keyed, probe) = Default::default();
+        let (fetch, running, fetch_keyed, probe, widened) = Default::default();
         Ok(Self {
             connection,
             one,
@@ -96,6 +100,8 @@ impl TableRows {
             schema: source.schema().to_string(),
             table: source.name().to_string(),
             column: source.column().to_string(),
+            element: source.elements(),
+            widened,
             is_typed: source.is_typed(),
             top,
             behind,
@@ -135,7 +141,7 @@ impl TableRows {
         let (mut met, mut at) = (0, first);
         while statement.step()? {
             (met, at) = (met + 1, statement.integer(0));
-            match row(statement.column(1), true) {
+            match row(statement.column(1), self.element, true, &mut self.widened) {
                 FetchedRow::Vector(vector) if vector.len() == dimensions => {
                     stretch.rows.push((at, Some(fingerprint(&vector))))
                 }
@@ -189,7 +195,8 @@ impl TableRows {
     /// The same rows, but only those with one of these ids take part.
     pub fn keyed(&self, source: &Source, members: ListMembers) -> Result<KeyedRows<'_>> {
         let fetch = self.fetch_keyed.run(self.connection, "keyed", || source.keyed_sql())?;
-        Ok(KeyedRows { fetch, members, title: &self.title, is_stable: self.is_stable })
+        let (element, widened) = (self.element, Vec::new());
+        Ok(KeyedRows { fetch, members, title: &self.title, element, widened, is_stable: self.is_stable })
     }
 }
 
@@ -214,12 +221,15 @@ pub struct KeyedRows<'a> {
     fetch: Run,
     members: ListMembers,
     title: &'a str,
+    element: ElementType,
+    widened: Vec<F32Le>,
     is_stable: bool,
 }
 
 impl RowSource for KeyedRows<'_> {
     fn fetch(&mut self, rowid: i64) -> Result<FetchedRow<'_>> {
-        fetched(&mut self.fetch, rowid, self.is_stable)
+        let value = fetched(&mut self.fetch, rowid)?;
+        Ok(row(value, self.element, self.is_stable, &mut self.widened))
     }
 
     fn describe(&self, rowid: i64) -> String {
@@ -231,12 +241,11 @@ impl RowSource for KeyedRows<'_> {
     }
 }
 
-/// Runs a statement for a row, and leaves it on the row.
-fn fetched(statement: &mut Statement, rowid: i64, is_stable: bool) -> Result<FetchedRow<'_>> {
+/// Runs a statement for a row, and leaves it on the row. Gives the value in the column; NULL if there is no such row.
+fn fetched(statement: &mut Statement, rowid: i64) -> Result<ValueRef<'_>> {
     statement.reset();
     statement.bind(1, ValueRef::Integer(rowid))?;
-    let value = if statement.step()? { statement.column(0) } else { ValueRef::Null };
-    Ok(row(value, is_stable))
+    Ok(if statement.step()? { statement.column(0) } else { ValueRef::Null })
 }
 
 impl RowSource for TableRows {
@@ -245,7 +254,7 @@ impl RowSource for TableRows {
             Some(run) => run,
             none => none.insert(self.fetch.run(self.connection, "fetch", || self.one.clone())?),
         };
-        let row = fetched(run, rowid, self.is_stable)?;
+        let row = row(fetched(run, rowid)?, self.element, self.is_stable, &mut self.widened);
         self.values += u64::from(matches!(row, FetchedRow::Vector(_)));
         Ok(row)
     }
@@ -278,7 +287,8 @@ impl RowSource for TableRows {
                         is_there = passing.step()?;
                     }
                     let is_met = is_there && passing.integer(0) == *rowid;
-                    row(if is_met { passing.column(1) } else { ValueRef::Null }, self.is_stable)
+                    let value = if is_met { passing.column(1) } else { ValueRef::Null };
+                    row(value, self.element, self.is_stable, &mut self.widened)
                 }
             };
             if !with(at, row)? {
@@ -289,13 +299,24 @@ impl RowSource for TableRows {
     }
 }
 
-/// A value that is no vector becomes a vector without dimensions, which fits no index.
-fn row(value: ValueRef<'_>, is_stable: bool) -> FetchedRow<'_> {
-    match vector(value) {
+/// A row as an index takes it, whatever the type of its elements: codes, fingerprints and scores are made of these floats. `memory`
+/// is where other types than f32 are widened. A value that is no vector becomes a vector without dimensions, which fits no
+/// index.
+fn row<'v>(value: ValueRef<'v>, element: ElementType, is_stable: bool, memory: &'v mut Vec<F32Le>) -> FetchedRow<'v> {
+    match widened(value, element, memory) {
         Ok(Some(vector)) if check_finite(&vector).is_ok() => FetchedRow::Vector(vector),
         Ok(Some(_)) | Err(_) => FetchedRow::Vector(Cow::Owned(Vec::new())),
         Ok(None) if is_stable => FetchedRow::Gone,
         Ok(None) => FetchedRow::Doubtful,
+    }
+}
+
+fn widened<'v>(value: ValueRef<'v>, element: ElementType, memory: &'v mut Vec<F32Le>) -> Result<Option<Vector<'v>>> {
+    match value {
+        ValueRef::Blob(blob) if element != ElementType::F32 => {
+            read_into(blob, element, memory).map(|vector| Some(Cow::Borrowed(vector)))
+        }
+        value => stored(value, element),
     }
 }
 

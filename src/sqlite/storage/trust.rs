@@ -3,7 +3,7 @@
 //! A search that finds a sign compares all rows with their codes, once. A search writes nothing, so the process keeps the
 //! result in memory. A merge compares them too, and writes the result for all processes.
 
-use super::shelf::{Anchor, Shelf, Tail};
+use super::shelf::{Anchor, LogSpan, Shelf, Tail};
 use super::signs::Sign;
 use super::table_rows::TableRows;
 use crate::error::Result;
@@ -168,7 +168,7 @@ impl Shelf {
 
     fn sign_since(&self, base: &Base, rows: &TableRows, anchor: Option<Anchor>) -> Result<Option<Sign>> {
         let first = anchor.map_or(0, |anchor| anchor.end());
-        if !self.noted(base.place)?.is_whole {
+        if !self.noted(LogSpan::after(base.place))?.is_whole {
             return Ok(Some(Sign::Broken));
         }
         let (top, is_noted) = (rows.top()?, |rowid| self.is_noted(first, rowid));

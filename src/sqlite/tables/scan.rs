@@ -13,7 +13,7 @@ use crate::sqlite::host::args::stored;
 use crate::sqlite::host::connection::Run;
 use crate::sqlite::host::in_list::List;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::vector::{ElementType, Vector, read_into};
+use crate::vector::{ElementType, Vector};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -154,8 +154,7 @@ impl VectorSource for Scan {
                 stored(value, self.element)?.map(|vector| scorer.score(&vector)).transpose()
             }
             (ValueRef::Blob(blob), element) => {
-                let mut widened = self.widened.borrow_mut();
-                scorer.score(read_into(blob, element, &mut widened)?).map(Some)
+                scorer.score_stored(blob, element, &mut self.widened.borrow_mut()).map(Some)
             }
             (value, element) => stored(value, element).map(|_| None),
         }

@@ -18,12 +18,14 @@ use super::vec_trace::VecTrace;
 use crate::analysis::invariants::Invariants;
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
+use crate::resources::config;
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::index_reader::elements;
 use crate::sqlite::search::planner::{Signature, called, choose};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, one, quoted};
@@ -103,7 +105,7 @@ impl Listing for Patient {
     }
 }
 
-fn examine(connection: Connection, path: &Path, column: &str, element: ElementType) -> Result<Vec<HealthRow>> {
+fn examine(connection: Connection, path: &Path, column: &str, element: Option<ElementType>) -> Result<Vec<HealthRow>> {
     let opened = survived(Source::open_any(connection, path, column, None))?;
     let schema = opened.as_ref().map_or("main", |source| source.schema());
     // A temporary table ends with the connection, so the settings of its database do not matter. Those of main are shown.
@@ -114,6 +116,8 @@ fn examine(connection: Connection, path: &Path, column: &str, element: ElementTy
     match opened {
         Err(error) => findings.push(HealthRow::new("source", SOURCE, error, false)),
         Ok(mut source) => {
+            // An index that cannot be read is told below.
+            let element = survived(elements(&source, element))?.unwrap_or_default();
             source.set_elements(element);
             let name = format!("{}, column {}", source.full_name(), source.column());
             findings.push(HealthRow::new("source", SOURCE, name, true));
@@ -302,6 +306,7 @@ fn examine_indexes(source: &Source, values: Option<u64>, findings: &mut Vec<Heal
     };
     for index in &indexes {
         findings.push(index.check(values));
+        findings.push(index.check_memory());
     }
     if indexes.is_empty() {
         let has_few = values.is_none_or(|values| values < FEW);
@@ -325,6 +330,8 @@ struct IndexProperties {
     /// The number of rows with codes, of rows that are known to have none, and of changes in the list.
     known: u64,
     pending: u64,
+    /// Bytes of its blocks, as many in memory as in the file.
+    bytes: u64,
 }
 
 impl IndexProperties {
@@ -342,6 +349,16 @@ impl IndexProperties {
         let why = self.sign.as_ref().map(|sign| format!(" ({sign})")).unwrap_or_default();
         let actual = format!("{}: {state}, {} pending{why}{advice}", self.name, self.pending);
         HealthRow::new("index", "ready", actual, state == "ready")
+    }
+
+    /// Whether the process may keep it in memory. What it may not keep is read from the file for each search.
+    fn check_memory(&self) -> HealthRow {
+        let Self { name, bytes, .. } = self;
+        let budget = config::CACHE_BYTES.get();
+        let ok = budget >= *bytes;
+        let advice = if ok { "" } else { ": searches read the rest from the file each time" };
+        let actual = format_args!("cache_bytes {budget} for {bytes} of {name}{advice}");
+        HealthRow::new("index_memory", format_args!("cache_bytes at least {bytes}"), actual, ok)
     }
 }
 
@@ -382,6 +399,7 @@ fn properties(source: &Source, name: &str) -> Result<Option<IndexProperties>> {
             "sign" if statement.column(1) != ValueRef::Null => index.sign = Some(statement.text(1)),
             "rows" | "strays" => index.known += whole,
             "pending" => index.pending = whole,
+            "bytes" => index.bytes = whole,
             _ => {}
         }
     }

@@ -8,7 +8,7 @@ mod life;
 
 use crate::error::{Error, Result};
 use crate::kernels;
-use crate::selftest::{bounds, codes, normalize, pairs};
+use crate::selftest::{bounds, codes, normalize, pairs, typed};
 use crate::sqlite::host::api;
 use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::Connection;
@@ -127,6 +127,7 @@ fn check_arithmetic(checks: &mut Checks) -> Result<()> {
     let Some(scalar) = tables.last().copied() else { return Ok(()) };
     for table in tables {
         checks.run(&format!("kernels {}", table.name), || pairs::check(table))?;
+        checks.run(&format!("types {}", table.name), || typed::check(table))?;
         checks.run(&format!("codes {}", table.name), || codes::check(table, scalar))?;
         checks.run(&format!("bounds {}", table.name), || bounds::check(table, scalar))?;
     }

@@ -1,25 +1,29 @@
 //! What CREATE VIRTUAL TABLE says about an index, and the columns that the index then shows.
 
 use crate::error::{Error, Result};
+use crate::planning::options::Options;
 use crate::sqlite::host::value::ValueRef;
 use crate::sqlite::host::vtab::{Declaration, Risk};
 use crate::sqlite::storage::triggers::{Tracked, tracked};
 use crate::sqlite::tables::catalogue::plain_or_quoted;
 use crate::sqlite::tables::identifier::{Path, paths, quoted, single};
 use crate::sqlite::tables::source::Source;
-use crate::vector::shown;
+use crate::vector::{ElementType, shown};
 use std::borrow::Cow;
 
 /// The number of the hidden column that takes commands. Those after it are hidden, too.
 pub(super) const COMMAND: usize = 2;
 
-/// The arguments of `CREATE VIRTUAL TABLE name USING vec_index(table, column)`.
+/// The arguments of `CREATE VIRTUAL TABLE name USING vec_index(table, column)`. Behind the column there may be the word `another`
+/// and options, which are JSON in apostrophes.
 pub(super) struct CreateArguments {
     pub schema: String,
     pub name: String,
     pub table: String,
     pub column: String,
     pub others: OtherIndexes,
+    /// What the elements of the column are.
+    pub element: ElementType,
 }
 
 /// Whether the column may have an index already.
@@ -33,16 +37,25 @@ pub(super) enum OtherIndexes {
 impl CreateArguments {
     /// Reads what SQLite passes: the module, the schema, the name of the index, and what stands in brackets.
     pub fn read(arguments: &[&str]) -> Result<Self> {
-        let (schema, name, table, column, others) = match arguments {
-            [_, schema, name, table, column] => (schema, name, table, column, OtherIndexes::Refused),
-            [_, schema, name, table, column, word] if word.eq_ignore_ascii_case("another") => {
-                (schema, name, table, column, OtherIndexes::Allowed)
-            }
-            _ => {
-                let given = arguments.get(3..).unwrap_or_default().join(", ");
-                return Err(Error::expected("vec_index(table, column)", format_args!("vec_index({given})")));
-            }
+        let misused = || {
+            let given = arguments.get(3..).unwrap_or_default().join(", ");
+            Error::expected("vec_index(table, column)", format_args!("vec_index({given})"))
         };
+        let [_, schema, name, table, column, more @ ..] = arguments else { return Err(misused()) };
+        let (word, options) = match more {
+            [] => (None, None),
+            [options] if is_quoted(options) => (None, Some(options)),
+            [word] => (Some(word), None),
+            [word, options] if is_quoted(options) => (Some(word), Some(options)),
+            _ => return Err(misused()),
+        };
+        let others = match word {
+            None => OtherIndexes::Refused,
+            Some(word) if word.eq_ignore_ascii_case("another") => OtherIndexes::Allowed,
+            Some(_) => return Err(misused()),
+        };
+        let element =
+            options.map_or(Ok(ElementType::F32), |text| Options::index_type_from_json(&without_apostrophes(text)))?;
         let (table, column) = (&*without_apostrophes(table), &*without_apostrophes(column));
         let wrong = || Error::expected(format_args!("a table of {schema}"), shown(table));
         let [Path { schema: within, name: table_name }] = paths(table)?.try_into().map_err(|_| wrong())?;
@@ -51,11 +64,15 @@ impl CreateArguments {
         }
         let column = single(column).unwrap_or_else(|| column.trim().to_string());
         let (schema, name) = (schema.to_string(), name.to_string());
-        Ok(Self { schema, name, table: table_name, column, others })
+        Ok(Self { schema, name, table: table_name, column, others, element })
     }
 }
 
-/// A name that may be in apostrophes, as in a call of `vec_topk`.
+fn is_quoted(argument: &str) -> bool {
+    argument.trim().starts_with('\'')
+}
+
+/// A name or a text that may be in apostrophes, as in a call of `vec_topk`.
 fn without_apostrophes(name: &str) -> Cow<'_, str> {
     let inner = name.trim().strip_prefix('\'').and_then(|name| name.strip_suffix('\''));
     inner.map_or(Cow::Borrowed(name), |name| Cow::Owned(name.replace("''", "'")))

@@ -1,5 +1,6 @@
 //! What who takes an index for a table of vectors, as other libraries have one, is to write instead.
 
+use super::command::COMMANDS;
 use crate::error::Error;
 use crate::sqlite::tables::catalogue::plain_or_quoted;
 
@@ -33,7 +34,7 @@ pub(super) fn searched_here(index: &str, indexed: &NamedColumn) -> Error {
 pub(super) fn stored_here(indexed: &NamedColumn) -> Error {
     let (table, column) = (indexed.table(), indexed.column());
     Error::expected(
-        "a command 'merge', 'rebuild' or 'check'",
+        COMMANDS,
         format_args!("a row: INSERT INTO {table}({column}) stores a vector, and the index follows by itself"),
     )
 }

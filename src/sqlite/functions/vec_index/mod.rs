@@ -4,14 +4,17 @@
 //! its triggers, because ALTER TABLE rewrites them. The arguments of CREATE may be out of date.
 
 mod arguments;
+mod command;
+mod merge;
 mod misuse;
 mod rows;
 
 use self::arguments::{COMMAND, CreateArguments, OtherIndexes, declaration, must_be_alone};
+use self::command::{COMMANDS, Command};
 use self::misuse::{NamedColumn, searched_here, stored_here};
 use self::rows::{Stray, mean, must_be_known, ordinary};
 use crate::error::{Error, Result};
-use crate::index::{self, Builder, ChangedRows, Index, Opened, RowSlot, RowidPart};
+use crate::index::{self, Builder, Index, Opened, RowidPart};
 use crate::resources::config;
 use crate::resources::progress::Progress;
 use crate::scan::VectorSource;
@@ -19,17 +22,17 @@ use crate::sqlite::host::args::{Args, text};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Table, Writable};
-use crate::sqlite::storage::shelf::{Anchor, Shelf};
-use crate::sqlite::storage::signs::{Sign, reshaped};
+use crate::sqlite::storage::shelf::{LogSpan, Shelf};
+use crate::sqlite::storage::signs::reshaped;
 use crate::sqlite::storage::table_rows::TableRows;
 use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, WatchedIndex, of_index};
-use crate::sqlite::storage::trust::{Survey, compared, is_stale, most_differing};
+use crate::sqlite::storage::trust::is_stale;
 use crate::sqlite::tables::catalogue::schema_of;
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, quoted};
 use crate::sqlite::tables::source::Source;
-use crate::vector::{check_finite, shown};
-use std::collections::{BTreeSet, HashSet};
+use crate::vector::{ElementType, check_finite, shown};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// One index.
@@ -42,12 +45,13 @@ pub struct VecIndex {
     table: String,
     column: String,
     others: OtherIndexes,
+    element: ElementType,
 }
 
 impl VecIndex {
     fn new(connection: Connection, arguments: &[&str]) -> Result<Self> {
-        let CreateArguments { schema, name, table, column, others } = CreateArguments::read(arguments)?;
-        Ok(Self { connection, schema, name, table, column, others })
+        let CreateArguments { schema, name, table, column, others, element } = CreateArguments::read(arguments)?;
+        Ok(Self { connection, schema, name, table, column, others, element })
     }
 
     fn shelf(&self) -> Shelf {
@@ -66,7 +70,9 @@ impl VecIndex {
 
     fn source(&self, table: &str, column: &str) -> Result<Source> {
         let path = Path { schema: Some(self.schema.clone()), name: table.to_string() };
-        Source::open_any(self.connection, &path, column, None)
+        let mut source = Source::open_any(self.connection, &path, column, None)?;
+        source.set_elements(self.element);
+        Ok(source)
     }
 
     /// The table and column of the index, if no trigger is missing or altered.
@@ -178,7 +184,8 @@ impl VecIndex {
         let progress = Progress::new("indexing", total);
         stats.begin(total);
         let scope = shelf.scope;
-        let mut builder = Builder::new(shelf, scope, &mean, index::seed(), config::threads());
+        let builder = Builder::new(shelf, scope, &mean, index::seed(), config::threads());
+        let mut builder = builder.of_elements(self.element);
         let built = source.scan(&everything).and_then(|mut rows| {
             while rows.advance()? {
                 match rows.vector() {
@@ -194,140 +201,45 @@ impl VecIndex {
         stats.total.store(0, Relaxed);
         built?;
         let index = builder.finish()?;
-        self.begin_anew(shelf, &table, &index, i64::MIN).map(drop)
+        self.begin_anew(shelf, &table, &index, i64::MIN, LogSpan::after(0)).map(drop)
     }
 
-    /// Empties the list of changes, because the blocks have them all now, and begins a new list. Returns how many entries it
-    /// had.
-    fn begin_anew(&self, shelf: &mut Shelf, rows: &TableRows, index: &Index, cursor: i64) -> Result<i64> {
+    /// Empties a part of the list of changes, because the blocks have these now, and binds the rest to this state of the
+    /// blocks. Returns how many entries it had.
+    fn begin_anew(
+        &self,
+        shelf: &mut Shelf,
+        rows: &TableRows,
+        index: &Index,
+        cursor: i64,
+        span: LogSpan,
+    ) -> Result<i64> {
         // An authorizer may have changed what was written.
         if self.index(shelf)?.header != index.header {
             return Err(reshaped(format_args!("{}_blocks", self.name)));
         }
-        shelf.restart(index.header.generation, rows.top()?, cursor)
+        shelf.restart(index.header.generation, rows.top()?, cursor, span)
     }
 
     fn command(&self, command: &str) -> Result<()> {
-        match command {
-            "merge" => self.merge(),
-            "rebuild" => self.rebuild(),
-            "check" => self.check(),
-            _ => Err(Error::expected("a command 'merge', 'rebuild' or 'check'", shown(command))),
+        match Command::parse(command)? {
+            Command::Merge(most) => self.merge(most),
+            Command::Rebuild => self.rebuild(),
+            Command::Check => self.check(),
+            Command::Warm => self.warm(),
         }
     }
 
-    /// Puts the changed rows into the blocks, and rows that differ from their codes without being in the list of changes. If
-    /// there is a sign against the index, all rows are compared with their codes; else only the next few.
-    fn merge(&self) -> Result<()> {
-        let watched = self.must_be_tracked()?;
-        let mut source = self.source(&watched.tracked.table, &watched.tracked.column)?;
+    /// Reads the index into memory, as far as the budget has room for it.
+    fn warm(&self) -> Result<()> {
+        let WatchedIndex { tracked, .. } = self.must_be_tracked()?;
+        let source = self.source(&tracked.table, &tracked.column)?;
         let mut shelf = self.whole_shelf()?;
-        let index = self.index(&mut shelf)?;
-        let mut rows = TableRows::new(&source)?;
-        let sign = self.renew(&watched)?;
-        let anchor = shelf.anchor(index.header.generation)?;
-        let place = anchor.map_or(0, |anchor| anchor.end());
-        let (entries, changed) = (shelf.noted(place)?.entries, shelf.changed_count(place)?);
-        if index.wants_rebuild(changed) {
-            return self.build(&mut source, &mut shelf, Stray::Noted);
+        let scope = shelf.scope;
+        match index::open(&mut shelf, scope, &source.stats.memory)? {
+            Opened::Index(index) => index.warm(&mut shelf, || self.connection.check_interrupt()),
+            Opened::Absent | Opened::Future(_) => self.index(&mut shelf).map(drop),
         }
-        let is_stale = is_stale(&shelf, &index);
-        let others = rows.other_than(&index.directory().strays, index.header.dimensions, compared(changed))?;
-        let listed = shelf.listed(place, changed, &others)?;
-        let (mut survey, wanted) = (Survey::default(), listed.as_deref().unwrap_or_default());
-        let cursor = match anchor {
-            Some(anchor) if !is_stale && self.is_trusted(&shelf, &index, &rows, sign.as_ref(), anchor)? => {
-                shelf.survey(&index, &mut rows, (anchor.cursor, compared(changed)), wanted, &mut survey)?
-            }
-            _ => {
-                shelf.survey_all(&index, &mut rows, changed + most_differing(&index), wanted, &mut survey)?;
-                None
-            }
-        };
-        let Survey { mut differing, slots } = survey;
-        differing.extend(others);
-        for part in RowidPart::of_rows(changed) {
-            let noted = shelf.changed(place, part)?;
-            differing.retain(|rowid| !noted.contains(rowid));
-        }
-        let count = changed + differing.len() as u64;
-        if index.wants_rebuild(count) || differing.len() as u64 > most_differing(&index) {
-            return self.build(&mut source, &mut shelf, Stray::Noted);
-        }
-        let merged = if count > 0 || is_stale {
-            let slots = listed.filter(|_| RowidPart::is_one(count)).map(|_| slots.as_slice());
-            let changes = ChangesToMerge { place, more: &differing, slots };
-            let merged = self.merge_changes(&source, &mut shelf, &mut rows, index, changes);
-            source.stats.total.store(0, Relaxed);
-            merged?
-        } else {
-            index
-        };
-        let gone = self.begin_anew(&mut shelf, &rows, &merged, cursor.unwrap_or(i64::MIN))?;
-        let anchors = if anchor.is_some() { 2 } else { 0 };
-        if gone == entries + anchors { Ok(()) } else { Err(reshaped(format_args!("{}_pending", self.name))) }
-    }
-
-    /// Whether there is no sign against the index, and the schema has not changed since the last merge.
-    fn is_trusted(
-        &self,
-        shelf: &Shelf,
-        index: &Index,
-        rows: &TableRows,
-        sign: Option<&Sign>,
-        anchor: Anchor,
-    ) -> Result<bool> {
-        Ok(shelf.cookie()? == anchor.cookie && shelf.sign(index, rows, sign)?.is_none())
-    }
-
-    /// Makes the triggers again, if other triggers run before them or if they may have been missing for some time. Returns
-    /// the sign that they showed, so that all rows are compared.
-    fn renew(&self, watched: &WatchedIndex) -> Result<Option<Sign>> {
-        if let Some(sign @ Sign::Intercepted(_)) = &watched.sign {
-            return Err(Error::Mistake(format!(
-                "expected no trigger of others on {0}_pending, as changes might not be noted: {sign}; drop it, then merge",
-                self.name
-            )));
-        }
-        if watched.sign.is_some() || watched.is_outrun {
-            Tracked::drop(self.connection, &self.schema, &self.name)?;
-            watched.tracked.create(self.connection, &self.schema)?;
-            if self.must_be_tracked()?.sign.is_some() {
-                return Err(reshaped(format_args!("the triggers of {}", self.name)));
-            }
-        }
-        Ok(watched.sign.clone())
-    }
-
-    /// Puts rows that changed into the blocks.
-    fn merge_changes(
-        &self,
-        source: &Source,
-        shelf: &mut Shelf,
-        rows: &mut TableRows,
-        mut index: Index,
-        ChangesToMerge { place, more, slots }: ChangesToMerge<'_>,
-    ) -> Result<Index> {
-        let count = shelf.changed_count(place)? + more.len() as u64;
-        let progress = Progress::new("merging", count);
-        source.stats.begin(count);
-        let mut before = 0;
-        for part in RowidPart::of_rows(count) {
-            let mut changed = shelf.changed(place, part)?;
-            changed.extend(more.iter().copied().filter(|rowid| part.has(*rowid)));
-            let changed: Vec<i64> = changed.into_iter().collect();
-            let rowids = changed.as_slice();
-            index = index.merge(shelf, ChangedRows { rowids, slots }, rows, config::threads(), &mut |done, _| {
-                progress.set(before + done);
-                source.stats.done.store(before + done, Relaxed);
-                if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
-            })?;
-            if rows.values == 0 && rows.conceals(changed.iter().copied())? {
-                return Err(rows.concealed());
-            }
-            before += changed.len() as u64;
-        }
-        Ok(index)
     }
 
     /// Writes the whole index, and its triggers if they are missing or altered.
@@ -359,10 +271,11 @@ impl VecIndex {
         let mut shelf = self.whole_shelf()?;
         let index = index::check_blocks(&mut shelf)?;
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
+        let span = LogSpan::after(place);
         let mut rows = TableRows::new(&source)?;
         let strays: HashSet<i64> = index.directory().strays.iter().copied().collect();
-        for part in RowidPart::of_rows(index.header.rows.max(shelf.changed_count(place)?)) {
-            let changed = shelf.changed(place, part)?;
+        for part in RowidPart::of_rows(index.header.rows.max(shelf.changed_count(span)?)) {
+            let changed = shelf.changed(span, part)?;
             index.check_rows(&mut shelf, &mut rows, part, &changed, &mut |done, _| {
                 if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
             })?;
@@ -376,6 +289,7 @@ impl VecIndex {
 
     fn index(&self, shelf: &mut Shelf) -> Result<Index> {
         match index::open_uncached(shelf)? {
+            Opened::Index(index) if index.header.element != self.element => Err(self.of_another_type(&index)),
             Opened::Index(index) => Ok(index),
             Opened::Absent => Err(Error::Damaged("the index has no header; 'rebuild' mends it".into())),
             Opened::Future(format) => Err(Error::expected(
@@ -383,6 +297,12 @@ impl VecIndex {
                 format_args!("one of format {format}, written by a later version"),
             )),
         }
+    }
+
+    /// The index was written by other arguments than those that the schema has now.
+    fn of_another_type(&self, index: &Index) -> Error {
+        let (wanted, found) = (self.element.name(), index.header.element.name());
+        Error::Damaged(format!("the index is of type {found}, and was created for {wanted}; 'rebuild' mends it"))
     }
 
     /// What SELECT shows.
@@ -401,7 +321,8 @@ impl VecIndex {
             Err(error) => return Err(error),
         };
         let bytes = if is_whole { shelf.bytes()? } else { 0 };
-        let pending = condition.pending.map_or_else(|| shelf.noted(0).map(|noted| noted.entries), Ok)?;
+        let pending =
+            condition.pending.map_or_else(|| shelf.noted(LogSpan::after(0)).map(|noted| noted.entries), Ok)?;
         let tracked = watched.map(|watched| watched.tracked);
         let whole = |number: u64| Value::Integer(number as i64);
         let header = index.as_ref().map(|index| &index.header);
@@ -410,6 +331,7 @@ impl VecIndex {
         Ok(vec![
             ("table", Value::from(table)),
             ("column", Value::from(column)),
+            ("type", Value::from(header.map_or(self.element, |header| header.element).name())),
             ("state", Value::from(condition.state)),
             ("sign", condition.sign.map_or(Value::Null, |sign| Value::from(sign.as_str()))),
             ("rows", header.map_or(Value::Null, |header| whole(header.rows))),
@@ -418,14 +340,14 @@ impl VecIndex {
             ("dimensions", header.map_or(Value::Null, |header| whole(header.dimensions as u64))),
             ("blocks", header.map_or(Value::Null, |header| whole(header.blocks.into()))),
             ("bytes", Value::Integer(bytes)),
-            ("format", whole(index::FORMAT.into())),
+            ("format", whole(header.map_or(index::FORMAT, |header| header.format()).into())),
         ])
     }
 
     /// The state of the index, as far as it is known without comparing rows.
     fn condition(&self, shelf: &mut Shelf, index: &Index, watched: Option<&WatchedIndex>) -> Result<Condition> {
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
-        let pending = shelf.noted(place)?.entries;
+        let pending = shelf.noted(LogSpan::after(place))?.entries;
         let Some(WatchedIndex { tracked, sign, .. }) = watched else {
             let sign = Some("a trigger is missing or altered".into());
             return Ok(Condition { sign, pending: Some(pending), ..Condition::new("rebuild") });
@@ -446,16 +368,6 @@ impl VecIndex {
         let differs = is_stale.then(|| "a row has another vector than its code".into());
         Ok(Condition { state, sign: seen.map(|sign| sign.to_string()).or(differs), pending: Some(pending) })
     }
-}
-
-/// What a merge puts into the blocks.
-struct ChangesToMerge<'a> {
-    /// The rows that the list has after this place.
-    place: i64,
-    /// And these.
-    more: &'a BTreeSet<i64>,
-    /// All slots of these rows, if they are known.
-    slots: Option<&'a [RowSlot]>,
 }
 
 /// The state of an index.
@@ -534,7 +446,7 @@ impl Writable for VecIndex {
         if matches!(values.get(COMMAND), ValueRef::Null) {
             return Err(stored_here(&self.indexed()?));
         }
-        let command = text("a command 'merge', 'rebuild' or 'check' as text", values.get(COMMAND))?;
+        let command = text(&format!("{COMMANDS} as text"), values.get(COMMAND))?;
         self.command(command)?;
         Ok(0)
     }

@@ -21,16 +21,16 @@ use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::rows;
-use crate::sqlite::search::index_reader::{IndexReader, Many};
+use crate::sqlite::search::index_reader::{IndexReader, Many, elements};
 use crate::sqlite::search::planner::{Planner, Signature, called, choose, conditions, rules};
-use crate::sqlite::search::{Hit, hash, named, sources};
+use crate::sqlite::search::{Hit, Sources, hash, named};
 use crate::sqlite::tables::conditions::{Conditions, canonical};
 use crate::sqlite::tables::identifier::paths;
 use crate::sqlite::tables::reentry::Running;
 use crate::sqlite::tables::scan::Scan;
 use crate::sqlite::tables::source::Source;
 use crate::topk::TopK;
-use crate::vector::shown;
+use crate::vector::{ElementType, shown};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -327,7 +327,8 @@ impl Batch {
         };
         let k = args::count("k", asked.arguments.get(4).map_or(ValueRef::Null, Value::borrow))?;
         let column = text("column_name as text", 1)?;
-        let sources = sources(connection, text("table_name as text", 0)?, column, &options.each)?;
+        let Sources { tables: sources, indexes } =
+            Sources::open(connection, text("table_name as text", 0)?, column, &options.each)?;
         let table = text("query_table as text", 2)?;
         let [path] = paths(table)?
             .try_into()
@@ -335,12 +336,15 @@ impl Batch {
         let column = text("query_column as text", 3)?;
         let mut queries = Source::open(connection, &path, column, options.query_key.as_deref())
             .map_err(|error| named(error, &path.name))?;
-        // Queries out of the searched column have its type.
-        let is_own = |source: &Source| source.identity() == queries.identity() && source.column() == queries.column();
-        let element = if sources.iter().any(is_own) { options.each.element } else { options.each.query_element() };
+        // Queries out of the searched column have its type, those of another column that of its index.
+        let is_own = |source: &&Source| source.identity() == queries.identity() && source.column() == queries.column();
+        let element = match (sources.iter().find(is_own), options.each.query_element()) {
+            (Some(own), _) => own.elements(),
+            (None, ElementType::F32) => elements(&queries, None)?,
+            (None, bits) => bits,
+        };
         queries.set_elements(element);
         let own = if options.exclude_self { Some(own(&sources, &queries)?) } else { None };
-        let indexes = sources.iter().map(|source| IndexReader::open(source, &options.each)).collect::<Result<_>>()?;
         let (metric, rules) = (options.each.metric, Rules { skip_bad: options.each.skip_bad, ..asked.rules.clone() });
         let reading = QueryReader {
             scan: queries.scan(&asked.conditions).map_err(|error| named(error, &queries.title))?,

@@ -113,6 +113,11 @@ impl Source {
         self.element = element;
     }
 
+    /// What the elements of the vectors are.
+    pub fn elements(&self) -> ElementType {
+        self.element
+    }
+
     fn check_identity(&self) -> Result<()> {
         if *self.rows != RowKey::None || matches!(self.id, IdColumn::Column(_)) {
             return Ok(());
