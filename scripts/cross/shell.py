@@ -114,7 +114,8 @@ def starts(folder, platform):
     if platform.musl:
         return [root / f"lib/ld-musl-{platform.machine}.so.1", shell]
     libraries = root / f"lib/{platform.machine}-linux-gnu"
-    return [next(libraries.glob("ld-linux-*.so.*")), "--library-path", libraries, shell]
+    # Debian keeps an old release for some years.
+    return [next(libraries.glob("ld-linux-*.so.*")), "--library-path", libraries, shell] if libraries.exists() else [shell]
 
 
 def wine(folder):
