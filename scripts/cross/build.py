@@ -1,11 +1,12 @@
 """Builds the library for other platforms: build.py FOLDER PROFILE PLATFORM...
 
 FOLDER is where `make cross` works; its `tools` are there already. Each library is built by cargo's PROFILE (`dist` for what is
-shipped, `quick` for what is only tried) and goes to FOLDER/PROFILE/PLATFORM. zig links for Linux and Windows, and Rust's own linker
-for macOS and Android, where it needs no more than the names of the system's libraries.
+shipped, `quick` for what is only tried) and goes to FOLDER/PROFILE/PLATFORM. zig links for Linux, Debian's GCC for Windows, and Rust's
+own linker for macOS, where it needs no more than the names of the system's libraries.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,8 @@ from pathlib import Path
 
 import platforms
 
-# SONAMEs that Android has. The loader finds the functions, as the linker is not asked to.
-ANDROID_LIBRARIES = ["c", "dl", "log", "m"]
-# Of LLVM's unwinder, which zig has as source. Rust's library for Android expects it from the developer's kit.
-UNWINDER = ["Unwind-EHABI.cpp", "libunwind.cpp", "Unwind-sjlj.c", "UnwindLevel1-gcc-ext.c", "UnwindLevel1.c", "UnwindRegistersRestore.S", "UnwindRegistersSave.S"]
+# Of Debian: the compiler, what it links, and the linker.
+MINGW = ["gcc-mingw-w64-x86-64-posix", "gcc-mingw-w64-x86-64-posix-runtime", "gcc-mingw-w64-base", "mingw-w64-x86-64-dev", "mingw-w64-common", "binutils-mingw-w64-x86-64"]
 
 
 def main(folder, profile, *names):
@@ -30,9 +29,12 @@ def main(folder, profile, *names):
         subprocess.run([*command, *arguments], check=True, env={**environment(folder), **settings})
         into = folder / profile / name
         into.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / "build" / platform.target / profile / platform.built, into / platform.library)
+        part = into / "part"
+        shutil.copyfile(folder / "build" / platform.target / profile / platform.built, part)
         if platform.musl:
-            name_musl(folder, platform, into / platform.library)
+            name_musl(folder, platform, part)
+        # In one step: a process that has the old one loaded would crash if that changed under it.
+        part.replace(into / platform.library)
 
 
 def name_musl(folder, platform, library):
@@ -52,8 +54,8 @@ def way(platform, folder, profile):
     """What cargo is called by for a platform, and the settings in its environment."""
     if platform.system == "macos":
         return for_macos(platform, folder, profile)
-    if platform.system == "android":
-        return for_android(platform, folder)
+    if platform.system == "windows":
+        return for_windows(platform, folder)
     glibc = f".{platform.oldest}" if platform.oldest else ""
     settings = flags(platform, "-C target-feature=-crt-static") if platform.musl else {}
     return ["cargo-zigbuild", "rustc", "--target", platform.target + glibc], settings
@@ -64,14 +66,23 @@ def flags(platform, rust, linker=None):
     return {f"{variable}_RUSTFLAGS": rust} | ({f"{variable}_LINKER": linker} if linker else {})
 
 
+def for_windows(platform, folder):
+    """zig exports every name. Debian's GCC for Windows does not; its packages are unpacked only."""
+    root = folder / "root/mingw"
+    if not root.exists():
+        print(f"== fetching Debian's packages for Windows into {root} (60 MB: {' '.join(MINGW)})", flush=True)
+        subprocess.run([Path(__file__).with_name("debian.sh"), root, "amd64", *MINGW], check=True)
+    settings = flags(platform, "", f"{root}/usr/bin/{platform.machine}-w64-mingw32-gcc-posix")
+    return ["cargo", "rustc", "--target", platform.target], settings | {"PATH": f"{root}/usr/bin:{os.environ['PATH']}"}
+
+
 def for_macos(platform, folder, profile):
     """zig's own linker for Mach-O leaves out the list of exports. Rust's has it, and signs for Apple's processors."""
     system = folder / "macos/usr/lib"
     system.mkdir(parents=True, exist_ok=True)
-    stub = folder / "tools/ziglang/lib/libc/darwin/libSystem.tbd"
     # The C library and that of arithmetic are names for the system's one; iconv is named, and not used.
     for name in ("System", "c", "m", "iconv"):
-        shutil.copyfile(stub, system / f"lib{name}.tbd")
+        (system / f"lib{name}.tbd").write_text(system_names((folder / "tools/ziglang/lib/libc/darwin/libSystem.tbd").read_text()))
     arguments = ["-install_name", f"@rpath/{platform.library}", "-dead_strip", "-dead_strip_dylibs", "-S", "-x", "-adhoc_codesign"]
     rust = " ".join(["-C linker-flavor=ld64.lld", *(f"-C link-arg={argument}" for argument in arguments)])
     settings = {
@@ -83,24 +94,18 @@ def for_macos(platform, folder, profile):
     return ["cargo", "rustc", "--target", platform.target], settings | flags(platform, rust, "rust-lld")
 
 
-def for_android(platform, folder):
-    libraries = folder / "android" / platform.machine
-    libraries.mkdir(parents=True, exist_ok=True)
-    zig = [sys.executable, "-m", "ziglang"]
-    target = ["-target", f"{platform.machine}-linux-musl"]
-    run = lambda *command: subprocess.run([*zig, *command], check=True, env=environment(folder), cwd=libraries)
-    (libraries / "empty.c").write_text("")
-    for name in ANDROID_LIBRARIES:
-        run("cc", *target, "-shared", "-nostdlib", "-fPIC", f"-Wl,-soname,lib{name}.so", "-o", f"lib{name}.so", "empty.c")
-    source = folder / "tools/ziglang/lib/libunwind"
-    options = ["-O2", "-fPIC", "-DNDEBUG", "-fno-sanitize=undefined", "-fvisibility=hidden", "-D_LIBUNWIND_HIDE_SYMBOLS", f"-I{source}/include", f"-I{source}/src"]
-    for name in UNWINDER:
-        language = ["-fno-exceptions", "-fno-rtti", "-funwind-tables", "-nostdinc++"] if name.endswith(".cpp") else ["-fexceptions"]
-        run("cc", *target, *options, *language, "-c", f"{source}/src/{name}", "-o", f"{name}.o")
-    run("ar", "rcs", "libunwind.a", *(f"{name}.o" for name in UNWINDER))
-    # 16 KB is the page of newer phones.
-    rust = f"-C linker-flavor=ld.lld -L native={libraries} -C link-arg=-soname=fafcas.so -C link-arg=-zmax-page-size=16384"
-    return ["cargo", "rustc", "--target", platform.target], flags(platform, rust, "rust-lld")
+def system_names(known):
+    """The names in macOS's system library, as Rust's linker reads them: the list that zig has names machines which that one does not know."""
+    names = sorted(set(re.findall(r"[\[ ,]'?(_[\w$.]+|dyld_stub_binder)'?(?=[,\s\]])", known)))
+    return f"""--- !tapi-tbd
+tbd-version: 4
+targets: [ x86_64-macos, arm64-macos ]
+install-name: '/usr/lib/libSystem.B.dylib'
+exports:
+  - targets: [ x86_64-macos, arm64-macos ]
+    symbols: [ {", ".join(f"'{name}'" for name in names)} ]
+...
+"""
 
 
 if __name__ == "__main__":

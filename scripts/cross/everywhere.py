@@ -56,7 +56,7 @@ class Shell:
 
 def environment(settings):
     """Without what this machine's own settings say."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("FAFCAS_")} | {"WINEDEBUG": "-all"} | settings
+    return {name: value for name, value in os.environ.items() if not name.startswith("FAFCAS_")} | settings
 
 
 def expect(what, found, expected, more=""):

@@ -19,7 +19,6 @@ EXPORTS = {"sqlite3_extension_init", "sqlite3_fafcas_init", "sqlite3_fafcas_sche
 # What each system has everywhere.
 GLIBC = re.compile(r"lib(c|m|dl|rt|pthread)\.so\.\d+|ld-linux-[\w-]+\.so\.\d+")
 MUSL = re.compile(r"libc\.musl-(x86_64|aarch64)\.so\.1")
-ANDROID = re.compile(r"lib(c|m|dl|log)\.so")
 WINDOWS = re.compile(r"(kernel32|ntdll|msvcrt|ws2_32|userenv|advapi32|bcryptprimitives|bcrypt|api-ms-win-[\w-]+)\.dll", re.IGNORECASE)
 MACOS = re.compile(r"/usr/lib/libSystem\.B\.dylib")
 
@@ -47,9 +46,9 @@ def elf(library, platform):
     if file.header.machine_type != ELF_MACHINES[platform.machine]:
         faults.append(f"expected a library for {platform.machine}, not for {file.header.machine_type.name}")
     needed = list(file.libraries)
-    known = MUSL if platform.musl else ANDROID if platform.system == "android" else GLIBC
+    known = MUSL if platform.musl else GLIBC
     foreign(faults, needed, known)
-    if platform.system != "android" and not needed:
+    if not needed:
         faults.append("expected a C library among those it needs, not none")
     exported = {symbol.name for symbol in file.exported_symbols}
     limited(faults, exported)

@@ -38,8 +38,7 @@ def main(libraries, folder, repository=""):
         scratch = Path(scratch)
         for platform in there:
             library = (libraries / platform.name / platform.library).resolve()
-            if platform.wheel:
-                wheel(platform, library, scratch / "wheel", folder, repository)
+            wheel(platform, library, scratch / "wheel", folder, repository)
             npm_of_platform(platform, library, scratch / "npm", folder, repository)
             archive(platform, library, folder)
         npm(there, scratch / "npm", folder, repository)

@@ -24,6 +24,15 @@ __attribute__((constructor)) static void loaded(void)
     if (file) fclose(file);
 }
 """
+# Each Windows since 10 has this library, which Rust takes random numbers from. wine 8 does not, so there it is this.
+RANDOM = """
+#include <windows.h>
+BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
+__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE data, SIZE_T length)
+{
+    return SystemFunction036(data, (ULONG)length);
+}
+"""
 PACKAGE = "sqlite3@5.1.7"
 
 
@@ -40,6 +49,20 @@ def main(folder, *names):
         script = into / "run"
         script.write_text(f'#!/bin/sh\nexec {" ".join(map(str, starts(folder, platform)))} "$@"\n')
         script.chmod(0o755)
+        if platform.system == "windows":
+            prepare_wine(folder, platform, into)
+
+
+def prepare_wine(folder, platform, into):
+    """wine makes its folder at the first start, and says so."""
+    subprocess.run([*wine(into), "wineboot", "--init"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = Path("/usr/lib/wine/wineserver")
+    # Until its services have ended: what they say would be among what a shell says.
+    subprocess.run(["env", f"WINEPREFIX={into}/wine", server if server.exists() else "wineserver", "--wait"], check=True)
+    missing = into / "wine/drive_c/windows/system32/bcryptprimitives.dll"
+    if not missing.exists():
+        (into / "random.c").write_text(RANDOM)
+        zig(folder, platform, "-shared", into / "random.c", "-ladvapi32", "-o", missing)
 
 
 def sources(folder):
@@ -85,13 +108,21 @@ def starts(folder, platform):
     shell = folder / platform.name / program(platform)
     root = folder.parent / "root" / platform.name
     if platform.system == "windows":
-        return ["wine", shell]
+        return [*wine(folder / platform.name), shell]
     if platform.machine != os.uname().machine:
         return [f"qemu-{platform.machine}", "-L", root, shell]
     if platform.musl:
         return [root / f"lib/ld-musl-{platform.machine}.so.1", shell]
     libraries = root / f"lib/{platform.machine}-linux-gnu"
-    return [next(libraries.glob("ld-linux-*.so.*")), "--library-path", libraries, shell]
+    # Debian keeps an old release for some years.
+    return [next(libraries.glob("ld-linux-*.so.*")), "--library-path", libraries, shell] if libraries.exists() else [shell]
+
+
+def wine(folder):
+    """With a folder of its own, and none of what it offers to fetch. Debian's own script for it complains that there is no Windows of 32 bits."""
+    debians = Path("/usr/lib/wine/wine64")
+    program = debians if debians.exists() else "wine"
+    return ["env", f"WINEPREFIX={folder}/wine", "WINEDEBUG=-all", "WINEDLLOVERRIDES=mscoree,mshtml=", program]
 
 
 if __name__ == "__main__":
