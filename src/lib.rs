@@ -13,6 +13,11 @@
     )
 )]
 
+#[cfg(all(feature = "onnx", target_family = "wasm"))]
+compile_error!(
+    "the feature onnx is not for WASM, as ONNX Runtime is a library of the system: use --no-default-features --features static,text"
+);
+
 #[cfg_attr(not(feature = "text"), path = "embed/left_out.rs")]
 pub mod embed;
 pub mod error;

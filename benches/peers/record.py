@@ -98,7 +98,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     if not rows:
         return "Nothing was measured.\n"
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n".replace("|  |", "| |") for cells in lines)
+    return "".join("|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|\n" for cells in lines)
 
 
 def group(system: str) -> int:
@@ -164,7 +164,13 @@ def costs(lines: Lines, axis: str) -> str:
         own = {kind: of(lines, kind, axis=axis, system=line["system"]) for kind in ("memory", "first", "cold")}
         peak = middle(own["memory"], "peak")
         rows.append(
-            [line["system"], number(line["seconds"]), number(line["bytes"] / 1e6), number(line["peak"]), number(peak)]
+            [
+                line["system"],
+                number(line["seconds"] if line["seconds"] > 1e-4 else None),
+                number(line["bytes"] / 1e6),
+                number(line["peak"]),
+                number(peak),
+            ]
             + [
                 number(None if peak is None else 1000 * peak / line["rows"]),
                 number(middle(own["first"], "ms")),

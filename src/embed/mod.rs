@@ -7,6 +7,7 @@
 mod cache;
 mod card;
 mod chunk;
+#[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "models that run on ONNX Runtime have matrices"))]
 mod dense;
 mod encoder;
 mod engine;

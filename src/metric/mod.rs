@@ -156,7 +156,8 @@ impl Scorer {
             Metric::Dot => Some(f64::from((sums.dot)(&self.query, row))),
             Metric::L2 => Some(distance_of((sums.l2_squared)(&self.query, row))),
             Metric::L1 => Some(0.0 - f64::from((sums.l1)(&self.query, row))),
-            Metric::Cosine | Metric::Hamming => None,
+            Metric::Cosine => Some(self.cosine((sums.square)(row), || (sums.dot)(&self.query, row))),
+            Metric::Hamming => None,
         }
     }
 
@@ -215,20 +216,20 @@ impl Scorer {
         let kernels = self.kernels;
         match self.metric {
             Metric::Dot => f64::from((kernels.dot_f32)(&self.query, row)),
-            Metric::Cosine => {
-                let square = (kernels.dot_f32)(row, row);
-                // With a query of length 1 or 2, the product too is well within f32's range then.
-                if is_well_within(square) {
-                    let cosine =
-                        f64::from((kernels.dot_f32)(&self.query, row)) / (self.norm * f64::from(square).sqrt());
-                    cosine.clamp(-1.0, 1.0)
-                } else {
-                    f64::NAN
-                }
-            }
+            Metric::Cosine => self.cosine((kernels.dot_f32)(row, row), || (kernels.dot_f32)(&self.query, row)),
             Metric::L2 => distance_of((kernels.l2_squared_f32)(&self.query, row)),
             Metric::L1 | Metric::Hamming => 0.0 - f64::from((kernels.l1_f32)(&self.query, row)),
         }
+    }
+
+    /// The cosine of a row by the square of its length and its product with the query; NaN if f32 sums are not reliable.
+    #[inline]
+    fn cosine(&self, square: f32, product: impl FnOnce() -> f32) -> f64 {
+        // With a query of length 1 or 2, the product too is well within f32's range then.
+        if !is_well_within(square) {
+            return f64::NAN;
+        }
+        (f64::from(product()) / (self.norm * f64::from(square).sqrt())).clamp(-1.0, 1.0)
     }
 
     /// The same in f64, for rows whose sums leave the range of f32. NaN and infinities in the row are found here.

@@ -206,7 +206,7 @@ fn a_c_program_with_the_static_library() {
     let source = sqlite_source();
     let mut compiler = Command::new("cc");
     compiler
-        .args(["-std=c99", "-w", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_THREADSAFE=1", "-Iinclude", "-I"])
+        .args(["-std=gnu99", "-w", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_THREADSAFE=1", "-Iinclude", "-I"])
         .arg(&source);
     compiler.arg("-o").arg(folder.join("built_in")).arg(folder.join("notes.c")).arg(source.join("sqlite3.c"));
     compiler.arg(&archive).args(libraries_of_the_page().iter().filter(|library| *library != "-lsqlite3"));

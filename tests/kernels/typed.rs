@@ -212,6 +212,13 @@ fn a_query_scores_stored_vectors_as_their_widened_copies_to_the_bit() {
             for (name, sums, stored, widen) in cases {
                 let mut wide = vec![F32Le::from(0.0); length];
                 widen(stored, &mut wide);
+                let own = table.dot_f32;
+                assert_eq!(
+                    (sums.square)(stored).to_bits(),
+                    own(&wide, &wide).to_bits(),
+                    "{} {name} {length}",
+                    table.name
+                );
                 let placed = placed(stored, 1);
                 let stored = &placed[1..][..stored.len()];
                 for (sum, narrow, kernel) in [

@@ -257,3 +257,33 @@ fn floats(floats: &[F32Le; LANES]) -> __m256 {
     // SAFETY: the array is 32 readable bytes, and this load asks for no alignment.
     unsafe { _mm256_loadu_ps(floats.as_ptr().cast()) }
 }
+
+/// The squares of a stored vector, in the same order.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn squares<const BYTES: usize>(stored: &[u8], widen: impl Fn(&[u8; BYTES]) -> __m256) -> f32 {
+    let length = stored.len() * LANES / BYTES;
+    let (whole, tail) = stored[..length * BYTES / LANES].as_chunks::<BYTES>();
+    let (fours, rest) = whole.as_chunks::<4>();
+    let mut sums = [_mm256_setzero_ps(); 4];
+    for four in fours {
+        for i in 0..4 {
+            let x = widen(&four[i]);
+            sums[i] = multiplied(sums[i], x, x);
+        }
+    }
+    for (sum, bytes) in sums.iter_mut().zip(rest) {
+        let x = widen(bytes);
+        *sum = multiplied(*sum, x, x);
+    }
+    let [s0, s1, s2, s3] = sums;
+    let total = add_lanes(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
+    if tail.is_empty() {
+        return total;
+    }
+    let mut wide = [F32Le::from(0.0); LANES];
+    // SAFETY: the array is 32 writable bytes, and this call asks for no alignment.
+    unsafe { _mm256_storeu_ps(wide.as_mut_ptr().cast(), widen(&filled(tail))) };
+    let wide = &wide[..length % LANES];
+    total + scalar::dot_f32(wide, wide)
+}

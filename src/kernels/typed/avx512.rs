@@ -253,3 +253,30 @@ fn floats(floats: &[F32Le; LANES]) -> __m512 {
     // SAFETY: the array is 64 readable bytes, and this load asks for no alignment.
     unsafe { _mm512_loadu_ps(floats.as_ptr().cast()) }
 }
+
+/// The squares of a stored vector, in the same order.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn squares<const BYTES: usize>(stored: &[u8], widen: impl Fn(&[u8; BYTES]) -> __m512) -> f32 {
+    let length = stored.len() * LANES / BYTES;
+    let (whole, tail) = stored[..length * BYTES / LANES].as_chunks::<BYTES>();
+    let (fours, rest) = whole.as_chunks::<4>();
+    let mut sums = [_mm512_setzero_ps(); 4];
+    for four in fours {
+        for i in 0..4 {
+            let x = widen(&four[i]);
+            sums[i] = multiplied(sums[i], x, x);
+        }
+    }
+    for (sum, bytes) in sums.iter_mut().zip(rest) {
+        let x = widen(bytes);
+        *sum = multiplied(*sum, x, x);
+    }
+    let [s0, s1, s2, mut s3] = sums;
+    if !tail.is_empty() {
+        let here = !(u32::MAX << (length % LANES)) as __mmask16;
+        let x = _mm512_maskz_mov_ps(here, widen(&filled(tail)));
+        s3 = multiplied(s3, x, x);
+    }
+    _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))
+}

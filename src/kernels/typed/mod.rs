@@ -31,6 +31,8 @@ pub type MixedKernel = fn(query: &[F32Le], stored: &[u8]) -> f32;
 /// The sums over a query of f32 and a vector of a smaller type, which is widened in registers.
 #[derive(Debug, Clone, Copy)]
 pub struct MixedSums {
+    /// The square of the length of the stored vector alone, sum of b². It has the bits of its dot product with itself in f32.
+    pub square: fn(stored: &[u8]) -> f32,
     /// The dot product, sum of a·b.
     pub dot: MixedKernel,
     /// The square of the Euclidean distance, sum of (a-b)².
@@ -99,17 +101,22 @@ macro_rules! typed {
             bf16: typed!(@sums bf16_dot, bf16_l2_squared, bf16_l1),
             int8: typed!(@sums int8_dot, int8_l2_squared, int8_l1),
             mixed: Some($crate::kernels::typed::MixedKernels {
-                f16: typed!(@mixed f16_mixed_dot, f16_mixed_l2_squared, f16_mixed_l1),
-                bf16: typed!(@mixed bf16_mixed_dot, bf16_mixed_l2_squared, bf16_mixed_l1),
-                int8: typed!(@mixed int8_mixed_dot, int8_mixed_l2_squared, int8_mixed_l1),
+                f16: typed!(@mixed f16_square, f16_mixed_dot, f16_mixed_l2_squared, f16_mixed_l1),
+                bf16: typed!(@mixed bf16_square, bf16_mixed_dot, bf16_mixed_l2_squared, bf16_mixed_l1),
+                int8: typed!(@mixed int8_square, int8_mixed_dot, int8_mixed_l2_squared, int8_mixed_l1),
             }),
         };
-        typed!(@each $features, f16_mixed_dot, f16_mixed_l2_squared, f16_mixed_l1, mixed_f16);
-        typed!(@each $features, bf16_mixed_dot, bf16_mixed_l2_squared, bf16_mixed_l1, mixed_bf16);
-        typed!(@each $features, int8_mixed_dot, int8_mixed_l2_squared, int8_mixed_l1, mixed_int8);
+        typed!(@each $features, f16_square, f16_mixed_dot, f16_mixed_l2_squared, f16_mixed_l1, mixed_f16);
+        typed!(@each $features, bf16_square, bf16_mixed_dot, bf16_mixed_l2_squared, bf16_mixed_l1, mixed_bf16);
+        typed!(@each $features, int8_square, int8_mixed_dot, int8_mixed_l2_squared, int8_mixed_l1, mixed_int8);
     };
     // `mixed` of that file adds up by a step; `$widen` widens as many elements as a register has floats.
-    (@each $features:literal, $dot:ident, $l2_squared:ident, $l1:ident, $widen:ident) => {
+    (@each $features:literal, $square:ident, $dot:ident, $l2_squared:ident, $l1:ident, $widen:ident) => {
+        #[target_feature(enable = $features)]
+        fn $square(stored: &[u8]) -> f32 {
+            squares(stored, |bytes| $widen(bytes))
+        }
+
         #[target_feature(enable = $features)]
         fn $dot(query: &[F32Le], stored: &[u8]) -> f32 {
             mixed(query, stored, |bytes| $widen(bytes), |sum, a, b| multiplied(sum, a, b), scalar::dot_f32)
@@ -125,8 +132,10 @@ macro_rules! typed {
             mixed(query, stored, |bytes| $widen(bytes), |sum, a, b| absolute(sum, a, b), scalar::l1_f32)
         }
     };
-    (@mixed $dot:ident, $l2_squared:ident, $l1:ident) => {
+    (@mixed $square:ident, $dot:ident, $l2_squared:ident, $l1:ident) => {
         $crate::kernels::typed::MixedSums {
+            // SAFETY: as for the sums below.
+            square: |stored| unsafe { $square(stored) },
             // SAFETY: as for the sums below.
             dot: |query, stored| unsafe { $dot(query, stored) },
             // SAFETY: as above.

@@ -195,13 +195,6 @@ impl IndexReader {
         Ok(Some(Self { is_named, is_exact: options.exact, shelf, rows, guard }))
     }
 
-    /// Whether a scan would find so many rows at less cost, if there are no conditions.
-    pub fn prefers_scan(&mut self, source: &Source, dimensions: usize, limit: usize) -> Result<bool> {
-        let Some(Index { header, .. }) = self.opened(source, dimensions)? else { return Ok(true) };
-        let sizes = Sizes { rows: header.rows, matching: header.rows, limit: limit as u64, dimensions };
-        Ok(!self.is_named && !cost::prefers_codes(sizes, Read::Range))
-    }
-
     /// The best rows, or `None` if a scan or look-ups must answer.
     pub fn search(&mut self, source: &mut Source, wanted: &IndexQuestion<'_>) -> Result<Option<Vec<Place>>> {
         let found = self.find(source, wanted);

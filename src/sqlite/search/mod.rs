@@ -106,19 +106,6 @@ impl Search {
         self.is_scanned
     }
 
-    /// Whether so many rows without conditions would be found by a scan of a source that has an index.
-    pub fn outgrows_index(&mut self, size: usize) -> Result<bool> {
-        let dimensions = self.scorer.query().len();
-        for (source, index) in self.sources.iter().zip(&mut self.indexes) {
-            if let Some(index) = index
-                && index.prefers_scan(source, dimensions, size)?
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Whether all sources are ordinary tables. What a view reads may change although the schemas that are watched do not.
     pub fn is_of_tables(&self) -> bool {
         self.sources.iter().all(Source::is_table)

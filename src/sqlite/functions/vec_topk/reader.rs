@@ -86,16 +86,15 @@ impl TopkReader {
         }
     }
 
-    fn next(&mut self, size: usize) -> Result<usize> {
+    fn next(&self, size: usize) -> usize {
         let more = size.max(1).saturating_mul(Self::GROWTH);
-        let Some(kept) = &mut self.search else { return Ok(more) };
-        if kept.search.is_scanned() {
-            let is_second = size < Self::NEXT_BY_SCAN;
-            let most = size.max(Self::MOST_BY_SCAN);
-            return Ok(if is_second { more.max(Self::NEXT_BY_SCAN) } else { more.clamp(size, most) });
+        match &self.search {
+            Some(kept) if kept.search.is_scanned() && size >= Self::NEXT_BY_SCAN => {
+                more.clamp(size, size.max(Self::MOST_BY_SCAN))
+            }
+            Some(kept) if kept.search.is_scanned() || more > Self::MOST_BY_FETCHES => more.max(Self::NEXT_BY_SCAN),
+            _ => more,
         }
-        let is_large = more > Self::MOST_BY_FETCHES || kept.search.outgrows_index(more)?;
-        Ok(if is_large { more.max(Self::NEXT_BY_SCAN) } else { more })
     }
 
     fn find(&mut self, asked: &TopkQuestion, size: usize, after: Option<Hit>) -> Result<()> {
@@ -121,7 +120,7 @@ impl TopkReader {
 
     fn next_batch(&mut self, size: usize) -> Result<()> {
         let Some(asked) = self.asked.take() else { return Ok(()) };
-        let size = self.next(size)?;
+        let size = self.next(size);
         self.passed += self.hits.len();
         let last = self.hits.pop();
         self.find(&asked, size, last)?;
