@@ -14,7 +14,7 @@ const EVERYTHING_ELSE: [(&str, &str); 9] = [
     ("SELECT vec_dot('[1,2]', '[3,4]')", "11.0"),
     ("SELECT hex(fafcas_normalize('[2,0]'))", "0000803F00000000"),
     ("SELECT group_concat(rowid) FROM vec_topk('nodes', 'v', '[1,0]', 2)", "2,3"),
-    ("SELECT count(*) FROM nodes_vec", "11"),
+    ("SELECT value FROM nodes_vec WHERE property = 'state'", "ready"),
     ("SELECT fafcas_config('embed_threads')", "1"),
     ("SELECT json_extract(fafcas_info(), '$.onnxruntime') IS NULL", "1"),
     ("SELECT embed(NULL) IS NULL AND embed_tokens(NULL) IS NULL", "1"),
