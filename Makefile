@@ -84,7 +84,7 @@ fuzz:
 # The tests under a sanitizer, those that concern it: make sanitize KIND=address [TESTS='index slt'] [ONLY=name]. It wants Linux and a
 # nightly Rust; for threads also its component rust-src, as the standard library is built anew. SQLite's own C is not watched. Tests that
 # load the library from its file are left out.
-SANITIZED = functions fuzz_corpus index kernels nested schema_search slt trace
+SANITIZED = functions fuzz_corpus index kernels nested slt trace
 SANITIZE  = cargo +nightly test $(if $(filter thread,$(KIND)),-Zbuild-std) --target $(FUZZ_TRIPLE) --target-dir target/sanitize/$(KIND)
 sanitize: model
 	$(if $(filter address thread,$(KIND)),,$(error say KIND=address or KIND=thread))
