@@ -321,7 +321,7 @@ fn flat() {
     let path = database(&format!("torture-flat-{what}"), 2000);
     let mut random = Random(seed());
     let kept = client(&path);
-    // Blocks from before a merge stay in memory until this is full, as an older snapshot may need them.
+    // So little that blocks are dropped and read again all the time.
     kept.query_row("SELECT fafcas_config('cache_bytes', 2000000)", [], |_| Ok(())).unwrap();
     let mut run = |number: usize| match what {
         "searches" => {
