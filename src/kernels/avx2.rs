@@ -74,7 +74,7 @@ fn sum(
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn add_lanes(v: __m256) -> f32 {
+pub(super) fn add_lanes(v: __m256) -> f32 {
     let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
@@ -82,7 +82,7 @@ fn add_lanes(v: __m256) -> f32 {
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn load(floats: &[F32Le; LANES]) -> __m256 {
+pub(super) fn load(floats: &[F32Le; LANES]) -> __m256 {
     // SAFETY: the array is 32 readable bytes, and this load asks for no alignment.
     unsafe { _mm256_loadu_ps(floats.as_ptr().cast()) }
 }

@@ -92,7 +92,7 @@ fn sum(a: &[F32Le], b: &[F32Le], step: impl Fn(__m512, __m512, __m512) -> __m512
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load(floats: &[F32Le; LANES]) -> __m512 {
+pub(super) fn load(floats: &[F32Le; LANES]) -> __m512 {
     // SAFETY: the array is 64 readable bytes, and this load asks for no alignment.
     unsafe { _mm512_loadu_ps(floats.as_ptr().cast()) }
 }

@@ -1,6 +1,7 @@
 //! 32 bytes at a time: sixteen elements of two bytes, or 32 of one.
 
 use super::{filled, in_pieces, same_length, typed};
+use crate::kernels::avx2::{add_lanes, load as load_floats};
 use crate::kernels::widen::INT8_STEP;
 use crate::kernels::{F32Le, scalar};
 use std::arch::x86_64::*;
@@ -9,36 +10,6 @@ use std::arch::x86_64::*;
 const LANES: usize = 8;
 
 typed!("avx2,fma,f16c");
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn f16_dot(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| f16(bytes), |sum, a, b| multiplied(sum, a, b))
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn f16_l2_squared(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| f16(bytes), |sum, a, b| squared(sum, a, b))
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn f16_l1(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| f16(bytes), |sum, a, b| absolute(sum, a, b))
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn bf16_dot(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| bf16(bytes), |sum, a, b| multiplied(sum, a, b))
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn bf16_l2_squared(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| bf16(bytes), |sum, a, b| squared(sum, a, b))
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-fn bf16_l1(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| bf16(bytes), |sum, a, b| absolute(sum, a, b))
-}
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -106,14 +77,6 @@ fn sum(
     }
     let [s0, s1, s2, s3] = sums;
     add_lanes(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)))
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn add_lanes(eight: __m256) -> f32 {
-    let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
-    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -234,11 +197,11 @@ fn mixed<const BYTES: usize>(
     let mut sums = [_mm256_setzero_ps(); 4];
     for (a, b) in a_fours.iter().zip(b_fours) {
         for i in 0..4 {
-            sums[i] = step(sums[i], floats(&a[i]), widen(&b[i]));
+            sums[i] = step(sums[i], load_floats(&a[i]), widen(&b[i]));
         }
     }
     for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-        *sum = step(*sum, floats(a), widen(b));
+        *sum = step(*sum, load_floats(a), widen(b));
     }
     let [s0, s1, s2, s3] = sums;
     let total = add_lanes(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
@@ -249,13 +212,6 @@ fn mixed<const BYTES: usize>(
     // SAFETY: the array is 32 writable bytes, and this call asks for no alignment.
     unsafe { _mm256_storeu_ps(wide.as_mut_ptr().cast(), widen(&filled(b_tail))) };
     total + scalar_tail(a_tail, &wide[..a_tail.len()])
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn floats(floats: &[F32Le; LANES]) -> __m256 {
-    // SAFETY: the array is 32 readable bytes, and this load asks for no alignment.
-    unsafe { _mm256_loadu_ps(floats.as_ptr().cast()) }
 }
 
 /// The squares of a stored vector, in the same order.

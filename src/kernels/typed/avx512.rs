@@ -1,6 +1,7 @@
 //! 64 bytes at a time: 32 elements of two bytes, or 64 of one.
 
 use super::{filled, in_pieces, same_length, typed};
+use crate::kernels::avx512::load as load_floats;
 use crate::kernels::widen::INT8_STEP;
 use crate::kernels::{F32Le, scalar};
 use std::arch::x86_64::*;
@@ -9,36 +10,6 @@ use std::arch::x86_64::*;
 const LANES: usize = 16;
 
 typed!("avx512f,avx512bw");
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn f16_dot(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| f16(bytes), |sum, a, b| multiplied(sum, a, b))
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn f16_l2_squared(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| f16(bytes), |sum, a, b| squared(sum, a, b))
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn f16_l1(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| f16(bytes), |sum, a, b| absolute(sum, a, b))
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn bf16_dot(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| bf16(bytes), |sum, a, b| multiplied(sum, a, b))
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn bf16_l2_squared(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| bf16(bytes), |sum, a, b| squared(sum, a, b))
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn bf16_l1(a: &[u8], b: &[u8]) -> f32 {
-    sum(a, b, |bytes| bf16(bytes), |sum, a, b| absolute(sum, a, b))
-}
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -229,11 +200,11 @@ fn mixed<const BYTES: usize>(
     let mut sums = [_mm512_setzero_ps(); 4];
     for (a, b) in a_fours.iter().zip(b_fours) {
         for i in 0..4 {
-            sums[i] = step(sums[i], floats(&a[i]), widen(&b[i]));
+            sums[i] = step(sums[i], load_floats(&a[i]), widen(&b[i]));
         }
     }
     for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-        *sum = step(*sum, floats(a), widen(b));
+        *sum = step(*sum, load_floats(a), widen(b));
     }
     let [s0, s1, s2, mut s3] = sums;
     if !a_tail.is_empty() {
@@ -242,16 +213,9 @@ fn mixed<const BYTES: usize>(
         let b = _mm512_maskz_mov_ps(here, widen(&filled(b_tail)));
         let mut a = [F32Le::from(0.0); LANES];
         a[..a_tail.len()].copy_from_slice(a_tail);
-        s3 = step(s3, floats(&a), b);
+        s3 = step(s3, load_floats(&a), b);
     }
     _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn floats(floats: &[F32Le; LANES]) -> __m512 {
-    // SAFETY: the array is 64 readable bytes, and this load asks for no alignment.
-    unsafe { _mm512_loadu_ps(floats.as_ptr().cast()) }
 }
 
 /// The squares of a stored vector, in the same order.

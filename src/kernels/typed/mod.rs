@@ -106,9 +106,28 @@ macro_rules! typed {
                 int8: typed!(@mixed int8_square, int8_mixed_dot, int8_mixed_l2_squared, int8_mixed_l1),
             }),
         };
+        typed!(@pairs $features, f16_dot, f16_l2_squared, f16_l1, f16);
+        typed!(@pairs $features, bf16_dot, bf16_l2_squared, bf16_l1, bf16);
         typed!(@each $features, f16_square, f16_mixed_dot, f16_mixed_l2_squared, f16_mixed_l1, mixed_f16);
         typed!(@each $features, bf16_square, bf16_mixed_dot, bf16_mixed_l2_squared, bf16_mixed_l1, mixed_bf16);
         typed!(@each $features, int8_square, int8_mixed_dot, int8_mixed_l2_squared, int8_mixed_l1, mixed_int8);
+    };
+    // `sum` of that file adds up by a step; `$widen` widens a register into two of floats.
+    (@pairs $features:literal, $dot:ident, $l2_squared:ident, $l1:ident, $widen:ident) => {
+        #[target_feature(enable = $features)]
+        fn $dot(a: &[u8], b: &[u8]) -> f32 {
+            sum(a, b, |bytes| $widen(bytes), |sum, a, b| multiplied(sum, a, b))
+        }
+
+        #[target_feature(enable = $features)]
+        fn $l2_squared(a: &[u8], b: &[u8]) -> f32 {
+            sum(a, b, |bytes| $widen(bytes), |sum, a, b| squared(sum, a, b))
+        }
+
+        #[target_feature(enable = $features)]
+        fn $l1(a: &[u8], b: &[u8]) -> f32 {
+            sum(a, b, |bytes| $widen(bytes), |sum, a, b| absolute(sum, a, b))
+        }
     };
     // `mixed` of that file adds up by a step; `$widen` widens as many elements as a register has floats.
     (@each $features:literal, $square:ident, $dot:ident, $l2_squared:ident, $l1:ident, $widen:ident) => {
