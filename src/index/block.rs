@@ -192,6 +192,11 @@ impl Codes {
         })
     }
 
+    /// What the slots that have a row say about it, in the order of the slots.
+    pub fn rows(&self) -> impl Iterator<Item = CodedRow> {
+        (0..self.slots()).filter_map(|slot| self.slot(slot))
+    }
+
     /// The row of a slot. It has no meaning for a free slot.
     #[inline]
     pub fn rowid(&self, slot: usize) -> i64 {
@@ -426,7 +431,7 @@ impl Block {
 
     /// How many slots have a row.
     pub fn count(&self) -> usize {
-        (0..self.codes.slots()).filter(|&slot| self.codes.slot(slot).is_some()).count()
+        self.codes.rows().count()
     }
 
     /// Makes a slot free.

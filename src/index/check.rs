@@ -67,7 +67,7 @@ impl Index {
         let mut rowids = Vec::new();
         for (number, entry) in self.blocks() {
             let codes = Codes::read(store, self.header.dimensions, number, entry)?;
-            let rows = (0..codes.slots()).filter_map(|slot| codes.slot(slot)).map(|row| row.rowid);
+            let rows = codes.rows().map(|row| row.rowid);
             rowids.extend(rows.filter(|rowid| part.has(*rowid)));
         }
         rowids.sort_unstable();

@@ -179,8 +179,7 @@ impl Index {
                 Resident::Kept(codes) => codes.as_ref(),
                 Resident::Passing(codes) => codes,
             };
-            let slots = (0..codes.slots()).filter_map(|slot| codes.slot(slot));
-            for row in slots.filter(|row| !hidden(row.rowid)) {
+            for row in codes.rows().filter(|row| !hidden(row.rowid)) {
                 let known = (row.rowid, row.fingerprint);
                 last = last.max(Some(known));
                 if met % stride == 0 {

@@ -38,7 +38,7 @@ impl RowidRange {
 
     /// Of the rows in a block.
     pub fn of_codes(codes: &Codes) -> Self {
-        Self::of((0..codes.slots()).filter_map(|slot| codes.slot(slot)).map(|row| row.rowid))
+        Self::of(codes.rows().map(|row| row.rowid))
     }
 
     /// Whether the block has no rows.
@@ -116,8 +116,7 @@ impl Index {
 
     /// Checks that a row is where the ranges say.
     pub(super) fn check_range(&self, range: &RowidRange, block: &Block, number: u32) -> Result<()> {
-        let rows = (0..block.codes.slots()).filter_map(|slot| block.codes.slot(slot));
-        match rows.map(|row| row.rowid).find(|rowid| !range.has(*rowid)) {
+        match block.codes.rows().map(|row| row.rowid).find(|rowid| !range.has(*rowid)) {
             Some(rowid) => Err(label(self.header.generation)
                 .damaged(format_args!("row {rowid} is in block {number}, beyond its range"))),
             None => Ok(()),
