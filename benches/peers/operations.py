@@ -15,6 +15,7 @@ import apsw
 import data
 import measures
 import numpy
+import texts
 
 HERE = Path(__file__).resolve().parent
 K = 10
@@ -139,11 +140,11 @@ def kit(folder: Path, vectors: data.Set) -> Lines:
     sys.path.insert(0, str(HERE.parent))
     import kit as bench
 
-    texts = data.wordnet(vectors.path.parent)[:20_000]
+    notes = texts.wordnet(vectors.path.parent)[:20_000]
     for length in (100, 1000):
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            bench.ingest(folder, os.environ["FAFCAS_LIBRARY"], texts, length, None)
+            bench.ingest(folder, os.environ["FAFCAS_LIBRARY"], notes, length, None)
         found = re.search(r"([\d,]+) a second", said.getvalue())
         if not found:
             raise RuntimeError(f"expected a rate, not {said.getvalue()}")
