@@ -52,8 +52,14 @@ def read(path: Path) -> Lines:
     lines = [line for line in lines if line["run"] == newest[key(line)]]
     # What a run had no time for was done by a later one.
     lines = [line for line in lines if line.get("system") != "all" or line["run"] >= finished.get(place(line), 0)]
-    sizes = {axis: size(lines, axis) for axis in unique(line.get("axis") for line in lines) if axis not in (None, *SIZED)}
-    return [line for line in lines if line.get("rows") is None or line["rows"] == sizes.get(line.get("axis"), line["rows"])]
+    sizes = {name: size([line for line in lines if table_of(line) == name]) for name in unique(map(table_of, lines)) if name}
+    return [line for line in lines if line.get("rows") is None or line["rows"] == (sizes.get(table_of(line)) or line["rows"])]
+
+
+def table_of(line: dict[str, Any]) -> str | None:
+    """What has one size of its own: an axis, or an operation."""
+    axis = line.get("axis")
+    return None if axis in (None, *SIZED) else line["value"] if axis == "operation" else axis
 
 
 def place(line: dict[str, Any]) -> tuple[Any, ...]:
@@ -66,11 +72,13 @@ def key(line: dict[str, Any]) -> tuple[Any, ...]:
     return (line["kind"], line["run"]) if line["kind"] in ("machine", "end") else (*place(line), line.get("system"))
 
 
-def size(lines: Lines, axis: str) -> int | None:
-    """How many rows the record has on an axis."""
-    found = [line for line in lines if line.get("axis") == axis and line["kind"] not in ("missing", "done", "build")]
-    systems = {rows: len({line.get("system") for line in found if line["rows"] == rows}) for rows in unique(line["rows"] for line in found)}
-    return max(systems, key=lambda rows: (systems[rows], rows), default=None)
+def size(lines: Lines) -> int | None:
+    """Of one table, the number of rows that the record has, if anything was measured."""
+    systems: dict[int, set[str | None]] = {}
+    for line in lines:
+        if line["kind"] not in ("missing", "done", "build"):
+            systems.setdefault(line["rows"], set()).add(line.get("system"))
+    return max(systems, key=lambda rows: (len(systems[rows]), rows), default=None)
 
 
 def of(lines: Lines, kind: str, **wanted: Any) -> Lines:
@@ -429,9 +437,20 @@ def draw(lines: Lines) -> dict[str, str]:
     return {name: picture for name, maker in makers.items() if (picture := maker(lines))}
 
 
+def front(own: Lines) -> Lines:
+    """The places of a curve that are worth their time: none of the others is as fast and finds as much. All count as the edge beyond it."""
+    best: Lines = []
+    for point in sorted(own, key=lambda point: (point["p50"], -point["recall"])):
+        if not best or min(point["recall"], 1 - EDGE) > best[-1]["recall"]:
+            best.append(point)
+    return best
+
+
 def draw_recall(lines: Lines) -> str | None:
     """Latency against recall. The scale of recall is that of its misses."""
-    found = {system: [point for point in own if point["recall"] >= 0.8] for system, own in curves(lines, axis="recall").items()}
+    found = {
+        system: [point for point in front(own) if point["recall"] >= 0.8] for system, own in curves(lines, axis="recall").items()
+    }
     dash = dashes(list(found))
     drawn = [
         plots.Line(
@@ -451,7 +470,7 @@ def draw_recall(lines: Lines) -> str | None:
         [(5, "0.8"), (10, "0.9"), (20, "0.95"), (100, "0.99"), (1000, "0.999"), (1 / EDGE, "0.9999 to 1")],
     )
     up = plots.Axis("median, ms", plots.powers([place[1] for line in drawn for place in line.places]))
-    return plots.curves("Latency at equal recall: right and down is better", across, up, drawn)
+    return plots.curves("Latency at equal recall: right and down is better. Only places that no faster one beats", across, up, drawn)
 
 
 def draw_build(lines: Lines) -> str | None:
