@@ -32,6 +32,8 @@ GROUPS = [
 ]
 # Axes whose places have sizes of their own.
 SIZED = ("rows", "corpus")
+IN_SHORT = ("sqlite-vec, vec0 flat", "sqlite-vector, quantised", "vec1, flat", "vec1, trained, PQ, reranked", "vectorlite, HNSW", "hnswlib",
+            "USearch", "FAISS, IVF-PQ fast scan, refined", "FAISS, flat", "LanceDB, IVF_HNSW_SQ, refined", "Chroma", "DuckDB, vss HNSW")  # fmt: skip
 # Beyond this share of misses a point is drawn at the edge.
 EDGE = 1e-4
 
@@ -162,6 +164,20 @@ def equal_recall(found: dict[str, Lines]) -> str:
         rows.append([system, *shown, ratio, f"{max(point['recall'] for point in found[system]):.4f}"])
     head = ["system", *(f"recall {wanted}" for wanted in RECALLS), f"at {RECALLS[RATIO]}, to {OURS}", "highest recall"]
     return table(head, rows)
+
+
+def in_short(lines: Lines) -> str:
+    """The table that README.md of the repository shows: each library once or twice, as it is best known."""
+    found = {system: own for system, own in curves(lines, axis="recall").items() if system in (OURS, "fafcas, scan", *IN_SHORT)}
+    rows = []
+    for system, own in found.items():
+        build = next(iter(of(lines, "build", axis="recall", system=system)), {"seconds": 0.0})
+        memory = middle(of(lines, "memory", axis="recall", system=system), "peak")
+        times = [measures.latency_at(own, wanted) for wanted in (0.99, 0.999)]
+        shown = [number(point["p50"], 2) if point else "never" for point in times]
+        best = f"{max(point['recall'] for point in own):.4f}"
+        rows.append([system, *shown, best, number(build["seconds"] if build["seconds"] > 1e-4 else None, 2), number(memory, 2)])
+    return table(["system", "ms at recall 0.99", "at 0.999", "highest recall", "build, s", "memory, MB"], rows)
 
 
 def reached(point: dict[str, Any]) -> str:
@@ -380,15 +396,18 @@ def missing(lines: Lines) -> str:
 def page(lines: Lines, kernels: str, pictures: Iterable[str]) -> str:
     """The whole record. It shows the pictures that there are."""
     shown = {name: f"![{name.removesuffix('.svg').capitalize()}]({name})\n\n" for name in pictures}
-    machine = of(lines, "machine")[-1]
-    found = curves(lines, axis="recall")
+    machines = of(lines, "machine")
     main = next(iter(of(lines, "build", axis="recall")), None)
+    machine = next((own for own in machines if main and own["run"] == main["run"]), machines[-1])
+    forms = unique("`make bench-full`" if own["long"] else "`make bench`" for own in machines)
+    found = curves(lines, axis="recall")
     size = f"{main['rows']:,} x {main['dimensions']} of the set `{main['set']}`" if main else "nothing"
     parts = [
-        f"# fafcas beside other vector searches: `make bench{'-full' if machine['long'] else ''}`",
+        f"# fafcas beside other vector searches: {' and '.join(forms)}",
         f"{machine['date']} UTC. {machine['cpu']}, {machine['cores']} cores, {machine['memory']} GB, load {machine['load']} at the start; Linux {machine['kernel']}, "
         f"{machine['compiler']}, Python {machine['python']}. Main part: {size}, k = 10. `benches/README.md` says how all of it is measured. "
         "Drawn from `results.jsonl` by `make bench-report`.",
+        "## In short\n\n" + in_short(lines),
         "## Latency at equal recall\n\nMedian in ms of the fastest measured point that reaches the recall, with its knob; one core, warm, but for what says two threads. "
         "The fastest of a column is bold.\n\n" + shown.get("recall.svg", "") + equal_recall(found),
         "## Building, disk, memory, first query\n\n"
@@ -415,7 +434,7 @@ def page(lines: Lines, kernels: str, pictures: Iterable[str]) -> str:
     ]
     for corpus in unique(line["value"] for line in of(lines, "search", axis="corpus")):
         rows = of(lines, "search", axis="corpus", value=corpus)[0]["rows"]
-        parts.insert(4, f"## {rows:,} texts of the set `{corpus}`\n\n" + equal_recall(curves(lines, axis="corpus", value=corpus)) + "\n" + costs(lines, axis="corpus", value=corpus))
+        parts.insert(5, f"## {rows:,} texts of the set `{corpus}`\n\n" + equal_recall(curves(lines, axis="corpus", value=corpus)) + "\n" + costs(lines, axis="corpus", value=corpus))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
@@ -466,11 +485,11 @@ def draw_recall(lines: Lines) -> str | None:
     if not drawn:
         return None
     across = plots.Axis(
-        "recall of the ten nearest",
+        "recall of the ten nearest; only places that no faster one beats",
         [(5, "0.8"), (10, "0.9"), (20, "0.95"), (100, "0.99"), (1000, "0.999"), (1 / EDGE, "0.9999 to 1")],
     )
     up = plots.Axis("median, ms", plots.powers([place[1] for line in drawn for place in line.places]))
-    return plots.curves("Latency at equal recall: right and down is better. Only places that no faster one beats", across, up, drawn)
+    return plots.curves("Latency at equal recall: right and down is better", across, up, drawn)
 
 
 def draw_build(lines: Lines) -> str | None:
