@@ -216,7 +216,10 @@ impl Scorer {
         let kernels = self.kernels;
         match self.metric {
             Metric::Dot => f64::from((kernels.dot_f32)(&self.query, row)),
-            Metric::Cosine => self.cosine((kernels.dot_f32)(row, row), || (kernels.dot_f32)(&self.query, row)),
+            Metric::Cosine => {
+                let [product, _, square] = (kernels.products_f32)(&self.query, row);
+                self.cosine(square, || product)
+            }
             Metric::L2 => distance_of((kernels.l2_squared_f32)(&self.query, row)),
             Metric::L1 | Metric::Hamming => 0.0 - f64::from((kernels.l1_f32)(&self.query, row)),
         }
