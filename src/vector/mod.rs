@@ -13,6 +13,9 @@ use std::fmt;
 /// How many dimensions a vector may have.
 pub const MAX_DIMENSIONS: usize = 65_536;
 
+/// A type that nothing here stores, but that programs have where nobody said otherwise.
+const DOUBLES: &str = "float64";
+
 /// A vector. A BLOB is read in place; JSON is parsed into a copy.
 pub type Vector<'a> = Cow<'a, [F32Le]>;
 
@@ -76,6 +79,34 @@ impl ElementType {
             Self::Int8 => Some(bytes),
             Self::Bit => Some(8 * bytes),
         }
+    }
+
+    /// What vectors that were read as of this type and have `found` dimensions may be of, if they should have `wanted`: the type of which
+    /// so many numbers take as many bytes.
+    fn mistaken_for(self, wanted: usize, found: usize) -> Option<&'static str> {
+        const WIDTHS: [(usize, &str); 5] = [(64, DOUBLES), (32, "f32"), (16, "f16 or bf16"), (8, "int8"), (1, "bit")];
+        let bits = self.bits().saturating_mul(found);
+        let same_bytes = |width: usize| width != self.bits() && wanted.saturating_mul(width) == bits;
+        // One number takes as many bytes as one of something else rather often.
+        WIDTHS.iter().find(|(width, _)| wanted > 1 && same_bytes(*width)).map(|(_, name)| *name)
+    }
+
+    /// How many dimensions a vector has that was read as of this type, and why it may not have as many as the others.
+    pub fn miscounted(self, wanted: usize, found: usize) -> String {
+        match self.mistaken_for(wanted, found) {
+            Some(DOUBLES) if self == Self::F32 => format!("{found} (twice as many: float64?)"),
+            Some(DOUBLES) | None => found.to_string(),
+            Some(other) => format!("{found} (of {other}? see the option type)"),
+        }
+    }
+
+    /// The same for a query that is longer or shorter than the rows, which were read as of this type.
+    pub fn query_miscounted(self, rows: usize, query: usize) -> String {
+        let doubles = (rows > 1 && query == 2 * rows).then_some("twice as many: float64?");
+        let other = self.mistaken_for(query, rows).filter(|other| *other != DOUBLES);
+        let other = other.map(|other| format!("are the rows of {other}? see the option type"));
+        let reasons: Vec<&str> = doubles.into_iter().chain(other.as_deref()).collect();
+        if reasons.is_empty() { query.to_string() } else { format!("{query} ({})", reasons.join(" or ")) }
     }
 
     /// The elements, as an error message names them.
