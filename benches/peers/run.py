@@ -211,7 +211,7 @@ class Truth:
         """Of the queries that were asked."""
         base, bars = self.vectors.base(), self.bars(below)
         scores = [(base[sorted(set(rows))] @ self.queries[query]).tolist() for query, rows in hits]
-        k = self.k if below is None else min(self.k, -(-below * len(base) // 1000))
+        k = min(self.k, len(base) if below is None else -(-below * len(base) // 1000))
         return measures.recall(scores, [float(bars[query]) for query, _ in hits], k)
 
 
