@@ -10,7 +10,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 # The command of the Python package, on what is built here.
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
-.PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz lint sanitize
+.PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz fuzz-ingest lint sanitize
 .PHONY: profile bench bench-full bench-kernels bench-data bench-report bench-rust quality quality-short spread budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
@@ -74,12 +74,24 @@ FUZZ_TRIPLE = x86_64-unknown-linux-gnu
 FUZZ_FLAGS  = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
 	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Zsanitizer=address
 fuzz:
-	$(if $(TARGET),,$(error say TARGET=name, one of $(notdir $(wildcard fuzz/corpus/*))))
+	$(if $(TARGET),,$(error say TARGET=name, one of $(filter-out ingest,$(notdir $(wildcard fuzz/corpus/*)))))
 	@RUSTFLAGS='$(FUZZ_FLAGS)' cargo +nightly build --release --quiet --manifest-path fuzz/Cargo.toml --target $(FUZZ_TRIPLE) \
 		--target-dir target/fuzz/build
 	@mkdir -p target/fuzz/$(TARGET)
 	@FAFCAS_FUZZ=$(TARGET) target/fuzz/build/$(FUZZ_TRIPLE)/release/fuzz -max_total_time=$(or $(SECONDS),60) -rss_limit_mb=8192 \
 		-timeout=60 -detect_leaks=0 -print_final_stats=1 -artifact_prefix=target/fuzz/ target/fuzz/$(TARGET) fuzz/corpus/$(TARGET)
+
+# The same of what reads notes, which is Python: make fuzz-ingest [SECONDS=600]. It wants Linux.
+fuzz-ingest: build .venv/fuzz
+	@mkdir -p target/fuzz/ingest
+	@PYTHONPATH=.venv/fuzz FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=$(CURDIR)/tests/data/static $(VENV) fuzz/ingest.py \
+		-max_total_time=$(or $(SECONDS),60) -timeout=30 -max_len=4096 -print_final_stats=1 -artifact_prefix=target/fuzz/ \
+		target/fuzz/ingest fuzz/corpus/ingest
+
+.venv/fuzz: .venv/ready scripts/requirements-fuzz.txt
+	@echo "== fetching what fuzzes Python into .venv/fuzz ($$(tr '\n' ' ' <scripts/requirements-fuzz.txt))"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r scripts/requirements-fuzz.txt
+	@touch $@
 
 # The tests under a sanitizer, those that concern it: make sanitize KIND=address [TESTS='index slt'] [ONLY=name]. It wants Linux and a
 # nightly Rust; for threads also its component rust-src, as the standard library is built anew. SQLite's own C is not watched. Tests that

@@ -4,12 +4,14 @@ use super::block::{Block, Codes, label};
 use super::format::{BlobKind, BlockEntry, FORMAT, RANGES};
 use super::merge::OnProgress;
 use super::open::{Index, Opened, open_uncached};
+use super::ranges::RowidRange;
 use super::request::{FetchedRow, RowSource};
-use super::rowid_part::RowidPart;
 use super::store::Store;
 use crate::codec::{Encoder, fingerprint};
 use crate::error::{Error, Result};
-use std::collections::BTreeSet;
+
+/// Work on all rows keeps the rowids of so many at a time, 8 MiB, so that its memory does not grow with the index.
+pub const ROWS_IN_MEMORY: usize = 1 << 20;
 
 /// Checks an index without its rows: every BLOB, and that they belong together. Nothing comes from the cache.
 pub fn check_blocks<S: Store>(store: &mut S) -> Result<Index> {
@@ -29,8 +31,10 @@ pub fn check_blocks<S: Store>(store: &mut S) -> Result<Index> {
             index.check_range(range, &block, number)?;
         }
     }
-    for part in RowidPart::of_rows(index.header.rows) {
-        index.coded(store, part)?;
+    let blocks = index.by_rowid(store)?;
+    let mut first = Some(i64::MIN);
+    while let Some(from) = first {
+        first = blocks.coded(store, from, ROWS_IN_MEMORY)?.last.checked_add(1);
     }
     check_ids(store, &index)?;
     Ok(index)
@@ -61,43 +65,91 @@ fn check_ids<S: Store>(store: &mut S, index: &Index) -> Result<()> {
     }
 }
 
+/// Rows that have codes, in ascending order.
+pub struct CodedRows {
+    /// The rows.
+    pub rowids: Vec<i64>,
+    /// They are all from the first that was asked for up to this one.
+    pub last: i64,
+}
+
+impl CodedRows {
+    /// Keeps the first rows. An error if a row is there twice.
+    fn limit(&mut self, most: usize) -> Result<()> {
+        self.rowids.sort_unstable();
+        if let Some((row, _)) = self.rowids.iter().zip(self.rowids.iter().skip(1)).find(|(row, next)| row == next) {
+            return Err(Error::Damaged(format!("row {row} is in the index twice; 'rebuild' mends it")));
+        }
+        if self.rowids.len() > most {
+            self.rowids.truncate(most);
+            self.last = self.rowids.last().copied().unwrap_or(self.last);
+        }
+        Ok(())
+    }
+}
+
+/// The blocks of an index in the order of their rows, for work on all rows from one end to the other. In most indexes blocks
+/// hardly overlap, so that all such work together reads each block once or twice.
+pub struct BlocksByRowid<'a> {
+    index: &'a Index,
+    blocks: Vec<(u32, BlockEntry, RowidRange)>,
+}
+
 impl Index {
-    /// The rows of a part that have codes, in ascending order. An error if a row has two codes.
-    pub fn coded<S: Store>(&self, store: &mut S, part: RowidPart) -> Result<Vec<i64>> {
-        let mut rowids = Vec::new();
-        for (number, entry) in self.blocks() {
-            let codes = Codes::read(store, self.header.dimensions, number, entry)?;
+    /// Its blocks in the order of their rows.
+    pub fn by_rowid<S: Store>(&self, store: &mut S) -> Result<BlocksByRowid<'_>> {
+        let ranges = self.ranges(store)?;
+        let blocks = self.blocks().zip(ranges).map(|((number, entry), range)| (number, *entry, range));
+        let mut blocks: Vec<_> = blocks.filter(|(_, _, range)| !range.is_none()).collect();
+        blocks.sort_unstable_by_key(|(_, _, range)| range.least);
+        Ok(BlocksByRowid { index: self, blocks })
+    }
+}
+
+impl BlocksByRowid<'_> {
+    /// The next rows that have codes: at most so many, from a rowid on. An error if a row has two codes.
+    pub fn coded<S: Store>(&self, store: &mut S, first: i64, most: usize) -> Result<CodedRows> {
+        let most = most.max(1);
+        let mut coded = CodedRows { rowids: Vec::new(), last: i64::MAX };
+        for (number, entry, range) in &self.blocks {
+            if range.least > coded.last {
+                break;
+            }
+            if range.greatest < first {
+                continue;
+            }
+            let codes = Codes::read(store, self.index.header.dimensions, *number, entry)?;
             let rows = codes.rows().map(|row| row.rowid);
-            rowids.extend(rows.filter(|rowid| part.has(*rowid)));
+            coded.rowids.extend(rows.filter(|rowid| (first..=coded.last).contains(rowid)));
+            // To sort them after each block would take long where blocks overlap.
+            if coded.rowids.len() > most + most / 8 {
+                coded.limit(most)?;
+            }
         }
-        rowids.sort_unstable();
-        match rowids.iter().zip(rowids.iter().skip(1)).find(|(row, next)| row == next) {
-            Some((row, _)) => Err(Error::Damaged(format!("row {row} is in the index twice; 'rebuild' mends it"))),
-            None => Ok(rowids),
-        }
+        coded.limit(most)?;
+        Ok(coded)
     }
 
-    /// Checks the codes of a part against the rows. Rows in `pending` are not checked.
+    /// Checks the codes of these rows, which ascend, against the rows.
     pub fn check_rows<S: Store, R: RowSource>(
         &self,
         store: &mut S,
         rows: &mut R,
-        part: RowidPart,
-        pending: &BTreeSet<i64>,
+        rowids: &[i64],
         progress: OnProgress<'_>,
     ) -> Result<()> {
-        let mut encoder = Encoder::new(self.space());
+        let mut encoder = Encoder::new(self.index.space());
         let mut done = 0;
-        for (number, entry) in self.blocks() {
-            let block = Block::read(store, self.header.dimensions, number, entry)?;
+        for (number, entry, _) in self.blocks.iter().filter(|(_, _, range)| range.meets_any(rowids)) {
+            let block = Block::read(store, self.index.header.dimensions, *number, entry)?;
             for slot in 0..block.codes.slots() {
                 let Some(row) = block.codes.slot(slot) else { continue };
-                if !part.has(row.rowid) || pending.contains(&row.rowid) {
+                if rowids.binary_search(&row.rowid).is_err() {
                     continue;
                 }
                 check_row(&block, slot, row.rowid, rows, &mut encoder)?;
                 done += 1;
-                progress(done, self.header.rows)?;
+                progress(done, rowids.len() as u64)?;
             }
         }
         Ok(())

@@ -25,14 +25,13 @@ mod ranges;
 mod repeats;
 mod request;
 mod rerank;
-mod rowid_part;
 mod search;
 mod store;
 mod sweep;
 mod verify;
 
 pub use build::{Builder, Mean, fix_seed, seed};
-pub use check::check_blocks;
+pub use check::{BlocksByRowid, CodedRows, ROWS_IN_MEMORY, check_blocks};
 pub use compare::{Difference, RowSlot, Stretch};
 pub use encode::VectorBatch;
 pub use format::{Directory, FORMAT, Header, Token};
@@ -41,7 +40,6 @@ pub use merge::{ChangedRows, OnProgress};
 pub use open::{Index, Opened, elements, open, open_uncached};
 pub use overlay::Overlay;
 pub use request::{Accept, FetchedRow, Outcome, Reason, Request, RowSource, Stats, Trial};
-pub use rowid_part::RowidPart;
 pub use store::{MemoryStore, Store};
 
 use crate::resources::cache::CacheCounts;

@@ -5,10 +5,9 @@
 
 use crate::table_in_memory::{Random, Table, indexed, request, scope, scorer};
 use fafcas::error::Error;
-use fafcas::index::{Index, MemoryStore, Opened, Outcome, RowidPart, Stats, check_blocks, open};
+use fafcas::index::{Index, MemoryStore, Opened, Outcome, Stats, check_blocks, open};
 use fafcas::kernels;
 use fafcas::parts::{Metric, Place, Rules};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const DIMENSIONS: usize = 10;
@@ -64,9 +63,9 @@ impl Case {
             Err(error) => assert_says_where(&error),
             Ok(index) => {
                 assert!(!honest, "damage to BLOB {id} passes the check");
-                for part in RowidPart::split(1) {
-                    let _ = index.check_rows(&mut store, &mut self.table, part, &BTreeSet::new(), &mut |_, _| Ok(()));
-                }
+                let blocks = index.by_rowid(&mut store).unwrap();
+                let coded = blocks.coded(&mut store, i64::MIN, 1000).unwrap();
+                let _ = blocks.check_rows(&mut store, &mut self.table, &coded.rowids, &mut |_, _| Ok(()));
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::table_in_memory::{Random, Table, found, indexed, listed, opened, request, scope, scorer, search};
 use fafcas::error::{Error, Result};
-use fafcas::index::{MemoryStore, RowidPart, Store, check_blocks};
+use fafcas::index::{MemoryStore, Store, check_blocks};
 use fafcas::parts::{Metric, Rules};
 
 /// Fails from a certain write on.
@@ -91,13 +91,10 @@ fn assert_answers(store: &mut MemoryStore, table: &mut Table, scope: u64) {
 
 /// A state between two others is complete as one of them, or an error.
 fn assert_torn_is_found(mut torn: MemoryStore, before: &Table, after: &Table) {
-    let none = Default::default();
     let Ok(index) = check_blocks(&mut torn) else { return };
-    let belongs = |table: &Table| {
-        RowidPart::split(1).try_for_each(|part| {
-            index.check_rows(&mut torn.clone(), &mut table.clone(), part, &none, &mut |_, _| Ok(()))
-        })
-    };
+    let blocks = index.by_rowid(&mut torn).unwrap();
+    let coded = blocks.coded(&mut torn, i64::MIN, usize::MAX / 2).unwrap().rowids;
+    let belongs = |table: &Table| blocks.check_rows(&mut torn.clone(), &mut table.clone(), &coded, &mut |_, _| Ok(()));
     assert!(belongs(before).is_ok() || belongs(after).is_ok(), "a torn state passes as whole");
 }
 

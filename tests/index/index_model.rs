@@ -5,8 +5,8 @@
 use crate::table_in_memory::{Random, Table, found, indexed, listed, opened, request, scope, scorer, search};
 
 use fafcas::index::{
-    ChangedRows, Index, MemoryStore, Outcome, Overlay, Reason, Request, RowSlot, RowidPart, Stats, Stretch,
-    VectorBatch, check_blocks,
+    ChangedRows, Index, MemoryStore, Outcome, Overlay, Reason, Request, RowSlot, Stats, Stretch, VectorBatch,
+    check_blocks,
 };
 use fafcas::parts::{Metric, Rules, fingerprint};
 use std::collections::BTreeSet;
@@ -63,13 +63,15 @@ impl World {
         self.pending.clear();
         self.overlay = Overlay::new(self.index.space().clone());
         check_blocks(&mut self.store).unwrap();
-        let mut coded = BTreeSet::new();
-        for part in RowidPart::split(3) {
-            coded.extend(self.index.coded(&mut self.store, part).unwrap());
-            let (store, table) = (&mut self.store, &mut self.table);
-            self.index.check_rows(store, table, part, &BTreeSet::new(), &mut |_, _| Ok(())).unwrap();
+        let blocks = self.index.by_rowid(&mut self.store).unwrap();
+        let (mut coded, mut first) = (Vec::new(), Some(i64::MIN));
+        while let Some(from) = first {
+            let part = blocks.coded(&mut self.store, from, 1 + self.table.rows.len() / 3).unwrap();
+            blocks.check_rows(&mut self.store, &mut self.table, &part.rowids, &mut |_, _| Ok(())).unwrap();
+            coded.extend(part.rowids);
+            first = part.last.checked_add(1);
         }
-        assert_eq!(coded, self.table.rows.keys().copied().collect());
+        assert!(coded.iter().eq(self.table.rows.keys()), "all rows, each once, in order");
     }
 
     /// Where these rows are, as the comparison of other rows finds it on the way.

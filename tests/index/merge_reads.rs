@@ -16,12 +16,14 @@ const RANGES: i64 = -1;
 struct Noting {
     inner: MemoryStore,
     read: BTreeSet<i64>,
+    reads: usize,
     written: BTreeSet<i64>,
 }
 
 impl Store for Noting {
     fn read<T>(&mut self, id: i64, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>> {
         self.read.insert(id);
+        self.reads += 1;
         self.inner.read(id, with)
     }
 
@@ -104,6 +106,26 @@ fn one_row_costs_one_block() {
     let (read, written) = world.merge(&[-7, 149_999, 1 << 50]);
     assert!(read <= 1 && written == 0, "rows that there are not: one of them may have been");
     world.check();
+}
+
+/// A check goes through all rows in parts, each of a few blocks. It once read all blocks for each part.
+#[test]
+fn all_rows_in_many_parts_cost_each_block_a_few_times() {
+    let mut world = World::new(3000);
+    let blocks = world.index.by_rowid(&mut world.store).unwrap();
+    let (mut parts, mut rows, mut first) = (0, 0, Some(i64::MIN));
+    world.store.reads = 0;
+    while let Some(from) = first {
+        let part = blocks.coded(&mut world.store, from, 150).unwrap();
+        assert!(part.rowids.len() <= 150 && part.rowids.iter().all(|rowid| (from..=part.last).contains(rowid)));
+        blocks.check_rows(&mut world.store, &mut world.table, &part.rowids, &mut |_, _| Ok(())).unwrap();
+        (parts, rows) = (parts + 1, rows + part.rowids.len());
+        first = part.last.checked_add(1);
+    }
+    assert_eq!((parts, rows), (3000 / 150, 3000));
+    // 1-bit codes for the list of rows, then both BLOBs; and those of a block at either end once more.
+    let most = 3 * (world.index.header.blocks as usize + 2 * parts);
+    assert!(world.store.reads <= most, "{} reads, {most} at most", world.store.reads);
 }
 
 #[test]

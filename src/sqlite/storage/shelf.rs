@@ -3,7 +3,7 @@
 
 use super::signs::reshaped;
 use crate::error::{Error, Result};
-use crate::index::{RowidPart, Store, Token};
+use crate::index::{ROWS_IN_MEMORY, Store, Token};
 use crate::sqlite::host::connection::{Connection, Reusable, Statement};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::quoted;
@@ -58,6 +58,46 @@ impl LogSpan {
     /// All entries after a place.
     pub fn after(after: i64) -> Self {
         Self { after, upto: Self::END }
+    }
+}
+
+/// The rows of a part of the list of changes, each once, in ascending order.
+pub struct NotedRows {
+    statement: Statement,
+    /// The row that comes next.
+    next: Option<i64>,
+}
+
+impl NotedRows {
+    fn step(&mut self) -> Result<()> {
+        let now = self.next;
+        // After its end, a statement would begin again.
+        while self.statement.step()? {
+            self.next = Some(self.statement.integer(0));
+            if self.next != now {
+                return Ok(());
+            }
+        }
+        self.next = None;
+        Ok(())
+    }
+
+    /// Whether a row is among them. It is asked in ascending order.
+    pub fn has(&mut self, rowid: i64) -> Result<bool> {
+        while self.next.is_some_and(|next| next < rowid) {
+            self.step()?;
+        }
+        Ok(self.next == Some(rowid))
+    }
+
+    /// The next so many. Empty after the last.
+    pub fn part(&mut self, most: usize) -> Result<Vec<i64>> {
+        let mut part = Vec::new();
+        while let Some(rowid) = self.next.filter(|_| part.len() < most) {
+            part.push(rowid);
+            self.step()?;
+        }
+        Ok(part)
     }
 }
 
@@ -269,7 +309,7 @@ impl Shelf {
 
     /// The part of the list after a place that names so many different rows, or all that follows if that names no more.
     pub fn first_changes(&self, after: i64, most: u64) -> Result<LogSpan> {
-        let most = most.min(RowidPart::ROWS);
+        let most = most.min(ROWS_IN_MEMORY as u64);
         let (mut rows, mut upto) = (BTreeSet::new(), after);
         let mut is_more = false;
         self.each_change(LogSpan::after(after), |place, rowid| {
@@ -300,22 +340,29 @@ impl Shelf {
         statement.step()
     }
 
-    /// Those rows of a part of the list that are in a part of all rowids, each once.
-    pub fn changed(&self, span: LogSpan, part: RowidPart) -> Result<BTreeSet<i64>> {
-        let mut rows = BTreeSet::new();
-        self.each_change(span, |_, rowid| {
-            rows.extend(rowid.filter(|rowid| part.has(*rowid)));
-            true
-        })?;
+    /// The rows of a part of the list. SQLite sorts them, and takes to a file of its own what is too much for memory.
+    pub fn noted_rows(&self, LogSpan { after, upto }: LogSpan) -> Result<NotedRows> {
+        let sql = format!(
+            "SELECT rid FROM {} WHERE rowid > ?1 AND rowid <= ?2 AND typeof(rid) = 'integer' ORDER BY rid",
+            self.pending
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        statement.bind_all(&[Value::Integer(after), Value::Integer(upto)])?;
+        let mut rows = NotedRows { statement, next: None };
+        rows.step()?;
         Ok(rows)
     }
 
     /// All rows of a part of the list, and others, in order. `None` if they are too many for memory.
     pub fn listed(&self, span: LogSpan, count: u64, others: &[i64]) -> Result<Option<Vec<i64>>> {
-        let Some(all) = RowidPart::of_rows(count).next().filter(|_| RowidPart::is_one(count)) else { return Ok(None) };
-        let mut rows = self.changed(span, all)?;
+        if count > ROWS_IN_MEMORY as u64 {
+            return Ok(None);
+        }
+        let mut rows = self.noted_rows(span)?.part(ROWS_IN_MEMORY)?;
         rows.extend(others);
-        Ok(Some(rows.into_iter().collect()))
+        rows.sort_unstable();
+        rows.dedup();
+        Ok(Some(rows))
     }
 
     /// Whether a row with a rowid above `behind` is missing in the list after the place `after`. `select` is the statement

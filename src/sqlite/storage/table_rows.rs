@@ -155,6 +155,24 @@ impl TableRows {
         Ok(if self.sees()? == Sight::Concealed { None } else { Some(stretch) })
     }
 
+    /// Fails if a row from `first` to `last` has a value and `is_known` does not know it. It is asked in ascending order.
+    pub fn must_be_known(
+        &mut self,
+        first: i64,
+        last: i64,
+        mut is_known: impl FnMut(i64) -> Result<bool>,
+    ) -> Result<()> {
+        let mut between = self.connection.prepare(&self.between)?;
+        between.bind_all(&[Value::Integer(first), Value::Integer(last)])?;
+        while between.step()? {
+            let rowid = between.integer(0);
+            if !is_known(rowid)? && !matches!(between.column(1), ValueRef::Null) {
+                return Err(Error::Damaged(format!("{} has no code; 'rebuild' mends the index", self.describe(rowid))));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the authorizer of the connection hides one of these rows, for which statements read NULL or nothing.
     pub fn conceals(&mut self, rowids: impl IntoIterator<Item = i64>) -> Result<bool> {
         match self.sees()? {

@@ -3,7 +3,7 @@
 use super::VecIndex;
 use super::rows::Stray;
 use crate::error::{Error, Result};
-use crate::index::{ChangedRows, Index, RowSlot, RowidPart};
+use crate::index::{ChangedRows, Index, ROWS_IN_MEMORY, RowSlot};
 use crate::resources::config;
 use crate::resources::progress::Progress;
 use crate::sqlite::storage::shelf::{Anchor, LogSpan, Shelf};
@@ -59,18 +59,21 @@ impl VecIndex {
                 None
             }
         };
-        let Survey { mut differing, slots } = survey;
-        differing.extend(others);
-        for part in RowidPart::of_rows(changed) {
-            let noted = shelf.changed(span, part)?;
-            differing.retain(|rowid| !noted.contains(rowid));
+        let Survey { differing: mut found, slots } = survey;
+        found.extend(others);
+        let (mut noted, mut differing) = (shelf.noted_rows(span)?, BTreeSet::new());
+        for rowid in found {
+            if !noted.has(rowid)? {
+                differing.insert(rowid);
+            }
         }
+        drop(noted);
         let count = changed + differing.len() as u64;
         if wants_rebuild(count) || differing.len() as u64 > most_differing(&index) {
             return self.build(&mut source, &mut shelf, Stray::Noted);
         }
         let merged = if count > 0 || is_stale {
-            let slots = listed.filter(|_| RowidPart::is_one(count)).map(|_| slots.as_slice());
+            let slots = listed.filter(|_| count <= ROWS_IN_MEMORY as u64).map(|_| slots.as_slice());
             let changes = ChangesToMerge { span, more: &differing, slots };
             let merged = self.merge_changes(&source, &mut shelf, &mut rows, index, changes);
             source.stats.total.store(0, Relaxed);
@@ -126,11 +129,11 @@ impl VecIndex {
         let count = shelf.changed_count(span)? + more.len() as u64;
         let progress = Progress::new("merging", count);
         source.stats.begin(count);
-        let mut before = 0;
-        for part in RowidPart::of_rows(count) {
-            let mut changed = shelf.changed(span, part)?;
-            changed.extend(more.iter().copied().filter(|rowid| part.has(*rowid)));
-            let changed: Vec<i64> = changed.into_iter().collect();
+        let (mut before, mut noted) = (0, shelf.noted_rows(span)?);
+        // In ascending order, so that the blocks are gone through once.
+        let mut changed: Vec<i64> = more.iter().copied().collect();
+        changed.extend(noted.part(ROWS_IN_MEMORY)?);
+        loop {
             let rowids = changed.as_slice();
             index = index.merge(shelf, ChangedRows { rowids, slots }, rows, config::threads(), &mut |done, _| {
                 progress.set(before + done);
@@ -141,7 +144,10 @@ impl VecIndex {
                 return Err(rows.concealed());
             }
             before += changed.len() as u64;
+            changed = noted.part(ROWS_IN_MEMORY)?;
+            if changed.is_empty() {
+                return Ok(index);
+            }
         }
-        Ok(index)
     }
 }

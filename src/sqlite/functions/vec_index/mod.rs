@@ -12,9 +12,9 @@ mod rows;
 use self::arguments::{COMMAND, CreateArguments, OtherIndexes, declaration, must_be_alone};
 use self::command::{COMMANDS, Command};
 use self::misuse::{NamedColumn, searched_here, stored_here};
-use self::rows::{Stray, mean, must_be_known, ordinary};
+use self::rows::{Stray, mean, ordinary};
 use crate::error::{Error, Result};
-use crate::index::{self, Builder, Index, Opened, RowidPart};
+use crate::index::{self, Builder, CodedRows, Index, Opened, ROWS_IN_MEMORY};
 use crate::resources::config;
 use crate::resources::progress::Progress;
 use crate::scan::VectorSource;
@@ -267,22 +267,31 @@ impl VecIndex {
     /// Compares every code with its row, and every row with the codes.
     fn check(&self) -> Result<()> {
         let WatchedIndex { tracked, .. } = self.must_be_tracked()?;
-        let mut source = self.source(&tracked.table, &tracked.column)?;
+        let source = self.source(&tracked.table, &tracked.column)?;
         let mut shelf = self.whole_shelf()?;
         let index = index::check_blocks(&mut shelf)?;
         let place = shelf.anchor(index.header.generation)?.map_or(0, |anchor| anchor.end());
         let span = LogSpan::after(place);
         let mut rows = TableRows::new(&source)?;
         let strays: HashSet<i64> = index.directory().strays.iter().copied().collect();
-        for part in RowidPart::of_rows(index.header.rows.max(shelf.changed_count(span)?)) {
-            let changed = shelf.changed(span, part)?;
-            index.check_rows(&mut shelf, &mut rows, part, &changed, &mut |done, _| {
+        let blocks = index.by_rowid(&mut shelf)?;
+        let (mut changed_codes, mut changed_rows) = (shelf.noted_rows(span)?, shelf.noted_rows(span)?);
+        let mut first = Some(i64::MIN);
+        while let Some(from) = first {
+            let CodedRows { rowids: coded, last } = blocks.coded(&mut shelf, from, ROWS_IN_MEMORY)?;
+            let mut unchanged = Vec::with_capacity(coded.len());
+            for rowid in &coded {
+                if !changed_codes.has(*rowid)? {
+                    unchanged.push(*rowid);
+                }
+            }
+            blocks.check_rows(&mut shelf, &mut rows, &unchanged, &mut |done, _| {
                 if done % 1024 == 0 { self.connection.check_interrupt() } else { Ok(()) }
             })?;
-            let coded = index.coded(&mut shelf, part)?;
-            let is_known =
-                |rowid: i64| coded.binary_search(&rowid).is_ok() || changed.contains(&rowid) || strays.contains(&rowid);
-            must_be_known(&mut source, |rowid| !part.has(rowid) || is_known(rowid))?;
+            rows.must_be_known(from, last, |rowid| {
+                Ok(coded.binary_search(&rowid).is_ok() || strays.contains(&rowid) || changed_rows.has(rowid)?)
+            })?;
+            first = last.checked_add(1);
         }
         Ok(())
     }

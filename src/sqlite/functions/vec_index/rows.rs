@@ -24,18 +24,6 @@ pub(super) fn ordinary(source: &Source) -> Result<&'static str> {
     source.rowid_name().ok_or_else(refused)
 }
 
-/// Fails if the index does not know a row that has a vector.
-pub(super) fn must_be_known(source: &mut Source, is_known: impl Fn(i64) -> bool) -> Result<()> {
-    let everything = Conditions::default();
-    let mut scan = source.scan(&everything)?;
-    while scan.advance()? {
-        if !is_known(scan.row()?) && !matches!(scan.vector(), Ok(None)) {
-            return Err(Error::Damaged(format!("{} has no code; 'rebuild' mends the index", scan.describe())));
-        }
-    }
-    Ok(())
-}
-
 /// The mean of all vectors. Their lengths are checked, too.
 pub(super) fn mean(source: &mut Source, table: &mut TableRows, everything: &Conditions, stray: Stray) -> Result<Mean> {
     let mut mean = Mean::default();
