@@ -8,6 +8,7 @@ to its end has a line `done` for each system: the long form skips these when it 
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,9 @@ class Run:
         self.known: dict[str, dict[str, Any]] = {}
 
     def write(self, **line: Any) -> None:
-        """A result."""
+        """A result. What went wrong is told without the folders of the machine, as records are published."""
+        if "why" in line:
+            line["why"] = re.sub(r"/(?:[^\s/:'\"]+/)+", "", line["why"])
         with open(self.results, "a", encoding="utf-8") as file:
             file.write(json.dumps({"run": self.number, **line}) + "\n")
 
