@@ -49,6 +49,7 @@ dist-all: cross cross-small
 test-everywhere: cross $(RUN_HERE:%=$(CROSS)/shell/%/run) $(if $(filter windows-%,$(RUN_HERE)),$(RUNTIME_windows-x86_64)) cpus \
 		$(if $(filter linux-aarch64,$(RUN_HERE)),kernels-aarch64)
 	@$(foreach name,$(RUN_HERE),$(call everywhere,$(name)) || exit 1;)
+	@$(if $(LENGTH),,$(if $(filter linux-x86_64-musl,$(RUN_HERE)),$(PYTHON) scripts/cross/node_musl.py "$(CROSS)" "$(BUILT)/linux-x86_64-musl/fafcas.so"))
 
 # What fits beside the other tests: glibc, old CPUs and musl, by a build that takes less time. With FAFCAS_REQUIRE_HOSTS=1 what it
 # needs must be here; without, it says loudly that it ran nothing.
