@@ -13,6 +13,8 @@ const PACKAGES = [
   'fafcas-win32-x64',
   'fafcas-darwin-x64',
   'fafcas-darwin-arm64',
+  'fafcas-android-x64',
+  'fafcas-android-arm64',
 ];
 const ENDINGS = { win32: '.dll', darwin: '.dylib' };
 

@@ -24,6 +24,8 @@ _WHEELS = {
     "Windows x86_64": "win_amd64",
     "macOS x86_64": "macosx_10_12_x86_64",
     "macOS aarch64": "macosx_11_0_arm64",
+    "Android x86_64": "android_24_x86_64",
+    "Android aarch64": "android_24_arm64_v8a",
 }
 
 

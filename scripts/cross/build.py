@@ -1,8 +1,9 @@
-"""Builds the library for other platforms: build.py FOLDER PROFILE PLATFORM...
+"""Builds the library for other platforms: build.py FOLDER PROFILE PLATFORM... [--small]
 
 FOLDER is where `make cross` works; its `tools` are there already. Each library is built by cargo's PROFILE (`dist` for what is
 shipped, `quick` for what is only tried) and goes to FOLDER/PROFILE/PLATFORM. zig links for Linux, Debian's GCC for Windows, and Rust's
-own linker for macOS, where it needs no more than the names of the system's libraries.
+own linker for macOS and Android, where it needs no more than the names of the system's libraries. `--small` leaves out the features
+`onnx` and `text`; that library goes to FOLDER/small/PLATFORM.
 """
 
 import os
@@ -17,17 +18,26 @@ import platforms
 # Of Debian: the compiler, what it links, and the linker.
 MINGW = ["gcc-mingw-w64-x86-64-posix", "gcc-mingw-w64-x86-64-posix-runtime", "gcc-mingw-w64-base", "mingw-w64-x86-64-dev", "mingw-w64-common", "binutils-mingw-w64-x86-64"]
 
+# The libraries of Android that Rust's own library names. The linker only notes them: the system's loader finds the functions. That for
+# its log is named and not used.
+ANDROID_LIBRARIES = ["c", "dl", "m"]
+# Of LLVM's unwinder, which zig has as source. Rust's library for Android expects it from the developer's kit.
+UNWINDER = ["Unwind-EHABI.cpp", "libunwind.cpp", "Unwind-sjlj.c", "UnwindLevel1-gcc-ext.c", "UnwindLevel1.c", "UnwindRegistersRestore.S", "UnwindRegistersSave.S"]
+
 
 def main(folder, profile, *names):
     folder = Path(folder).resolve()
+    small = "--small" in names
+    names = [name for name in names if name != "--small"]
     subprocess.run(["rustup", "--quiet", "target", "add", *(platforms.named(name).target for name in names)], check=True)
     for name in names:
         platform = platforms.named(name)
-        print(f"== building for {name} (profile {profile})", flush=True)
+        print(f"== building for {name} (profile {profile}{', small' if small else ''})", flush=True)
         command, settings = way(platform, folder, profile)
         arguments = ["--quiet", "--locked", "--lib", "--profile", profile, "--crate-type", "cdylib", "--target-dir", str(folder / "build")]
+        arguments += ["--no-default-features", "--features", "loadable"] if small else []
         subprocess.run([*command, *arguments], check=True, env={**environment(folder), **settings})
-        into = folder / profile / name
+        into = folder / ("small" if small else profile) / name
         into.mkdir(parents=True, exist_ok=True)
         part = into / "part"
         shutil.copyfile(folder / "build" / platform.target / profile / platform.built, part)
@@ -56,6 +66,8 @@ def way(platform, folder, profile):
         return for_macos(platform, folder, profile)
     if platform.system == "windows":
         return for_windows(platform, folder)
+    if platform.system == "android":
+        return for_android(platform, folder)
     glibc = f".{platform.oldest}" if platform.oldest else ""
     settings = flags(platform, "-C target-feature=-crt-static") if platform.musl else {}
     return ["cargo-zigbuild", "rustc", "--target", platform.target + glibc], settings
@@ -92,6 +104,37 @@ def for_macos(platform, folder, profile):
         f"CARGO_PROFILE_{profile.upper()}_STRIP": "none",
     }
     return ["cargo", "rustc", "--target", platform.target], settings | flags(platform, rust, "rust-lld")
+
+
+def for_android(platform, folder):
+    """There is no developer's kit among the packages. `inspect_library.py` compares what the library asks for with what Android has."""
+    libraries = folder / "android" / platform.machine
+    libraries.mkdir(parents=True, exist_ok=True)
+    (libraries / "empty.c").write_text("")
+    for name in (*ANDROID_LIBRARIES, "log"):
+        compile_for_android(folder, platform, "-shared", "-nostdlib", f"-Wl,-soname,lib{name}.so", "empty.c", "-o", f"lib{name}.so")
+    unwinder(folder, platform, libraries)
+    # 16 KB is the page of newer phones. As these libraries are empty, the linker would leave their names out.
+    arguments = ["-soname=fafcas.so", "-zmax-page-size=16384", "--no-as-needed", *(f"-l{name}" for name in ANDROID_LIBRARIES)]
+    rust = " ".join(["-C linker-flavor=ld.lld", f"-L native={libraries}", *(f"-C link-arg={argument}" for argument in arguments)])
+    return ["cargo", "rustc", "--target", platform.target], flags(platform, rust, "rust-lld")
+
+
+def unwinder(folder, platform, libraries):
+    source = folder / "tools/ziglang/lib/libunwind"
+    options = ["-O2", "-DNDEBUG", "-fno-sanitize=undefined", "-fvisibility=hidden", "-D_LIBUNWIND_HIDE_SYMBOLS", f"-I{source}/include", f"-I{source}/src"]
+    for name in UNWINDER:
+        language = ["-fno-exceptions", "-fno-rtti", "-funwind-tables", "-nostdinc++"] if name.endswith(".cpp") else ["-fexceptions"]
+        compile_for_android(folder, platform, *options, *language, "-c", source / "src" / name, "-o", f"{name}.o")
+    command = [sys.executable, "-m", "ziglang", "ar", "rcs", "libunwind.a", *(f"{name}.o" for name in UNWINDER)]
+    subprocess.run(command, check=True, env=environment(folder), cwd=libraries)
+
+
+def compile_for_android(folder, platform, *arguments):
+    """zig has no headers of Android's. What the unwinder takes from musl's is the same there: two functions, a lock of 56 bytes, all zero
+    at first, and the list of the loaded libraries."""
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", f"{platform.machine}-linux-musl", "-fPIC", *map(str, arguments)]
+    subprocess.run(command, check=True, env=environment(folder), cwd=folder / "android" / platform.machine)
 
 
 def system_names(known):

@@ -1,6 +1,6 @@
 # What the Makefile includes to build for other machines, and to try there what was built. README.md beside this file says more.
 
-.PHONY: cross dist-all test-everywhere test-everywhere-short
+.PHONY: cross cross-small dist-all test-everywhere test-everywhere-short
 
 CROSS = $(CURDIR)/target/cross
 COMMA = ,
@@ -9,9 +9,11 @@ TOOLS = PYTHONPATH="$(CROSS)/tools" $(PYTHON)
 CROSS_PROFILE = dist
 # Those that can be run here, and those that cannot.
 RUN_HERE   = linux-x86_64 linux-aarch64 linux-x86_64-musl linux-aarch64-musl windows-x86_64
-BUILT_ONLY = macos-x86_64 macos-aarch64
+BUILT_ONLY = macos-x86_64 macos-aarch64 android-x86_64 android-aarch64
 PLATFORMS  = $(RUN_HERE) $(BUILT_ONLY)
 BUILT      = $(CROSS)/$(CROSS_PROFILE)
+# As in platforms.py.
+GLIBC      = 2.17
 # What Debian's packages of the C library are called. glibc is that of Debian 11, the oldest that the sources still have. ONNX Runtime
 # wants the library of C++ too.
 PACKAGES_linux-x86_64       = amd64/bullseye libc6 libgcc-s1 libstdc++6
@@ -30,8 +32,13 @@ cross: $(CROSS)/tools/ready
 	@for name in $(PLATFORMS); do \
 		$(TOOLS) scripts/cross/inspect_library.py "$(BUILT)"/$$name/fafcas.* $$name $(if $(filter dist,$(CROSS_PROFILE)),,--quick) || exit 1; done
 
+# What the features `onnx` and `text` do not account for is to stay small.
+cross-small: $(CROSS)/tools/ready
+	@$(PYTHON) scripts/cross/build.py "$(CROSS)" dist linux-x86_64 --small
+	@$(TOOLS) scripts/cross/inspect_library.py "$(CROSS)/small/linux-x86_64/fafcas.so" linux-x86_64 --small
+
 # A wheel, an npm package and an archive of each, and their checksums, in target/cross/packages.
-dist-all: cross
+dist-all: cross cross-small
 	@$(PYTHON) scripts/cross/packages.py "$(BUILT)" "$(CROSS)/packages" "$(REPOSITORY)"
 	@for wheel in "$(CROSS)"/packages/fafcas-*linux*.whl; do \
 		tag=$$(expr "$$wheel" : '.*none-\([a-z]*linux_[0-9]*_[0-9]*_[a-z0-9_]*\)') && \
@@ -39,8 +46,10 @@ dist-all: cross
 	done; echo "== auditwheel agrees with the tags of the wheels for Linux"
 
 # Each platform that can be run here. One that cannot be run is a failure, and no silence.
-test-everywhere: cross $(RUN_HERE:%=$(CROSS)/shell/%/run) $(if $(filter windows-%,$(RUN_HERE)),$(RUNTIME_windows-x86_64)) cpus
+test-everywhere: cross $(RUN_HERE:%=$(CROSS)/shell/%/run) $(if $(filter windows-%,$(RUN_HERE)),$(RUNTIME_windows-x86_64)) cpus \
+		$(if $(filter linux-aarch64,$(RUN_HERE)),kernels-aarch64)
 	@$(foreach name,$(RUN_HERE),$(call everywhere,$(name)) || exit 1;)
+	@$(if $(LENGTH),,$(if $(filter linux-x86_64-musl,$(RUN_HERE)),$(PYTHON) scripts/cross/node_musl.py "$(CROSS)" "$(BUILT)/linux-x86_64-musl/fafcas.so"))
 
 # What fits beside the other tests: glibc, old CPUs and musl, by a build that takes less time. With FAFCAS_REQUIRE_HOSTS=1 what it
 # needs must be here; without, it says loudly that it ran nothing.
@@ -60,6 +69,15 @@ everywhere = $(PYTHON) scripts/cross/everywhere.py $(1) "$(CROSS)/shell/$(1)/run
 $(RUNTIME_windows-x86_64): scripts/cross/runtime.py
 	@echo "== fetching ONNX Runtime for Windows into target/cross/onnxruntime (14 MB)"
 	@mkdir -p $(@D) && $(PYTHON) $< $(@D)
+
+# Every kernel for NEON against the scalar one, by the tests that there are for it.
+.PHONY: kernels-aarch64
+EMULATOR = qemu-aarch64 -L $(CROSS)/root/linux-aarch64
+kernels-aarch64: $(CROSS)/shell/linux-aarch64/run emulators
+	@echo "== tests/kernels on Linux aarch64, under qemu"
+	@rustup --quiet target add aarch64-unknown-linux-gnu
+	@PATH="$(CROSS)/tools/bin:$$PATH" PYTHONPATH="$(CROSS)/tools" CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$(EMULATOR)" FAFCAS_EMULATOR="$(EMULATOR)" \
+		cargo-zigbuild test --quiet --locked --profile quick --target aarch64-unknown-linux-gnu.$(GLIBC) --target-dir "$(CROSS)/build" --test kernels
 
 # With the Python package, on this machine's CPU and on old ones: without vectors, and with AVX2.
 .PHONY: cpus

@@ -88,7 +88,7 @@ def try_selftest(platform, program, library, settings, scratch):
     shell = Shell(program, library, scratch, **settings)
     rows = "".join(shell.ask(".mode json\nSELECT * FROM fafcas_selftest();"))
     shell.close()
-    checks = [f"{part} neon" for part in ("kernels", "codes", "bounds")] if "aarch64" in platform else []
+    checks = [f"{part} neon" for part in ("kernels", "types", "codes", "bounds")] if "aarch64" in platform else []
     selftest.judge(platform, rows, *checks)
 
 

@@ -1,8 +1,8 @@
-"""Whether a library can be loaded where it should be: inspect_library.py LIBRARY PLATFORM [--quick]
+"""Whether a library can be loaded where it should be: inspect_library.py LIBRARY PLATFORM [--quick|--small]
 
 Refused are the wrong format or machine, an older system's missing symbols, libraries that not every such system has, names that
 the library should not export, and one that is too large. On macOS the install name and the signature are read too.
-`--quick` is for a build without link-time optimisation, which may be large.
+`--quick` is for a build without link-time optimisation, which may be large, and `--small` for one without the features `onnx` and `text`.
 """
 
 import hashlib
@@ -19,19 +19,24 @@ EXPORTS = {"sqlite3_extension_init", "sqlite3_fafcas_init", "sqlite3_fafcas_sche
 # What each system has everywhere.
 GLIBC = re.compile(r"lib(c|m|dl|rt|pthread)\.so\.\d+|ld-linux-[\w-]+\.so\.\d+")
 MUSL = re.compile(r"libc\.musl-(x86_64|aarch64)\.so\.1")
+ANDROID = re.compile(r"lib(c|m|dl|log)\.so")
 WINDOWS = re.compile(r"(kernel32|ntdll|msvcrt|ws2_32|userenv|advapi32|bcryptprimitives|bcrypt|api-ms-win-[\w-]+)\.dll", re.IGNORECASE)
 MACOS = re.compile(r"/usr/lib/libSystem\.B\.dylib")
+
+# Pages of memory are 4 KB, 16 KB or 64 KB on aarch64, and 16 KB on newer phones. A loader refuses segments for smaller ones.
+PAGES = {"linux-aarch64": 65536, "linux-aarch64-musl": 65536, "android-aarch64": 16384, "android-x86_64": 16384}
 
 ELF_MACHINES = {"x86_64": lief.ELF.ARCH.X86_64, "aarch64": lief.ELF.ARCH.AARCH64}
 MACHO_MACHINES = {"x86_64": lief.MachO.Header.CPU_TYPE.X86_64, "aarch64": lief.MachO.Header.CPU_TYPE.ARM64}
 
 
-def main(library, name, quick=None):
+def main(library, name, kind=None):
     platform = platforms.named(name)
     faults, said = {"windows": windows, "macos": macos}.get(platform.system, elf)(library, platform)
     size = Path(library).stat().st_size
-    if size > platforms.MOST_BYTES and not quick:
-        faults.append(f"expected at most {platforms.MOST_BYTES} bytes, not {size}")
+    most = platforms.MOST_BYTES[kind]
+    if size > most:
+        faults.append(f"expected at most {most} bytes, not {size}")
     for fault in faults:
         print(f"{library}: {fault}", file=sys.stderr)
     print(f"{name}: {size} bytes, {said}")
@@ -46,12 +51,16 @@ def elf(library, platform):
     if file.header.machine_type != ELF_MACHINES[platform.machine]:
         faults.append(f"expected a library for {platform.machine}, not for {file.header.machine_type.name}")
     needed = list(file.libraries)
-    known = MUSL if platform.musl else GLIBC
+    known = MUSL if platform.musl else ANDROID if platform.system == "android" else GLIBC
     foreign(faults, needed, known)
     if not needed:
         faults.append("expected a C library among those it needs, not none")
-    exported = {symbol.name for symbol in file.exported_symbols}
-    limited(faults, exported)
+    limited(faults, {symbol.name for symbol in file.exported_symbols})
+    page = min(segment.alignment for segment in file.segments if segment.type == lief.ELF.Segment.TYPE.LOAD)
+    if page < PAGES.get(platform.name, 0):
+        faults.append(f"expected segments for pages of {PAGES[platform.name]} bytes, not of {page}")
+    if known is ANDROID:
+        return faults + unknown_to_android(file), f"needs {' '.join(needed)}, functions of Android's interface {platform.oldest}, pages of {page} bytes"
     asked = {version for requirement in file.symbols_version_requirement for version in requirement.get_auxiliary_symbols()}
     versions = [auxiliary.name.removeprefix("GLIBC_") for auxiliary in asked if auxiliary.name.startswith("GLIBC_")]
     newest = max(versions, key=numbers, default="none")
@@ -61,6 +70,14 @@ def elf(library, platform):
         faults.append(f"expected no symbols of glibc, not {newest}")
     glibc = f", glibc {newest}" if known is GLIBC else ""
     return faults, f"needs {' '.join(needed)}{glibc}"
+
+
+def unknown_to_android(file):
+    """The linker has not seen the system's libraries, so what is asked of them is compared with a list. Weak names may be missing."""
+    outside = [symbol for symbol in file.dynamic_symbols if symbol.name and symbol.shndx == 0]
+    asked = {symbol.name for symbol in outside if symbol.binding != lief.ELF.Symbol.BINDING.WEAK}
+    unknown = sorted(asked - set(Path(__file__).with_name("android.txt").read_text().split()))
+    return [f"expected functions that each Android has (android.txt), not {', '.join(unknown)}"] if unknown else []
 
 
 def windows(library, platform):

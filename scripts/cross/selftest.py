@@ -8,7 +8,7 @@ Each CHECK must be among them: a run that ends early is not a good one.
 import json
 import sys
 
-ALWAYS = ["library", "kernels scalar", "codes scalar", "bounds scalar", "normalize", "index search", "index merge", "index drop", "embed"]
+ALWAYS = ["library", "kernels scalar", "types scalar", "codes scalar", "bounds scalar", "normalize", "index search", "index merge", "index drop", "embed"]
 
 
 def main(platform, *checks):

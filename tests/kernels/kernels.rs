@@ -307,7 +307,7 @@ fn the_environment_chooses_the_table() {
     let best = names[0];
     for (wanted, expected) in names.iter().map(|&name| (name, name)).chain([("sse9", best), ("", best), ("AVX2", best)])
     {
-        let child = Command::new(std::env::current_exe().unwrap())
+        let child = own_program()
             .args(["--exact", "kernels::the_chosen_table_is_the_expected_one"])
             .env("FAFCAS_KERNELS", wanted)
             .env("EXPECTED_KERNELS", expected)
@@ -316,6 +316,18 @@ fn the_environment_chooses_the_table() {
         let said = String::from_utf8_lossy(&child.stdout);
         assert!(child.status.success() && said.contains("1 passed"), "asked for {wanted:?}: {said}");
     }
+}
+
+/// This program once more, by what starts programs for its CPU where that is not the machine's own: `FAFCAS_EMULATOR` is a command, such
+/// as `qemu-aarch64 -L /some/folder`.
+fn own_program() -> Command {
+    let own = std::env::current_exe().unwrap();
+    let emulator = std::env::var("FAFCAS_EMULATOR").unwrap_or_default();
+    let mut words = emulator.split_whitespace();
+    let Some(program) = words.next() else { return Command::new(own) };
+    let mut command = Command::new(program);
+    command.args(words).arg(own);
+    command
 }
 
 /// The other half of `the_environment_chooses_the_table`, and a check of the table in use when run with the rest.

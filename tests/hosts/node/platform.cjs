@@ -37,6 +37,7 @@ on('linux', 'x64', true, () => assert.throws(getLoadablePath, /expected the pack
 const mac = has('fafcas-darwin-arm64', 'fafcas.dylib');
 on('linux', 'x64', false, () => assert.throws(getLoadablePath, /expected the package fafcas-linux-x64-musl, .* not fafcas-darwin-arm64: install/));
 on('win32', 'x64', false, () => assert.throws(getLoadablePath, /expected the package fafcas-win32-x64, /));
+on('android', 'arm64', false, () => assert.throws(getLoadablePath, /expected the package fafcas-android-arm64, /));
 on('freebsd', 'x64', false, () => assert.throws(getLoadablePath, /expected one of the platforms .*, not fafcas-freebsd-x64: build/));
 on('darwin', 'arm64', false, () => assert.strictEqual(getLoadablePath(), mac));
 const musl = has('fafcas-linux-arm64-musl', 'fafcas.so');
