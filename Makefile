@@ -10,7 +10,7 @@ LIBRARY   = $(CURDIR)/target/release/libfafcas.$(ENDING)
 # The command of the Python package, on what is built here.
 FAFCAS = PYTHONPATH=python FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=models $(VENV) -m fafcas
 
-.PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz lint sanitize
+.PHONY: demo ingest health migrate build model hosts adapters test test-spark test-models torture stress fuzz fuzz-ingest lint sanitize
 .PHONY: profile bench bench-full bench-kernels bench-data bench-report bench-rust quality quality-short spread budgets budgets-write clean
 
 # A tour of the sample knowledge base, or of your own notes: make demo [MODEL=model], make demo DIR=~/notes [DB=file] [Q='a question'].
@@ -74,12 +74,24 @@ FUZZ_TRIPLE = x86_64-unknown-linux-gnu
 FUZZ_FLAGS  = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
 	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Zsanitizer=address
 fuzz:
-	$(if $(TARGET),,$(error say TARGET=name, one of $(notdir $(wildcard fuzz/corpus/*))))
+	$(if $(TARGET),,$(error say TARGET=name, one of $(filter-out ingest,$(notdir $(wildcard fuzz/corpus/*)))))
 	@RUSTFLAGS='$(FUZZ_FLAGS)' cargo +nightly build --release --quiet --manifest-path fuzz/Cargo.toml --target $(FUZZ_TRIPLE) \
 		--target-dir target/fuzz/build
 	@mkdir -p target/fuzz/$(TARGET)
 	@FAFCAS_FUZZ=$(TARGET) target/fuzz/build/$(FUZZ_TRIPLE)/release/fuzz -max_total_time=$(or $(SECONDS),60) -rss_limit_mb=8192 \
 		-timeout=60 -detect_leaks=0 -print_final_stats=1 -artifact_prefix=target/fuzz/ target/fuzz/$(TARGET) fuzz/corpus/$(TARGET)
+
+# The same of what reads notes, which is Python: make fuzz-ingest [SECONDS=600]. It wants Linux.
+fuzz-ingest: build .venv/fuzz
+	@mkdir -p target/fuzz/ingest
+	@PYTHONPATH=.venv/fuzz FAFCAS_LIBRARY="$(LIBRARY)" FAFCAS_MODEL_DIR=$(CURDIR)/tests/data/static $(VENV) fuzz/ingest.py \
+		-max_total_time=$(or $(SECONDS),60) -timeout=30 -max_len=4096 -print_final_stats=1 -artifact_prefix=target/fuzz/ \
+		target/fuzz/ingest fuzz/corpus/ingest
+
+.venv/fuzz: .venv/ready scripts/requirements-fuzz.txt
+	@echo "== fetching what fuzzes Python into .venv/fuzz ($$(tr '\n' ' ' <scripts/requirements-fuzz.txt))"
+	@$(PYTHON) -m pip --python .venv install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r scripts/requirements-fuzz.txt
+	@touch $@
 
 # The tests under a sanitizer, those that concern it: make sanitize KIND=address [TESTS='index slt'] [ONLY=name]. It wants Linux and a
 # nightly Rust; for threads also its component rust-src, as the standard library is built anew. SQLite's own C is not watched. Tests that
@@ -93,11 +105,19 @@ sanitize: model
 
 TORTURE_SEED := $(or $(SEED),$(shell date +%s))
 
+# Their kernels are in files that a build for this machine leaves out.
+OTHER_KERNELS = wasm32-wasip1 aarch64-unknown-linux-gnu
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	for features in "" loadable loadable,text onnx static; do \
 		cargo clippy --lib --no-default-features --features "$$features" -- -D warnings || exit 1; done
+	@for target in $(OTHER_KERNELS); do \
+		if ! ls "$$(rustc --print target-libdir --target $$target)"/libstd-* >/dev/null 2>&1 && ! rustup --quiet target add $$target 2>/dev/null; then \
+			echo "== SKIPPED, THE KERNELS OF $$target WERE NOT COMPILED: expected rustup, or Rust's own library for it"; continue; fi; \
+		echo "cargo clippy --target $$target"; \
+		CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-C target-feature=+simd128" \
+			cargo clippy --quiet --lib --no-default-features --features static --target $$target -- -D warnings || exit 1; done
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 
 # ONNX Runtime and the model, checked against their checksums; what is there already is kept. [MODEL=one more, see docs/models.md]
@@ -199,14 +219,15 @@ include scripts/cross/cross.mk
 include scripts/wasm/wasm.mk
 
 # fafcas beside other libraries, in minutes, or in up to an hour; benches/README.md explains. Parts of it, and fewer rows:
-# make bench ROWS=10000 ONLY='recall hnswlib' [MINUTES=10] [LIMIT=120]. What is fetched and made lies in BENCH.
+# make bench ROWS=10000 ONLY='recall hnswlib' [MINUTES=17] [LIMIT=150]. What is fetched and made lies in BENCH. The long form adds to
+# the results that are there, and skips what it has done; `make bench` begins anew.
 BENCH        ?= target/bench
 BENCH_PYTHON  = PYTHONPATH= FAFCAS_MODEL_DIR="$(CURDIR)/models" "$(BENCH)/venv/bin/python"
 BENCH_RUN     = $(BENCH_PYTHON) benches/peers run "$(LIBRARY)" "$(BENCH)/results.jsonl"
 BENCH_PARTS   = $(if $(ROWS),--rows $(ROWS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only $(ONLY))
 
 bench: bench-data
-	@$(BENCH_RUN) short --minutes $(or $(MINUTES),10) $(BENCH_PARTS)
+	@$(BENCH_RUN) short --minutes $(or $(MINUTES),17) $(if $(LIMIT),,--limit 150) $(BENCH_PARTS)
 	@$(if $(ONLY),,$(MAKE) --no-print-directory bench-kernels)
 	@$(PYTHON) benches/peers report "$(BENCH)/results.jsonl" "$(BENCH)/record"
 

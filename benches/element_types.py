@@ -4,7 +4,8 @@
 
 LIBRARY is the built library. VECTORS is a file of little-endian f16 numbers, one embedding of DIMENSIONS numbers after the other; the
 last 200 are the queries. (The file cannot be called types.py: Python has a module of that name.) Needs numpy, apsw and sqlite-vec. Prints tables: the time of `ORDER BY vec_distance_...` in both
-libraries, that of scans by type with wide pages, and the recall of each type against f32. A fourth has the indexes over each type.
+libraries over 100,000 rows, that of scans by type with wide pages, and the recall of each type against f32. A fourth has the indexes over
+each type. Beside the scans stands what SQLite takes to walk the same rows without a function of ours, once for each kind of cache.
 """
 
 import sys
@@ -19,6 +20,14 @@ import sqlite_vec
 
 QUERIES = 200
 ROUNDS = 5
+# Rows for the distances. If the file has fewer, they are taken again with a little noise.
+MANY = 100_000
+# Where SQLite has the pages: all in its own cache; in that of the system, from which its own 2 MB are filled in each scan; mapped.
+CACHES = {
+    "SQLite's cache": "PRAGMA mmap_size = 0; PRAGMA cache_size = -1000000",
+    "2 MB of cache": "PRAGMA mmap_size = 0; PRAGMA cache_size = -2000",
+    "mapped": "PRAGMA cache_size = -2000; PRAGMA mmap_size = 1000000000",
+}
 TYPES = {
     "f32": "vec_f32(?)", "f16": "vec_f16(?)", "bf16": "vec_bf16(?)",
     "int8": "vec_quantize_int8(?, 'unit')", "bit": "vec_quantize_binary(?)",
@@ -53,12 +62,27 @@ def fill(connection: apsw.Connection, rows: np.ndarray) -> None:
             connection.executemany(insert, ((at, row.tobytes()) for at, row in enumerate(rows)))
 
 
+def many(rows: np.ndarray) -> np.ndarray:
+    again = np.resize(rows, (max(MANY, len(rows)), rows.shape[1]))
+    noise = np.random.default_rng(17).standard_normal((len(again) - len(rows), rows.shape[1]), dtype=np.float32)
+    again[len(rows) :] += np.float32(1e-3) * noise
+    return again[:MANY]
+
+
+def fill_many(connection: apsw.Connection, rows: np.ndarray) -> None:
+    connection.execute("CREATE TABLE many(id INTEGER PRIMARY KEY, v BLOB)")
+    with connection:
+        connection.executemany("INSERT INTO many(id, v) VALUES (?, ?)", ((at, row.tobytes()) for at, row in enumerate(rows)))
+
+
 def distances(ours: apsw.Connection, theirs: apsw.Connection, query: bytes) -> None:
-    print("\nmetric query fafcas sqlite-vec times")
+    print(f"\nms for ORDER BY vec_distance over {MANY} rows\nmetric query fafcas sqlite-vec times")
     text = "[" + ",".join(map(str, np.frombuffer(query, "<f4"))) + "]"
     for metric in ("cosine", "l2", "l1"):
         for kind, value in (("BLOB", query), ("JSON", text)):
-            sql = f"SELECT id FROM of_f32 ORDER BY vec_distance_{metric}(v, ?) LIMIT 10"
+            # sqlite-vec parses JSON for each row, so that all of them would take minutes.
+            some = "many WHERE id < 10000" if kind == "JSON" else "many"
+            sql = f"SELECT id FROM {some} ORDER BY vec_distance_{metric}(v, ?) LIMIT 10"
             found = [connection.execute(sql, (value,)).fetchall() for connection in (ours, theirs)]
             assert found[0] == found[1], metric
             taken = best(
@@ -70,6 +94,9 @@ def distances(ours: apsw.Connection, theirs: apsw.Connection, query: bytes) -> N
             print(
                 f"{metric:6} {kind} {taken['ours'] * 1e3:8.1f} {taken['theirs'] * 1e3:8.1f} {taken['theirs'] / taken['ours']:6.2f}"
             )
+    floors = {"length(v)": "SELECT id FROM many ORDER BY length(v) LIMIT 10", "no v": "SELECT id FROM many ORDER BY abs(id) LIMIT 10"}
+    taken = best({name: lambda sql=sql: ours.execute(sql).fetchall() for name, sql in floors.items()})
+    print("the same by what reads no vector:", ", ".join(f"{name} {seconds * 1e3:.1f}" for name, seconds in taken.items()))
 
 
 def topk(connection: apsw.Connection, element: str, query: bytes, metric: str = "dot") -> set[int]:
@@ -81,13 +108,24 @@ def topk(connection: apsw.Connection, element: str, query: bytes, metric: str = 
 
 
 def scans(connection: apsw.Connection, rows: int, query: bytes) -> None:
-    print("\ntype metric ns/vector of f32")
+    """What each cache has for f32 is its 1.00."""
     kinds = [(element, "dot") for element in TYPES] + [("bit", "hamming")]
-    taken = best(
-        {f"{element} {metric}": lambda e=element, m=metric: topk(connection, e, query, m) for element, metric in kinds}
-    )
-    for kind, seconds in taken.items():
-        print(f"{kind:12} {seconds / rows * 1e9:7.0f} {seconds / taken['f32 dot']:6.2f}")
+    for cache, pragmas in CACHES.items():
+        connection.execute(pragmas)
+        print(f"\nscans, {cache}\ntype metric ns/vector of f32, ns of the walk alone")
+        taken = best(
+            {f"{element} {metric}": lambda e=element, m=metric: topk(connection, e, query, m) for element, metric in kinds}
+        )
+        walks = best(
+            {
+                element: lambda e=element: connection.execute(f"SELECT count(v) FROM of_{e}").fetchall()
+                for element in TYPES
+            }
+        )
+        for (element, metric), seconds in zip(kinds, taken.values(), strict=True):
+            share, walk = seconds / taken["f32 dot"], walks[element]
+            print(f"{element + ' ' + metric:12} {seconds / rows * 1e9:7.0f} {share:6.2f} {walk / rows * 1e9:7.0f}")
+    connection.execute(CACHES["SQLite's cache"])
 
 
 def recall(connection: apsw.Connection, rows: np.ndarray, queries: np.ndarray) -> None:
@@ -144,6 +182,7 @@ def main(library: str, file: str, dimensions: int) -> None:
         path = Path(folder) / "types.db"
         connection = connected(path, library)
         fill(connection, rows)
+        fill_many(connection, many(rows))
         print(f"{len(rows)} vectors of {dimensions} dimensions, best of {ROUNDS} rounds")
         distances(connection, connected(path, sqlite_vec.loadable_path()), queries[0].tobytes())
         scans(connection, len(rows), queries[0].tobytes())

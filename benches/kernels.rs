@@ -63,6 +63,12 @@ fn of_types(table: &Table, random: &mut Random) {
             print!("{:4} {offset:>6} {dimensions:>4} {:10} ", &what[..4], &what[4..]);
             bytes.compare(&floats.pairs, ours, theirs, &f32_dot);
         };
+        let wide = Bytes::new(numbers.iter().flat_map(|x| x.to_le_bytes()), dimensions * 4, offset);
+        let cosine = |a: &[u8], b: &[u8]| {
+            let [product, a, b] = (table.products_f32)(bytemuck::cast_slice(a), bytemuck::cast_slice(b)).map(f64::from);
+            1.0 - product / (a * b).sqrt()
+        };
+        of(&wide, "f32 cosine", &cosine, Some(&|a, b| wide_of(a, b, SpatialSimilarity::cosine)));
         let typed = &table.typed;
         of(
             &halves,
@@ -116,6 +122,10 @@ type BytesSum<'a> = &'a dyn Fn(&[u8], &[u8]) -> f64;
 
 fn halves_of(a: &[u8], b: &[u8], sum: fn(&[simsimd::f16], &[simsimd::f16]) -> Option<f64>) -> f64 {
     sum(cast(a), cast(b)).unwrap_or(f64::NAN)
+}
+
+fn wide_of(a: &[u8], b: &[u8], sum: fn(&[f32], &[f32]) -> Option<f64>) -> f64 {
+    sum(bytemuck::cast_slice(a), bytemuck::cast_slice(b)).unwrap_or(f64::NAN)
 }
 
 fn upper_of(a: &[u8], b: &[u8], sum: fn(&[simsimd::bf16], &[simsimd::bf16]) -> Option<f64>) -> f64 {

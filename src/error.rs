@@ -35,11 +35,9 @@ impl Error {
         Self::Mistake(format!("expected {what}, not {got}"))
     }
 
-    /// A vector with another length than the others. `others` says which these are. If a vector has twice as many
-    /// dimensions, it may have been stored as doubles in place of 4-byte floats.
-    pub fn dimensions(wanted: usize, others: &str, found: usize) -> Self {
-        let hint = if wanted > 1 && found == 2 * wanted { " (twice as many: float64?)" } else { "" };
-        Self::expected(format_args!("{wanted} dimensions as in the {others}"), format_args!("{found}{hint}"))
+    /// A vector with another length than the others. `others` says which these are. `found` may end with a guess at the reason.
+    pub fn dimensions(wanted: usize, others: &str, found: impl fmt::Display) -> Self {
+        Self::expected(format_args!("{wanted} dimensions as in the {others}"), found)
     }
 
     /// Whether SQLite did not understand a statement: something that it names is not there.

@@ -8,6 +8,7 @@ base. A set grows at its end, so that what a larger run makes is of use to a sma
 | `wordnet` | WordNet's 117,659 entries | all-MiniLM-L6-v2 | 384 |
 | `wordnet-128` | the same: the first 128 numbers | | 128 |
 | `debian` | sentences and paragraphs that describe Debian's packages, over 300,000 | static-MiniLM | 256 |
+| `manuals` | sentences and paragraphs of the documentation of Linux and of a dictionary, over 300,000 | static-MiniLM | 256 |
 | `debian-768`, `-1536`, `-4096` | the same: vectors of 3, 6 or 16 windows that overlap, one after the other | static-MiniLM | 768 to 4096 |
 | `made` | none: loose clusters, with a spectrum that falls off | | 384 |
 
@@ -15,10 +16,6 @@ MiniLM embeds some 130 to 300 texts a second and thread, static-MiniLM 24,000. B
 """
 
 import os
-import random
-import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,14 +24,13 @@ from typing import Any
 
 import apsw
 import numpy
+import texts
 
 QUERIES = 500
 BATCH = 2000
-HERE = Path(__file__).resolve().parent
 WINDOWS = {"debian-768": 3, "debian-1536": 6, "debian-4096": 16}
 STATIC, MINILM = "static-MiniLM", "all-MiniLM-L6-v2"
-
-sys.path.insert(0, str(HERE.parents[1] / "scripts"))
+CORPORA = {"wordnet": texts.wordnet, "debian": texts.debian, "manuals": texts.manuals}
 
 
 @dataclass
@@ -64,7 +60,7 @@ def dimensions(name: str) -> int:
     """Of a set."""
     if name in WINDOWS:
         return 256 * WINDOWS[name]
-    return {"wordnet": 384, "wordnet-128": 128, "debian": 256, "made": 384}[name]
+    return {"wordnet": 384, "wordnet-128": 128, "debian": 256, "manuals": 256, "made": 384}[name]
 
 
 def prepare(name: str, rows: int, folder: Path, library: str) -> Set:
@@ -99,16 +95,15 @@ def batches(name: str, there: int, wanted: int, folder: Path, library: str) -> I
     if name == "wordnet-128":
         yield prepare("wordnet", wanted - QUERIES, folder, library).all()[there:wanted, :128]
         return
-    if name == "wordnet":
-        lines, model, count = wordnet(folder), MINILM, 1
-    else:
-        lines, model, count = debian(folder), STATIC, WINDOWS.get(name, 1)
+    corpus = name.partition("-")[0]
+    lines = CORPORA[corpus](folder)
+    model, count = MINILM if corpus == "wordnet" else STATIC, WINDOWS.get(name, 1)
     connection = connect(library)
     for at in range(there, min(wanted, len(lines)), BATCH):
-        texts = lines[at : min(at + BATCH, wanted)]
-        parts = [part for text in texts for part in windows(text, count)]
-        yield embedded(connection, model, parts).reshape(len(texts), -1)
-        progress(f"data: {name}, {at + len(texts):,} of {wanted:,}")
+        some = lines[at : min(at + BATCH, wanted)]
+        parts = [part for text in some for part in windows(text, count)]
+        yield embedded(connection, model, parts).reshape(len(some), -1)
+        progress(f"data: {name}, {at + len(some):,} of {wanted:,}")
     progress("")
 
 
@@ -150,72 +145,12 @@ def connect(library: str) -> Any:
     return connection
 
 
-def embedded(connection: Any, model: str, texts: list[str]) -> numpy.ndarray:
+def embedded(connection: Any, model: str, parts: list[str]) -> numpy.ndarray:
     """The vector of each text."""
     connection.execute("DELETE FROM texts")
-    connection.executemany("INSERT INTO texts (id, text) VALUES (?, ?)", enumerate(texts))
+    connection.executemany("INSERT INTO texts (id, text) VALUES (?, ?)", enumerate(parts))
     rows = dict(connection.execute("SELECT rowid, embedding FROM embed_rows('texts', 'text', ?)", (model,)))
-    return numpy.stack([numpy.frombuffer(rows[at], "<f4") for at in range(len(texts))])
-
-
-def wordnet(folder: Path) -> list[str]:
-    """The entries in their fixed random order, by the script that the other benches use too."""
-    import fetch_wordnet
-
-    file = folder / "wordnet.txt"
-    if not file.exists():
-        fetch_wordnet.main(str(file))
-    return file.read_text(encoding="utf-8").splitlines()
-
-
-def debian(folder: Path) -> list[str]:
-    """Sentences and paragraphs of Debian's package descriptions in English, each once, in a fixed random order."""
-    file = folder / "debian.txt"
-    if not file.exists():
-        texts = sorted({text for block in descriptions(folder / "apt") for text in sentences(block)})
-        shutil.rmtree(folder / "apt")
-        random.Random(1).shuffle(texts)
-        print(f"data: {len(texts):,} texts of Debian", flush=True)
-        file.write_text("\n".join(texts) + "\n", encoding="utf-8")
-    return file.read_text(encoding="utf-8").splitlines()
-
-
-def descriptions(folder: Path) -> Iterator[str]:
-    """The lists of apt, of four releases, which differ in part. It keeps them apart from the system's, and needs no root."""
-    print("data: fetching the package descriptions of Debian (80 MB, which take 360 MB until they are read)", flush=True)
-    (folder / "lists" / "partial").mkdir(parents=True, exist_ok=True)
-    format_ = ["--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Component: main"]
-    addresses = subprocess.run(["apt-get", "indextargets", *format_], capture_output=True, text=True, check=True).stdout.split()
-    address = next(address for address in addresses if "security" not in address)
-    key = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    releases = ("oldstable", "stable", "testing", "unstable")
-    (folder / "sources.list").write_text("".join(f"deb [signed-by={key}] {address} {name} main contrib\n" for name in releases))
-    settings = {
-        "Dir::Etc::SourceList": folder.resolve() / "sources.list",
-        "Dir::Etc::SourceParts": "/dev/null",
-        "Dir::State::lists": folder.resolve() / "lists",
-        "Dir::Cache": folder.resolve() / "cache",
-        "Acquire::Languages": "en",
-        "Acquire::GzipIndexes": "false",
-        "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
-        "APT::Sandbox::User": "root",
-    }
-    subprocess.run(["apt-get", "update", "-qq", *(f"-o{name}={value}" for name, value in settings.items())], check=True)
-    for file in sorted((folder / "lists").glob("*_Translation-en")):
-        yield from file.read_text(encoding="utf-8").split("\n\n")
-
-
-def sentences(block: str) -> Iterator[str]:
-    """Of one description: its title, its paragraphs and items, and their sentences where there are several."""
-    _, _, text = block.partition("Description-en: ")
-    title, _, rest = text.partition("\n")
-    if len(title) >= 20:
-        yield title
-    for paragraph in re.split(r"\n \.\n|\n(?=  ?[*-] )", rest):
-        whole = " ".join(paragraph.split())
-        for text in {whole, *re.split(r"(?<=[.!?:]) +(?=[A-Z(])", whole)}:
-            if len(text) >= 20:
-                yield text
+    return numpy.stack([numpy.frombuffer(rows[at], "<f4") for at in range(len(parts))])
 
 
 def progress(text: str) -> None:

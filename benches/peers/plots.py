@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-WIDTH, LEFT, TOP, BOTTOM, LEGEND = 920, 64, 44, 46, 290
+WIDTH, LEFT, TOP, BOTTOM, LEGEND = 920, 64, 56, 46, 290
 PALETTE = [
     ("#0a58ca", "#6ea8fe"), ("#d1480a", "#ff9b66"), ("#1a7f37", "#56d364"), ("#8250df", "#c297ff"), ("#9a6700", "#e3b341"),
     ("#bf3989", "#ff80c8"), ("#0f7b8a", "#4fd3e3"), ("#6e7781", "#a8b1bb"), ("#a40e26", "#ff7b72"), ("#111111", "#ffffff"),
@@ -59,7 +59,7 @@ def frame(title: str, height: int, body: list[str]) -> str:
     """A whole picture."""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">'
     paper = f'<rect width="{WIDTH}" height="{height}" fill="var(--paper)"/>'
-    heading = f'<text x="{LEFT - 44}" y="24" font-size="16" font-weight="600">{escape(title)}</text>'
+    heading = f'<text x="{LEFT - 44}" y="22" font-size="16" font-weight="600">{escape(title)}</text>'
     return "\n".join([head, f"<title>{escape(title)}</title>", style(), paper, heading, *body, "</svg>"]) + "\n"
 
 
@@ -84,7 +84,7 @@ def curves(title: str, across: Axis, up: Axis, lines: list[Line]) -> str:
             f'<path class="grid" d="M{LEFT} {y(value):.1f}H{right}"/><text class="end" x="{LEFT - 6}" y="{y(value) + 4:.1f}">{escape(text)}</text>'
         )
     body.append(f'<text class="middle" x="{(LEFT + right) / 2:.1f}" y="{height - 8}">{escape(across.title)}</text>')
-    body.append(f'<text x="{LEFT}" y="{TOP - 4}">{escape(up.title)}</text>')
+    body.append(f'<text x="{LEFT}" y="{TOP - 8}">{escape(up.title)}</text>')
     # The heavy ones last, on top of the others; their names are first all the same.
     for number, line in sorted(enumerate(lines), key=lambda item: item[1].heavy):
         colour, dash, width = f"var(--c{line.group % len(PALETTE)})", DASHES[line.dash % len(DASHES)], 3 if line.heavy else 1.6
@@ -108,7 +108,7 @@ def bars(title: str, unit: str, rows: list[tuple[str, float, int]]) -> str:
         body.append(
             f'<path class="grid" d="M{at:.1f} {TOP}V{height - 26}"/><text class="middle" x="{at:.1f}" y="{height - 10}">{escape(text)}</text>'
         )
-    body.append(f'<text x="{start}" y="{TOP - 6}">{escape(unit)}</text>')
+    body.append(f'<text x="{start}" y="{TOP - 8}">{escape(unit)}</text>')
     for number, (name, value, group) in enumerate(rows):
         level = TOP + 4 + 22 * number
         long = max(1.0, axis.place(value) * (end - start))

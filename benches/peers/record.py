@@ -30,24 +30,57 @@ GROUPS = [
     "DuckDB",
     "NumPy",
 ]
+# Axes whose places have sizes of their own.
+SIZED = ("rows", "corpus")
+IN_SHORT = ("sqlite-vec, vec0 flat", "sqlite-vector, quantised", "vec1, flat", "vec1, trained, PQ, reranked", "vectorlite, HNSW", "hnswlib",
+            "USearch", "FAISS, flat", "FAISS, IVF-PQ fast scan, refined", "Chroma", "DuckDB, vss HNSW")  # fmt: skip
 # Beyond this share of misses a point is drawn at the edge.
 EDGE = 1e-4
 
 
 def read(path: Path) -> Lines:
-    """All results; of each place of an axis and each system only those of the newest run that has any."""
+    """All results; of each place of an axis and each system only those of the newest run that has any.
+
+    The short form and the long one have different sizes in the middle of their axes. Of an axis that does not go along sizes, the record
+    has the size at which most systems were measured, and of several the largest.
+    """
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     newest: dict[tuple[Any, ...], int] = {}
+    finished: dict[tuple[Any, ...], int] = {}
     for line in lines:
         newest[key(line)] = max(line["run"], newest.get(key(line), 0))
-    return [line for line in lines if line["run"] == newest[key(line)]]
+        if line["kind"] == "done":
+            finished[place(line)] = max(line["run"], finished.get(place(line), 0))
+    lines = [line for line in lines if line["run"] == newest[key(line)]]
+    # What a run had no time for was done by a later one.
+    lines = [line for line in lines if line.get("system") != "all" or line["run"] >= finished.get(place(line), 0)]
+    sizes = {name: size([line for line in lines if table_of(line) == name]) for name in unique(map(table_of, lines)) if name}
+    return [line for line in lines if line.get("rows") is None or line["rows"] == (sizes.get(table_of(line)) or line["rows"])]
+
+
+def table_of(line: dict[str, Any]) -> str | None:
+    """What has one size of its own: an axis, or an operation."""
+    axis = line.get("axis")
+    return None if axis in (None, *SIZED) else line["value"] if axis == "operation" else axis
+
+
+def place(line: dict[str, Any]) -> tuple[Any, ...]:
+    """A part of a run."""
+    return (line.get("axis"), str(line.get("value")), line.get("set"), line.get("rows"))
 
 
 def key(line: dict[str, Any]) -> tuple[Any, ...]:
     """What a later run replaces."""
-    if line["kind"] in ("machine", "end"):
-        return (line["kind"],)
-    return (line.get("axis"), str(line.get("value")), line.get("set"), line.get("system"))
+    return (line["kind"], line["run"]) if line["kind"] in ("machine", "end") else (*place(line), line.get("system"))
+
+
+def size(lines: Lines) -> int | None:
+    """Of one table, the number of rows that the record has, if anything was measured."""
+    systems: dict[int, set[str | None]] = {}
+    for line in lines:
+        if line["kind"] not in ("missing", "done", "build"):
+            systems.setdefault(line["rows"], set()).add(line.get("system"))
+    return max(systems, key=lambda rows: (len(systems[rows]), rows), default=None)
 
 
 def of(lines: Lines, kind: str, **wanted: Any) -> Lines:
@@ -107,9 +140,9 @@ def group(system: str) -> int:
     return GROUPS.index(name) if name in GROUPS else len(GROUPS) - 1
 
 
-def curves(lines: Lines, axis: str) -> dict[str, Lines]:
-    """The points of each system on an axis that has but one place."""
-    found = of(lines, "search", axis=axis)
+def curves(lines: Lines, **wanted: Any) -> dict[str, Lines]:
+    """The points of each system at one place."""
+    found = of(lines, "search", **wanted)
     return {
         system: points([line for line in found if line["system"] == system])
         for system in unique(line["system"] for line in found)
@@ -131,6 +164,19 @@ def equal_recall(found: dict[str, Lines]) -> str:
         rows.append([system, *shown, ratio, f"{max(point['recall'] for point in found[system]):.4f}"])
     head = ["system", *(f"recall {wanted}" for wanted in RECALLS), f"at {RECALLS[RATIO]}, to {OURS}", "highest recall"]
     return table(head, rows)
+
+
+def in_short(lines: Lines) -> str:
+    """The table that README.md of the repository shows: each library once or twice, as it is best known."""
+    found = {system: own for system, own in curves(lines, axis="recall").items() if system in (OURS, "fafcas, scan", *IN_SHORT)}
+    rows = []
+    for system, own in found.items():
+        build = next(iter(of(lines, "build", axis="recall", system=system)), {"seconds": 0.0})
+        memory = middle(of(lines, "memory", axis="recall", system=system), "peak")
+        times = [measures.latency_at(own, wanted) for wanted in (0.99, 0.999)]
+        shown = [number(point["p50"], 2) if point else "never" for point in times]
+        rows.append([system, *shown, number(build["seconds"] if build["seconds"] > 1e-4 else None, 2), number(memory, 2)])
+    return table(["system", "ms at recall 0.99", "at 0.999", "build, s", "memory, MB"], rows)
 
 
 def reached(point: dict[str, Any]) -> str:
@@ -157,11 +203,11 @@ def all_points(found: dict[str, Lines]) -> str:
     return table(["system", "knob", "recall", "p50, ms", "p95, ms", "p99, ms", "queries"], rows)
 
 
-def costs(lines: Lines, axis: str) -> str:
+def costs(lines: Lines, **wanted: Any) -> str:
     """Building, disk, memory, and the first query."""
     rows = []
-    for line in of(lines, "build", axis=axis):
-        own = {kind: of(lines, kind, axis=axis, system=line["system"]) for kind in ("memory", "first", "cold")}
+    for line in of(lines, "build", **wanted):
+        own = {kind: of(lines, kind, system=line["system"], **wanted) for kind in ("memory", "first", "cold")}
         peak = middle(own["memory"], "peak")
         rows.append(
             [
@@ -190,15 +236,23 @@ def costs(lines: Lines, axis: str) -> str:
     return table(head, rows)
 
 
+def middle_of(lines: Lines, axis: str) -> Lines:
+    """The searches of an axis, and those of the main part where it is a place on that axis."""
+    found = of(lines, "search", axis=axis)
+    sizes, names = {line["rows"] for line in found}, {line["system"] for line in found}
+    main = [line for line in of(lines, "search", axis="recall") if line["system"] in names]
+    return found + [line for line in main if axis == "rows" or line["rows"] in sizes]
+
+
 def along(lines: Lines, axis: str) -> str:
     """A system and the places of an axis: the fastest point of recall 0.99, or the best there is, with its recall."""
-    found = of(lines, "search", axis=axis)
-    values = sorted(unique(line["value"] for line in found))
+    found = middle_of(lines, axis)
+    values = sorted(unique(line[axis] for line in found))
     rows = []
     for system in unique(line["system"] for line in found):
         cells = []
         for value in values:
-            own = points([line for line in found if line["system"] == system and line["value"] == value])
+            own = points([line for line in found if line["system"] == system and line[axis] == value])
             point = good(own)
             cells.append(f"{number(point['p50'])} at {point['recall']:.3f}" if point else "")
         rows.append([system, *cells])
@@ -208,6 +262,12 @@ def along(lines: Lines, axis: str) -> str:
 def good(own: Lines) -> dict[str, Any] | None:
     """The fastest point of recall 0.99, else that of the highest recall."""
     return measures.latency_at(own, 0.99) or max(own, key=lambda point: point["recall"], default=None)
+
+
+def of_rows(lines: Lines, axis: str) -> str:
+    """How many rows there are, as the long form and the short one differ."""
+    sizes = unique(line["rows"] for line in lines if line.get("axis") == axis and line["kind"] != "missing")
+    return f"{', '.join(f'{rows:,}' for rows in sizes)} rows.\n\n" if sizes else ""
 
 
 def filters(lines: Lines) -> str:
@@ -305,10 +365,21 @@ def growth(stages: Lines) -> str:
 
 def settings(lines: Lines) -> str:
     """Of each system, as it was built on the main axis."""
-    packages = of(lines, "machine")[0]["packages"]
+    packages = of(lines, "machine")[-1]["packages"]
     versions = "; ".join(f"{name} {version}" for name, version in packages.items())
     rows = [[line["system"], f"`{line['settings'].replace('|', '')}`"] for line in of(lines, "build", axis="recall")]
     return f"Versions: {versions}.\n\n" + table(["system", "settings"], rows)
+
+
+def runs(lines: Lines) -> str:
+    """When each run began that something here is from."""
+    rows = []
+    for machine in of(lines, "machine"):
+        axes = unique(line["axis"] for line in lines if line["run"] == machine["run"] and line["kind"] not in ("machine", "end", "missing"))
+        if axes:
+            form = "full" if machine["long"] else "short"
+            rows.append([machine["date"], form, machine["packages"].get("fafcas", ""), str(machine["load"]), ", ".join(axes)])
+    return table(["began, UTC", "form", "commit", "load", "what is from it"], rows)
 
 
 def missing(lines: Lines) -> str:
@@ -324,40 +395,45 @@ def missing(lines: Lines) -> str:
 def page(lines: Lines, kernels: str, pictures: Iterable[str]) -> str:
     """The whole record. It shows the pictures that there are."""
     shown = {name: f"![{name.removesuffix('.svg').capitalize()}]({name})\n\n" for name in pictures}
-    machine = of(lines, "machine")[0]
-    found = curves(lines, "recall")
+    machines = of(lines, "machine")
     main = next(iter(of(lines, "build", axis="recall")), None)
+    machine = next((own for own in machines if main and own["run"] == main["run"]), machines[-1])
+    forms = unique("`make bench-full`" if own["long"] else "`make bench`" for own in machines)
+    found = curves(lines, axis="recall")
     size = f"{main['rows']:,} x {main['dimensions']} of the set `{main['set']}`" if main else "nothing"
     parts = [
-        f"# fafcas beside other vector searches: `make bench{'-full' if machine['long'] else ''}`",
+        f"# fafcas beside other vector searches: {' and '.join(forms)}",
         f"{machine['date']} UTC. {machine['cpu']}, {machine['cores']} cores, {machine['memory']} GB, load {machine['load']} at the start; Linux {machine['kernel']}, "
         f"{machine['compiler']}, Python {machine['python']}. Main part: {size}, k = 10. `benches/README.md` says how all of it is measured. "
         "Drawn from `results.jsonl` by `make bench-report`.",
+        "## In short\n\nMedian in ms of the fastest measured setting that reaches the recall, one core, warm. Memory is that of searching.\n\n" + in_short(lines),
         "## Latency at equal recall\n\nMedian in ms of the fastest measured point that reaches the recall, with its knob; one core, warm, but for what says two threads. "
         "The fastest of a column is bold.\n\n" + shown.get("recall.svg", "") + equal_recall(found),
         "## Building, disk, memory, first query\n\n"
         + shown.get("build.svg", "")
         + shown.get("memory.svg", "")
-        + costs(lines, "recall"),
+        + costs(lines, axis="recall"),
         "## Rows\n\nMedian in ms and recall, at the fastest point of recall 0.99, or the best.\n\n"
         + shown.get("rows.svg", "")
         + along(lines, "rows"),
-        "## Dimensions\n\n" + along(lines, "dimensions"),
-        "## k\n\n" + along(lines, "k"),
-        "## Filters\n\nMedian in ms and recall, by the share of rows that pass.\n\n" + filters(lines),
-        "## Connections\n\nThreads of one process, a connection each, all cores.\n\n"
+        "## Dimensions\n\n" + of_rows(lines, "dimensions") + along(lines, "dimensions"),
+        "## k\n\n" + of_rows(lines, "k") + along(lines, "k"),
+        "## Filters\n\nMedian in ms and recall, by the share of rows that pass. " + of_rows(lines, "filter") + filters(lines),
+        "## Connections\n\nThreads of one process, a connection each, all cores. "
+        + of_rows(lines, "connections")
         + shown.get("connections.svg", "")
         + connections(lines),
-        "## 450 queries in one call\n\n" + batch(lines),
+        "## 450 queries in one call\n\n" + of_rows(lines, "batch") + batch(lines),
         *(f"## {title}\n\n{text}" for title, text in operations(lines)),
         *(["## Kernels: `cargo bench --bench kernels`\n\n```text\n" + kernels.strip() + "\n```"] if kernels else []),
         "## All points\n\n" + all_points(found),
         "## Settings\n\n" + settings(lines),
+        "## Runs\n\n" + runs(lines),
         "## Left out\n\n" + missing(lines),
     ]
-    second = curves(lines, "recall, second set")
-    if second:
-        parts.insert(3, "## The second set\n\n" + equal_recall(second) + "\n" + costs(lines, "recall, second set"))
+    for corpus in unique(line["value"] for line in of(lines, "search", axis="corpus")):
+        rows = of(lines, "search", axis="corpus", value=corpus)[0]["rows"]
+        parts.insert(5, f"## {rows:,} texts of the set `{corpus}`\n\n" + equal_recall(curves(lines, axis="corpus", value=corpus)) + "\n" + costs(lines, axis="corpus", value=corpus))
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
@@ -379,9 +455,20 @@ def draw(lines: Lines) -> dict[str, str]:
     return {name: picture for name, maker in makers.items() if (picture := maker(lines))}
 
 
+def front(own: Lines) -> Lines:
+    """The places of a curve that are worth their time: none of the others is as fast and finds as much. All count as the edge beyond it."""
+    best: Lines = []
+    for point in sorted(own, key=lambda point: (point["p50"], -point["recall"])):
+        if not best or min(point["recall"], 1 - EDGE) > best[-1]["recall"]:
+            best.append(point)
+    return best
+
+
 def draw_recall(lines: Lines) -> str | None:
     """Latency against recall. The scale of recall is that of its misses."""
-    found = {system: [point for point in own if point["recall"] >= 0.8] for system, own in curves(lines, "recall").items()}
+    found = {
+        system: [point for point in front(own) if point["recall"] >= 0.8] for system, own in curves(lines, axis="recall").items()
+    }
     dash = dashes(list(found))
     drawn = [
         plots.Line(
@@ -397,7 +484,7 @@ def draw_recall(lines: Lines) -> str | None:
     if not drawn:
         return None
     across = plots.Axis(
-        "recall of the ten nearest",
+        "recall of the ten nearest; only places that no faster one beats",
         [(5, "0.8"), (10, "0.9"), (20, "0.95"), (100, "0.99"), (1000, "0.999"), (1 / EDGE, "0.9999 to 1")],
     )
     up = plots.Axis("median, ms", plots.powers([place[1] for line in drawn for place in line.places]))
@@ -428,9 +515,9 @@ def draw_memory(lines: Lines) -> str | None:
 
 
 def draw_rows(lines: Lines) -> str | None:
-    """Latency against the number of rows, those of the main axis among them."""
-    found = [line for axis in ("rows", "recall") for line in of(lines, "search", axis=axis)]
-    names = unique(line["system"] for line in of(lines, "search", axis="rows"))
+    """Latency against the number of rows, those of the main part among them."""
+    found = middle_of(lines, "rows")
+    names = unique(line["system"] for line in found)
     dash, drawn = dashes(names), []
     for system in names:
         places = []

@@ -1,19 +1,19 @@
 """Runs the systems beside each other: each in processes of its own, rounds interleaved, results written as they come.
 
 Every line of the file of results is a JSON object. Lines of one run have its number; a later run of a part (`ONLY=`) is added, and
-the record takes the newest of each part. What fails, or takes too long, has a line of its own, and the rest goes on.
+the record takes the newest of each part. What fails, or takes too long, has a line of its own, and the rest goes on. A part that ran
+to its end has a line `done` for each system: the long form skips these when it is run again with the same versions.
 """
 
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,68 +22,9 @@ import data
 import measures
 import numpy
 import systems
+from parts import Part, chosen, full, short
 
 HERE = Path(__file__).resolve().parent
-OURS = ["fafcas, index, 1 thread", "fafcas, index, 2 threads", "fafcas, scan"]
-# Those that go along the other axes: of each kind one or two, which build in short.
-SOME = [*OURS, "sqlite-vec, vec0 flat", "sqlite-vector, quantised", "vec1, flat", "hnswlib", "FAISS, flat"]
-
-
-@dataclass
-class Part:
-    """One place on one axis: these systems on these vectors."""
-
-    axis: str
-    value: Any
-    set: str
-    rows: int
-    k: int = 10
-    # All, if empty.
-    only: list[str] = field(default_factory=list)
-    rounds: int = 3
-    seconds: float = 3.0
-    # No more rounds begin where only so many seconds of the run are left.
-    reserve: float = 0.0
-    # Numbers below which the part of a row must be, of 1000.
-    below: list[int] = field(default_factory=list)
-    many: bool = False
-    connections: list[int] = field(default_factory=list)
-    operation: str = ""
-
-
-def short(rows: int) -> list[Part]:
-    """What takes minutes: all curves on one set, and the axes for a few systems on smaller ones."""
-    small = min(rows, 10_000)
-    return [
-        Part("recall", rows, "wordnet", rows, seconds=1, reserve=270),
-        *(Part("operation", name, "wordnet", rows, operation=name) for name in ("profile", "deletes", "inserts", "edges", "kit")),
-        Part("connections", "1 to 1000", "wordnet", rows, only=[OURS[0], "sqlite-vec, vec0 flat"], connections=[1, 2, 8, 64, 1000], rounds=1, seconds=2),
-        Part("filter", "all to 0.1 %", "wordnet", rows, only=[OURS[0], "sqlite-vec, vec0 flat", "NumPy"], below=[1000, 500, 10, 1], rounds=1, seconds=1),
-        Part("batch", "450 queries", "wordnet", rows, only=[OURS[0], OURS[1], OURS[2], "FAISS, flat", "NumPy"], many=True, rounds=1),
-        *(Part("rows", n, "wordnet", n, only=SOME, rounds=1, seconds=0.5) for n in sorted({1000, small})),
-        *(Part("k", k, "wordnet", small, k, only=OURS, rounds=1, seconds=0.5) for k in (1, 100, 1000)),
-        *(Part("dimensions", data.dimensions(name), name, small, only=[*OURS, "sqlite-vec, vec0 flat"], rounds=1, seconds=0.5)
-          for name in ("wordnet-128", "debian", "debian-768", "debian-1536", "debian-4096")),
-    ]  # fmt: skip
-
-
-def full(rows: int) -> list[Part]:
-    """What takes up to an hour: the same on more rows, a second set, and all peers that can do it."""
-    some = [*SOME, "USearch", "FAISS, HNSW", "FAISS, IVF-PQ fast scan, refined", "vec1, trained, PQ, reranked"]
-    return [
-        Part("recall", rows, "wordnet", rows),
-        Part("recall, second set", 300_000, "debian", 300_000, only=some, rounds=2),
-        *short(rows)[1:6],
-        Part("connections", "1 to 1000", "wordnet", rows, only=[OURS[0], OURS[2], "sqlite-vec, vec0 flat"], connections=[1, 2, 8, 64, 1000], rounds=1, seconds=5),
-        Part("filter", "all to 0.1 %", "wordnet", rows, below=[1000, 500, 10, 1], rounds=2),
-        Part("batch", "450 queries", "wordnet", rows, many=True, rounds=2),
-        *(Part("rows", n, "wordnet", n, only=[*some, "sqlite-vec, vec0 DiskANN"], rounds=2, seconds=2) for n in (1000, 10_000)),
-        Part("rows", 1_000_000, "made", 1_000_000, only=[name for name in some if name not in ("hnswlib", "FAISS, HNSW")], rounds=2),
-        *(Part("k", k, "wordnet", rows, k, only=SOME, rounds=2, seconds=2) for k in (1, 100, 1000, 10_000)),
-        *(Part("dimensions", data.dimensions(name), name, min(rows, 50_000), only=some, rounds=2, seconds=2)
-          for name in ("wordnet-128", "debian", "debian-768", "debian-1536", "debian-4096")),
-        Part("rows", 10_000_000, "made", 10_000_000, only=OURS[:2], rounds=1),
-    ]  # fmt: skip
 
 
 class Run:
@@ -96,13 +37,15 @@ class Run:
         self.known: dict[str, dict[str, Any]] = {}
 
     def write(self, **line: Any) -> None:
-        """A result."""
+        """A result. What went wrong is told without the folders of the machine, as records are published."""
+        if "why" in line:
+            line["why"] = re.sub(r"/(?:[^\s/:'\"]+/)+", "", line["why"])
         with open(self.results, "a", encoding="utf-8") as file:
             file.write(json.dumps({"run": self.number, **line}) + "\n")
 
-    def begin(self, long: bool) -> None:
-        """The machine, and what can be imported of the systems."""
-        packages = {}
+    def begin(self, long: bool) -> dict[str, str]:
+        """The machine, and what can be imported of the systems. It gives the versions."""
+        packages: dict[str, str] = {}
         for file in systems.FILES:
             lines, why = self.step("names", file, 120)
             for line in lines:
@@ -112,6 +55,7 @@ class Run:
                 self.write(kind="missing", system=file, why=why)
                 print(f"{file}: LEFT OUT: {why}", flush=True)
         self.write(kind="machine", long=long, packages=packages, **machine())
+        return packages
 
     def step(self, step: str, argument: str, limit: float) -> tuple[list[dict[str, Any]], str]:
         """A process: the lines that it wrote, and what went wrong, if anything did."""
@@ -139,11 +83,9 @@ class Run:
         """Seconds until the run must end."""
         return self.until - time.monotonic()
 
-    def part(self, part: Part, names: list[str], long: bool) -> None:
+    def part(self, part: Part, names: list[str]) -> None:
         """One place on one axis. Building is not interleaved: it is slow, and done once."""
-        needed = 4 * 4 * part.rows * data.dimensions(part.set)
-        if shutil.disk_usage(self.folder).free < needed:
-            raise RuntimeError(f"expected {needed / 1e9:.0f} GB of free disk")
+        self.expect_room(part, names)
         vectors = data.prepare(part.set, part.rows, self.folder.parent / "data", self.library)
         job = {
             "set": part.set,
@@ -158,12 +100,15 @@ class Run:
         print(f"== {part.axis} {part.value}: {part.rows:,} x {vectors.dimensions}, k = {part.k}", flush=True)
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             if part.operation:
-                self.order("operation", {**job, "folder": folder}, self.limit * 2, place)
+                if self.order("operation", {**job, "folder": folder}, self.limit * 2, place):
+                    self.write(kind="done", part=part.key(), system="fafcas", **place)
                 return
-            built = [line for name in names if (line := self.build(name, job, place, Path(folder), long))]
+            built = [line for name in names if (line := self.build(name, job, place, Path(folder), name in part.only))]
             truth = Truth(vectors, part.k) if not part.connections and not part.many else None
+            took = 0.0
             for number in range(part.rounds):
-                if number and self.left() < part.reserve:
+                start = time.monotonic()
+                if number and self.left() - took < part.reserve:
                     self.write(kind="missing", system="all", why=f"rounds after {number}, for the time of what follows", **place)
                     break
                 for own in built if number % 2 == 0 else built[::-1]:
@@ -171,8 +116,21 @@ class Run:
                         self.order("connections", own, 120 + 5 * self.limit, {**place, "system": own["system"]})
                         continue
                     self.search({**own, "round": number}, place, truth)
+                took = time.monotonic() - start
+        if self.left() > 5:
+            for name in names:
+                self.write(kind="done", part=part.key(), system=name, **place)
 
-    def build(self, name: str, job: dict[str, Any], place: dict[str, Any], folder: Path, long: bool) -> dict[str, Any] | None:
+    def expect_room(self, part: Part, names: list[str]) -> None:
+        """The vectors, and for each system a file with them and what it adds. A search that finds the disk full measures nothing."""
+        sets = 1.0 if part.operation else 1.4 * len(names)
+        there = self.folder.parent / "data" / f"{part.set}.f32"
+        needed = 4 * part.rows * data.dimensions(part.set) * (sets + 1) - (there.stat().st_size if there.exists() else 0)
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise RuntimeError(f"expected {needed / 1e9:.0f} GB of free disk, not {free / 1e9:.0f}")
+
+    def build(self, name: str, job: dict[str, Any], place: dict[str, Any], folder: Path, named: bool) -> dict[str, Any] | None:
         """What a system's later steps are told, if it could be built."""
         known = self.known[name]
         missing = "ask_filtered" if job["below"] else "ask_many" if job["many"] else ""
@@ -180,8 +138,8 @@ class Run:
             return None
         own = {**job, "file": known["file"], "system": name, "folder": str(folder / str(len(list(folder.iterdir()))))}
         place = {**place, "system": name}
-        if known["long_only"] and not long:
-            self.write(kind="missing", why=f"not in the short form: {known['long_only']}", **place)
+        if known["slow"] and not named:
+            self.write(kind="missing", why=known["slow"], **place)
             return None
         if not self.order("build", own, self.limit, place):
             shutil.rmtree(own["folder"], ignore_errors=True)
@@ -256,7 +214,7 @@ class Truth:
         """Of the queries that were asked."""
         base, bars = self.vectors.base(), self.bars(below)
         scores = [(base[sorted(set(rows))] @ self.queries[query]).tolist() for query, rows in hits]
-        k = self.k if below is None else min(self.k, -(-below * len(base) // 1000))
+        k = min(self.k, len(base) if below is None else -(-below * len(base) // 1000))
         return measures.recall(scores, [float(bars[query]) for query, _ in hits], k)
 
 
@@ -307,44 +265,42 @@ def machine() -> dict[str, Any]:
     }
 
 
-def chosen(parts: list[Part], known: dict[str, Any], only: list[str]) -> Iterator[tuple[Part, list[str]]]:
-    """Parts with their systems. `only` has axes, operations, or beginnings of systems."""
-    axes = {part.axis for part in parts} | {part.operation for part in parts if part.operation}
-    wanted, beginnings = [word for word in only if word in axes], [word for word in only if word not in axes]
-    for part in parts:
-        if wanted and not {part.axis, part.operation} & set(wanted):
-            continue
-        names = [name for name in part.only or known if name in known]
-        if beginnings:
-            names = [name for name in names if any(name.lower().startswith(word.lower()) for word in beginnings)]
-        if names and not (part.operation and beginnings and not wanted):
-            yield part, names
-
-
 def main(results: Path, library: str, form: str, rows: int, only: list[str], minutes: float, limit: float) -> None:
     """A whole run, or parts of one, in a folder of its own."""
     results.parent.mkdir(parents=True, exist_ok=True)
-    if not only and results.exists():
+    if form == "short" and not only and results.exists():
         results.rename(results.with_suffix(".before.jsonl"))
     with tempfile.TemporaryDirectory(prefix="run-", dir=results.parent) as folder:
         run = Run(results, Path(folder), library, minutes, limit)
-        run.begin(form == "full")
+        packages = run.begin(form == "full")
+        there = done(results, packages) if form == "full" else set()
         for part, names in chosen(full(rows) if form == "full" else short(rows), run.known, only):
-            attempt(run, part, names, form == "full")
+            left = [name for name in names if (part.key(), "fafcas" if part.operation else name) not in there]
+            if not left:
+                print(f"== {part.axis} {part.value}: done before", flush=True)
+                continue
+            attempt(run, part, left)
     run.write(kind="end", minutes=(time.time() - run.number) / 60)
     print(f"results in {results}, {(time.time() - run.number) / 60:.1f} minutes")
 
 
-def attempt(run: Run, part: Part, names: list[str], long: bool) -> None:
+def done(results: Path, packages: dict[str, str]) -> set[tuple[str, str]]:
+    """The parts and systems that earlier runs with the same versions brought to their end."""
+    lines = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+    same = {line["run"] for line in lines if line["kind"] == "machine" and line["packages"] == packages}
+    return {(line["part"], line["system"]) for line in lines if line["kind"] == "done" and line["run"] in same}
+
+
+def attempt(run: Run, part: Part, names: list[str]) -> None:
     """A part. The others can do without it, if there is no time, no room, or no text for it."""
     why = ""
     if run.left() < 5:
         why = "the time of the run was up"
     else:
         try:
-            run.part(part, names, long)
+            run.part(part, names)
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}"
     if why:
-        run.write(kind="missing", axis=part.axis, value=part.value, system="all", why=why)
+        run.write(kind="missing", axis=part.axis, value=part.value, set=part.set, rows=part.rows, system="all", why=why)
         print(f"== {part.axis} {part.value}: LEFT OUT: {why}", flush=True)

@@ -57,7 +57,7 @@ def names(file: str) -> None:
             package=system.package,
             knob=system.knob,
             threads=system.threads,
-            long_only=system.long_only,
+            slow=system.slow,
             can=optional,
         )
 

@@ -72,6 +72,37 @@ fn sum(
     if a_tail.is_empty() { total } else { total + tail(a_tail, b_tail) }
 }
 
+/// Three products at once, each added up in the order of `sum`.
+#[target_feature(enable = "avx2,fma")]
+fn products_f32(a: &[F32Le], b: &[F32Le]) -> [f32; 3] {
+    let (a, b) = same_length(a, b);
+    let (a, a_tail) = a.as_chunks::<LANES>();
+    let (b, b_tail) = b.as_chunks::<LANES>();
+    let (a_fours, a_rest) = a.as_chunks::<4>();
+    let (b_fours, b_rest) = b.as_chunks::<4>();
+
+    // Three arrays, as one of arrays is kept in memory.
+    let [mut products, mut squares_of_a, mut squares_of_b] = [[_mm256_setzero_ps(); 4]; 3];
+    let mut add = |i: usize, a, b| {
+        products[i] = _mm256_fmadd_ps(a, b, products[i]);
+        squares_of_a[i] = _mm256_fmadd_ps(a, a, squares_of_a[i]);
+        squares_of_b[i] = _mm256_fmadd_ps(b, b, squares_of_b[i]);
+    };
+    for (a, b) in a_fours.iter().zip(b_fours) {
+        for i in 0..4 {
+            add(i, load(&a[i]), load(&b[i]));
+        }
+    }
+    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+        add(i, load(a), load(b));
+    }
+    let total = |[s0, s1, s2, s3]: [__m256; 4], a: &[F32Le], b: &[F32Le]| {
+        let total = add_lanes(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
+        if a.is_empty() { total } else { total + scalar::dot_f32(a, b) }
+    };
+    [total(products, a_tail, b_tail), total(squares_of_a, a_tail, a_tail), total(squares_of_b, b_tail, b_tail)]
+}
+
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn add_lanes(v: __m256) -> f32 {

@@ -90,6 +90,39 @@ fn sum(a: &[F32Le], b: &[F32Le], step: impl Fn(__m512, __m512, __m512) -> __m512
     _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))
 }
 
+/// Three products at once, each added up in the order of `sum`.
+#[target_feature(enable = "avx512f")]
+fn products_f32(a: &[F32Le], b: &[F32Le]) -> [f32; 3] {
+    let (a, b) = same_length(a, b);
+    let (a, a_tail) = a.as_chunks::<LANES>();
+    let (b, b_tail) = b.as_chunks::<LANES>();
+    let (a_fours, a_rest) = a.as_chunks::<4>();
+    let (b_fours, b_rest) = b.as_chunks::<4>();
+
+    // Three arrays, as one of arrays is kept in memory.
+    let [mut products, mut squares_of_a, mut squares_of_b] = [[_mm512_setzero_ps(); 4]; 3];
+    let mut add = |i: usize, a, b| {
+        products[i] = _mm512_fmadd_ps(a, b, products[i]);
+        squares_of_a[i] = _mm512_fmadd_ps(a, a, squares_of_a[i]);
+        squares_of_b[i] = _mm512_fmadd_ps(b, b, squares_of_b[i]);
+    };
+    for (a, b) in a_fours.iter().zip(b_fours) {
+        for i in 0..4 {
+            add(i, load(&a[i]), load(&b[i]));
+        }
+    }
+    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+        add(i, load(a), load(b));
+    }
+    if !a_tail.is_empty() {
+        add(3, load_tail(a_tail), load_tail(b_tail));
+    }
+    let total = |[s0, s1, s2, s3]: [__m512; 4]| {
+        _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))
+    };
+    [total(products), total(squares_of_a), total(squares_of_b)]
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn load(floats: &[F32Le; LANES]) -> __m512 {
@@ -100,7 +133,7 @@ pub(super) fn load(floats: &[F32Le; LANES]) -> __m512 {
 /// Loads fewer floats than a vector holds, and zeros after them.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_tail(floats: &[F32Le]) -> __m512 {
+pub(super) fn load_tail(floats: &[F32Le]) -> __m512 {
     let here = !(u32::MAX << floats.len().min(LANES)) as __mmask16;
     // SAFETY: the mask has one bit for each float of the slice, at most 16, and lanes without a bit are not read.
     unsafe { _mm512_maskz_loadu_ps(here, floats.as_ptr().cast()) }

@@ -26,6 +26,7 @@ macro_rules! table {
             dot_f32: table!(@plain dot_f32(a, b)),
             l2_squared_f32: table!(@plain l2_squared_f32(a, b)),
             l1_f32: table!(@plain l1_f32(a, b)),
+            products_f32: table!(@plain products_f32(a, b)),
             dot_f32_rows: table!(@plain dot_f32_rows(query, rows, scores)),
             l2_squared_f32_rows: table!(@plain l2_squared_f32_rows(query, rows, scores)),
             l1_f32_rows: table!(@plain l1_f32_rows(query, rows, scores)),
@@ -108,6 +109,10 @@ impl From<f32> for F32Le {
 /// From two vectors to one number. If one is longer, its end is ignored.
 pub type PairKernel = fn(a: &[F32Le], b: &[F32Le]) -> f32;
 
+/// The products of two vectors and of each with itself: a·b, a·a, b·b. If one is longer, its end is ignored. Each has the bits that the
+/// dot product of the same table gives.
+pub type ProductsKernel = fn(a: &[F32Le], b: &[F32Le]) -> [f32; 3];
+
 /// Compares a query with rows that lie one after the other, each as long as the query. The score of row i goes to
 /// `scores[i]`.
 ///
@@ -132,6 +137,8 @@ pub struct Table {
     pub l2_squared_f32: PairKernel,
     /// The Manhattan distance, sum of |a-b|.
     pub l1_f32: PairKernel,
+    /// What the cosine of two vectors is made of, in one pass over them.
+    pub products_f32: ProductsKernel,
     /// `dot_f32` with many rows.
     pub dot_f32_rows: RowsKernel,
     /// `l2_squared_f32` with many rows.

@@ -6,7 +6,7 @@ use super::{F32Le, codes, each_row, same_length, scalar, typed, widen};
 
 const LANES: usize = 4;
 
-table!("neon", "neon", std::arch::is_aarch64_feature_detected!("neon"), codes::neon::CODES, typed::scalar::TYPED);
+table!("neon", "neon", std::arch::is_aarch64_feature_detected!("neon"), codes::neon::CODES, typed::neon::TYPED);
 
 #[inline]
 #[target_feature(enable = "neon")]
@@ -28,6 +28,13 @@ fn l2_squared_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
 #[target_feature(enable = "neon")]
 fn l1_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
     sum(a, b, |sum, a, b| vaddq_f32(sum, vabdq_f32(a, b)), scalar::l1_f32)
+}
+
+// The vectors stay in the innermost cache for the second and the third product.
+#[target_feature(enable = "neon")]
+fn products_f32(a: &[F32Le], b: &[F32Le]) -> [f32; 3] {
+    let (a, b) = same_length(a, b);
+    [dot_f32(a, b), dot_f32(a, a), dot_f32(b, b)]
 }
 
 /// Adds up the vectors with `step(sum, a, b)`, then the tail. There are four sums, so that an addition need not wait
@@ -62,7 +69,7 @@ fn sum(
 
 #[inline]
 #[target_feature(enable = "neon")]
-fn load(floats: &[F32Le; LANES]) -> float32x4_t {
+pub(super) fn load(floats: &[F32Le; LANES]) -> float32x4_t {
     // SAFETY: the array is 16 readable bytes, and a load of bytes asks for no alignment.
     unsafe { vreinterpretq_f32_u8(vld1q_u8(floats.as_ptr().cast())) }
 }

@@ -11,6 +11,10 @@ pub(super) static TABLE: Table = Table {
     dot_f32,
     l2_squared_f32,
     l1_f32,
+    products_f32: |a, b| {
+        let (a, b) = same_length(a, b);
+        [dot_f32(a, b), dot_f32(a, a), dot_f32(b, b)]
+    },
     dot_f32_rows: |query, rows, scores| each_row(query, rows, scores, dot_f32),
     l2_squared_f32_rows: |query, rows, scores| each_row(query, rows, scores, l2_squared_f32),
     l1_f32_rows: |query, rows, scores| each_row(query, rows, scores, l1_f32),

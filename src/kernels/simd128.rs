@@ -32,6 +32,13 @@ fn l1_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
     sum(a, b, |sum, a, b| f32x4_add(sum, f32x4_abs(f32x4_sub(a, b))), scalar::l1_f32)
 }
 
+// The vectors stay in the innermost cache for the second and the third product.
+#[target_feature(enable = "simd128")]
+fn products_f32(a: &[F32Le], b: &[F32Le]) -> [f32; 3] {
+    let (a, b) = same_length(a, b);
+    [dot_f32(a, b), dot_f32(a, a), dot_f32(b, b)]
+}
+
 /// Adds up the vectors with `step(sum, a, b)`, then the tail. There are four sums, so that an addition need not wait
 /// for the one before.
 #[inline]

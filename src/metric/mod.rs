@@ -216,7 +216,10 @@ impl Scorer {
         let kernels = self.kernels;
         match self.metric {
             Metric::Dot => f64::from((kernels.dot_f32)(&self.query, row)),
-            Metric::Cosine => self.cosine((kernels.dot_f32)(row, row), || (kernels.dot_f32)(&self.query, row)),
+            Metric::Cosine => {
+                let [product, _, square] = (kernels.products_f32)(&self.query, row);
+                self.cosine(square, || product)
+            }
             Metric::L2 => distance_of((kernels.l2_squared_f32)(&self.query, row)),
             Metric::L1 | Metric::Hamming => 0.0 - f64::from((kernels.l1_f32)(&self.query, row)),
         }
@@ -424,7 +427,7 @@ mod tests {
         let scorer = Scorer::new(Metric::Dot, vector(&[1.0, 2.0])).unwrap();
         let refusal = |row: &[f32]| scorer.score(&vector(row)).unwrap_err().to_string();
         assert_eq!(refusal(&[1.0]), "expected 2 dimensions as in the query, not 1");
-        assert_eq!(refusal(&[1.0; 4]), "expected 2 dimensions as in the query, not 4 (twice as many: float64?)");
+        assert_eq!(refusal(&[1.0; 4]), "expected 2 dimensions as in the query, not 4");
         assert_eq!(refusal(&[1.0, f32::NAN]), "expected finite numbers, not NaN at [1]");
         assert!(Scorer::new(Metric::Dot, vector(&[f32::NEG_INFINITY])).is_err());
     }

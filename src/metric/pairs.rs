@@ -52,10 +52,12 @@ impl PairMeasure {
             }
             Self::L1 => sum(a, b, kernels.l1_f32, |sums| sums.l1),
             Self::Cosine => {
-                let squares = [dot(a, a), dot(b, b)];
-                let product = dot(a, b);
+                let [product, squares @ ..] = match a.element() {
+                    ElementType::F32 => (kernels.products_f32)(in_place(a), in_place(b)).map(f64::from),
+                    _ => [dot(a, b), dot(a, a), dot(b, b)],
+                };
                 if squares.iter().all(|&square| is_well_within(square as f32)) {
-                    1.0 - (product / (squares[0].sqrt() * squares[1].sqrt())).clamp(-1.0, 1.0)
+                    cosine_distance(product, squares[0], squares[1])
                 } else {
                     f64::NAN
                 }
@@ -96,7 +98,8 @@ impl PairMeasure {
 
 /// The cosine distance for a product and two squares.
 fn cosine_distance(product: f64, a: f64, b: f64) -> f64 {
-    let lengths = a.sqrt() * b.sqrt();
+    // Squares of f32 are far from the ends of the range of f64, and so is the product of two.
+    let lengths = (a * b).sqrt();
     if lengths > 0.0 { 1.0 - (product / lengths).clamp(-1.0, 1.0) } else { 1.0 }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Each query scores a row exactly as its own search would, so the answers are the same, bit for bit.
 
-use super::{Rules, ScanCounts, VectorSource, refused_first};
+use super::{Rules, ScanCounts, VectorSource, refused, refused_first};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::lock::{into_inner, lock};
@@ -114,7 +114,7 @@ fn read<S: VectorSource>(
                 counts.bad += 1;
                 continue;
             }
-            Err(error) if counts.rows > 0 || number > 0 => return Err(error.within(source.describe())),
+            Err(error) if counts.rows > 0 || number > 0 => return Err(refused(source, scorer, error)),
             Err(error) => return Err(refused_first(source, scorer, "queries", error)),
         };
         block.vectors.reserve_room(vector.len())?;

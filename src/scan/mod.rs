@@ -7,7 +7,7 @@ pub use many::{ScanQuery, Without, scan_many};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Scorer};
 use crate::topk::{Hit, Place, TopK};
-use crate::vector::{Vector, unit_length};
+use crate::vector::{ElementType, Vector, unit_length};
 
 /// Gives rows with vectors, one after the other.
 pub trait VectorSource {
@@ -28,6 +28,10 @@ pub trait VectorSource {
     fn note(&self) -> Result<Self::Note>;
     /// The name of the present row, for messages.
     fn describe(&self) -> String;
+    /// What its vectors are read as.
+    fn element(&self) -> ElementType {
+        ElementType::F32
+    }
 }
 
 /// Which rows count, and what happens to rows that cannot be scored.
@@ -99,7 +103,7 @@ pub fn scan<S: VectorSource>(
                 counts.bad += 1;
                 continue;
             }
-            Err(error) if counts.rows > 0 || number > 0 => return Err(error.within(source.describe())),
+            Err(error) if counts.rows > 0 || number > 0 => return Err(refused(source, scorer, error)),
             Err(error) => return Err(refused_first(source, scorer, "query", error)),
         };
         counts.rows += 1;
@@ -117,6 +121,18 @@ pub fn scan<S: VectorSource>(
     Ok(counts)
 }
 
+/// The error if a row cannot be scored.
+fn refused<S: VectorSource>(source: &S, scorer: &Scorer, error: Error) -> Error {
+    let (wanted, element) = (scorer.query().len(), source.element());
+    let error = match source.vector() {
+        Ok(Some(row)) if row.len() != wanted => {
+            Error::dimensions(wanted, "query", element.miscounted(wanted, row.len()))
+        }
+        _ => error,
+    };
+    error.within(source.describe())
+}
+
 /// The error if the first row of all cannot be scored. If only the lengths differ, the query is more likely wrong than the rows. But an
 /// empty vector is wrong in any column, and one that is twice as long may have been stored as float64.
 fn refused_first<S: VectorSource>(source: &S, scorer: &Scorer, asked: &str, error: Error) -> Error {
@@ -126,10 +142,10 @@ fn refused_first<S: VectorSource>(source: &S, scorer: &Scorer, asked: &str, erro
             let first = format!("first row that was read ({})", source.describe());
             let error = match scorer.metric() {
                 Metric::Hamming => Error::expected(format_args!("{} dimensions as in the {first}", row.len()), length),
-                _ => Error::dimensions(row.len(), &first, length),
+                _ => Error::dimensions(row.len(), &first, source.element().query_miscounted(row.len(), length)),
             };
             error.within(asked)
         }
-        _ => error.within(source.describe()),
+        _ => refused(source, scorer, error),
     }
 }

@@ -26,11 +26,22 @@ pub fn check(table: &Table) -> Result<String> {
     let mut draws = Draws::new();
     for length in LENGTHS {
         let (query, rows) = (draws.vector(length), draws.vector(length * ROWS));
+        check_products(table, &query, rows.get(..length).unwrap_or_default())?;
         for sum in &sums {
             check_sum(sum, &query, &rows)?;
         }
     }
     Ok(format!("dot, l2, l1 of {} lengths up to 1000", LENGTHS.len()))
+}
+
+/// The products of a cosine are those of the dot product.
+fn check_products(table: &Table, a: &[F32Le], b: &[F32Le]) -> Result<()> {
+    let together = (table.products_f32)(a, b);
+    for ((a, b), product) in [(a, b), (a, a), (b, b)].into_iter().zip(together) {
+        let what = format!("dot of {} numbers, one of 3 products,", a.len());
+        same(&what, product.to_bits(), (table.dot_f32)(a, b).to_bits())?;
+    }
+    Ok(())
 }
 
 fn check_sum(sum: &Sum, query: &[F32Le], rows: &[F32Le]) -> Result<()> {

@@ -117,6 +117,33 @@ fn columns_of_each_type_are_searched_as_their_numbers_in_f32() {
 }
 
 #[test]
+fn words_join_a_column_of_each_type_as_one_of_f32() {
+    fafcas::register_auto_extension().unwrap();
+    let connection = Connection::open_in_memory().unwrap();
+    let mut random = Random(19);
+    for stored in &TYPES {
+        table(&connection, stored, &mut random);
+        let words = "DROP TABLE IF EXISTS words; CREATE VIRTUAL TABLE words USING fts5(body);
+            INSERT INTO words(rowid, body) SELECT id, iif(id % 5, 'elm', 'ash elm') FROM typed";
+        connection.execute_batch(words).unwrap();
+        let query = blob(&(0..DIMENSIONS).map(|_| random.real() as f32).collect::<Vec<_>>());
+        for k in ["20", "NULL"] {
+            let asked = |column: &str, element: &str| {
+                let sql = format!(
+                    r#"SELECT rowid, score, by_vector, by_words FROM vec_hybrid('typed', '{column}', 'words', ?1, 'ash', {k},
+                    '{{"metric": "cosine", "type": "{element}"}}')"#
+                );
+                rows(&connection, &sql, &query)
+            };
+            let (small, wide) = (asked("small", stored.name), asked("wide", "f32"));
+            assert_eq!(small, wide, "{} {k}", stored.name);
+            let both = small.iter().filter(|row| !row.contains(&Value::Null)).count();
+            assert!(both > 5 && both < small.len(), "{} {k}: {both} of {}", stored.name, small.len());
+        }
+    }
+}
+
+#[test]
 fn hamming_counts_the_bits_that_differ() {
     fafcas::register_auto_extension().unwrap();
     let connection = Connection::open_in_memory().unwrap();

@@ -257,8 +257,13 @@ fn the_index_tells_the_type() {
             let asked = |options: &str| indexed.hits(options, "25, OPTIONS) AS t", &query);
             assert_eq!(asked(options), asked(&named), "{} {options}", stored.name);
         }
-        indexed.execute("CREATE TABLE q(id INTEGER PRIMARY KEY, v BLOB); INSERT INTO q SELECT id, v FROM t LIMIT 5");
+        indexed.execute(
+            "CREATE VIRTUAL TABLE words USING fts5(body);
+             INSERT INTO words(rowid, body) SELECT id, iif(id % 5, 'elm', 'ash elm') FROM t",
+        );
         for sql in [
+            "SELECT rowid, score FROM vec_hybrid('t', 'v', 'words', ?1, 'ash', 20, OPTIONS)",
+            "SELECT rowid, by_vector FROM vec_hybrid('t', 'v', 'words', ?1, 'ash', NULL, OPTIONS) LIMIT 20",
             "SELECT rowid, score FROM vec_mmr('t', 'v', ?1, 9, 0.6, OPTIONS)",
             "SELECT rowid, x + y FROM vec_map('t', 'v', OPTIONS) WHERE ?1 IS NOT NULL",
             "SELECT rule, actual FROM fafcas_health('t', 'v', OPTIONS) WHERE ?1 IS NOT NULL",

@@ -177,6 +177,26 @@ fn a_score_has_the_same_bits_in_a_block_and_at_any_address() {
 }
 
 #[test]
+fn the_products_of_a_cosine_have_the_bits_of_each_alone() {
+    let mut random = Random(SEED);
+    for (length, offset) in lengths().zip(OFFSETS.into_iter().cycle()) {
+        let mut draw = || Placed::new(&random.vector(length, Random::unit), offset);
+        let (a, b) = (draw(), draw());
+        for table in kernels::tables() {
+            let (a, b, dot) = (a.get(), b.get(), table.dot_f32);
+            let expected = [dot(a, b), dot(a, a), dot(b, b)].map(f32::to_bits);
+            let got = |a, b| (table.products_f32)(a, b).map(f32::to_bits);
+            assert_eq!(got(a, b), expected, "{}, length {length}, seed {SEED}", table.name);
+            if let Some((_, shorter)) = b.split_last() {
+                let a_shorter = &a[..shorter.len()];
+                assert_eq!(got(a, shorter), got(a_shorter, shorter), "{}, length {length}", table.name);
+                assert_eq!(got(shorter, a), got(shorter, a_shorter), "{}, length {length}", table.name);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_longer_vector_is_read_no_further_than_the_shorter() {
     let ones = vec![1.0; 140];
     each_kernel(|name, table, metric| {

@@ -253,6 +253,11 @@ fn notes_of_every_format_are_read() {
     python_tests("formats.py");
 }
 
+#[test]
+fn notes_that_a_fuzzer_made_up_are_read() {
+    python_tests("kept.py");
+}
+
 /// With the model that the notebook asks for.
 #[test]
 fn the_notebook_prints_what_it_shows() {

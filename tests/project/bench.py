@@ -148,6 +148,7 @@ class Record(unittest.TestCase):
         for line in [
             "| fafcas, index, 1 thread | 0.31 | 0.31 | 0.31 | **0.31** | 1 | 1.0000 |",
             "| hnswlib | **0.11 (10)** | **0.26 (64)** | **0.26 (64)** | not reached | 0.84 | 0.9950 |",
+            "| hnswlib | 0.26 | never | 2.5 | 8 |",
             "| hnswlib | 2.5 | 3 | 10 | 8 | 8 | 20.5 | 40.5 |",
             "| hnswlib | 64 | 0.9950 | 0.26 | 0.5 | 0.75 | 200 |",
             "| one by one | 1 | 1,000 | 800 | 0.8 |",
@@ -166,6 +167,33 @@ class Record(unittest.TestCase):
         self.assertIn("| hnswlib | **0.11 (10)** | 0.135 (64)".replace("0.135 (64)", "**0.135 (64)**"), page)
         self.assertIn("| fafcas, index, 1 thread | 0.31 |", page)
 
+    def test_of_two_sizes_the_record_has_the_larger_one_if_as_much_was_measured_at_it(self):
+        larger = [{**line, "run": 2, "rows": 2000, "value": 2000} for line in results() if line.get("axis") == "recall"]
+        fewer = [line for line in larger if line["system"] != "hnswlib"]
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertIn("Main part: 2,000 x 384", drawn(results() + larger, folder)["README.md"])
+        with tempfile.TemporaryDirectory() as folder:
+            page = drawn(results() + fewer, folder)["README.md"]
+        self.assertIn("Main part: 1,000 x 384", page)
+        self.assertNotIn("| fafcas, index, 1 thread | | 1.0000 | 0.31 | 0.6 | 0.9 | 400 |", page)
+
+    def test_what_a_run_had_no_time_for_is_not_left_out_once_a_later_one_did_it(self):
+        late = {**MAIN, "axis": "batch", "value": "450 queries", "run": 1, "system": "all", "kind": "missing", "why": "no time"}
+        done = {**late, "run": 2, "system": "hnswlib", "kind": "done", "part": "batch"}
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertIn("no time", drawn([*results(), late], folder)["README.md"])
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertNotIn("no time", drawn([*results(), late, done], folder)["README.md"])
+
+    def test_another_corpus_has_its_own_table(self):
+        other = [
+            {**line, "run": 2, "axis": "corpus", "set": "manuals", "value": "manuals", "rows": 3000}
+            for line in results()
+            if line.get("axis") == "recall"
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertIn("## 3,000 texts of the set `manuals`", drawn(results() + other, folder)["README.md"])
+
     def test_pictures_are_whole_and_have_both_themes(self):
         with tempfile.TemporaryDirectory() as folder:
             files = drawn(results(), folder)
@@ -175,6 +203,11 @@ class Record(unittest.TestCase):
             ElementTree.fromstring(text)
             self.assertIn("prefers-color-scheme:dark", text, name)
             self.assertIn("hnswlib", text, name)
+
+    def test_a_curve_is_drawn_through_the_places_that_no_faster_one_beats(self):
+        places = [(0.9, 2.0), (0.95, 1.0), (0.99, 3.0), (0.98, 4.0), (0.99995, 5.0), (1.0, 6.0)]
+        own = [{"recall": recall, "p50": ms} for recall, ms in places]
+        self.assertEqual([0.95, 0.99, 0.99995], [point["recall"] for point in record.front(own)])
 
     def test_results_that_have_only_a_machine_make_a_record_that_says_so(self):
         with tempfile.TemporaryDirectory() as folder:

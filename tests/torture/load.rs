@@ -5,8 +5,8 @@
 
 use crate::fixture::{Indexed, open};
 use crate::form::{by_form, child, is_long, order, report, seed};
-use crate::plot::{Line, chart};
 use crate::support::{Random, blob, scratch, succeed};
+use crate::times::{Held, Times};
 use rusqlite::{Connection, params};
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
@@ -94,27 +94,20 @@ impl Work {
     }
 }
 
-/// `search=70 insert=10`: each kind of work as often as its weight says.
-fn parse(mix: &str) -> Vec<Work> {
+/// `search=70 insert=10`: the place in `WORKS` of each kind of work, as often as its weight says.
+fn parse(mix: &str) -> Vec<usize> {
     let mut works = Vec::new();
     for part in mix.split([' ', ',']).filter(|part| !part.is_empty()) {
         let (name, weight) = part.split_once('=').unwrap_or_else(|| panic!("MIX: expected work=weight, not {part}"));
-        let known = WORKS.iter().find(|(_, known)| *known == name);
-        let (work, _) = known.unwrap_or_else(|| panic!("MIX: expected one of {WORKS:?}, not {name}"));
-        works.extend(std::iter::repeat_n(*work, weight.parse().unwrap()));
+        let known = WORKS.iter().position(|(_, known)| *known == name);
+        let kind = known.unwrap_or_else(|| panic!("MIX: expected one of {WORKS:?}, not {name}"));
+        works.extend(std::iter::repeat_n(kind, weight.parse().unwrap()));
     }
     works
 }
 
 fn setting(name: &str) -> Option<String> {
     std::env::var(format!("FAFCAS_STRESS_{name}")).ok().filter(|value| !value.is_empty())
-}
-
-/// When a piece of work began, and how long it took.
-struct Timed {
-    work: Work,
-    began: Duration,
-    took: Duration,
 }
 
 /// When a client stops.
@@ -136,82 +129,67 @@ fn a_mixture_of_work() {
     };
     let path = database("torture-mixture", if seconds.is_some() || is_long() { 20_000 } else { 2000 });
     let works = parse(&mix);
-    let (begin, compared, missed) = (Instant::now(), AtomicUsize::new(0), AtomicUsize::new(0));
-    let timed: Vec<Timed> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..clients)
-            .map(|number| {
-                let (path, works, compared, missed) = (&path, &works, &compared, &missed);
-                scope.spawn(move || {
-                    let (db, mut random, mut timed) = (client(path), Random(seed() << 16 | number), Vec::new());
-                    while match until {
-                        Until::Pieces(pieces) => timed.len() < pieces,
-                        Until::Time(length) => begin.elapsed() < length,
-                    } {
-                        let work = random.pick(works);
-                        let (began, clock) = (begin.elapsed(), Instant::now());
-                        work.run(&db, &mut random);
-                        timed.push(Timed { work, began, took: clock.elapsed() });
-                        if timed.len() % 200 == 20 {
-                            missed.fetch_add(compare(&db, &mut random), Relaxed);
-                            compared.fetch_add(1, Relaxed);
-                        }
-                    }
-                    timed
-                })
-            })
-            .collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    let length = match until {
+        Until::Time(length) => length,
+        Until::Pieces(_) => Duration::ZERO,
+    };
+    let (begin, compared, missed, done) =
+        (Instant::now(), AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let over = |pieces: usize| match until {
+        Until::Pieces(most) => pieces >= most,
+        Until::Time(length) => begin.elapsed() >= length,
+    };
+    let new_times = || Times::new(WORKS.len(), STEPS, length);
+    let run = |number: u64| {
+        let (db, mut random, mut times, mut pieces) = (client(&path), Random(seed() << 16 | number), new_times(), 0);
+        while !over(pieces) {
+            let kind = random.pick(&works);
+            let (began, clock) = (begin.elapsed(), Instant::now());
+            WORKS[kind].0.run(&db, &mut random);
+            times.add(kind, began, clock.elapsed());
+            pieces += 1;
+            if pieces % 200 == 20 {
+                missed.fetch_add(compare(&db, &mut random), Relaxed);
+                compared.fetch_add(1, Relaxed);
+            }
+        }
+        done.fetch_add(pieces, Relaxed);
+        times
+    };
+    let (mut times, mut held) = (new_times(), Vec::new());
+    std::thread::scope(|scope| {
+        let run = &run;
+        let threads: Vec<_> = (0..clients).map(|number| scope.spawn(move || run(number))).collect();
+        held = hold(begin, length);
+        threads.into_iter().for_each(|thread| times.join(&thread.join().unwrap()));
     });
     assert_sound(&path);
     let (compared, missed) = (compared.into_inner(), missed.into_inner());
     assert!(missed <= 1 + 50 * compared / MISSED_IN, "{missed} rows missed in {compared} searches");
-    if let Until::Time(length) = until {
-        draw(&timed, length, &format!("{clients} clients, {mix}"));
+    if length > Duration::ZERO {
+        let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("stress.svg");
+        times.write(&picture, &format!("{clients} clients, {mix}"), &WORKS.map(|(_, name)| name), &held);
     }
     report(
         "mixture",
         &format!(
             "{} pieces of work by {clients} clients, {compared} searches compared with a scan, {missed} rows missed",
-            timed.len()
+            done.into_inner()
         ),
     );
 }
 
-/// The p99 of each kind of work, by the minute where it ran for half an hour, and else by the thirtieth of the time.
-fn draw(timed: &[Timed], length: Duration, title: &str) {
-    let steps = 30;
-    let step = (length / steps as u32).max(Duration::from_millis(1));
-    let mut lines = Vec::new();
-    for (work, name) in WORKS {
-        let mut times: Vec<Vec<f64>> = vec![Vec::new(); steps];
-        for one in timed.iter().filter(|one| one.work == work) {
-            let at = (one.began.as_secs_f64() / step.as_secs_f64()) as usize;
-            times[at.min(steps - 1)].push(one.took.as_secs_f64() * 1e3);
-        }
-        let all = times.concat();
-        if all.is_empty() {
-            continue;
-        }
-        println!(
-            "{name}: {} times, p50 {:.2} ms, p99 {:.2} ms, worst {:.1} ms",
-            all.len(),
-            quantile(&all, 0.5),
-            quantile(&all, 0.99),
-            quantile(&all, 1.0)
-        );
-        lines.push(Line { name, values: times.iter().map(|times| quantile(times, 0.99)).collect() });
-    }
-    let unit = if step.as_secs() == 60 { "minute".into() } else { format!("step of {:.1} s", step.as_secs_f64()) };
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("stress.svg");
-    std::fs::write(&path, chart(&format!("p99 of {title}"), &unit, &lines)).unwrap();
-    println!("{} has the p99 by the {unit}", path.display());
-}
+/// Into how many steps the time of a mixture is divided: minutes, where it runs for half an hour.
+const STEPS: usize = 30;
 
-fn quantile(times: &[f64], share: f64) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = (sorted.len() as f64 * share).ceil() as usize;
-    sorted.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+/// What the process holds at the end of each step, while others work.
+fn hold(begin: Instant, length: Duration) -> Vec<Held> {
+    let steps = if length.is_zero() || !cfg!(target_os = "linux") { 0 } else { STEPS };
+    let held = (1..=steps).map(|step| {
+        std::thread::sleep((length * step as u32 / STEPS as u32).saturating_sub(begin.elapsed()));
+        Holds::now().at(step)
+    });
+    held.collect()
 }
 
 /// In one snapshot: how many rows of the scan are missing. A row that is there has the scan's score.
@@ -291,15 +269,13 @@ fn memory_and_descriptors_stay_flat() {
     }
 }
 
-/// What the process holds.
-#[cfg(target_os = "linux")]
+/// What the process holds; nothing is known of it outside of Linux.
 #[derive(Debug)]
 struct Holds {
     kilobytes: usize,
     descriptors: usize,
 }
 
-#[cfg(target_os = "linux")]
 impl Holds {
     fn now() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -308,6 +284,10 @@ impl Holds {
             kilobytes: line.split_whitespace().next().unwrap().parse().unwrap(),
             descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
         }
+    }
+
+    fn at(&self, step: usize) -> Held {
+        Held { step, kilobytes: self.kilobytes, descriptors: self.descriptors }
     }
 }
 

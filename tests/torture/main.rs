@@ -10,3 +10,4 @@ mod plot;
 mod scripts;
 #[path = "../support/mod.rs"]
 mod support;
+mod times;

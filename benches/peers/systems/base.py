@@ -25,8 +25,8 @@ class System:
     knob: ClassVar[str] = ""
     points: ClassVar[list[Point]] = [None]
     threads: ClassVar[int] = 1
-    # Why it takes no part in the short form, where that is so.
-    long_only: ClassVar[str] = ""
+    # Why it takes part only where a part names it, if that is so.
+    slow: ClassVar[str] = ""
     # What is not in its times, if anything.
     left_out: ClassVar[str] = ""
 

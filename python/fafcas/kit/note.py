@@ -1,5 +1,6 @@
 """Reads one note: front matter, title, headings and links. It knows neither files nor the database."""
 
+import bisect
 import math
 import posixpath
 import re
@@ -9,15 +10,17 @@ from urllib.parse import unquote
 
 import yaml
 
+# All of this takes time in proportion to the length of a text, whatever the text is.
+
 # Front matter that has a column of its own; everything else goes into meta.
 COLUMNS = ("title", "type", "domain", "layer", "date", "summary")
 SUMMARY = 300
 
 FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
-HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
-CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*)$")
+TICKS = re.compile("`+")
 WIKI = re.compile(r"\[\[([^\[\]|#^\n]+)(?:[#^][^\[\]|\n]*)?(?:\|[^\[\]\n]*)?\]\]")
-LINK = re.compile(r"\[[^\[\]\n]*\]\(\s*(?:<([^<>\n]+)>|([^\s()<>]+(?:\([^\s()]*\)[^\s()<>]*)*))(?:\s+[\"'(][^\n]*?[\"')])?\s*\)")
+LINK = re.compile(r"\[[^\[\]\n]*\]\(\s*(?:<([^<>\n]+)>|([^\s()<>]+(?:\([^\s()]*\)[^\s()<>]*)*))(?:\s+[\"'(][^\n]{0,500}?[\"')])?\s*\)")
 SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -57,8 +60,9 @@ def split(text):
         return {}, text, None
     try:
         front = yaml.load(text[4 : 4 + end.start()], Loader=Front)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return {}, text, f"front matter is not read: {' '.join(str(error).split())[:120]}"
+    # Its constructors fail in any way there is where a value does not have the form of its tag: `!!bool perhaps` is a KeyError.
+    except Exception as error:
+        return {}, text, f"front matter is not read: {' '.join(str(error).split())[:120] or type(error).__name__}"
     if not isinstance(front, dict):
         return {}, text, None
     return plain(front), text[4 + end.end() :].lstrip("\n"), None
@@ -71,6 +75,17 @@ class Front(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("it has aliases")
         return super().compose_node(parent, index)
+
+    def number(self, node):
+        """A number, or the text of one so long that Python will not print it, or takes minutes to read it."""
+        if isinstance(node, yaml.ScalarNode) and len(node.value) > LONGEST_NUMBER:
+            return node.value
+        return self.construct_yaml_int(node) if node.tag.endswith(":int") else self.construct_yaml_float(node)
+
+
+LONGEST_NUMBER = 100
+for tag in ("int", "float"):
+    Front.add_constructor(f"tag:yaml.org,2002:{tag}", Front.number)
 
 
 def plain(value):
@@ -104,7 +119,26 @@ def without_code(body):
             lines.append(line)
             continue
         lines.append(" " * len(line))
-    return CODE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), "\n".join(lines))
+    return without_spans("\n".join(lines))
+
+
+def without_spans(text):
+    """Code within a line begins at some backticks and ends at the next that are as many."""
+    runs, places = [ticks.span() for ticks in TICKS.finditer(text)], {}
+    for number, (start, end) in enumerate(runs):
+        places.setdefault(end - start, []).append(number)
+    parts, done, number = [], 0, 0
+    while number < len(runs):
+        start, end = runs[number]
+        same = places[end - start]
+        after = bisect.bisect_right(same, number)
+        if after == len(same):
+            number += 1
+            continue
+        end = runs[same[after]][1]
+        parts += [text[done:start], re.sub(r"[^\n]", " ", text[start:end])]
+        done, number = end, same[after] + 1
+    return "".join([*parts, text[done:]])
 
 
 def find_headings(prose, body):
@@ -114,8 +148,15 @@ def find_headings(prose, body):
         if heading:
             # The words as they stand, code among them.
             words = HEADING.match(body[at : at + len(line)])
-            yield at, len(heading[1]), words[2] if words else heading[2]
+            yield at, len(heading[1]), without_end((words or heading)[2])
         at += len(line) + 1
+
+
+def without_end(heading):
+    """The words of a heading, without the signs that may stand behind them."""
+    words = heading.rstrip(" \t")
+    bare = words.rstrip("#")
+    return bare.rstrip(" \t") if bare.endswith((" ", "\t")) else words
 
 
 def find_links(prose, path):

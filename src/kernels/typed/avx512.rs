@@ -1,7 +1,7 @@
 //! 64 bytes at a time: 32 elements of two bytes, or 64 of one.
 
 use super::{filled, in_pieces, same_length, typed};
-use crate::kernels::avx512::load as load_floats;
+use crate::kernels::avx512::{load as load_floats, load_tail as load_floats_tail};
 use crate::kernels::widen::INT8_STEP;
 use crate::kernels::{F32Le, scalar};
 use std::arch::x86_64::*;
@@ -33,15 +33,15 @@ fn squared(sum: __m512, a: __m512, b: __m512) -> __m512 {
 /// The first and the second sixteen.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn f16(bytes: &[u8; 64]) -> [__m512; 2] {
+fn f16(bytes: __m512i) -> [__m512; 2] {
     halves(bytes).map(|half| _mm512_cvtph_ps(half))
 }
 
 /// Those at even and those at odd places: this is the same for both vectors, and no element has to move to another place.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn bf16(bytes: &[u8; 64]) -> [__m512; 2] {
-    let (bytes, upper) = (load(bytes), _mm512_set1_epi32(-0x1_0000));
+fn bf16(bytes: __m512i) -> [__m512; 2] {
+    let upper = _mm512_set1_epi32(-0x1_0000);
     [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(bytes)), _mm512_castsi512_ps(_mm512_and_si512(bytes, upper))]
 }
 
@@ -51,14 +51,14 @@ fn bf16(bytes: &[u8; 64]) -> [__m512; 2] {
 fn sum(
     a: &[u8],
     b: &[u8],
-    widen: impl Fn(&[u8; 64]) -> [__m512; 2],
+    widen: impl Fn(__m512i) -> [__m512; 2],
     step: impl Fn(__m512, __m512, __m512) -> __m512,
 ) -> f32 {
     let (a, b) = same_length(a, b, 2);
     let (a, a_tail) = a.as_chunks::<64>();
     let (b, b_tail) = b.as_chunks::<64>();
     let mut sums = [_mm512_setzero_ps(); 4];
-    let mut add = |at: usize, a: &[u8; 64], b: &[u8; 64]| {
+    let mut add = |at: usize, a: __m512i, b: __m512i| {
         let (a, b) = (widen(a), widen(b));
         sums[at] = step(sums[at], a[0], b[0]);
         sums[at + 1] = step(sums[at + 1], a[1], b[1]);
@@ -66,14 +66,14 @@ fn sum(
     let (a_pairs, a_rest) = a.as_chunks::<2>();
     let (b_pairs, b_rest) = b.as_chunks::<2>();
     for (a, b) in a_pairs.iter().zip(b_pairs) {
-        add(0, &a[0], &b[0]);
-        add(2, &a[1], &b[1]);
+        add(0, load(&a[0]), load(&b[0]));
+        add(2, load(&a[1]), load(&b[1]));
     }
     for (a, b) in a_rest.iter().zip(b_rest) {
-        add(0, a, b);
+        add(0, load(a), load(b));
     }
     if !a_tail.is_empty() {
-        add(2, &filled(a_tail), &filled(b_tail));
+        add(2, load_tail(a_tail), load_tail(b_tail));
     }
     let [s0, s1, s2, s3] = sums;
     _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))
@@ -98,7 +98,7 @@ fn int8_l2_squared(a: &[u8], b: &[u8]) -> i64 {
 #[target_feature(enable = "avx512f,avx512bw")]
 fn sum_words(a: &[u8], b: &[u8], multiply: impl Fn(__m512i, __m512i) -> __m512i) -> i32 {
     let mut sums = [_mm512_setzero_si512(); 2];
-    let mut add = |a: &[u8; 64], b: &[u8; 64]| {
+    let mut add = |a: __m512i, b: __m512i| {
         let ([a_low, a_high], [b_low, b_high]) = (words(a), words(b));
         sums[0] = _mm512_add_epi32(sums[0], multiply(a_low, b_low));
         sums[1] = _mm512_add_epi32(sums[1], multiply(a_high, b_high));
@@ -106,10 +106,10 @@ fn sum_words(a: &[u8], b: &[u8], multiply: impl Fn(__m512i, __m512i) -> __m512i)
     let (a, a_tail) = a.as_chunks::<64>();
     let (b, b_tail) = b.as_chunks::<64>();
     for (a, b) in a.iter().zip(b) {
-        add(a, b);
+        add(load(a), load(b));
     }
     if !a_tail.is_empty() {
-        add(&filled(a_tail), &filled(b_tail));
+        add(load_tail(a_tail), load_tail(b_tail));
     }
     _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
 }
@@ -117,24 +117,24 @@ fn sum_words(a: &[u8], b: &[u8], multiply: impl Fn(__m512i, __m512i) -> __m512i)
 /// 64 whole numbers in 16 bits each.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn words(bytes: &[u8; 64]) -> [__m512i; 2] {
+fn words(bytes: __m512i) -> [__m512i; 2] {
     halves(bytes).map(|half| _mm512_cvtepi8_epi16(half))
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
 fn int8_l1(a: &[u8], b: &[u8]) -> i64 {
     // With its highest bit turned over, a number from -128 to 127 becomes one from 0 to 255, and differences stay.
-    let turned = |bytes: &[u8; 64]| _mm512_xor_si512(load(bytes), _mm512_set1_epi8(-128));
-    let differences = |a: &[u8; 64], b: &[u8; 64]| _mm512_sad_epu8(turned(a), turned(b));
+    let turned = |bytes| _mm512_xor_si512(bytes, _mm512_set1_epi8(-128));
+    let differences = |a, b| _mm512_sad_epu8(turned(a), turned(b));
     in_pieces(a, b, |a, b| {
         let (a, a_tail) = a.as_chunks::<64>();
         let (b, b_tail) = b.as_chunks::<64>();
         let mut sum = _mm512_setzero_si512();
         for (a, b) in a.iter().zip(b) {
-            sum = _mm512_add_epi64(sum, differences(a, b));
+            sum = _mm512_add_epi64(sum, differences(load(a), load(b)));
         }
         if !a_tail.is_empty() {
-            sum = _mm512_add_epi64(sum, differences(&filled(a_tail), &filled(b_tail)));
+            sum = _mm512_add_epi64(sum, differences(load_tail(a_tail), load_tail(b_tail)));
         }
         _mm512_reduce_add_epi64(sum) as i32
     })
@@ -147,13 +147,20 @@ fn load(bytes: &[u8; 64]) -> __m512i {
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
+/// What is left of a vector, and zeros after it. They add nothing to a sum of products or differences.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn load_tail(bytes: &[u8]) -> __m512i {
+    let here = u64::MAX.checked_shr(64 - bytes.len().min(64) as u32).unwrap_or(0);
+    // SAFETY: the mask has one bit for each byte of the slice, at most 64, and bytes without a bit are not read.
+    unsafe { _mm512_maskz_loadu_epi8(here, bytes.as_ptr().cast()) }
+}
+
 /// The first and the second 32 bytes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn halves(bytes: &[u8; 64]) -> [__m256i; 2] {
-    let at = bytes.as_ptr().cast::<__m256i>();
-    // SAFETY: the array is 64 readable bytes, twice 32, and this load asks for no alignment.
-    unsafe { [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))] }
+fn halves(bytes: __m512i) -> [__m256i; 2] {
+    [_mm512_castsi512_si256(bytes), _mm512_extracti64x4_epi64::<1>(bytes)]
 }
 
 #[inline]
@@ -211,9 +218,7 @@ fn mixed<const BYTES: usize>(
         let here = !(u32::MAX << a_tail.len()) as __mmask16;
         // An int8 of zero bits is not the number 0, so what was filled up is left out behind the widening.
         let b = _mm512_maskz_mov_ps(here, widen(&filled(b_tail)));
-        let mut a = [F32Le::from(0.0); LANES];
-        a[..a_tail.len()].copy_from_slice(a_tail);
-        s3 = step(s3, load_floats(&a), b);
+        s3 = step(s3, load_floats_tail(a_tail), b);
     }
     _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))
 }

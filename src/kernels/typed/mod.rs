@@ -7,6 +7,8 @@ use super::F32Le;
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+pub(super) mod neon;
 pub(super) mod scalar;
 
 /// From two vectors to one number. If one is longer, its end is ignored, and so is an incomplete element.
@@ -83,7 +85,7 @@ fn in_pieces(a: &[u8], b: &[u8], sum: impl Fn(&[u8], &[u8]) -> i32) -> i64 {
 }
 
 /// What is left of a vector, filled up with zeros. They add nothing to a sum of products or differences.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn filled<const N: usize>(tail: &[u8]) -> [u8; N] {
     let mut whole = [0; N];

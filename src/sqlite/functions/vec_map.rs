@@ -23,7 +23,7 @@ use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::reentry::Running;
 use crate::sqlite::tables::source::Source;
-use crate::vector::check_finite;
+use crate::vector::{ElementType, check_finite};
 
 /// The table function.
 pub struct VecMap {
@@ -133,7 +133,7 @@ impl Vectors<'_> {
         while scan.advance()? {
             let vector = match scan.vector() {
                 Ok(None) => continue,
-                Ok(Some(vector)) => fitting(&vector, &mut self.dimensions).map(|()| vector),
+                Ok(Some(vector)) => fitting(&vector, scan.element(), &mut self.dimensions).map(|()| vector),
                 Err(error) => Err(error),
             };
             look(&vector.map_err(|error| error.within(scan.describe()))?, &scan)?;
@@ -143,10 +143,12 @@ impl Vectors<'_> {
     }
 }
 
-fn fitting(vector: &[F32Le], dimensions: &mut Option<usize>) -> Result<()> {
+fn fitting(vector: &[F32Le], element: ElementType, dimensions: &mut Option<usize>) -> Result<()> {
     match (vector.len(), *dimensions.get_or_insert(vector.len())) {
         (0, _) => Err(Error::expected("at least 1 dimension", 0)),
-        (length, wanted) if length != wanted => Err(Error::dimensions(wanted, "rows before", length)),
+        (length, wanted) if length != wanted => {
+            Err(Error::dimensions(wanted, "rows before", element.miscounted(wanted, length)))
+        }
         _ => check_finite(vector),
     }
 }

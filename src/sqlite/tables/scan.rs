@@ -139,14 +139,15 @@ impl VectorSource for Scan {
 
     #[inline]
     fn score(&self, scorer: &Scorer) -> Result<Option<f64>> {
+        let value = self.statement.column(1);
         // Nearly all columns are of f32, and all of their rows come by here.
         if self.element == ElementType::F32 {
-            return match self.vector()? {
+            return match stored(value, self.element)? {
                 Some(vector) => scorer.score(&vector).map(Some),
                 None => Ok(None),
             };
         }
-        match (self.statement.column(1), self.element) {
+        match (value, self.element) {
             (ValueRef::Blob(bits), ElementType::Bit) if scorer.metric() == Metric::Hamming => {
                 scorer.score_bits(bits).map(Some)
             }
@@ -162,6 +163,10 @@ impl VectorSource for Scan {
 
     fn note(&self) -> Result<Self::Note> {
         if self.keeps_id { self.statement.column(2).copied().map(Some) } else { Ok(None) }
+    }
+
+    fn element(&self) -> ElementType {
+        self.element
     }
 
     fn describe(&self) -> String {

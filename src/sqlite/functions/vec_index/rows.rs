@@ -42,7 +42,7 @@ pub(super) fn mean(source: &mut Source, table: &mut TableRows, everything: &Cond
             0 => Err(Error::expected("at least 1 dimension", 0)),
             length => match *dimensions.get_or_insert(length) {
                 wanted if wanted == length => Ok(vector),
-                wanted => Err(Error::dimensions(wanted, "rows before", length)),
+                wanted => Err(Error::dimensions(wanted, "rows before", scan.element().miscounted(wanted, length))),
             },
         });
         match fitting {
