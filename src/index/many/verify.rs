@@ -33,7 +33,7 @@ impl<Q: Clone> BatchState<Q> {
         stats: &mut Stats,
     ) -> Result<Option<Reason>> {
         lists.iter_mut().for_each(|list| list.candidates.sort_unstable_by(|a, b| b.upper.total_cmp(&a.upper)));
-        let asking = sweep.seekers.iter().zip(&lists).map(|(seeker, list)| Asking {
+        let asking = sweep.seekers.iter().zip(&lists).map(|(seeker, list)| QueryInProgress {
             aim: &seeker.aim,
             proposals: QueryProposals {
                 query: &seeker.query,
@@ -60,7 +60,7 @@ impl<Q: Clone> BatchState<Q> {
                 break;
             }
         }
-        for (seeker, Asking { proposals, verifier, .. }) in sweep.seekers.iter().zip(asking) {
+        for (seeker, QueryInProgress { proposals, verifier, .. }) in sweep.seekers.iter().zip(asking) {
             match verifier.left(&seeker.aim, &proposals) {
                 None => self.places[seeker.number] = Some(verifier.into_places()?),
                 Some(aim) => self.left.push(Seeker { aim, ..seeker.clone() }),
@@ -105,7 +105,7 @@ struct BatchProposal {
 }
 
 /// A query of a sweep whose rows are verified.
-struct Asking<'a, P> {
+struct QueryInProgress<'a, P> {
     aim: &'a Aim,
     proposals: P,
     verifier: Verifier<'a>,
@@ -114,14 +114,14 @@ struct Asking<'a, P> {
 /// Verifies at most so many of the rows that are proposed for each query, in the order of the rowids. A reason says that the
 /// index does not belong to the rows any more.
 fn verify<P: Proposals, R: RowSource>(
-    asking: &mut [Asking<'_, P>],
+    asking: &mut [QueryInProgress<'_, P>],
     most: usize,
     rows: &mut R,
     rows_in_all: u64,
     stats: &mut Stats,
 ) -> Result<Option<Reason>> {
     let mut proposed: Vec<BatchProposal> = Vec::new();
-    for (query, Asking { aim, proposals, verifier }) in (0..).zip(&mut *asking) {
+    for (query, QueryInProgress { aim, proposals, verifier }) in (0..).zip(&mut *asking) {
         let least = verifier.least(aim, proposals);
         for _ in 0..most {
             let Some(Proposal { rowid, fingerprint }) = proposals.next(least, stats)? else { break };
@@ -151,7 +151,7 @@ fn verify<P: Proposals, R: RowSource>(
 
 /// Scores a row for each query that it is proposed for.
 fn verify_row<P>(
-    asking: &mut [Asking<'_, P>],
+    asking: &mut [QueryInProgress<'_, P>],
     group: &[BatchProposal],
     row: FetchedRow<'_>,
     stats: &mut Stats,
