@@ -219,7 +219,7 @@ include scripts/cross/cross.mk
 include scripts/wasm/wasm.mk
 
 # fafcas beside other libraries, in minutes, or in up to an hour; benches/README.md explains. Parts of it, and fewer rows:
-# make bench ROWS=10000 ONLY='recall hnswlib' [MINUTES=18] [LIMIT=120]. What is fetched and made lies in BENCH. The long form adds to
+# make bench ROWS=10000 ONLY='recall hnswlib' [MINUTES=17] [LIMIT=150]. What is fetched and made lies in BENCH. The long form adds to
 # the results that are there, and skips what it has done; `make bench` begins anew.
 BENCH        ?= target/bench
 BENCH_PYTHON  = PYTHONPATH= FAFCAS_MODEL_DIR="$(CURDIR)/models" "$(BENCH)/venv/bin/python"
@@ -227,7 +227,7 @@ BENCH_RUN     = $(BENCH_PYTHON) benches/peers run "$(LIBRARY)" "$(BENCH)/results
 BENCH_PARTS   = $(if $(ROWS),--rows $(ROWS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only $(ONLY))
 
 bench: bench-data
-	@$(BENCH_RUN) short --minutes $(or $(MINUTES),18) $(BENCH_PARTS)
+	@$(BENCH_RUN) short --minutes $(or $(MINUTES),17) $(if $(LIMIT),,--limit 150) $(BENCH_PARTS)
 	@$(if $(ONLY),,$(MAKE) --no-print-directory bench-kernels)
 	@$(PYTHON) benches/peers report "$(BENCH)/results.jsonl" "$(BENCH)/record"
 

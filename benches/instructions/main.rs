@@ -12,6 +12,7 @@
 mod data;
 mod searches;
 mod texts;
+mod vectors;
 mod writes;
 
 use rusqlite::{Connection, LoadExtensionGuard, Statement};
@@ -28,6 +29,8 @@ const WORKLOADS: &[Workload] = &[
     ("index_many", searches::index_many),
     ("index_exact", searches::index_exact),
     ("index_cosine", searches::index_cosine),
+    ("index_first", searches::index_first),
+    ("hybrid", searches::hybrid),
     ("plan", searches::plan),
     ("stream", searches::stream),
     ("filter_range", searches::filter_range),
@@ -37,7 +40,15 @@ const WORKLOADS: &[Workload] = &[
     ("insert", writes::insert),
     ("pending", writes::pending),
     ("merge", writes::merge),
+    ("merge_part", writes::merge_part),
+    ("warm", writes::warm),
     ("build", writes::build),
+    ("scan_f16", vectors::scan_f16),
+    ("scan_int8", vectors::scan_int8),
+    ("distances", vectors::distances),
+    ("convert", vectors::convert),
+    ("average", vectors::average),
+    ("each", vectors::each),
     ("normalise", texts::normalise),
     ("json", texts::json),
     ("tokenise", texts::tokenise),

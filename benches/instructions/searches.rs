@@ -44,6 +44,26 @@ pub fn index_cosine(db: &Connection) {
     expect_path(db, "t", "index");
 }
 
+/// The first search of a process, which opens the index and reads all of it.
+pub fn index_first(db: &Connection) {
+    let query = first(db);
+    let mut statement = db.prepare("SELECT rowid FROM vec_topk('t', 'v', ?1, 10)").unwrap();
+    assert_eq!(counted(|| numbers(&mut statement, [&query]).len()), 10);
+    expect_path(db, "t", "index");
+}
+
+/// By vectors and by words, of which a few hundred rows have one.
+pub fn hybrid(db: &Connection) {
+    db.execute_batch(
+        "CREATE VIRTUAL TABLE words USING fts5(text);
+         INSERT INTO words(rowid, text) SELECT id, 'word' || number % 97 || ' word' || number % 89 || ' ' || key FROM meta;",
+    )
+    .unwrap();
+    let sql = r#"SELECT rowid FROM vec_hybrid('t', 'v', 'words', ?1, 'word7 or word11', 10, '{"spread": 0.1}')"#;
+    search(db, sql, 10, 10);
+    expect_path(db, "t", "index");
+}
+
 /// Without k, read as far as the reader wants.
 pub fn stream(db: &Connection) {
     search(db, "SELECT rowid FROM vec_topk('t', 'v', ?1) LIMIT 200", 10, 200);

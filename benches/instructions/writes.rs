@@ -40,6 +40,19 @@ pub fn merge(db: &Connection) {
     assert_eq!(property(db, "rows"), (data::ROWS + data::FRESH - 200) as i64);
 }
 
+/// As many of the changes as the command says.
+pub fn merge_part(db: &Connection) {
+    write(db);
+    counted(|| db.execute_batch("INSERT INTO i(i) VALUES ('merge 500')").unwrap());
+    assert_eq!(property(db, "pending"), 800);
+}
+
+/// The index read into memory, before anybody searches.
+pub fn warm(db: &Connection) {
+    counted(|| db.execute_batch("INSERT INTO i(i) VALUES ('warm')").unwrap());
+    assert_eq!(property(db, "rows"), data::ROWS as i64);
+}
+
 pub fn build(db: &Connection) {
     counted(|| db.execute_batch("CREATE VIRTUAL TABLE b USING vec_index(s, v)").unwrap());
     let rows: i64 = db.query_row("SELECT value FROM b WHERE property = 'rows'", [], |row| row.get(0)).unwrap();

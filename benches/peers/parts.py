@@ -51,7 +51,7 @@ def short(rows: int) -> list[Part]:
     """What takes minutes: all curves on one set, and the axes for a few systems on smaller ones."""
     small = min(rows, 10_000)
     return [
-        Part("recall", rows, "wordnet", rows, seconds=0.8, reserve=240),
+        Part("recall", rows, "wordnet", rows, seconds=0.6, reserve=320),
         *operations(rows),
         Part("connections", "1 to 1000", "wordnet", rows, only=[OURS[0], VEC0], connections=CROWDS, rounds=1, seconds=2),
         Part("filter", "all to 0.1 %", "wordnet", rows, only=[OURS[0], VEC0, "vec1, flat", "NumPy"], below=SHARES, rounds=1, seconds=1),

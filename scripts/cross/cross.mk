@@ -12,11 +12,16 @@ RUN_HERE   = linux-x86_64 linux-aarch64 linux-x86_64-musl linux-aarch64-musl win
 BUILT_ONLY = macos-x86_64 macos-aarch64
 PLATFORMS  = $(RUN_HERE) $(BUILT_ONLY)
 BUILT      = $(CROSS)/$(CROSS_PROFILE)
-# What Debian's packages of the C library are called. glibc is that of Debian 11, the oldest that the sources still have.
-PACKAGES_linux-x86_64       = amd64/bullseye libc6
+# What Debian's packages of the C library are called. glibc is that of Debian 11, the oldest that the sources still have. ONNX Runtime
+# wants the library of C++ too.
+PACKAGES_linux-x86_64       = amd64/bullseye libc6 libgcc-s1 libstdc++6
 PACKAGES_linux-aarch64      = arm64/bullseye libc6
 PACKAGES_linux-x86_64-musl  = amd64 musl
 PACKAGES_linux-aarch64-musl = arm64 musl
+
+# ONNX Runtime where it has a package that runs here.
+RUNTIME_linux-x86_64   = models/libonnxruntime.so
+RUNTIME_windows-x86_64 = $(CROSS)/onnxruntime/onnxruntime.dll
 
 # The libraries: make cross [PLATFORMS='linux-aarch64 ...'] [CROSS_PROFILE=quick]
 cross: $(CROSS)/tools/ready
@@ -34,8 +39,8 @@ dist-all: cross
 	done; echo "== auditwheel agrees with the tags of the wheels for Linux"
 
 # Each platform that can be run here. One that cannot be run is a failure, and no silence.
-test-everywhere: cross $(RUN_HERE:%=$(CROSS)/shell/%/run) cpus
-	@for name in $(RUN_HERE); do $(call everywhere,$$name) || exit 1; done
+test-everywhere: cross $(RUN_HERE:%=$(CROSS)/shell/%/run) $(if $(filter windows-%,$(RUN_HERE)),$(RUNTIME_windows-x86_64)) cpus
+	@$(foreach name,$(RUN_HERE),$(call everywhere,$(name)) || exit 1;)
 
 # What fits beside the other tests: glibc, old CPUs and musl, by a build that takes less time. With FAFCAS_REQUIRE_HOSTS=1 what it
 # needs must be here; without, it says loudly that it ran nothing.
@@ -49,7 +54,12 @@ test-everywhere-short:
 		echo "== SKIPPED, NO OTHER PLATFORM WAS TRIED: expected$$missing"; [ "$$FAFCAS_REQUIRE_HOSTS" != 1 ]; \
 	fi
 
-everywhere = $(PYTHON) scripts/cross/everywhere.py $(1) "$(CROSS)/shell/$(1)/run" "$(BUILT)/$(1)"/fafcas.* "$(CROSS)/models" $(LENGTH)
+everywhere = $(PYTHON) scripts/cross/everywhere.py $(1) "$(CROSS)/shell/$(1)/run" "$(BUILT)/$(1)"/fafcas.* \
+	$(if $(RUNTIME_$(1)),models,"$(CROSS)/models") $(LENGTH) $(if $(RUNTIME_$(1)),"$(RUNTIME_$(1))")
+
+$(RUNTIME_windows-x86_64): scripts/cross/runtime.py
+	@echo "== fetching ONNX Runtime for Windows into target/cross/onnxruntime (14 MB)"
+	@mkdir -p $(@D) && $(PYTHON) $< $(@D)
 
 # With the Python package, on this machine's CPU and on old ones: without vectors, and with AVX2.
 .PHONY: cpus

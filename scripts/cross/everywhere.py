@@ -1,8 +1,9 @@
-"""Tries a library in the shell of SQLite for its platform: everywhere.py PLATFORM SHELL LIBRARY MODELS [--short]
+"""Tries a library in the shell of SQLite for its platform: everywhere.py PLATFORM SHELL LIBRARY MODELS [--short] [RUNTIME]
 
-SHELL starts that shell on this machine, such as `shell.py` makes it; MODELS has a static model alone. What runs is
-`fafcas_selftest()`, then an index in a file with two processes at a time, in a folder whose name has spaces and letters beyond ASCII,
-then a false ONNX Runtime in the working directory, and then the files of tests/slt. `--short` leaves out most of these files.
+SHELL starts that shell on this machine, such as `shell.py` makes it. MODELS has a static model alone, or, where RUNTIME names ONNX
+Runtime's library for the platform, those of `make model`. What runs is `fafcas_selftest()`, then an index in a file with two processes at
+a time, in a folder whose name has spaces and letters beyond ASCII, and in a database that is only to be read, then a false ONNX Runtime
+in the working directory, and then the files of tests/slt. `--short` leaves out most of these files.
 """
 
 import json
@@ -18,7 +19,7 @@ import selftest
 ROOT = Path(__file__).resolve().parents[2]
 # Of each part of the library, those that are quick under an emulator too.
 SHORT = ["scalar", "topk", "index", "many", "vectors"]
-# They want models that run on ONNX Runtime, which has no package for these platforms' C library, or does not run under an emulator.
+# They want models that run on ONNX Runtime, which has no package for musl, and does not run under an emulator of CPUs.
 WANT_ONNX = ["documents", "embedding", "kit", "utf16"]
 # What a search must find: with the index, and by reading all rows.
 NEAREST = "SELECT rowid, score FROM vec_topk('t', 'v', (SELECT v FROM t WHERE id = 77), 9) ORDER BY score DESC, rowid;"
@@ -27,14 +28,17 @@ ROWS = """INSERT INTO t(v) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i +
     SELECT fafcas_normalize((SELECT json_group_array((i * 7919 + j * 104729 + i * j * 31) % 1009 - 504.5) FROM (
         WITH RECURSIVE m(j) AS (SELECT 1 UNION ALL SELECT j + 1 FROM m WHERE j < 48) SELECT j FROM m))) FROM n;"""
 
+# What ONNX Runtime for Windows says where there is no screen.
+NO_SCREEN = "Failed to create DXGI factory."
+
 
 class Shell:
     """A process of the shell with the library in it, which answers a line at a time."""
 
-    def __init__(self, program, library, folder, database=":memory:", **settings):
+    def __init__(self, program, library, folder, database=":memory:", access="", **settings):
         self.process = subprocess.Popen([program, "-batch", ":memory:"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         cwd=folder, env=environment(settings), encoding="utf-8")
-        expect("the library", self.ask(f".open '{database}'\n.load '{library}'\nSELECT length(fafcas_info()) > 0;"), ["1"])
+        expect("the library", self.ask(f".open {access} '{database}'\n.load '{library}'\nSELECT length(fafcas_info()) > 0;"), ["1"])
 
     def ask(self, sql):
         """The lines that the statements print, errors too."""
@@ -42,9 +46,11 @@ class Shell:
         self.process.stdin.flush()
         lines = []
         for line in self.process.stdout:
-            if line.rstrip("\r\n") == "@done":
+            line = line.rstrip("\r\n")
+            if line == "@done":
                 return lines
-            lines.append(line.rstrip("\r\n"))
+            if line != NO_SCREEN:
+                lines.append(line)
         raise SystemExit(f"the shell ended at: {sql}\n" + "\n".join(lines))
 
     def close(self, errors=0):
@@ -64,20 +70,22 @@ def expect(what, found, expected, more=""):
         raise SystemExit(f"{what}: expected {expected}, not {found} {more}")
 
 
-def main(platform, program, library, models, short=None):
+def main(platform, program, library, models, *more):
     program, library, models = (str(Path(path).absolute()) for path in (program, library, models))
+    short = "--short" in more
+    settings = {"FAFCAS_MODEL_DIR": models} | {"FAFCAS_ONNXRUNTIME": str(Path(path).absolute()) for path in more if path != "--short"}
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
-        try_selftest(platform, program, library, models, scratch)
+        try_selftest(platform, program, library, settings, scratch)
         try_index(program, library, scratch)
-        print(f"{platform}  ok    an index in a file, two processes, spaces and letters beyond ASCII")
+        print(f"{platform}  ok    an index in a file, two processes, spaces and letters beyond ASCII, read only")
         try_planted(program, library, scratch)
         print(f"{platform}  ok    a false ONNX Runtime in the working directory is not loaded")
-    print(f"{platform}  ok    {run_files(program, library, models, short)}", flush=True)
+    print(f"{platform}  ok    {run_files(program, library, settings, short)}", flush=True)
 
 
-def try_selftest(platform, program, library, models, scratch):
-    shell = Shell(program, library, scratch, FAFCAS_MODEL_DIR=models)
+def try_selftest(platform, program, library, settings, scratch):
+    shell = Shell(program, library, scratch, **settings)
     rows = "".join(shell.ask(".mode json\nSELECT * FROM fafcas_selftest();"))
     shell.close()
     checks = [f"{part} neon" for part in ("kernels", "codes", "bounds")] if "aarch64" in platform else []
@@ -106,8 +114,23 @@ def try_index(program, library, scratch):
     second.close()
     first.close()
     again = Shell(program, own, folder, "töne.db")
-    expect("opened again", again.ask(NEAREST), exact)
+    expect("opened again", again.ask(f"{NEAREST}\nPRAGMA journal_mode = DELETE;"), [*exact, "delete"])
     again.close()
+    try_read_only(program, own, folder, exact)
+
+
+def try_read_only(program, library, folder, exact):
+    """Root may write into a folder that is only to be read, so SQLite is told that it may not."""
+    before = (folder / "töne.db").read_bytes()
+    shell = Shell(program, library, folder, "töne.db", "--readonly")
+    expect("the index, read only", shell.ask(NEAREST), exact)
+    for statement in ("DELETE FROM t WHERE id = 5;", "INSERT INTO i(i) VALUES ('merge');", "DROP TABLE i;", "CREATE VIRTUAL TABLE j USING vec_index(t, v);"):
+        told = "\n".join(shell.ask(statement))
+        if "readonly" not in told:
+            raise SystemExit(f"{statement} expected an error that says readonly, not {told}")
+    expect("the index after that", shell.ask(NEAREST), exact)
+    shell.close(errors=1)
+    expect("whether the file is as before", (folder / "töne.db").read_bytes() == before, True)
 
 
 def try_planted(program, library, scratch):
@@ -136,12 +159,13 @@ def embedded(program, library, folder, **settings):
     return "\n".join(told)
 
 
-def run_files(program, library, models, short):
-    there = sorted({path.stem for path in (ROOT / "tests/slt").glob("*.slt")} - set(WANT_ONNX))
+def run_files(program, library, settings, short):
+    left_out = set() if "FAFCAS_ONNXRUNTIME" in settings else set(WANT_ONNX)
+    there = sorted({path.stem for path in (ROOT / "tests/slt").glob("*.slt")} - left_out)
     names = SHORT if short else there
     files = [f"tests/slt/{name}.slt" for name in names]
     command = [sys.executable, "tests/slt/run.py", "--host", "shell", "--shell", program, "--library", library, *files]
-    done = subprocess.run(command, cwd=ROOT, env=environment({"FAFCAS_MODEL_DIR": models}), stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment(settings), stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(done.stdout)
     return done.stdout.strip().splitlines()[-1]

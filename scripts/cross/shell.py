@@ -113,9 +113,11 @@ def starts(folder, platform):
         return [f"qemu-{platform.machine}", "-L", root, shell]
     if platform.musl:
         return [root / f"lib/ld-musl-{platform.machine}.so.1", shell]
-    libraries = root / f"lib/{platform.machine}-linux-gnu"
-    # Debian keeps an old release for some years.
-    return [next(libraries.glob("ld-linux-*.so.*")), "--library-path", libraries, shell] if libraries.exists() else [shell]
+    libraries = [root / part / f"{platform.machine}-linux-gnu" for part in ("lib", "usr/lib")]
+    if not libraries[0].exists():
+        # Debian keeps an old release for some years only.
+        return [shell]
+    return [next(libraries[0].glob("ld-linux-*.so.*")), "--library-path", ":".join(map(str, libraries)), shell]
 
 
 def wine(folder):

@@ -28,6 +28,28 @@ pub struct GroupTerms {
     slack: [f32; GROUP],
 }
 
+/// What is known about one vector of a group.
+#[derive(Debug, Clone, Copy)]
+pub struct RowTerms {
+    unit: f32,
+    offset: f32,
+    scale: f32,
+    error: f32,
+    rest: f32,
+    slack: f32,
+}
+
+impl GroupTerms {
+    /// What is known about one of the vectors.
+    #[inline]
+    pub fn row(&self, at: usize) -> RowTerms {
+        let Terms { unit, offset, scale, error, rest } = &self.terms;
+        let [unit, offset, scale, error, rest, slack] =
+            [unit, offset, scale, error, rest, &self.slack].map(|terms| terms[at]);
+        RowTerms { unit, offset, scale, error, rest, slack }
+    }
+}
+
 impl Default for GroupTerms {
     fn default() -> Self {
         Self { terms: Terms::default(), slack: [0.0; GROUP] }
@@ -113,27 +135,31 @@ impl LikelyQuery {
         (kernels::table().codes.reach)(&self.weights, sums, &known.terms, threshold)
     }
 
+    /// The bound by which [`Self::reach`] compares a vector with the threshold.
+    #[inline]
+    pub fn bound(&self, known: &GroupTerms, at: usize, sum: u32) -> f32 {
+        self.weights.bound(&known.terms, at, sum)
+    }
+
+    /// The estimate by the 1-bit code of a vector, from its bound.
+    #[inline]
+    pub fn estimate(&self, known: &RowTerms, bound: f32) -> f32 {
+        bound - self.weights.error * known.error - known.slack
+    }
+
     /// An estimate by the 4-bit code of a vector, and its error. `fine` are the scale and error of that code. `None` if
     /// the slot is empty.
     #[inline]
-    pub fn look(
-        &self,
-        common: &Common,
-        known: &GroupTerms,
-        at: usize,
-        nibbles: &[u8],
-        fine: [f32; 2],
-    ) -> Option<(f32, f32)> {
-        let (terms, slack, [scale, error]) = (&known.terms, known.slack[at], fine);
-        let unit = terms.unit[at];
-        let offset = self.weights.unit * unit + self.weights.offset * terms.offset[at] + (terms.rest[at] - slack);
+    pub fn look(&self, common: &Common, known: &RowTerms, nibbles: &[u8], fine: [f32; 2]) -> Option<(f32, f32)> {
+        let (&RowTerms { unit, offset, rest, slack, .. }, [scale, error]) = (known, fine);
+        let offset = self.weights.unit * unit + self.weights.offset * offset + (rest - slack);
         let estimate = offset + unit * scale * self.closer.product(nibbles) as f32;
         // A scaled code is no longer than its vector and its error together. If nothing is known from the 1-bit code,
         // nothing is known from the 4-bit code either.
-        let length = common.root_of_dimensions * terms.scale[at];
+        let length = common.root_of_dimensions * known.scale;
         let error = unit * error + (length + unit * error) * common.doubts.fine;
-        let error = if terms.error[at].is_finite() { error } else { f32::INFINITY };
-        (terms.rest[at] > f32::NEG_INFINITY).then_some((estimate, self.weights.error * error + slack))
+        let error = if known.error.is_finite() { error } else { f32::INFINITY };
+        (rest > f32::NEG_INFINITY).then_some((estimate, self.weights.error * error + slack))
     }
 }
 
@@ -183,7 +209,7 @@ mod tests {
                     let narrow = bounds.estimate[at] + bounds.error[at];
                     is_not_below(query.weights.bound(&known.terms, at, sums[0][1][at]), narrow, (dimensions, metric));
                     let own = [fine.scale, fine.error];
-                    let (estimate, error) = query.look(&common, &known, at, &fine.nibbles, own).unwrap();
+                    let (estimate, error) = query.look(&common, &known.row(at), &fine.nibbles, own).unwrap();
                     let interval = query.closer.look(&fine.nibbles, own, *coarse);
                     is_not_below(estimate + error, interval.upper, (dimensions, metric));
                     is_not_below(error - estimate, -interval.lower, (dimensions, metric));

@@ -257,10 +257,22 @@ fn within_limit(dimensions: usize) -> Result<()> {
 
 /// Refuses NaN and infinities. The error names the position of the first.
 pub fn check_finite(vector: &[F32Le]) -> Result<()> {
+    if all_finite(vector) {
+        return Ok(());
+    }
     match vector.iter().position(|x| !x.get().is_finite()) {
         Some(at) => Err(Error::expected("finite numbers", format_args!("{} at [{at}]", shown_float(vector[at].get())))),
         None => Ok(()),
     }
+}
+
+/// Each group without an end in its middle, so that it is compiled to vectors; and never as a part of the caller, where the loop took from 7
+/// to 8.3 instructions for a number, by what stood beside it.
+#[inline(never)]
+fn all_finite(vector: &[F32Le]) -> bool {
+    let is_finite = |group: &[F32Le]| group.iter().fold(true, |all, x| all & x.get().is_finite());
+    let (groups, rest) = vector.as_chunks::<32>();
+    groups.iter().all(|group| is_finite(group)) && is_finite(rest)
 }
 
 /// Numbers that are 0 and 1 as bits, as they are stored. Refuses other numbers, and what does not fill whole bytes.
@@ -372,6 +384,25 @@ mod tests {
     fn what_does_not_fit_f32_is_found_as_infinite() {
         let vector = from_json("[0, 1e39]").unwrap();
         assert_eq!(check_finite(&vector).unwrap_err().to_string(), "expected finite numbers, not infinity at [1]");
+    }
+
+    #[test]
+    fn the_first_that_is_not_finite_is_found_wherever_it_is() {
+        let finite = [f32::MAX, f32::MIN, f32::from_bits(1), -0.0].map(F32Le::from);
+        let finite: Vec<_> = finite.into_iter().cycle().take(100).collect();
+        for length in 0..=finite.len() {
+            assert!(check_finite(&finite[..length]).is_ok(), "{length}");
+            for at in 0..length {
+                for (other, name) in [(f32::NAN, "NaN"), (f32::INFINITY, "infinity"), (f32::NEG_INFINITY, "-infinity")]
+                {
+                    let mut vector = finite[..length].to_vec();
+                    vector[at] = F32Le::from(other);
+                    vector[length - 1] = F32Le::from(other);
+                    let told = check_finite(&vector).unwrap_err().to_string();
+                    assert_eq!(told, format!("expected finite numbers, not {name} at [{at}]"), "{length}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ use verify::BatchState;
 
 /// With several threads, so many queries sweep together. With fewer, what is known of a group would be computed more often.
 const PORTION: usize = 256;
+/// And so many with one thread: each may put off some rows, which takes memory.
+const PORTION_ALONE: usize = 1024;
 
 impl Index {
     /// The best rows for each query. With `is_exact` they are those of a scan; otherwise one row in about 30,000 may be missed.
@@ -56,7 +58,7 @@ impl Index {
         };
         let method = M::new(self, first.scorer);
         let mut unread = 0..request.queries.len();
-        let portion = if request.threads > 1 { PORTION } else { usize::MAX };
+        let portion = if request.threads > 1 { PORTION } else { PORTION_ALONE };
         let mut next = |left: &mut Vec<Seeker<M::MethodQuery>>| {
             let queries = unread.by_ref().filter_map(|at| self.seeker(&method, request, at));
             let seekers: Vec<_> = queries.take(portion).collect();

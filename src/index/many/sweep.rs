@@ -49,6 +49,8 @@ pub trait Method: Send + Sync + Sized + 'static {
     fn memory(&self) -> Self::Memory;
     /// Looks at the rows of a piece for every query, and adds candidates to the list of each.
     fn look(sweep: &BatchSweep<Self>, memory: &mut Self::Memory, piece: &Piece<'_>, lists: &mut [Shortlist]);
+    /// After the last piece of these blocks, looks at the rows that were put off.
+    fn finish(_: &BatchSweep<Self>, _: &mut Self::Memory, _: &[BlockCodes], _: &mut [Shortlist]) {}
 }
 
 /// A query that has no answer yet, and what it looks for.
@@ -127,6 +129,8 @@ pub struct BlockCodes {
 
 /// Some groups of a block.
 pub struct Piece<'a> {
+    /// The place of its block.
+    pub number: usize,
     pub block: &'a BlockCodes,
     pub groups: Range<usize>,
 }
@@ -231,10 +235,15 @@ impl<M: Method> BatchSweep<M> {
         RunningSweep { lists, job, started }
     }
 
-    fn look(&self, memory: &mut M::Memory, piece: &Piece<'_>, lists: &mut [Shortlist]) {
+    /// Raises the bars to where other threads have them.
+    fn raise(&self, lists: &mut [Shortlist]) {
         for (list, guesses) in lists.iter_mut().zip(&self.guesses) {
             list.bar = list.bar.max(guesses.bar());
         }
+    }
+
+    fn look(&self, memory: &mut M::Memory, piece: &Piece<'_>, lists: &mut [Shortlist]) {
+        self.raise(lists);
         M::look(self, memory, piece, lists);
         for list in lists {
             if list.candidates.len() > FEW + 2 * list.kept {
@@ -294,8 +303,10 @@ impl<M: Method> Job for BatchJob<M> {
         while let Some((number, start)) = self.pieces.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let block = &self.blocks[*number];
             let groups = *start..(start + GROUPS_AT_A_TIME).min(block.codes.slots() / GROUP);
-            sweep.look(&mut memory, &Piece { block, groups }, &mut lists);
+            sweep.look(&mut memory, &Piece { number: *number, block, groups }, &mut lists);
         }
+        sweep.raise(&mut lists);
+        M::finish(sweep, &mut memory, &self.blocks, &mut lists);
         lock(&self.lists).push(lists);
     }
 }

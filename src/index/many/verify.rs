@@ -1,15 +1,18 @@
 //! True scores of the rows that a sweep proposes to many queries. A row is fetched once for all of them.
+//!
+//! The rows with the greatest bounds come first. Their true scores rule out most of the others, which then need not be fetched.
 
 use super::request::BatchRequest;
 use super::sweep::{BatchCandidate, BatchSweep, Method, Seeker, Shortlist};
 use crate::error::Result;
+use crate::index::bar::Aim;
 use crate::index::proposer::{Proposal, Proposals};
 use crate::index::request::{FetchedRow, Reason, RowSource, Stats};
 use crate::index::verify::{Verdict, Verifier, vector_of};
 use crate::resources::reserve;
 use crate::topk::Place;
-use std::slice;
 use std::sync::Arc;
+use std::{iter, slice};
 
 /// How far the queries are.
 pub struct BatchState<Q> {
@@ -23,28 +26,42 @@ impl<Q: Clone> BatchState<Q> {
     /// Verifies the rows that a sweep proposes. A reason says that the index does not belong to the rows any more.
     pub fn take<M: Method<MethodQuery = Q>, R: RowSource>(
         &mut self,
-        (sweep, lists): (Arc<BatchSweep<M>>, Vec<Shortlist>),
+        (sweep, mut lists): (Arc<BatchSweep<M>>, Vec<Shortlist>),
         request: &BatchRequest<'_>,
         rows: &mut R,
         rows_in_all: u64,
         stats: &mut Stats,
     ) -> Result<Option<Reason>> {
-        let proposals = sweep.seekers.iter().zip(&lists).map(|(seeker, list)| QueryProposals {
-            query: &seeker.query,
-            key: M::key,
-            bar: list.bar,
-            candidates: list.candidates.iter(),
+        lists.iter_mut().for_each(|list| list.candidates.sort_unstable_by(|a, b| b.upper.total_cmp(&a.upper)));
+        let asking = sweep.seekers.iter().zip(&lists).map(|(seeker, list)| Asking {
+            aim: &seeker.aim,
+            proposals: QueryProposals {
+                query: &seeker.query,
+                key: M::key,
+                bar: list.bar,
+                candidates: list.candidates.iter(),
+            },
+            verifier: Verifier::new(
+                request.queries[seeker.number].scorer,
+                request.rules,
+                request.source,
+                request.limit,
+            ),
         });
-        let mut proposals: Vec<_> = proposals.collect();
-        let verifier = |seeker: &Seeker<Q>| {
-            Verifier::new(request.queries[seeker.number].scorer, request.rules, request.source, request.limit)
-        };
-        let mut verifiers: Vec<_> = sweep.seekers.iter().map(verifier).collect();
-        if let Some(reason) = verify(&mut verifiers, &mut proposals, rows, rows_in_all, stats)? {
-            return Ok(Some(reason));
+        let mut asking = reserve::collect(asking)?;
+        // Each round rules out more of what is left. A few larger rounds meet more rows that lie together.
+        let sizes = iter::successors(Some(request.limit.div_ceil(2)), |most| Some(most.saturating_mul(2)));
+        for most in iter::once(request.limit).chain(sizes) {
+            let before = stats.fetched;
+            if let Some(reason) = verify(&mut asking, most, rows, rows_in_all, stats)? {
+                return Ok(Some(reason));
+            }
+            if stats.fetched == before {
+                break;
+            }
         }
-        for ((seeker, proposals), verifier) in sweep.seekers.iter().zip(&proposals).zip(verifiers) {
-            match verifier.left(&seeker.aim, proposals) {
+        for (seeker, Asking { proposals, verifier, .. }) in sweep.seekers.iter().zip(asking) {
+            match verifier.left(&seeker.aim, &proposals) {
                 None => self.places[seeker.number] = Some(verifier.into_places()?),
                 Some(aim) => self.left.push(Seeker { aim, ..seeker.clone() }),
             }
@@ -87,18 +104,27 @@ struct BatchProposal {
     query: u32,
 }
 
-/// Verifies everything that is proposed, in the order of the rowids. A reason says that the index does not belong to the
-/// rows any more.
+/// A query of a sweep whose rows are verified.
+struct Asking<'a, P> {
+    aim: &'a Aim,
+    proposals: P,
+    verifier: Verifier<'a>,
+}
+
+/// Verifies at most so many of the rows that are proposed for each query, in the order of the rowids. A reason says that the
+/// index does not belong to the rows any more.
 fn verify<P: Proposals, R: RowSource>(
-    verifiers: &mut [Verifier<'_>],
-    proposals: &mut [P],
+    asking: &mut [Asking<'_, P>],
+    most: usize,
     rows: &mut R,
     rows_in_all: u64,
     stats: &mut Stats,
 ) -> Result<Option<Reason>> {
     let mut proposed: Vec<BatchProposal> = Vec::new();
-    for (query, proposals) in (0..).zip(proposals) {
-        while let Some(Proposal { rowid, fingerprint }) = proposals.next(f32::NEG_INFINITY, stats)? {
+    for (query, Asking { aim, proposals, verifier }) in (0..).zip(&mut *asking) {
+        let least = verifier.least(aim, proposals);
+        for _ in 0..most {
+            let Some(Proposal { rowid, fingerprint }) = proposals.next(least, stats)? else { break };
             reserve::push(&mut proposed, BatchProposal { rowid, fingerprint, query })?;
         }
     }
@@ -110,7 +136,7 @@ fn verify<P: Proposals, R: RowSource>(
     let mut reason = None;
     let mut refused = None;
     rows.fetch_all(&rowids, rows_in_all, &mut |at, row| {
-        match verify_row(verifiers, groups[at], row, stats)? {
+        match verify_row(asking, groups[at], row, stats)? {
             Verdict::Fine => {}
             Verdict::Refused(error) => refused = Some((rowids[at], error)),
             Verdict::Stale(stale) => reason = Some(stale),
@@ -124,8 +150,8 @@ fn verify<P: Proposals, R: RowSource>(
 }
 
 /// Scores a row for each query that it is proposed for.
-fn verify_row(
-    verifiers: &mut [Verifier<'_>],
+fn verify_row<P>(
+    asking: &mut [Asking<'_, P>],
     group: &[BatchProposal],
     row: FetchedRow<'_>,
     stats: &mut Stats,
@@ -138,7 +164,7 @@ fn verify_row(
         Err(reason) => return Ok(Verdict::Stale(reason)),
     };
     for proposal in group {
-        let verifier = &mut verifiers[proposal.query as usize];
+        let verifier = &mut asking[proposal.query as usize].verifier;
         let score = verifier.score(&vector);
         match verifier.take(rowid, score, || Ok(true), stats)? {
             Verdict::Fine => {}

@@ -30,6 +30,7 @@ pub fn plan(connection: Connection, planner: &mut Planner<'_, '_>) {
 fn keep_conditions(planner: &mut Planner<'_, '_>) {
     let k = planner.constraint(K);
     let is_limited = k.is_some_and(|at| planner.info.literal(at) != Some(Value::Null));
+    // SQLite tells which columns a statement reads, and not what for. One that only sorts by the rank is taken to read it.
     let ranks = planner.info.reads(TopkColumn::Rank as usize);
     for (at, constraint) in planner.info.constraints().into_iter().enumerate() {
         let Some(slot) = slot(planner, at, constraint).filter(|_| constraint.usable) else { continue };
