@@ -51,11 +51,11 @@ test-everywhere: cross $(RUN_HERE:%=$(CROSS)/shell/%/run) $(if $(filter windows-
 	@$(foreach name,$(RUN_HERE),$(call everywhere,$(name)) || exit 1;)
 	@$(if $(LENGTH),,$(if $(filter linux-x86_64-musl,$(RUN_HERE)),$(PYTHON) scripts/cross/node_musl.py "$(CROSS)" "$(BUILT)/linux-x86_64-musl/fafcas.so"))
 
-# What fits beside the other tests: glibc, old CPUs and musl, by a build that takes less time. With FAFCAS_REQUIRE_HOSTS=1 what it
+# What fits beside the other tests: glibc, old CPUs, musl and aarch64, by a build that takes less time. With FAFCAS_REQUIRE_HOSTS=1 what it
 # needs must be here; without, it says loudly that it ran nothing.
-SHORT = linux-x86_64 linux-x86_64-musl
+SHORT = linux-x86_64 linux-x86_64-musl linux-aarch64
 test-everywhere-short:
-	@missing=; for program in rustup npm qemu-x86_64 apt-get dpkg-deb; do \
+	@missing=; for program in rustup npm qemu-x86_64 qemu-aarch64 apt-get dpkg-deb; do \
 		command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	if [ -z "$$missing" ]; then \
 		$(MAKE) --no-print-directory test-everywhere CROSS_PROFILE=quick PLATFORMS='$(SHORT)' RUN_HERE='$(SHORT)' LENGTH=--short; \
