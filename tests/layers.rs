@@ -8,7 +8,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("analysis", &["error", "kernels", "random", "resources", "vector"]),
     ("codec", &["kernels", "metric", "random"]),
     ("index", &["codec", "error", "kernels", "lock", "metric", "resources", "scan", "topk", "vector"]),
-    ("embed", &["error", "lock", "native"]),
+    ("embed", &["error", "lock", "native", "resources"]),
     ("kernels", &[]),
     ("lock", &[]),
     ("native", &["error"]),

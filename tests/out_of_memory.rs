@@ -1,9 +1,11 @@
-//! Searches that ask for more memory than there is: an error, where Rust's collections would end the process.
+//! Searches and texts that ask for more memory than there is: an error, where Rust's collections would end the process.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, unsafe_code)]
 
-use rusqlite::{Connection, ErrorCode};
+use fafcas::embed::{Places, configure};
+use rusqlite::{Connection, ErrorCode, params};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -125,6 +127,8 @@ fn what_takes_too_much_memory_is_an_error_and_the_host_lives_on() {
     }
     many_streams(&db);
     too_long_a_vector(&db);
+    long_texts(&db);
+    long_arguments(&db);
 }
 
 /// What a reader of many searches does not take is not found, and what it has taken is not kept.
@@ -141,4 +145,74 @@ fn too_long_a_vector(db: &Connection) {
     let sql = "SELECT fafcas_normalize('[' || replace(hex(zeroblob(1000000)), '00', '1,') || '1]')";
     let error = with_room(1 << 20, || run(db, sql)).unwrap_err().to_string();
     assert_eq!(error, "fafcas_normalize: expected at most 65536 dimensions, not 1000001");
+}
+
+/// Texts of 300 KB, of which tokens, places to cut and chunks would take more than there is: full stops, each of which is a token,
+/// sentences of one word, and lines.
+fn long_texts(db: &Connection) {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/static");
+    configure(Places { models: Some(models), runtime: None });
+    db.execute_batch("CREATE TABLE texts(x TEXT)").unwrap();
+    for part in [". ", "Ab. ", "a\n", "# a\n"] {
+        let times = (300 << 10) / part.len();
+        db.execute("INSERT INTO texts SELECT replace(hex(zeroblob(?1)), '00', ?2)", params![times as i64, part])
+            .unwrap();
+    }
+    let words = [
+        ("chunk", "SELECT count(*) FROM texts, chunk(texts.x, 64, 0, 'f32') WHERE texts.rowid = ?1"),
+        ("embed", "SELECT length(embed(x, 'endless')) FROM texts WHERE rowid = ?1"),
+        ("embed_tokens", "SELECT embed_tokens(x, 'endless') FROM texts WHERE rowid = ?1"),
+    ];
+    db.query_row("SELECT embed('a', 'f32'), embed('a', 'endless')", [], |_| Ok(())).unwrap();
+    for (function, sql) in words {
+        for row in 1..=4 {
+            let searched = |room: usize| with_room(room, || db.query_row(sql, [row], |row| row.get::<_, i64>(0)));
+            let error = searched(256 << 10).expect_err(sql);
+            assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OutOfMemory), "{sql}: {error}");
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("{function}: expected memory for ")), "{sql}: {text}");
+            println!("{text}: {sql}");
+            // Of what can be had, more and more is taken, and somewhere in between there is not enough.
+            for room in [39 << 20, 40 << 20, 41 << 20, 43 << 20] {
+                let Err(error) = searched(room) else { continue };
+                assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OutOfMemory), "{sql}: {error}");
+            }
+        }
+    }
+    let sql = "SELECT count(*) FROM chunk((SELECT x FROM texts LIMIT 1), 64, 0, 'f32')";
+    let chunks: i64 = with_room(2 << 30, || db.query_row(sql, [], |row| row.get(0))).unwrap();
+    assert!(chunks > 1000, "{chunks}");
+}
+
+/// Options, names and words of 2 MB: with any room there is an answer or a plain error.
+fn long_arguments(db: &Connection) {
+    db.execute_batch(
+        "CREATE TABLE page(id INTEGER PRIMARY KEY, body); INSERT INTO page SELECT id, 'row ' || id FROM t LIMIT 100;
+         CREATE VIRTUAL TABLE words USING fts5(body, content='page', content_rowid='id');
+         CREATE VIRTUAL TABLE parts USING fts5(body, content='page', content_rowid='id', tokenize='trigram');
+         INSERT INTO words(words) VALUES ('rebuild'); INSERT INTO parts(parts) VALUES ('rebuild');
+         CREATE TABLE wide AS SELECT replace(hex(zeroblob(1000000)), '00', '1,') AS numbers, hex(zeroblob(1000000)) AS letters",
+    )
+    .unwrap();
+    let calls = [
+        "vec_topk('t', 'v', QUERY, 1, '{\"a\": [' || (SELECT numbers FROM wide) || '1]}')",
+        "vec_topk('t', 'v', QUERY, 1, '{\"key\": \"' || (SELECT letters FROM wide) || '\"}')",
+        "vec_topk('t', 'v', QUERY, 1, '{\"a' || (SELECT replace(numbers, '1', '\":1,\"') FROM wide) || '\":1}')",
+        "vec_topk((SELECT letters FROM wide), 'v', QUERY, 1)",
+        "vec_topk('t', (SELECT letters FROM wide), QUERY, 1)",
+        "vec_topk('t', 'v', (SELECT letters FROM wide), 1)",
+        "fafcas_health('a' || (SELECT letters FROM wide), 'v')",
+        "vec_hybrid('t', 'v', 'words', QUERY, (SELECT letters FROM wide), 3, '{\"fuzzy\": \"parts\"}')",
+        "vec_hybrid('t', 'v', 'words', QUERY, (SELECT replace(numbers, ',', 'w ') FROM wide), 3, '{\"fuzzy\": \"parts\"}')",
+    ];
+    let mut refused = 0;
+    for call in calls {
+        for megabytes in [0, 2, 5, 9, 13, 18, 24, 32, 48, 64, 96, 128, 256] {
+            let sql = format!("SELECT count(*) FROM {call}");
+            let Err(error) = with_room(megabytes << 20, || run(db, &sql)) else { continue };
+            assert!(!error.to_string().contains("this is a bug"), "{megabytes} MB, {call}: {error}");
+            refused += usize::from(error.sqlite_error_code() == Some(ErrorCode::OutOfMemory));
+        }
+    }
+    assert!(refused > calls.len(), "{refused}");
 }

@@ -6,6 +6,7 @@
 
 use super::tokenize::floor;
 use crate::error::Result;
+use crate::resources::reserve::push;
 
 /// A part of a text, without white space around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub fn chunks<'t>(
     overlap: usize,
     count: &dyn Fn(&str) -> Result<usize>,
 ) -> Result<Vec<Chunk<'t>>> {
-    let cutter = Cutter { text, starts, most, overlap, cuts: Cuts::find(text) };
+    let cutter = Cutter { text, starts, most, overlap, cuts: Cuts::find(text)? };
     let mut chunks = Vec::new();
     let mut characters = Characters { text, byte: 0, number: 1 };
     let (mut begin, mut done) = (0, 0);
@@ -40,7 +41,7 @@ pub fn chunks<'t>(
         let part = text[begin..stop].trim();
         if !part.is_empty() {
             let start = characters.number_of(stop - text[begin..stop].trim_start().len());
-            chunks.push(Chunk { start, stop: start + part.chars().count(), text: part });
+            push(&mut chunks, Chunk { start, stop: start + part.chars().count(), text: part })?;
         }
         (begin, done) = (cutter.step_back(begin, stop), stop);
     }
@@ -177,8 +178,8 @@ impl Cuts {
         [&self.paragraphs, &self.sentences, &self.lines]
     }
 
-    fn find(text: &str) -> Self {
-        let mut cuts = Self { sentences: sentences(text), ..Self::default() };
+    fn find(text: &str) -> Result<Self> {
+        let mut cuts = Self { sentences: sentences(text)?, ..Self::default() };
         let mut before = Line::Blank;
         let (mut in_code, mut after_heading, mut at) = (false, false, 0);
         let mut lines = text.split_inclusive('\n').peekable();
@@ -195,9 +196,9 @@ impl Cuts {
             in_code ^= fence;
             // A heading stays together with what follows it, be it text or another heading.
             match kind {
-                Line::Heading if !after_heading => cuts.headings.push(at),
-                Line::Text if !after_heading && before == Line::Blank => cuts.paragraphs.push(at),
-                Line::Text if !after_heading => cuts.lines.push(at),
+                Line::Heading if !after_heading => push(&mut cuts.headings, at)?,
+                Line::Text if !after_heading && before == Line::Blank => push(&mut cuts.paragraphs, at)?,
+                Line::Text if !after_heading => push(&mut cuts.lines, at)?,
                 _ => {}
             }
             if kind != Line::Blank {
@@ -206,7 +207,7 @@ impl Cuts {
             before = kind;
             at += line.len();
         }
-        cuts
+        Ok(cuts)
     }
 }
 
@@ -237,7 +238,7 @@ fn is_underline(line: &str) -> bool {
 /// Where sentences begin. A full stop ends a sentence if the word before it has at least two letters, and if white
 /// space follows and then no small letter. So `e.g. this` and `J. Smith` are not cut, but `Dr. Smith` is. Full stops of
 /// scripts without spaces need no white space after them.
-fn sentences(text: &str) -> Vec<usize> {
+fn sentences(text: &str) -> Result<Vec<usize>> {
     let mut starts = Vec::new();
     let mut word = 0;
     let mut characters = text.char_indices().peekable();
@@ -256,12 +257,12 @@ fn sentences(text: &str) -> Vec<usize> {
             spaced = true;
         }
         match characters.peek() {
-            Some(&(next, letter)) if spaced && !letter.is_lowercase() => starts.push(next),
+            Some(&(next, letter)) if spaced && !letter.is_lowercase() => push(&mut starts, next)?,
             _ => {}
         }
         word = characters.peek().map_or(text.len(), |&(next, _)| next);
     }
-    starts
+    Ok(starts)
 }
 
 /// The text between white space and a full stop is a word that may end a sentence.
@@ -352,7 +353,8 @@ mod tests {
 
     #[test]
     fn sentences_end_where_a_reader_ends_them() {
-        let ends = |text: &str| sentences(text).into_iter().map(|at| text[at..].to_owned()).collect::<Vec<_>>();
+        let ends =
+            |text: &str| sentences(text).unwrap().into_iter().map(|at| text[at..].to_owned()).collect::<Vec<_>>();
         assert_eq!(
             ends("One. Two! Three? Four… Five"),
             ["Two! Three? Four… Five", "Three? Four… Five", "Four… Five", "Five"]

@@ -113,12 +113,12 @@ impl Model {
     /// The vector of a document, with length 1. Text beyond the limit of the model is ignored. There will be at most
     /// `threads` sessions.
     pub fn embed(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
-        self.embed_prompted(&prompted(&self.prompts().document, text), self.left_out.document, threads)
+        self.embed_prompted(&prompted(&self.prompts().document, text)?, self.left_out.document, threads)
     }
 
     /// The same of a question.
     pub fn embed_query(&self, text: &str, threads: usize) -> Result<Arc<[f32]>> {
-        self.embed_prompted(&prompted(&self.prompts().query, text), self.left_out.query, threads)
+        self.embed_prompted(&prompted(&self.prompts().query, text)?, self.left_out.query, threads)
     }
 
     fn embed_prompted(&self, text: &str, left_out: usize, threads: usize) -> Result<Arc<[f32]>> {
@@ -142,7 +142,7 @@ impl Model {
         threads: usize,
         proceed: &mut dyn FnMut(usize) -> Result<()>,
     ) -> Result<Vec<Arc<[f32]>>> {
-        let texts = texts.iter().map(|text| prompted(&self.prompts().document, text)).collect::<Vec<_>>();
+        let texts = texts.iter().map(|text| prompted(&self.prompts().document, text)).collect::<Result<Vec<_>>>()?;
         let left_out = self.left_out.document;
         let keys = texts.iter().map(|text| cache::key(text, left_out)).collect::<Vec<_>>();
         let mut vectors = keys.iter().map(|key| self.cache.get(key)).collect::<Vec<_>>();
@@ -176,7 +176,7 @@ impl Model {
     /// How many tokens of a document the model reads: never more than its limit, those of the prompt and special ones
     /// included.
     pub fn count_tokens(&self, text: &str) -> Result<usize> {
-        Ok(self.tokenizer.encode(&prompted(&self.prompts().document, text))?.len())
+        Ok(self.tokenizer.encode(&prompted(&self.prompts().document, text)?)?.len())
     }
 
     /// The text in chunks of at most `max_tokens` tokens, or of as many as the model has room for behind the prompt for

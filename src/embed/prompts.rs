@@ -5,6 +5,7 @@
 
 use super::settings::JsonFile;
 use crate::error::{Error, Result};
+use crate::resources::reserve::Reserve;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -54,8 +55,15 @@ impl Prompts {
 }
 
 /// A text with its prompt.
-pub fn prompted<'t>(prompt: &str, text: &'t str) -> Cow<'t, str> {
-    if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned([prompt, text].concat()) }
+pub fn prompted<'t>(prompt: &str, text: &'t str) -> Result<Cow<'t, str>> {
+    if prompt.is_empty() {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut both = String::new();
+    both.reserve_room(prompt.len() + text.len())?;
+    both.push_str(prompt);
+    both.push_str(text);
+    Ok(Cow::Owned(both))
 }
 
 fn named<'f>(file: &'f JsonFile) -> Result<Vec<(&'f str, &'f str)>> {

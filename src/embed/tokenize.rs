@@ -5,6 +5,7 @@ use super::folder::{read, unreadable};
 use super::settings::{Kind, Settings, UnknownTokens};
 use super::static_tokens::StaticTokens;
 use crate::error::{Error, Result};
+use crate::resources::reserve::Reserve;
 use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -115,6 +116,7 @@ impl Tokenizer {
         for piece in pieces(text) {
             proceed()?;
             let encoding = self.inner.encode(&text[piece.clone()])?;
+            starts.reserve_room(encoding.len())?;
             starts.extend(encoding.get_offsets().iter().map(|(start, _)| piece.start + start));
         }
         Ok(starts)
@@ -129,7 +131,7 @@ impl Tokenizer {
         let stretch = SHORTEST_STRETCH.max(self.room * STRETCH_A_TOKEN);
         let mut bytes = self.room * BYTES_A_TOKEN;
         while bytes < text.len() {
-            let part = Beginning::of(text, stretch, bytes);
+            let part = Beginning::of(text, stretch, bytes)?;
             if part.is_all || bytes >= most {
                 return self.plain(&part.text);
             }
@@ -189,9 +191,9 @@ struct Beginning<'t> {
 
 impl<'t> Beginning<'t> {
     /// The text has more than `most` bytes.
-    fn of(text: &'t str, stretch: usize, most: usize) -> Self {
+    fn of(text: &'t str, stretch: usize, most: usize) -> Result<Self> {
         if most <= stretch {
-            return Self { text: Cow::Borrowed(&text[..floor(text, most)]), is_all: false };
+            return Ok(Self { text: Cow::Borrowed(&text[..floor(text, most)]), is_all: false });
         }
         let (mut short, mut rest) = (String::new(), text);
         while let Some(first) = rest.chars().next()
@@ -200,13 +202,15 @@ impl<'t> Beginning<'t> {
             let differs = |character: char| character.is_whitespace() != first.is_whitespace();
             let kept = &rest[..floor(rest, stretch)];
             let stop = kept.find(differs);
-            short.push_str(&kept[..stop.unwrap_or(kept.len())]);
+            let kept_stop = stop.unwrap_or(kept.len());
+            short.reserve_room(kept_stop)?;
+            short.push_str(&kept[..kept_stop]);
             let stop = stop.or_else(|| Some(kept.len() + rest[kept.len()..].find(differs)?));
             rest = &rest[stop.unwrap_or(rest.len())..];
         }
         let is_all = short.len() <= most;
         short.truncate(floor(&short, most));
-        Self { text: Cow::Owned(short), is_all }
+        Ok(Self { text: Cow::Owned(short), is_all })
     }
 }
 
@@ -389,7 +393,7 @@ mod tests {
     #[test]
     fn the_beginning_of_a_text_keeps_so_much_of_each_stretch() {
         let of = |text: &str, most| {
-            let beginning = Beginning::of(text, 4, most);
+            let beginning = Beginning::of(text, 4, most).unwrap();
             (beginning.text.into_owned(), beginning.is_all)
         };
         assert_eq!(of("abcdefgh", 3), ("abc".into(), false));

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
+use crate::resources::reserve;
 use crate::vector::{ElementType, shown};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -164,8 +165,12 @@ impl AuditOptions {
     }
 }
 
+/// What the values of a byte of JSON take at most: `1,` is a value of 32 bytes, in a list that is copied when it grows.
+const BYTES_A_BYTE: usize = 64;
+
 /// The keys and values of an object. No key may occur twice.
 fn object(text: &str) -> Result<Vec<(String, Value)>> {
+    reserve::check_room(text.len().saturating_mul(BYTES_A_BYTE))?;
     let Pairs(pairs) = serde_json::from_str(text)
         .map_err(|reason| Error::expected("options as a JSON object", format_args!("{} ({reason})", shown(text))))?;
     let mut before = HashSet::new();

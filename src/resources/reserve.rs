@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
+use std::hint::black_box;
 
 /// A collection that can be asked for room.
 pub trait Reserve {
@@ -18,6 +19,13 @@ impl<T> Reserve for Vec<T> {
     #[inline]
     fn reserve_room(&mut self, more: usize) -> Result<()> {
         self.try_reserve(more).map_err(|_| none_left::<T>(self.len(), more))
+    }
+}
+
+impl Reserve for String {
+    #[inline]
+    fn reserve_room(&mut self, more: usize) -> Result<()> {
+        self.try_reserve(more).map_err(|_| none_left::<u8>(self.len(), more))
     }
 }
 
@@ -66,6 +74,22 @@ pub fn collect<T>(values: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
     Ok(list)
 }
 
+/// Fails if there is no memory for so many bytes now. It is for the work of other packages, and for what is copied several
+/// times on its way: neither can be asked to take its memory in this way.
+pub fn check_room(bytes: usize) -> Result<()> {
+    if bytes < LARGE {
+        return Ok(());
+    }
+    let mut room = Vec::<u8>::new();
+    room.try_reserve_exact(bytes).map_err(|_| none_left::<u8>(0, bytes))?;
+    // Without this the compiler may leave out what it sees to be of no use.
+    black_box(&room);
+    Ok(())
+}
+
+/// What takes less than this is as if it had a fixed size.
+const LARGE: usize = 256 << 10;
+
 /// A collection that grows one by one doubles its room each time.
 #[cold]
 fn none_left<T>(length: usize, more: usize) -> Error {
@@ -87,10 +111,13 @@ mod tests {
         assert!(matches!(BinaryHeap::<u64>::new().reserve_room(usize::MAX), Err(Error::Memory(_))));
         assert!(matches!(HashSet::<u64>::new().reserve_room(usize::MAX), Err(Error::Memory(_))));
         assert!(matches!(HashMap::<u64, u64>::new().reserve_room(usize::MAX), Err(Error::Memory(_))));
+        assert!(matches!(String::new().reserve_room(usize::MAX), Err(Error::Memory(_))));
+        assert!(matches!(check_room(1 << 60), Err(Error::Memory(_))));
     }
 
     #[test]
     fn what_can_be_had_is_there() {
+        check_room(1000).unwrap();
         let mut list = copy(&[1, 2]).unwrap();
         push(&mut list, 3).unwrap();
         assert_eq!(list, [1, 2, 3]);

@@ -6,5 +6,6 @@ mod bench;
 mod fetch_model;
 mod names;
 mod sample;
+mod security;
 #[path = "../support/mod.rs"]
 mod support;

@@ -12,6 +12,10 @@ use std::collections::HashMap;
 
 /// So many words are taken for misspelt: with more, it is a text of another language.
 const MOST_STRANGE: usize = 16;
+/// How often a text is copied on its way to an expression.
+const COPIES: usize = 4;
+/// What the piece that begins at a byte of a word takes, in the lists and texts that it goes through.
+const BYTES_A_PIECE: usize = 256;
 
 /// The rows that have any word of a text.
 #[derive(Default)]
@@ -47,6 +51,7 @@ impl Matches {
                 format!("SELECT rowid, -bm25({name}{columns}), bm25_bound({name}) FROM {from} WHERE {name} MATCH ?1");
             let mut statement = connection.prepare(&sql)?;
             let mut found = Self::default();
+            reserve::check_room(text.len().saturating_mul(COPIES))?;
             let Some(expression) = any_word(text) else { return Ok(found) };
             statement.bind(1, Value::from(expression.as_str()).borrow())?;
             while statement.step()? {
@@ -63,6 +68,7 @@ impl Matches {
     pub fn add_misspelt(&mut self, connection: Connection, trigrams: FullText<'_>, words: &[&str]) -> Result<()> {
         let mut bound = 0.0;
         for word in words {
+            reserve::check_room(word.len().saturating_mul(BYTES_A_PIECE))?;
             let Some(pieces) = any_piece(word) else { continue };
             let found = trigrams.pieces(connection, &pieces)?;
             bound += found.first().map_or(0.0, |first| first.absent);
@@ -81,6 +87,7 @@ impl Matches {
 impl FullText<'_> {
     /// The words of a text that may be misspelt, as no row has them.
     pub fn strange(self, connection: Connection, text: &str) -> Result<Vec<&str>> {
+        reserve::check_room(text.len().saturating_mul(COPIES))?;
         self.read(|name, from| {
             let mut statement = connection.prepare(&format!("SELECT 1 FROM {from} WHERE {name} MATCH ?1 LIMIT 1"))?;
             let mut strange = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::identifier::{Path, quoted, single};
 use crate::error::{Error, Result};
+use crate::resources::reserve;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::ValueRef;
 use crate::vector::shown;
@@ -142,6 +143,7 @@ pub(super) fn columns(connection: Connection, schema: &str, name: &str) -> Resul
 
 /// The column of this name. The name may be plain, or quoted as in SQL.
 pub(super) fn existing(columns: &[TableColumn], wanted: &str, title: &str) -> Result<String> {
+    reserve::check_room(wanted.len())?;
     let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
     let found = find(wanted).or_else(|| find(&single(wanted)?));
     found.map(|column| column.name.clone()).ok_or_else(|| {

@@ -13,6 +13,9 @@ pub struct Path {
     pub name: String,
 }
 
+/// How often a name is copied at the same time, from the argument to the statements and messages that have it.
+const COPIES: usize = 16;
+
 /// Reads one path or a comma-separated list of paths.
 pub fn paths(text: &str) -> Result<Vec<Path>> {
     let wrong = || {
@@ -21,6 +24,7 @@ pub fn paths(text: &str) -> Result<Vec<Path>> {
             shown(text),
         )
     };
+    reserve::check_room(text.len().saturating_mul(COPIES))?;
     let mut rest = text;
     let mut paths = Vec::new();
     loop {
