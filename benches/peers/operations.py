@@ -165,7 +165,7 @@ def memory(folder: Path, vectors: data.Set) -> Lines:
 
     def many(count: int) -> None:
         for number in range(count):
-            noise = numpy.frombuffer(queries[number % len(queries)], "<f4") + numpy.float32(number * 1e-4)
+            noise = numpy.frombuffer(queries[number % len(queries)], "<f4") + numpy.float32(number * 1e-6)
             connection.execute(search, (noise.astype("<f4").tobytes(), K)).fetchall()
 
     def load() -> None:
