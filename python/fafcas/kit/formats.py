@@ -137,7 +137,7 @@ class Page(html.parser.HTMLParser):
 
 def read_html(text: str) -> str:
     page = Page()
-    # No tag ends here any more. Older Pythons look for the end of each from where it begins, which may take hours.
+    # No tag ends here any more. Older Pythons look for the end of each from where it begins, in time that grows with the square.
     end = text.rfind(">") + 1
     page.feed(text[:end] + text[end:].replace("<", "&lt;"))
     page.close()
