@@ -9,7 +9,7 @@ from support import LIBRARY, MODEL, ROOT
 sys.path.insert(0, str(ROOT / "fuzz"))
 
 import ingest as fuzzed  # noqa: E402
-from fafcas.kit import formats, note  # noqa: E402
+from fafcas.kit import formats, ingest, note  # noqa: E402
 
 # Each made an expression start over at every place: a megabyte took hours.
 BEGINNINGS = (
@@ -62,6 +62,15 @@ class Kept(unittest.TestCase):
         for path, shape in BEGINNINGS:
             text, _ = formats.as_markdown(path, shape.format(**PARTS).encode())
             self.assertIsNotNone(note.parse(text, path).body, shape)
+
+    def test_many_parts_with_many_headings_and_links(self):
+        count = 50_000
+        found = note.parse("".join(f"# h\n[](a{at})\n" for at in range(count)), "a.md")
+        parts = [(place, "text") for place, _, _ in found.headings]
+        nodes = list(ingest.as_nodes("a", found, parts))
+        self.assertEqual((count + 1, "h"), (len(nodes), nodes[-1]["title"]))
+        starts = [place for place, _ in parts]
+        self.assertEqual([f"a#{at + 1}" for at in range(count)], [ingest.part_at("a", starts, place) for place, _ in found.links])
 
     def test_code_ends_at_as_many_backticks_as_it_began_with(self):
         for text, prose in (

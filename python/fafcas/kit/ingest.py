@@ -8,6 +8,7 @@ A note that fits into one chunk is one node. A longer one is a hollow node, whos
 node in which the link stands.
 """
 
+import bisect
 import hashlib
 import posixpath
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from .show import bar, batches, watched
 from .statement import packed
 
 # A change in the way notes are read: all of them are read again.
-RECIPE = "1"
+RECIPE = "2"
 BATCH_NOTES = 200
 BATCH_BYTES = 4 << 20
 BATCH_VECTORS = 64
@@ -158,7 +159,8 @@ def write_batch(connection, name, batch, model):
         parts = chunks(connection, note, model)
         nodes += as_nodes(id, note, parts)
         edges += [{"source": part_id(id, at), "target": id, "type": "part_of"} for at in range(len(parts))]
-        links += [{"document": id, "target": target, "part": part_at(id, parts, at)} for at, target in note.links]
+        starts = [start for start, _ in parts]
+        links += [{"document": id, "target": target, "part": part_at(id, starts, at)} for at, target in note.links]
         documents.append({"id": id, "hash": mark, "nodes": [id, *(part_id(id, at) for at in range(len(parts)))]})
     with transaction(connection):
         connection.execute(script("queries/ingest.sql"), {"nodes": packed(nodes), "edges": packed(edges)})
@@ -200,8 +202,8 @@ def as_nodes(id, note, parts):
     whole = columns | {"id": id, "title": note.title, "meta": note.meta or None, "source": id, "content": content}
     yield whole | {"hash": text_hash(note.title, columns.get("summary"), content)}
     inherited = {name: columns[name] for name in ("domain", "layer", "date") if name in columns}
-    for at, (offset, text) in enumerate(parts):
-        title = notes.section(note, offset)
+    titles = notes.sections(note, [offset for offset, _ in parts])
+    for at, ((_, text), title) in enumerate(zip(parts, titles)):
         part = {"id": part_id(id, at), "type": "chunk", "title": title, "source": id, "content": text}
         yield inherited | part | {"hash": text_hash(title, None, text)}
 
@@ -214,10 +216,9 @@ def part_id(id, at):
     return f"{id}#{at + 1}"
 
 
-def part_at(id, parts, offset):
-    """The node that has the character at this offset."""
-    within = [at for at, (start, _) in enumerate(parts) if start <= offset]
-    return part_id(id, within[-1]) if within else part_id(id, 0) if parts else id
+def part_at(id, starts, offset):
+    """The node that has the character at this offset, where parts start at these."""
+    return part_id(id, max(0, bisect.bisect_right(starts, offset) - 1)) if starts else id
 
 
 def remove_gone(connection, found, report):

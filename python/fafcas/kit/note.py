@@ -16,6 +16,13 @@ import yaml
 COLUMNS = ("title", "type", "domain", "layer", "date", "summary")
 SUMMARY = 300
 
+# Titles, and what else each part of a note has for itself, are cut to so many characters: else a long one times many parts would be
+# stored.
+SHORT = 300
+
+# None of these belongs into a line of text: terminals obey some, and XML has no place for others.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
+
 FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*)$")
 TICKS = re.compile("`+")
@@ -38,12 +45,12 @@ class Note:
 def parse(text, path):
     """The note of this text. `path` is its path from the root of the folder, with slashes."""
     front, body, warning = split(text)
-    columns = {name: column(front.pop(name)) for name in COLUMNS if front.get(name) is not None and column(front[name])}
+    columns = {name: column(name, front.pop(name)) for name in COLUMNS if front.get(name) is not None and column(name, front[name])}
     if "summary" not in columns and isinstance(front.get("description"), str):
         columns["summary"] = front.pop("description")
     prose = without_code(body)
-    headings = [(at, level, text) for at, level, text in find_headings(prose, body) if text]
-    title = columns.pop("title", None) or first_title(headings) or posixpath.splitext(posixpath.basename(path))[0]
+    headings = [(at, level, short(text)) for at, level, text in find_headings(prose, body) if text]
+    title = columns.pop("title", None) or first_title(headings) or short(posixpath.splitext(posixpath.basename(path))[0])
     return Note(title, body, columns, front, headings, find_links(prose, path), warning)
 
 
@@ -101,8 +108,19 @@ def plain(value):
     return str(value).encode("utf-8", "replace").decode().replace("\0", " ")
 
 
-def column(value):
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value).strip()
+def column(name, value):
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value).strip()
+    return without_control(text) if name == "summary" else short(text)
+
+
+def without_control(text):
+    return CONTROL.sub("\ufffd", text)
+
+
+def short(text):
+    """A title, shortened at a word."""
+    clean = without_control(text)
+    return clean if len(clean) <= SHORT else clean[: SHORT - 4].rsplit(" ", 1)[0] + " ..."
 
 
 def without_code(body):
@@ -190,12 +208,13 @@ def summary(body):
     return None
 
 
-def section(note, at):
-    """The title of the part that begins at a place in the body: the note's, and the headings it stands under."""
-    above = {}
-    for place, level, text in note.headings:
-        if place > at:
-            break
-        above = {other: name for other, name in above.items() if other < level} | {level: text}
-    names = [name for _, name in sorted(above.items()) if name != note.title]
-    return " › ".join([note.title, *names])
+def sections(note, places):
+    """The titles of the parts that begin at these places in the body, which are in order: the note's, and the headings they stand under."""
+    above, done = {}, 0
+    for place in places:
+        while done < len(note.headings) and note.headings[done][0] <= place:
+            _, level, text = note.headings[done]
+            above = {other: name for other, name in above.items() if other < level} | {level: text}
+            done += 1
+        names = [name for _, name in sorted(above.items()) if name != note.title]
+        yield short(" › ".join([note.title, *names]))
