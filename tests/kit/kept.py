@@ -8,8 +8,9 @@ from support import LIBRARY, MODEL, ROOT
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 
+import apsw  # noqa: E402
 import ingest as fuzzed  # noqa: E402
-from fafcas.kit import formats, ingest, note  # noqa: E402
+from fafcas.kit import database, formats, ingest, note  # noqa: E402
 
 # Each made an expression start over at every place: a megabyte took hours.
 BEGINNINGS = (
@@ -71,6 +72,12 @@ class Kept(unittest.TestCase):
         self.assertEqual((count + 1, "h"), (len(nodes), nodes[-1]["title"]))
         starts = [place for place, _ in parts]
         self.assertEqual([f"a#{at + 1}" for at in range(count)], [ingest.part_at("a", starts, place) for place, _ in found.links])
+
+    def test_the_targets_of_many_links_are_taken_out(self):
+        connection, count = apsw.Connection(":memory:"), 50_000
+        database.make(connection, "memory")
+        connection.execute("INSERT INTO nodes (id, title, content) VALUES ('a', 'A', ?)", ("[a](../b.md) [[c|d]]\n" * count,))
+        self.assertEqual("[a] [[d]]\n" * count, connection.execute("SELECT content FROM nodes_plain").get)
 
     def test_code_ends_at_as_many_backticks_as_it_began_with(self):
         for text, prose in (

@@ -37,7 +37,7 @@ def decoded(content: bytes) -> tuple[str, str | None]:
     """The text of a file's bytes, with plain line ends, and the encoding where it had to be guessed."""
     guess = None
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = content.decode("utf-16", "replace")
+        text = content.decode("utf-16", "replace").replace("\0", " ")
     elif b"\0" in content:
         raise Unreadable(f"binary: a zero byte at {content.find(bytes(1))}")
     else:
