@@ -346,6 +346,42 @@ class Command(Case):
         self.fails("expected --table, as there are 2 to search: more, my articles", "search", path, "moon")
         self.assertEqual("", self.says("search", path, "moon", "--table", "more"))
 
+    def foreign(self):
+        """A good table beside a view of a table that is gone, a view without an end, and what sqlite-vec keeps, without sqlite-vec."""
+        connection = self.opened()
+        connection.execute("""
+            CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB, body TEXT);
+            INSERT INTO t VALUES (1, fafcas_normalize('[1,0]'), 'one'), (2, fafcas_normalize('[1,1]'), 'two');
+            CREATE TABLE gone (v BLOB); CREATE VIEW broken AS SELECT v FROM gone; DROP TABLE gone;
+            CREATE VIEW endless AS WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
+                SELECT x AS rowid, CASE WHEN x < 0 THEN x END AS emb, CASE WHEN x < 0 THEN 'text' END AS body FROM n;
+            CREATE TABLE vecs_chunks (rowid PRIMARY KEY, vectors BLOB);
+            INSERT INTO vecs_chunks SELECT id, v FROM t;
+            CREATE VIEW words_of AS SELECT id AS rowid, body FROM t;
+            PRAGMA writable_schema = ON;
+            INSERT INTO sqlite_schema VALUES ('table', 'vecs', 'vecs', 0, 'CREATE VIRTUAL TABLE vecs USING vec0(v float[2])')""")
+        connection.close()
+        return self.path
+
+    def test_tables_that_cannot_be_read_are_passed_over(self):
+        path = self.foreign()
+        self.assertEqual([2], [hit["id"] for hit in json.loads(self.says("similar", path, 1, "--json"))])
+        self.assertEqual([2], [hit["id"] for hit in json.loads(self.says("similar", path, 1, "--table", "t", "--json"))])
+        self.assertIn("t_vec: 2 vectors", self.says("index", path))
+        self.assertIn("<circle", self.says("map", path))
+        self.assertNotIn("none found", self.says("health", path))
+        self.fails(r"broken: expected a table that can be read \(no such table: main\.gone\)", "similar", path, 1, "--table", "broken")
+        self.fails(r"vecs: expected a table that can be read \(no such module: vec0\)", "similar", path, 1, "--table", "vecs")
+        self.fails("endless: expected a column of vectors", "similar", path, 1, "--table", "endless")
+
+    def test_a_view_with_full_text_is_found(self):
+        self.opened(self.foreign()).execute("""
+            DROP TABLE t; CREATE TABLE u (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO u VALUES (3, 'the moon');
+            DROP VIEW words_of; CREATE VIEW words_of AS SELECT id AS rowid, body FROM u;
+            CREATE VIRTUAL TABLE the_words USING fts5 (body, content = 'words_of');
+            INSERT INTO the_words (the_words) VALUES ('rebuild')""")
+        self.assertEqual(["the [moon]"], [hit["text"] for hit in json.loads(self.says("search", self.path, "moon", "--json"))])
+
     def test_a_knowledge_base_of_another_version(self):
         for version, remedy in ((2, "fafcas migrate"), (9, "use the kit that made it")):
             path = self.folder / f"{version}.db"
