@@ -53,16 +53,19 @@ def load(connection, library):
 def harden(connection, mounts=None):
     """The settings of sql/harden.sql; gives a sentence where the journal could not be made WAL."""
     network = file_system(connection.db_filename("main"), mounts)
-    settings = script("harden.sql")
-    if network in NETWORK:
-        settings = settings.replace("PRAGMA journal_mode = WAL", "PRAGMA journal_mode = DELETE")
-    connection.execute(settings).fetchall()
+    set_up(connection, "DELETE" if network in NETWORK else "WAL")
     mode = connection.execute("PRAGMA journal_mode").get
     if network in NETWORK:
         return f"the file is on a network drive ({network}), so it has no write-ahead log: readers wait while somebody writes"
     if mode == "delete":
         return "this file system has no shared memory for a write-ahead log: readers wait while somebody writes"
     return None
+
+
+def set_up(connection, journal=None):
+    """The settings of sql/harden.sql. The journal, which is the only one that the file keeps, is left as it is unless one is named."""
+    setting = f"PRAGMA journal_mode = {journal};" if journal else ""
+    connection.execute(script("harden.sql").replace("PRAGMA journal_mode = WAL;", setting)).fetchall()
 
 
 def file_system(path, mounts=None):

@@ -11,9 +11,10 @@ from pathlib import Path
 import apsw
 
 from . import source as sources
-from .database import Refused, harden, load, roll_back, script, statements
+from .database import NETWORK, Refused, file_system, load, roll_back, script, set_up, statements
 
 LONGEST_LOG = 16 << 20
+NETWORK_REMEDY = "a local disk, with a service in front of it for other computers; until then PRAGMA journal_mode = DELETE"
 MAGIC = b"SQLite format 3\0"
 
 # Of these most are there as long as anything of a knowledge base is.
@@ -87,15 +88,16 @@ def written(connection, table=None, column=None):
 
 
 def prepare(connection, library):
-    """Loads and hardens; what cannot be done is a row."""
+    """Loads and sets up; what cannot be done is a row. The file is left as it is: its journal is the owner's choice."""
     try:
         load(connection, library)
     except Refused as error:
         yield "library", "loaded", str(error), 0, "make build"
     try:
-        advice = harden(connection)
-        if advice:
-            yield "journal", "wal", advice, 0, "a local disk, with a service in front of it for other computers"
+        set_up(connection)
+        network = file_system(connection.db_filename("main"))
+        if network in NETWORK:
+            yield "journal", "a file on a local disk", f"on a network drive ({network})", 0, NETWORK_REMEDY
     except apsw.Error as error:
         yield "settings", "those of sql/harden.sql", str(error), 0, "leave to write the file and its folder"
 
@@ -103,7 +105,7 @@ def prepare(connection, library):
 def answers(connection):
     for statement in statements("queries/health.sql"):
         try:
-            yield from (five(row) for row in connection.execute(statement).fetchall())
+            yield from (with_own_journal(five(row)) for row in connection.execute(statement).fetchall())
         except apsw.Error as error:
             yield subject(statement), "an answer", str(error), 0, "the rules above say more"
     roll_back(connection)
@@ -134,6 +136,12 @@ def long_log(path):
 
 def five(row):
     return row if len(row) == 5 else (*row, None)
+
+
+def with_own_journal(row):
+    """A journal without WAL is sound, and its owner may have left WAL mode so that others can read the file."""
+    rule, _, actual, _, remedy = row
+    return (rule, "wal, or delete where readers may wait", actual, 1, remedy) if (rule, actual) == ("journal_mode", "delete") else row
 
 
 def subject(statement):
