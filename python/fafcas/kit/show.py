@@ -19,19 +19,19 @@ def count(number, noun):
 def report(found, out):
     """What an ingest did, and every note it could not read."""
     done = f"{found.new:,} new, {found.changed:,} changed, {found.same:,} as before, {found.gone:,} gone"
-    print(f"notes in {found.name}: {done}; {count(found.links, 'link')} between them", file=out)
+    print(f"notes in {clean(found.name)}: {done}; {count(found.links, 'link')} between them", file=out)
     if found.open_links:
         print(f"  {count(found.open_links, 'link')} to notes that are not there (yet)", file=out)
     if found.embedded:
         print(f"  {count(found.embedded, 'text')} embedded", file=out)
     for title, places in (("passed over", found.skipped), ("taken with a fault", found.warnings)):
         for path, why in sorted(places.items()):
-            print(f"  {title}: {path or '.'}: {why}", file=out)
+            print(f"  {title}: {clean(path or '.')}: {clean(why)}", file=out)
     for ending, paths in sorted(found.others.items()):
         for path in paths[:OTHERS]:
-            print(f"  passed over: {path}: of another kind ({ending})", file=out)
+            print(f"  passed over: {clean(path)}: of another kind ({clean(ending)})", file=out)
         if len(paths) > OTHERS:
-            print(f"  passed over: {len(paths) - OTHERS:,} more of another kind ({ending})", file=out)
+            print(f"  passed over: {len(paths) - OTHERS:,} more of another kind ({clean(ending)})", file=out)
 
 
 @contextlib.contextmanager
@@ -79,9 +79,23 @@ def table(rows, heads, out, right=()):
 
 
 def clean(cell):
+    """One line, in which nothing does anything to a terminal."""
     if cell is None:
         return ""
-    return f"{cell:.3f}" if isinstance(cell, float) else " ".join(str(cell).split())
+    text = f"{cell:.3f}" if isinstance(cell, float) else " ".join(str(cell).split())
+    return text if text.isprintable() else "".join(map(harmless, text))
+
+
+# Between letters of Persian and in emoji.
+JOINERS = "\u200c\u200d"
+
+
+def harmless(letter):
+    """What is not seen, such as a change of direction, is left away, and what a terminal would obey is only shown to be there."""
+    kind = unicodedata.category(letter)
+    if kind == "Cc":
+        return "\ufffd"
+    return "" if kind == "Cf" and letter not in JOINERS else letter
 
 
 def width(text):
@@ -108,7 +122,7 @@ def show_health(rows, out):
     broken = [(rule, remedy) for rule, _, _, ok, remedy in rows if not ok]
     for rule, remedy in broken:
         if remedy:
-            print(f"{rule}: {remedy}", file=out)
+            print(f"{rule}: {clean(remedy)}", file=out)
     return 1 if broken else 0
 
 
