@@ -194,7 +194,9 @@ CODE = ("code", "code-block", "sourcecode", "highlight", "literalinclude", "math
 
 def read_rst(text: str) -> str:
     """Headings are of the level at which their kind of line first came."""
-    lines, out, levels, at = text.expandtabs().split("\n"), [], {}, 0
+    lines, at = text.expandtabs().split("\n"), 0
+    out: list[str] = []
+    levels: dict[tuple[bool, str], int] = {}
     while at < len(lines):
         line, below = lines[at], lines[at + 1] if at + 1 < len(lines) else ""
         over = at + 2 < len(lines) and ADORNED.match(line) and below.strip() and lines[at + 2].strip() == line.strip()
