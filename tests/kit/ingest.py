@@ -234,7 +234,7 @@ class Links(unittest.TestCase):
             "[[]] [[ ]] [x]() `[[c]]` ``[x](`c.md)``": [],
             "~~~\n[[c]]\n```\n[[d]]\n~~~\n[[e]]": ["e"],
         }.items():
-            self.assertEqual(wanted, [target for target in self.targets(text) if target], text)
+            self.assertEqual(wanted, self.targets(text), text)
 
     def test_headings(self):
         parsed = note.parse("# One\n\n## Two `x` ##\n\n#no\n\n    # no\n", "n.md")

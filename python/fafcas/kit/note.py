@@ -170,11 +170,10 @@ def without_spans(text: str) -> str:
 def find_headings(prose: str, body: str) -> Iterator[Heading]:
     at = 0
     for line in prose.split("\n"):
-        heading = HEADING.match(line)
-        if heading:
-            # The words as they stand, code among them.
-            words = HEADING.match(body[at : at + len(line)])
-            yield at, len(heading[1]), without_end((words or heading)[2])
+        # The words as they stand, code among them. Where the end of code is blanked out, what follows is no heading yet.
+        words = HEADING.match(body[at : at + len(line)]) if HEADING.match(line) else None
+        if words:
+            yield at, len(words[1]), without_end(words[2])
         at += len(line) + 1
 
 
@@ -187,7 +186,7 @@ def without_end(heading: str) -> str:
 
 def find_links(prose: str, path: str) -> list[tuple[int, str]]:
     """Links to other notes, each target once, in order."""
-    found = [(match.start(), match[1].strip()) for match in WIKI.finditer(prose)]
+    found = [(match.start(), match[1].strip()) for match in WIKI.finditer(prose) if match[1].strip()]
     for match in LINK.finditer(prose):
         target = unquote(match[1] or match[2]).partition("#")[0].partition("?")[0]
         if not target or SCHEME.match(target) or target.startswith("//"):
