@@ -57,7 +57,7 @@ fn the_other_pages(folder: &Path, environment: &Path) {
         [program("command", "sh"), (format!("python -c '{}'", python.replace('\'', "'\\''")), answer)]
     {
         let mut shell = shell(&program, folder);
-        shell.current_dir(scratch("pages")).env("PATH", &path).env("XDG_CACHE_HOME", folder.join("cache"));
+        shell.current_dir(scratch("pages_of_docs")).env("PATH", &path).env("XDG_CACHE_HOME", folder.join("cache"));
         assert_eq!(succeed(&mut shell), (printed, String::new()));
     }
 }
