@@ -5,6 +5,7 @@
 mod bench;
 mod fetch_model;
 mod names;
+mod pages;
 mod rooms;
 mod sample;
 mod security;
