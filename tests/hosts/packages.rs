@@ -157,8 +157,12 @@ fn the_node_package() {
     {
         println!("{}", run(script));
     }
-    fs::copy("tests/hosts/node/platform.cjs", app.join("platform.cjs")).unwrap();
-    println!("{}", run(&["platform.cjs", scratch("npm_elsewhere").to_str().unwrap()]));
+    for (script, folder) in
+        [("platform.cjs", scratch("npm_elsewhere")), ("working_directory.cjs", scratch("npm_working_directory"))]
+    {
+        fs::copy(Path::new("tests/hosts/node").join(script), app.join(script)).unwrap();
+        println!("{}", run(&[script, folder.to_str().unwrap()]));
+    }
     fs::copy("tests/hosts/node/types.ts", app.join("types.ts")).unwrap();
     let mut compiler = Command::new(&node);
     compiler.arg(hosts.join("node_modules/typescript/bin/tsc")).current_dir(&app);
