@@ -6,6 +6,7 @@ mod bench;
 mod fetch_model;
 mod names;
 mod pages;
+mod platforms;
 mod rooms;
 mod sample;
 mod security;
