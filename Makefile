@@ -296,5 +296,8 @@ budgets: model
 budgets-write: model
 	@$(PYTHON) benches/instructions/count.py write $(ONLY)
 
+# What make built and fetched. A model of your own in models/ stays.
+OTHER_MODELS = multilingual-e5-small paraphrase-MiniLM-L3-v2
 clean:
-	rm -rf target .venv models dist
+	rm -rf target .venv dist $(addprefix models/,$(MODELS) $(OTHER_MODELS) libonnxruntime.$(ENDING))
+	@test ! -d models || rmdir models 2>/dev/null || echo "== models/ has what make did not fetch, and was kept"

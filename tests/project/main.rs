@@ -4,6 +4,7 @@
 
 mod bench;
 mod fetch_model;
+mod make;
 mod names;
 mod pages;
 mod platforms;
