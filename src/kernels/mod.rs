@@ -69,6 +69,10 @@ macro_rules! table {
     };
 }
 
+// Its macros are for the files below.
+#[macro_use]
+mod sums;
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
