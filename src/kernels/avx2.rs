@@ -16,7 +16,8 @@ table!(
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("f16c")
-        && is_x86_feature_detected!("popcnt"),
+        && is_x86_feature_detected!("popcnt")
+        && is_x86_feature_detected!("sse4.2"),
     codes::avx2::CODES,
     typed::avx2::TYPED
 );

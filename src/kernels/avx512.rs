@@ -15,7 +15,10 @@ const AHEAD: usize = 2048;
 table!(
     "avx512",
     "avx512f",
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("popcnt"),
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("popcnt")
+        && is_x86_feature_detected!("sse4.2"),
     codes::avx512::CODES,
     typed::avx512::TYPED
 );
