@@ -7,6 +7,7 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::fts5::RUN_AGAIN;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::{one, quoted};
+use crate::sqlite::tables::reentry::Running;
 use crate::vector::shown;
 use std::collections::HashMap;
 
@@ -125,6 +126,8 @@ impl FullText<'_> {
     fn read<T>(self, find: impl Fn(&str, &str) -> Result<T>) -> Result<T> {
         let path = one(self.table).map_err(|error| error.within(self.argument))?;
         let name = quoted(&path.name);
+        // A view that has the column of an FTS5 table is read like one, and may search itself.
+        let _running = Running::enter_named(self.table).map_err(|error| error.within(self.argument))?;
         let from = path.schema.iter().fold(name.clone(), |name, schema| format!("{}.{name}", quoted(schema)));
         let mut found = find(&name, &from);
         // Where the library was loaded before FTS5 could be asked, the first call makes one of its functions known.

@@ -8,6 +8,7 @@ use super::catalogue::{
 };
 use super::conditions::{Affinity, Conditions, ListSubject};
 use super::identifier::{Path, quoted};
+use super::reentry::Running;
 use super::scan::Scan;
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
@@ -245,6 +246,7 @@ impl Source {
 
     /// The rowids of the rows that meet the conditions and have a value in the column, in the order of the source.
     pub fn rowids(&mut self, conditions: &Conditions) -> Result<Vec<i64>> {
+        let _running = Running::enter([&*self])?;
         let mut scan = self.scan(conditions)?;
         let mut rowids = Vec::new();
         while scan.advance()? {
@@ -316,6 +318,7 @@ impl Source {
         wanted.reserve_room(rows.len())?;
         wanted.extend(rows);
         let mut found = HashMap::new();
+        let _running = Running::enter([&*self])?;
         let everything = Conditions::default();
         let mut scan = self.scan(&everything)?;
         while scan.advance()? {
@@ -350,13 +353,14 @@ impl Source {
     }
 
     fn looked_up(&mut self, expression: &str, rowid: i64) -> Result<Value> {
+        let _running = Running::enter([&*self])?;
         let sql = || format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
         let mut run = self.lookup.run(self.connection, expression, sql)?;
         run.bind(1, ValueRef::Integer(rowid))?;
         if run.step()? { run.column(0).copied() } else { Ok(Value::Null) }
     }
 
-    /// Starts reading the rows that meet the conditions.
+    /// Starts reading the rows that meet the conditions. The caller holds a [`Running`] while it reads.
     pub fn scan(&mut self, conditions: &Conditions) -> Result<Scan> {
         let mut conditions = self.safe(conditions);
         let members = self.members(&conditions)?;
