@@ -102,7 +102,7 @@ impl Work {
         if !source.has_rowid() {
             return Err(Error::expected("a source with a rowid", format_args!("{} without one", source.title)));
         }
-        let rowids = source.rowids(&conditions(plan, given)?)?;
+        let rowids = source.rowids(&conditions(plan, given)?).map_err(|error| source.named(error))?;
         let total = rowids.len() as u64;
         source.stats.begin(total);
         let model = named(arguments[2].borrow())?;

@@ -19,6 +19,7 @@ use crate::resources::stats::{self, Entry};
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::stored;
 use crate::sqlite::host::connection::{Connection, Reusable};
+use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::vector::{ElementType, Vector};
 use std::borrow::Cow;
@@ -352,8 +353,23 @@ impl Source {
         format!("table {}, column {}", self.title, plain_or_quoted(&self.column))
     }
 
+    /// Adds the name of the table to an error of SQLite, and to one that says that a file is damaged, the name of the file: a
+    /// process may have several open. Our own errors name the row already.
+    pub fn named(&self, error: Error) -> Error {
+        let Error::Sqlite { code, message } = error else { return error };
+        let is_damaged = matches!(code as u32 & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB);
+        let file = self.connection.file_name(&self.schema).filter(|_| is_damaged);
+        let advice = file.map_or(String::new(), |file| format!(" (the file {file}; restore a backup)"));
+        Error::Sqlite { code, message: format!("table {}: {message}{advice}", self.title) }
+    }
+
     fn looked_up(&mut self, expression: &str, rowid: i64) -> Result<Value> {
         let _running = Running::enter([&*self])?;
+        let found = self.look_up(expression, rowid);
+        found.map_err(|error| self.named(error))
+    }
+
+    fn look_up(&mut self, expression: &str, rowid: i64) -> Result<Value> {
         let sql = || format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
         let mut run = self.lookup.run(self.connection, expression, sql)?;
         run.bind(1, ValueRef::Integer(rowid))?;
