@@ -322,3 +322,34 @@ impl Filter {
         Self { sql, passes: Box::new(passes) }
     }
 }
+
+/// Issue 12: REALs so large that not every integer beside them is one.
+#[test]
+fn a_rowid_is_found_by_a_list_however_large_it_is() {
+    fafcas::register_auto_extension().unwrap();
+    let connection = Connection::open_in_memory().unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE large(id INTEGER PRIMARY KEY, v BLOB);
+             INSERT INTO large WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+             SELECT i, '[1,0]' FROM n;
+             INSERT INTO large VALUES (9100000000000000000, '[1,0]'), (-9223372036854775808, '[1,0]');
+             CREATE VIRTUAL TABLE large_vec USING vec_index(large, v)",
+        )
+        .unwrap();
+    for list in ["9.1e18, 5", "9100000000000000000, 5", "-9223372036854775808.0, 5.0", "9.3e18, 5", "1e300, 5.5, 5"] {
+        for options in ["", r#"{"index":"large_vec"}"#, r#"{"index":false}"#] {
+            let options = if options.is_empty() { "NULL".into() } else { format!("'{options}'") };
+            let search = format!("SELECT rowid FROM vec_topk('large', 'v', '[1,0]', NULL, {options})");
+            for column in ["rowid", "id"] {
+                let sql = format!(
+                    "SELECT (SELECT group_concat(rowid) FROM ({search} WHERE {column} IN ({list}) ORDER BY rowid)),
+                            (SELECT group_concat(id) FROM (SELECT id FROM large WHERE id IN ({list}) ORDER BY id))"
+                );
+                let (found, expected): (String, String) =
+                    connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+                assert_eq!(found, expected, "{list}, {options}, {column}");
+            }
+        }
+    }
+}

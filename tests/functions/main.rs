@@ -13,6 +13,7 @@ mod health;
 mod hybrid;
 mod interrupt;
 mod joins;
+mod limits;
 mod many;
 mod map;
 mod merge_steps;
