@@ -55,7 +55,7 @@ impl Index {
     pub fn wants_rebuild(&self, changed: u64) -> bool {
         let Header { dimensions, rows, centred_at, block_slots, .. } = self.header;
         let slots: u64 = self.directory().blocks.iter().map(|entry| u64::from(entry.slots)).sum();
-        changed > 0 && (dimensions == 0 || rows + changed >= GROWTH * centred_at)
+        changed > 0 && (dimensions == 0 || rows + changed >= GROWTH.saturating_mul(centred_at))
             || slots > SPARSE * (rows + changed) + block_slots as u64
     }
 
