@@ -19,6 +19,7 @@ mod merge_steps;
 mod mmr;
 mod result_codes;
 mod rollback;
+mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 mod types;

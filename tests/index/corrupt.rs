@@ -37,7 +37,7 @@ impl Case {
     fn search(&mut self, store: &mut MemoryStore) -> Result<Option<Vec<Place>>, Error> {
         let index: Index = match open(store, scope(), &Arc::default())? {
             Opened::Index(index) => index,
-            Opened::Absent | Opened::Future(_) => return Ok(None),
+            Opened::Absent | Opened::Unfinished | Opened::Future(_) => return Ok(None),
         };
         if index.header.dimensions != DIMENSIONS {
             return Ok(None);

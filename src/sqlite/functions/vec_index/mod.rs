@@ -151,7 +151,7 @@ impl VecIndex {
             statement.bind(1, ValueRef::Text(format!("{}_{suffix}", self.name).as_bytes()))?;
             statement.step()
         };
-        let is_ours = is_there("blocks")? && matches!(index::open_uncached(&mut shelf), Ok(Opened::Index(_)));
+        let is_ours = is_there("blocks")? && is_whole_or_unfinished(&mut shelf);
         if is_ours {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             shelf.forget();
@@ -238,7 +238,7 @@ impl VecIndex {
         let scope = shelf.scope;
         match index::open(&mut shelf, scope, &source.stats.memory)? {
             Opened::Index(index) => index.warm(&mut shelf, || self.connection.check_interrupt()),
-            Opened::Absent | Opened::Future(_) => self.index(&mut shelf).map(drop),
+            Opened::Absent | Opened::Unfinished | Opened::Future(_) => self.index(&mut shelf).map(drop),
         }
     }
 
@@ -319,6 +319,7 @@ impl VecIndex {
         let mut shelf = self.shelf();
         let watched = self.tracked()?;
         let is_whole = shelf.is_whole()?;
+            Opened::Unfinished => Err(index::unfinished()),
         let opened = if is_whole { index::open_uncached(&mut shelf) } else { Ok(Opened::Absent) };
         let (condition, index) = match opened {
             _ if !is_whole => {
@@ -344,12 +345,16 @@ impl VecIndex {
             ("state", Value::from(condition.state)),
             ("sign", condition.sign.map_or(Value::Null, |sign| Value::from(sign.as_str()))),
             ("rows", header.map_or(Value::Null, |header| whole(header.rows))),
+            Ok(Opened::Unfinished) => {
+                let sign = Some("a merge or rebuild was stopped before its end".into());
+                (Condition { sign, ..Condition::new("rebuild") }, None)
+            }
             ("pending", Value::Integer(pending)),
             ("strays", header.map_or(Value::Null, |header| whole(header.strays))),
             ("dimensions", header.map_or(Value::Null, |header| whole(header.dimensions as u64))),
             ("blocks", header.map_or(Value::Null, |header| whole(header.blocks.into()))),
             ("bytes", Value::Integer(bytes)),
-            ("format", whole(header.map_or(index::FORMAT, |header| header.format()).into())),
+            ("format", header.map_or(Value::Null, |header| whole(header.format().into()))),
         ])
     }
 
@@ -397,6 +402,11 @@ impl Condition {
 impl Table for VecIndex {
     const NAME: &'static str = "vec_index";
     type Cursor = Listed<Properties>;
+/// Whether the blocks are those of an index of ours.
+fn is_whole_or_unfinished(shelf: &mut Shelf) -> bool {
+    matches!(index::open_uncached(shelf), Ok(Opened::Index(_) | Opened::Unfinished))
+}
+
 
     fn connect(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
         let index = Self::new(connection, arguments)?;
