@@ -10,6 +10,7 @@ mod filters;
 mod finalised;
 mod fresh;
 mod health;
+mod hostile;
 mod hybrid;
 mod interrupt;
 mod joins;

@@ -248,6 +248,30 @@ impl WatchedIndex {
         let mut before_ours = of_user.iter().filter(|trigger| trigger.number > oldest && trigger.is_after()).peekable();
         let is_outrun = before_ours.peek().is_some();
         let sign = match (foreign.first(), before_ours.find(|trigger| trigger.can_end())) {
+/// A trigger of somebody else on a table of an index.
+pub struct ForeignTrigger {
+    /// What it is called.
+    pub name: String,
+    /// The table it is on.
+    pub table: String,
+    /// Whether that is the list of changes.
+    pub is_on_pending: bool,
+}
+
+/// A trigger on the tables of an index that is not its seal.
+pub fn foreign(connection: Connection, schema: &str, index: &str) -> Result<Option<ForeignTrigger>> {
+    let list = pending(index);
+    for table in [format!("{index}_blocks"), list.clone()] {
+        let is_foreign = |trigger: &Trigger| !trigger.is_seal(index);
+        if let Some(Trigger { name, table, .. }) = Trigger::on(connection, schema, &table)?.into_iter().find(is_foreign)
+        {
+            let is_on_pending = table.eq_ignore_ascii_case(&list);
+            return Ok(Some(ForeignTrigger { name, table, is_on_pending }));
+        }
+    }
+    Ok(None)
+}
+
             (Some(foreign), _) => Some(Sign::Intercepted(foreign.name.clone())),
             (None, Some(ending)) => Some(Sign::Outrun(ending.name.clone())),
             (None, None) if !seals.iter().any(|seal| seal.number > newest) => Some(Sign::Unsealed),

@@ -8,11 +8,13 @@ mod command;
 mod merge;
 mod misuse;
 mod rows;
+mod turn;
 
 use self::arguments::{COMMAND, CreateArguments, OtherIndexes, declaration, must_be_alone};
 use self::command::{COMMANDS, Command};
 use self::misuse::{NamedColumn, searched_here, stored_here};
 use self::rows::{Stray, mean, ordinary};
+use self::turn::Turn;
 use crate::error::{Error, Result};
 use crate::index::{self, Builder, CodedRows, Index, Opened, ROWS_IN_MEMORY};
 use crate::resources::config;
@@ -23,9 +25,9 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Table, Writable};
 use crate::sqlite::storage::shelf::{LogSpan, Shelf};
-use crate::sqlite::storage::signs::reshaped;
+use crate::sqlite::storage::signs::{Sign, reshaped};
 use crate::sqlite::storage::table_rows::TableRows;
-use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, WatchedIndex, of_index};
+use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, WatchedIndex, foreign, of_index};
 use crate::sqlite::storage::trust::is_stale;
 use crate::sqlite::tables::catalogue::schema_of;
 use crate::sqlite::tables::conditions::Conditions;
@@ -96,6 +98,18 @@ impl VecIndex {
         })
     }
 
+    /// Refuses triggers of others on the tables of the index, which would run within the command.
+    fn must_be_unwatched(&self) -> Result<()> {
+        let Some(trigger) = foreign(self.connection, &self.schema, &self.name)? else { return Ok(()) };
+        let (why, what) = if trigger.is_on_pending {
+            ("changes might not be noted", Sign::Intercepted(trigger.name).to_string())
+        } else {
+            ("it would run within the command", format!("trigger {} is on the blocks", trigger.name))
+        };
+        let table = trigger.table;
+        Err(Error::Mistake(format!("expected no trigger of others on {table}, as {why}: {what}; drop it, then merge")))
+    }
+
     /// Makes the tables and triggers of the index, and builds it.
     fn make(&self) -> Result<()> {
         self.must_be_here()?;
@@ -154,6 +168,7 @@ impl VecIndex {
         let is_ours = is_there("blocks")? && is_whole_or_unfinished(&mut shelf);
         if is_ours {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
+            self.must_be_unwatched()?;
             shelf.forget();
             return shelf.clear();
         }
@@ -245,6 +260,7 @@ impl VecIndex {
     /// Writes the whole index, and its triggers if they are missing or altered.
     fn rebuild(&self) -> Result<()> {
         let watched = self.tracked()?;
+        self.must_be_unwatched()?;
         let (table, column) = match &watched {
             Some(WatchedIndex { tracked, .. }) => (tracked.table.as_str(), tracked.column.as_str()),
             None => (self.table.as_str(), self.column.as_str()),
@@ -454,11 +470,11 @@ impl Writable for VecIndex {
         Ok((index, declaration))
     }
 
-    fn destroy(&mut self) -> Result<()> {
+    fn destroy(&self) -> Result<()> {
         self.remove()
     }
 
-    fn change(&mut self, change: Change<'_>) -> Result<i64> {
+    fn change(&self, change: Change<'_>) -> Result<i64> {
         let Change::Insert(values) = change else {
             return Err(Error::Mistake("expected an INSERT of a command, the only change an index takes".into()));
         };
@@ -468,9 +484,10 @@ impl Writable for VecIndex {
         let command = text(&format!("{COMMANDS} as text"), values.get(COMMAND))?;
         self.command(command)?;
         Ok(0)
+        let _turn = Turn::begin(self.connection, &self.name)?;
     }
 
-    fn rename(&mut self, name: &str) -> Result<()> {
+    fn rename(&self, name: &str) -> Result<()> {
         let watched = self.tracked()?;
         Tracked::drop(self.connection, &self.schema, &self.name)?;
         let mut shelf = self.shelf();
@@ -479,7 +496,7 @@ impl Writable for VecIndex {
         if let Some(WatchedIndex { tracked, .. }) = watched {
             Tracked { index: name.to_string(), ..tracked }.create(self.connection, &self.schema)?;
         }
-        self.name = name.to_string();
+        // SQLite connects to the table anew, under the new name.
         Ok(())
     }
 

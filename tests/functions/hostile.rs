@@ -1,0 +1,110 @@
+//! Databases that somebody else has made: triggers on the tables of an index, triggers with the names of its own, names that clash,
+//! and stored texts that cannot be read.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use crate::support::blob;
+use rusqlite::Connection;
+
+const ROWS: i64 = 300;
+
+/// A table `t` with an index `i`, and a change that no merge has seen.
+fn database() -> Connection {
+    let db = bare();
+    db.execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB)").unwrap();
+    for id in 1..=ROWS {
+        let angle = id as f32 * 0.02;
+        db.execute("INSERT INTO t VALUES (?1, ?2)", (id, blob(&[angle.cos(), angle.sin()]))).unwrap();
+    }
+    db.execute_batch("CREATE VIRTUAL TABLE i USING vec_index(t, v); UPDATE t SET v = vec_f32('[1,0]') WHERE id = 7")
+        .unwrap();
+    db
+}
+
+fn bare() -> Connection {
+    fafcas::register_auto_extension().unwrap();
+    Connection::open_in_memory().unwrap()
+}
+
+fn tell(db: &Connection, command: &str) -> rusqlite::Result<usize> {
+    db.execute("INSERT INTO i(i) VALUES (?1)", [command])
+}
+
+fn count(db: &Connection, sql: &str) -> i64 {
+    db.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// It ran itself until the stack was full.
+#[test]
+fn a_trigger_on_the_tables_of_an_index_gives_no_commands() {
+    for (table, event) in
+        [("blocks", "UPDATE"), ("blocks", "INSERT"), ("blocks", "DELETE"), ("pending", "INSERT"), ("pending", "DELETE")]
+    {
+        for given in ["rebuild", "merge"] {
+            let db = database();
+            let trigger = format!(
+                "CREATE TRIGGER hook AFTER {event} ON i_{table} BEGIN INSERT INTO i(i) VALUES ('{given}'); END"
+            );
+            db.execute_batch(&trigger).unwrap();
+            for command in ["rebuild", "merge", "merge 1"] {
+                let error = tell(&db, command).unwrap_err().to_string();
+                let expected = format!("vec_index: expected no trigger of others on i_{table}, as ");
+                assert!(error.starts_with(&expected) && error.contains("trigger hook is on"), "{error}");
+            }
+            db.execute_batch("DROP TRIGGER hook").unwrap();
+            tell(&db, "merge").unwrap();
+            tell(&db, "check").unwrap();
+        }
+    }
+}
+
+/// The schema of the index does not tell of TEMP triggers, nor of what foreign keys do.
+#[test]
+fn a_command_is_refused_within_another() {
+    for (table, event) in [("blocks", "UPDATE"), ("blocks", "INSERT"), ("pending", "INSERT"), ("pending", "DELETE")] {
+        for given in ["rebuild", "merge", "check", "warm"] {
+            let db = database();
+            let trigger = format!(
+                "CREATE TEMP TRIGGER hook AFTER {event} ON main.i_{table} BEGIN INSERT INTO i(i) VALUES ('{given}'); END"
+            );
+            db.execute_batch(&trigger).unwrap();
+            // A merge of so few rows writes the blocks that are there.
+            let command = if table == "blocks" && event == "INSERT" { "rebuild" } else { "merge" };
+            match tell(&db, command) {
+                Ok(_) => assert_eq!(event, "INSERT", "{table} {event} {given}"),
+                Err(error) => {
+                    let expected = "expected one command to an index at a time, not one to i within another";
+                    assert!(error.to_string().contains(expected), "{error}");
+                }
+            }
+            db.execute_batch("DROP TRIGGER temp.hook").unwrap();
+            tell(&db, "merge").unwrap();
+            tell(&db, "check").unwrap();
+        }
+    }
+}
+
+/// What a trigger reads of an index while a command writes it.
+#[test]
+fn an_index_can_be_read_within_a_command() {
+    let db = database();
+    db.execute_batch(
+        "CREATE TEMP TABLE seen(n);
+         CREATE TEMP TRIGGER hook AFTER UPDATE ON main.i_blocks BEGIN INSERT INTO seen SELECT count(*) FROM i; END",
+    )
+    .unwrap();
+    tell(&db, "rebuild").unwrap();
+    tell(&db, "merge").unwrap();
+    assert!(count(&db, "SELECT count(*) FROM seen WHERE n = 12") > 3);
+    tell(&db, "check").unwrap();
+}
+
+/// A command after one that failed is not taken for one within it.
+#[test]
+fn a_command_that_fails_ends() {
+    let db = database();
+    for _ in 0..3 {
+        assert!(tell(&db, "no command").unwrap_err().to_string().contains("expected a command"));
+        tell(&db, "check").unwrap();
+    }
+}
