@@ -30,8 +30,17 @@ fn tell(db: &Connection, command: &str) -> rusqlite::Result<usize> {
     db.execute("INSERT INTO i(i) VALUES (?1)", [command])
 }
 
+fn refusal(db: &Connection, sql: &str) -> String {
+    db.execute_batch(sql).unwrap_err().to_string()
+}
+
 fn count(db: &Connection, sql: &str) -> i64 {
     db.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+fn triggers(db: &Connection) -> Vec<String> {
+    let mut statement = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger' ORDER BY name").unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 /// It ran itself until the stack was full.
@@ -106,5 +115,51 @@ fn a_command_that_fails_ends() {
     for _ in 0..3 {
         assert!(tell(&db, "no command").unwrap_err().to_string().contains("expected a command"));
         tell(&db, "check").unwrap();
+    }
+}
+
+#[test]
+fn an_index_is_not_named_like_its_columns() {
+    for name in ["value", "property", "VALUE"] {
+        let wanted = format!("expected an index that is not named like its columns property and value, not '{name}'");
+        let db = database();
+        for sql in [
+            format!("ALTER TABLE i RENAME TO {name}"),
+            format!("CREATE VIRTUAL TABLE {name} USING vec_index(t, v, another)"),
+        ] {
+            let error = refusal(&db, &sql);
+            assert!(error.contains(&wanted), "{error}");
+        }
+        tell(&db, "merge").unwrap();
+        tell(&db, "check").unwrap();
+        assert_eq!(count(&db, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'value%' OR name LIKE 'prop%'"), 0);
+    }
+}
+
+/// Older versions let one be renamed so, and then it could not be opened.
+#[test]
+fn an_index_that_is_named_like_its_columns_can_be_read_renamed_and_dropped() {
+    for (name, end) in [("value", "DROP TABLE value"), ("property", "ALTER TABLE property RENAME TO j; DROP TABLE j")] {
+        let folder = crate::support::scratch(&format!("hostile-named-{name}"));
+        let path = folder.join("named.db");
+        bare().execute("VACUUM INTO ?1", [path.to_str()]).unwrap();
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); CREATE VIRTUAL TABLE i USING vec_index(t, v)",
+        )
+        .unwrap();
+        let sql = format!(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET name = replace(name, 'i_', '{name}_'), tbl_name = replace(tbl_name, 'i_', '{name}_'),
+                 sql = replace(replace(sql, 'i_', '{name}_'), 'TABLE i ', 'TABLE {name} ') WHERE name LIKE '%i!_%' ESCAPE '!' OR name = 'i';
+             UPDATE sqlite_schema SET name = '{name}', tbl_name = '{name}' WHERE name = 'i'"
+        );
+        db.execute_batch(&sql).unwrap();
+        drop(db);
+        let db = Connection::open(&path).unwrap();
+        assert_eq!(count(&db, &format!("SELECT count(*) FROM {name}")), 12);
+        db.execute_batch(end).unwrap();
+        assert_eq!(triggers(&db), Vec::<String>::new());
+        assert_eq!(count(&db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), 1);
     }
 }

@@ -10,7 +10,7 @@ mod misuse;
 mod rows;
 mod turn;
 
-use self::arguments::{COMMAND, CreateArguments, OtherIndexes, declaration, must_be_alone};
+use self::arguments::{COMMAND, CreateArguments, OtherIndexes, check_name, declaration, must_be_alone};
 use self::command::{COMMANDS, Command};
 use self::misuse::{NamedColumn, searched_here, stored_here};
 use self::rows::{Stray, mean, ordinary};
@@ -112,6 +112,7 @@ impl VecIndex {
 
     /// Makes the tables and triggers of the index, and builds it.
     fn make(&self) -> Result<()> {
+        check_name(&self.name)?;
         self.must_be_here()?;
         let mut source = self.source(&self.table, &self.column)?;
         let rowid = ordinary(&source)?;
@@ -489,6 +490,7 @@ impl Writable for VecIndex {
 
     fn rename(&self, name: &str) -> Result<()> {
         let watched = self.tracked()?;
+        check_name(name)?;
         Tracked::drop(self.connection, &self.schema, &self.name)?;
         let mut shelf = self.shelf();
         shelf.forget();
