@@ -163,3 +163,33 @@ fn an_index_that_is_named_like_its_columns_can_be_read_renamed_and_dropped() {
         assert_eq!(count(&db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), 1);
     }
 }
+
+#[test]
+fn a_trigger_of_the_user_stays_whatever_it_is_called() {
+    for end in ["DROP TABLE i", "ALTER TABLE i RENAME TO j"] {
+        let db = database();
+        db.execute_batch("CREATE TABLE other(a); CREATE TABLE log(a); DROP TRIGGER i_insert").unwrap();
+        db.execute_batch("CREATE TRIGGER i_insert AFTER INSERT ON other BEGIN INSERT INTO log VALUES (new.a); END")
+            .unwrap();
+        let error = tell(&db, "rebuild").unwrap_err().to_string();
+        assert!(error.contains("trigger \"i_insert\" already exists"), "{error}");
+        db.execute_batch(end).unwrap();
+        db.execute_batch("INSERT INTO other VALUES (1)").unwrap();
+        assert_eq!(count(&db, "SELECT count(*) FROM log"), 1, "{end}");
+        let expected: &[&str] = &["i_insert"];
+        assert_eq!(triggers(&db), expected, "{end}");
+    }
+}
+
+/// One on the indexed table, too. `rebuild` alone takes it for one of the index that was altered.
+#[test]
+fn a_trigger_on_the_table_stays_when_the_index_is_dropped() {
+    let db = database();
+    db.execute_batch(
+        "CREATE TABLE log(a); DROP TRIGGER i_delete;
+         CREATE TRIGGER i_delete AFTER DELETE ON t BEGIN INSERT INTO log VALUES (old.id); END;
+         DROP TABLE i; DELETE FROM t WHERE id = 5",
+    )
+    .unwrap();
+    assert_eq!(count(&db, "SELECT a FROM log"), 5);
+}

@@ -78,12 +78,27 @@ impl Tracked {
     }
 
     /// Removes the triggers of an index that exist, and its seals. There may be a seal under an older name of the index: a
-    /// version that knew no seals did not rename it.
+    /// version that knew no seals did not rename it. A trigger that only has the name of one of ours is the user's, and stays.
     pub fn drop(connection: Connection, schema: &str, index: &str) -> Result<()> {
-        let drop = |name: &str| {
-            connection.execute(&format!("DROP TRIGGER IF EXISTS {}.{}", quoted(schema), quoted(name)), &[])
-        };
-        EVENTS.iter().try_for_each(|event| drop(&format!("{index}_{event}")))?;
+        Self::drop_those(connection, schema, index, |trigger| trigger.notes_for(index))
+    }
+
+    /// The same before the triggers of this index are made anew. If one on its table has the name of ours and notes nothing,
+    /// somebody has altered it.
+    pub fn clear(&self, connection: Connection, schema: &str) -> Result<()> {
+        Self::drop_those(connection, schema, &self.index, |trigger| {
+            trigger.notes_for(&self.index) || trigger.is_on(&self.table)
+        })
+    }
+
+    fn drop_those(connection: Connection, schema: &str, index: &str, is_ours: impl Fn(&Trigger) -> bool) -> Result<()> {
+        let drop = |name: &str| connection.execute(&format!("DROP TRIGGER {}.{}", quoted(schema), quoted(name)), &[]);
+        for event in EVENTS {
+            let named = Trigger::named(connection, schema, &format!("{index}_{event}"))?;
+            if let Some(trigger) = named.filter(&is_ours) {
+                drop(&trigger.name)?;
+            }
+        }
         let seals = Trigger::on(connection, schema, &pending(index))?.into_iter();
         seals.filter(|trigger| trigger.is_seal(index)).try_for_each(|trigger| drop(&trigger.name))
     }
@@ -127,6 +142,15 @@ impl Trigger {
         Self::select(connection, schema, table, "")
     }
 
+    /// The trigger of this name.
+    fn named(connection: Connection, schema: &str, name: &str) -> Result<Option<Self>> {
+        let sql = format!(
+            "SELECT rowid, name, sql, tbl_name FROM {}.sqlite_schema WHERE type = 'trigger' AND name = ?1 COLLATE NOCASE",
+            quoted(schema)
+        );
+        Ok(Self::all(connection, &sql, name)?.pop())
+    }
+
     /// The triggers of a table and of all lists of changes.
     fn on_all(connection: Connection, schema: &str, table: &str) -> Result<Vec<Self>> {
         Self::select(connection, schema, table, "OR tbl_name LIKE '%!_pending' ESCAPE '!'")
@@ -138,8 +162,12 @@ impl Trigger {
              AND (tbl_name = ?1 COLLATE NOCASE {others}) ORDER BY name",
             quoted(schema)
         );
-        let mut statement = connection.prepare(&sql)?;
-        statement.bind(1, ValueRef::Text(table.as_bytes()))?;
+        Self::all(connection, &sql, table)
+    }
+
+    fn all(connection: Connection, sql: &str, parameter: &str) -> Result<Vec<Self>> {
+        let mut statement = connection.prepare(sql)?;
+        statement.bind(1, ValueRef::Text(parameter.as_bytes()))?;
         let mut triggers = Vec::new();
         while statement.step()? {
             let (number, table) = (statement.integer(0), statement.text(3));
@@ -155,6 +183,14 @@ impl Trigger {
     fn is_seal(&self, index: &str) -> bool {
         let any = Tracked { index: index.into(), table: String::new(), column: String::new(), rowid: String::new() };
         self.is_on(&pending(index)) && is_same(&self.sql, &any.seal(&self.name, ""))
+    }
+
+    /// Whether it writes to the list of changes of an index, as ours do, also those that somebody has altered.
+    fn notes_for(&self, index: &str) -> bool {
+        let (wanted, tokens) = (["insert".to_string(), "into".to_string(), pending(index)], tokens(&self.sql));
+        tokens
+            .windows(wanted.len())
+            .any(|words| words.iter().zip(&wanted).all(|(word, wanted)| word.eq_ignore_ascii_case(wanted)))
     }
 
     /// Whether it runs after a change, like ours. SQLite runs the newest of them first.
@@ -212,6 +248,30 @@ pub fn watched(connection: Connection, schema: &str, table: &str) -> Result<Vec<
     let triggers = Trigger::on_all(connection, schema, table)?;
     let indexes = complete(&triggers, table);
     let of_indexes: Vec<i64> = indexes.iter().flat_map(|(_, own)| own).map(|trigger| trigger.number).collect();
+/// A trigger of somebody else on a table of an index.
+pub struct ForeignTrigger {
+    /// What it is called.
+    pub name: String,
+    /// The table it is on.
+    pub table: String,
+    /// Whether that is the list of changes.
+    pub is_on_pending: bool,
+}
+
+/// A trigger on the tables of an index that is not its seal.
+pub fn foreign(connection: Connection, schema: &str, index: &str) -> Result<Option<ForeignTrigger>> {
+    let list = pending(index);
+    for table in [format!("{index}_blocks"), list.clone()] {
+        let is_foreign = |trigger: &Trigger| !trigger.is_seal(index);
+        if let Some(Trigger { name, table, .. }) = Trigger::on(connection, schema, &table)?.into_iter().find(is_foreign)
+        {
+            let is_on_pending = table.eq_ignore_ascii_case(&list);
+            return Ok(Some(ForeignTrigger { name, table, is_on_pending }));
+        }
+    }
+    Ok(None)
+}
+
     let is_of_user = |trigger: &&Trigger| trigger.is_on(table) && !of_indexes.contains(&trigger.number);
     let of_user: Vec<&Trigger> = triggers.iter().filter(is_of_user).collect();
     let watch = |(tracked, own): (Tracked, Vec<&Trigger>)| {
@@ -248,30 +308,6 @@ impl WatchedIndex {
         let mut before_ours = of_user.iter().filter(|trigger| trigger.number > oldest && trigger.is_after()).peekable();
         let is_outrun = before_ours.peek().is_some();
         let sign = match (foreign.first(), before_ours.find(|trigger| trigger.can_end())) {
-/// A trigger of somebody else on a table of an index.
-pub struct ForeignTrigger {
-    /// What it is called.
-    pub name: String,
-    /// The table it is on.
-    pub table: String,
-    /// Whether that is the list of changes.
-    pub is_on_pending: bool,
-}
-
-/// A trigger on the tables of an index that is not its seal.
-pub fn foreign(connection: Connection, schema: &str, index: &str) -> Result<Option<ForeignTrigger>> {
-    let list = pending(index);
-    for table in [format!("{index}_blocks"), list.clone()] {
-        let is_foreign = |trigger: &Trigger| !trigger.is_seal(index);
-        if let Some(Trigger { name, table, .. }) = Trigger::on(connection, schema, &table)?.into_iter().find(is_foreign)
-        {
-            let is_on_pending = table.eq_ignore_ascii_case(&list);
-            return Ok(Some(ForeignTrigger { name, table, is_on_pending }));
-        }
-    }
-    Ok(None)
-}
-
             (Some(foreign), _) => Some(Sign::Intercepted(foreign.name.clone())),
             (None, Some(ending)) => Some(Sign::Outrun(ending.name.clone())),
             (None, None) if !seals.iter().any(|seal| seal.number > newest) => Some(Sign::Unsealed),

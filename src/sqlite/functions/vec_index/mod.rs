@@ -168,8 +168,8 @@ impl VecIndex {
         };
         let is_ours = is_there("blocks")? && is_whole_or_unfinished(&mut shelf);
         if is_ours {
-            Tracked::drop(self.connection, &self.schema, &self.name)?;
             self.must_be_unwatched()?;
+            Tracked::drop(self.connection, &self.schema, &self.name)?;
             shelf.forget();
             return shelf.clear();
         }
@@ -260,8 +260,8 @@ impl VecIndex {
 
     /// Writes the whole index, and its triggers if they are missing or altered.
     fn rebuild(&self) -> Result<()> {
-        let watched = self.tracked()?;
         self.must_be_unwatched()?;
+        let watched = self.tracked()?;
         let (table, column) = match &watched {
             Some(WatchedIndex { tracked, .. }) => (tracked.table.as_str(), tracked.column.as_str()),
             None => (self.table.as_str(), self.column.as_str()),
@@ -273,10 +273,11 @@ impl VecIndex {
         if let Some(watched) = &watched {
             self.renew(watched)?;
         } else {
-            Tracked::drop(self.connection, &self.schema, &self.name)?;
             let (index, rowid) = (self.name.clone(), rowid.to_string());
             let (table, column) = (source.name().to_string(), source.column().to_string());
-            Tracked { index, table, column, rowid }.create(self.connection, &self.schema)?;
+            let tracked = Tracked { index, table, column, rowid };
+            tracked.clear(self.connection, &self.schema)?;
+            tracked.create(self.connection, &self.schema)?;
         }
         self.build(&mut source, &mut shelf, Stray::Noted)
     }
@@ -318,6 +319,7 @@ impl VecIndex {
             Opened::Index(index) if index.header.element != self.element => Err(self.of_another_type(&index)),
             Opened::Index(index) => Ok(index),
             Opened::Absent => Err(Error::Damaged("the index has no header; 'rebuild' mends it".into())),
+            Opened::Unfinished => Err(index::unfinished()),
             Opened::Future(format) => Err(Error::expected(
                 format_args!("an index of format {} at most", index::FORMAT),
                 format_args!("one of format {format}, written by a later version"),
@@ -336,7 +338,6 @@ impl VecIndex {
         let mut shelf = self.shelf();
         let watched = self.tracked()?;
         let is_whole = shelf.is_whole()?;
-            Opened::Unfinished => Err(index::unfinished()),
         let opened = if is_whole { index::open_uncached(&mut shelf) } else { Ok(Opened::Absent) };
         let (condition, index) = match opened {
             _ if !is_whole => {
@@ -344,6 +345,10 @@ impl VecIndex {
             }
             Ok(Opened::Index(index)) => (self.condition(&mut shelf, &index, watched.as_ref())?, Some(index)),
             Ok(Opened::Future(_)) => (Condition::new("of a later version"), None),
+            Ok(Opened::Unfinished) => {
+                let sign = Some("a merge or rebuild was stopped before its end".into());
+                (Condition { sign, ..Condition::new("rebuild") }, None)
+            }
             Ok(Opened::Absent) | Err(Error::Damaged(_)) => (Condition::new("damaged"), None),
             Err(error) => return Err(error),
         };
@@ -362,10 +367,6 @@ impl VecIndex {
             ("state", Value::from(condition.state)),
             ("sign", condition.sign.map_or(Value::Null, |sign| Value::from(sign.as_str()))),
             ("rows", header.map_or(Value::Null, |header| whole(header.rows))),
-            Ok(Opened::Unfinished) => {
-                let sign = Some("a merge or rebuild was stopped before its end".into());
-                (Condition { sign, ..Condition::new("rebuild") }, None)
-            }
             ("pending", Value::Integer(pending)),
             ("strays", header.map_or(Value::Null, |header| whole(header.strays))),
             ("dimensions", header.map_or(Value::Null, |header| whole(header.dimensions as u64))),
@@ -401,6 +402,11 @@ impl VecIndex {
     }
 }
 
+/// Whether the blocks are those of an index of ours.
+fn is_whole_or_unfinished(shelf: &mut Shelf) -> bool {
+    matches!(index::open_uncached(shelf), Ok(Opened::Index(_) | Opened::Unfinished))
+}
+
 /// The state of an index.
 struct Condition {
     state: &'static str,
@@ -419,11 +425,6 @@ impl Condition {
 impl Table for VecIndex {
     const NAME: &'static str = "vec_index";
     type Cursor = Listed<Properties>;
-/// Whether the blocks are those of an index of ours.
-fn is_whole_or_unfinished(shelf: &mut Shelf) -> bool {
-    matches!(index::open_uncached(shelf), Ok(Opened::Index(_) | Opened::Unfinished))
-}
-
 
     fn connect(connection: Connection, arguments: &[&str]) -> Result<(Self, Declaration)> {
         let index = Self::new(connection, arguments)?;
@@ -483,14 +484,14 @@ impl Writable for VecIndex {
             return Err(stored_here(&self.indexed()?));
         }
         let command = text(&format!("{COMMANDS} as text"), values.get(COMMAND))?;
+        let _turn = Turn::begin(self.connection, &self.name)?;
         self.command(command)?;
         Ok(0)
-        let _turn = Turn::begin(self.connection, &self.name)?;
     }
 
     fn rename(&self, name: &str) -> Result<()> {
-        let watched = self.tracked()?;
         check_name(name)?;
+        let watched = self.tracked()?;
         Tracked::drop(self.connection, &self.schema, &self.name)?;
         let mut shelf = self.shelf();
         shelf.forget();
