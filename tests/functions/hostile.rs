@@ -43,6 +43,13 @@ fn triggers(db: &Connection) -> Vec<String> {
     statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
+/// What health says of a rule.
+fn findings(db: &Connection, table: &str, rule: &str) -> Vec<(String, bool)> {
+    let sql = "SELECT actual, ok FROM fafcas_health(?1, 'v') WHERE rule = ?2";
+    let mut statement = db.prepare(sql).unwrap();
+    statement.query_map([table, rule], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+}
+
 /// It ran itself until the stack was full.
 #[test]
 fn a_trigger_on_the_tables_of_an_index_gives_no_commands() {
@@ -192,4 +199,61 @@ fn a_trigger_on_the_table_stays_when_the_index_is_dropped() {
     )
     .unwrap();
     assert_eq!(count(&db, "SELECT a FROM log"), 5);
+}
+
+/// Every table and function of ours that SQLite refuses within stored code, whatever is added to them later.
+#[test]
+fn health_knows_all_that_stored_code_may_not_call() {
+    let db = bare();
+    db.execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); CREATE TABLE z(a)").unwrap();
+    let plain = Connection::open_in_memory().unwrap();
+    plain.execute_batch("SELECT 1").unwrap();
+    let list = |sql: &str| -> Vec<String> {
+        let mut statement = db.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let tables = list(
+        "SELECT DISTINCT name FROM pragma_module_list WHERE name LIKE 'vec!_%' ESCAPE '!' OR name LIKE 'fafcas!_%' ESCAPE '!'
+         OR name IN ('embed_rows', 'chunk')",
+    );
+    assert!(tables.len() >= 14, "{tables:?}");
+    let calls = tables.iter().map(|name| format!("SELECT 1 FROM {name}")).chain(
+        // SQLITE_DIRECTONLY
+        list("SELECT DISTINCT name || '(' || substr('1,2,3', 1, max(2 * narg - 1, 0)) || ')' FROM pragma_function_list
+              WHERE flags & 0x80000 AND (name LIKE 'vec!_%' ESCAPE '!' OR name LIKE 'fafcas!_%' ESCAPE '!' OR name LIKE 'embed%')")
+        .into_iter()
+        .map(|call| format!("SELECT {call}")),
+    );
+    let mut refused = 0;
+    for call in calls {
+        db.execute_batch(&format!("CREATE TRIGGER hook AFTER INSERT ON z BEGIN {call}; END")).unwrap();
+        let is_refused =
+            db.prepare("INSERT INTO z VALUES (1)").is_err_and(|error| error.to_string().contains("unsafe use of "));
+        let found = findings(&db, "t", "stored_code");
+        assert_eq!(found.iter().map(|(_, ok)| *ok).collect::<Vec<_>>(), [!is_refused], "{call}: {found:?}");
+        refused += usize::from(is_refused);
+        db.execute_batch("DROP TRIGGER hook").unwrap();
+    }
+    assert!(refused >= 12, "{refused}");
+}
+
+#[test]
+fn health_tells_of_an_index_that_cannot_be_opened() {
+    let folder = crate::support::scratch("hostile-arguments");
+    let path = folder.join("broken.db");
+    bare().execute("VACUUM INTO ?1", [path.to_str()]).unwrap();
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); CREATE TABLE u(id INTEGER PRIMARY KEY, v BLOB);
+         CREATE VIRTUAL TABLE i USING vec_index(t, v); CREATE VIRTUAL TABLE words USING fts5(vec_index, body);
+         PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET sql = 'CREATE VIRTUAL TABLE i USING vec_index(t)' WHERE name = 'i'",
+    )
+    .unwrap();
+    drop(db);
+    let db = Connection::open(&path).unwrap();
+    let found = findings(&db, "t", "index");
+    assert_eq!(found, [("i: vec_index: expected vec_index(table, column), not vec_index(t)".to_string(), false)]);
+    // Its triggers tell that it is not of this table.
+    assert_eq!(findings(&db, "u", "index"), [("none".to_string(), true)]);
 }

@@ -207,6 +207,17 @@ impl Trigger {
     }
 }
 
+/// Whether the text of a virtual table names this module.
+pub fn is_of_module(sql: &str, module: &str) -> bool {
+    // CREATE VIRTUAL TABLE name USING module(...
+    let names_it = |sql: &str| {
+        let behind_name = tokens(sql).into_iter().skip(4);
+        let named = behind_name.skip_while(|token| !token.eq_ignore_ascii_case("using")).nth(1);
+        named.is_some_and(|named| named.eq_ignore_ascii_case(module))
+    };
+    names_it(sql) || names_it(&without_comments(sql))
+}
+
 /// A statement without its comments. What looks like a comment within a string is removed too.
 fn without_comments(sql: &str) -> String {
     let (mut kept, mut rest) = (String::new(), sql);
@@ -237,17 +248,6 @@ pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Opt
     Ok(indexes.find(|watched| watched.tracked.index.eq_ignore_ascii_case(index)))
 }
 
-/// The indexes of a table that have all their triggers, none of them altered; in the order of their names.
-pub fn tracked(connection: Connection, schema: &str, table: &str) -> Result<Vec<Tracked>> {
-    let triggers = Trigger::on(connection, schema, table)?;
-    Ok(complete(&triggers, table).into_iter().map(|(tracked, _)| tracked).collect())
-}
-
-/// The same indexes, with what else the triggers say about them.
-pub fn watched(connection: Connection, schema: &str, table: &str) -> Result<Vec<WatchedIndex>> {
-    let triggers = Trigger::on_all(connection, schema, table)?;
-    let indexes = complete(&triggers, table);
-    let of_indexes: Vec<i64> = indexes.iter().flat_map(|(_, own)| own).map(|trigger| trigger.number).collect();
 /// A trigger of somebody else on a table of an index.
 pub struct ForeignTrigger {
     /// What it is called.
@@ -272,6 +272,17 @@ pub fn foreign(connection: Connection, schema: &str, index: &str) -> Result<Opti
     Ok(None)
 }
 
+/// The indexes of a table that have all their triggers, none of them altered; in the order of their names.
+pub fn tracked(connection: Connection, schema: &str, table: &str) -> Result<Vec<Tracked>> {
+    let triggers = Trigger::on(connection, schema, table)?;
+    Ok(complete(&triggers, table).into_iter().map(|(tracked, _)| tracked).collect())
+}
+
+/// The same indexes, with what else the triggers say about them.
+pub fn watched(connection: Connection, schema: &str, table: &str) -> Result<Vec<WatchedIndex>> {
+    let triggers = Trigger::on_all(connection, schema, table)?;
+    let indexes = complete(&triggers, table);
+    let of_indexes: Vec<i64> = indexes.iter().flat_map(|(_, own)| own).map(|trigger| trigger.number).collect();
     let is_of_user = |trigger: &&Trigger| trigger.is_on(table) && !of_indexes.contains(&trigger.number);
     let of_user: Vec<&Trigger> = triggers.iter().filter(is_of_user).collect();
     let watch = |(tracked, own): (Tracked, Vec<&Trigger>)| {
@@ -382,6 +393,25 @@ mod tests {
         let rewritten = "CREATE TRIGGER v_update AFTER UPDATE OF [C] ON `t`\nBEGIN INSERT INTO v_pending (rid,token)
             VALUES (new.rowid, random()) ; END";
         assert!(tracked.is(rewritten, "update"));
+    }
+
+    #[test]
+    fn the_module_of_a_virtual_table_is_the_word_after_using() {
+        for sql in [
+            "CREATE VIRTUAL TABLE i USING vec_index(t, v)",
+            "CREATE VIRTUAL TABLE \"using b--c\" using \"Vec_Index\"(t, v)",
+            "CREATE VIRTUAL TABLE i /* using fts5 */ USING -- it is\nvec_index",
+        ] {
+            assert!(is_of_module(sql, "vec_index"), "{sql}");
+        }
+        for sql in [
+            "CREATE VIRTUAL TABLE vec_index USING fts5(a)",
+            "CREATE VIRTUAL TABLE f USING fts5(using, vec_index)",
+            "CREATE VIRTUAL TABLE vec_index USING",
+            "CREATE TABLE t(a)",
+        ] {
+            assert!(!is_of_module(sql, "vec_index"), "{sql}");
+        }
     }
 
     #[test]
