@@ -31,7 +31,7 @@ mod sweep;
 mod verify;
 
 pub use build::{Builder, Mean, fix_seed, seed};
-pub use check::{BlocksByRowid, CodedRows, ROWS_IN_MEMORY, check_blocks};
+pub use check::{BlocksByRowid, CodedRows, ROWS_IN_MEMORY, check_blocks, unfinished};
 pub use compare::{Difference, RowSlot, Stretch};
 pub use encode::VectorBatch;
 pub use format::{Directory, FORMAT, Header, Token};

@@ -398,19 +398,19 @@ fn a_flipped_byte_is_found_and_named() {
 #[test]
 fn a_later_format_is_left_alone() {
     let connection = open(&indexed("future"));
-    let sql = "UPDATE nodes_vec_blocks SET data = CAST(substr(data, 1, 8) || x'0300' || substr(data, 11) AS BLOB) WHERE id = 0";
+    let sql = "UPDATE nodes_vec_blocks SET data = CAST(substr(data, 1, 8) || x'0400' || substr(data, 11) AS BLOB) WHERE id = 0";
     connection.execute_batch(sql).unwrap();
     let blocks = || -> Vec<u8> {
         connection.query_row("SELECT data FROM nodes_vec_blocks WHERE id = 0", [], |row| row.get(0)).unwrap()
     };
     let before = blocks();
-    assert_eq!(before[8..10], [3, 0]);
+    assert_eq!(before[8..10], [4, 0]);
     same(&connection, "nodes");
     assert_scanned(&connection, "main.nodes");
     assert_eq!(property(&connection, "state"), "of a later version");
     for command in ["merge", "check"] {
         let error = tell(&connection, command).unwrap_err().to_string();
-        assert!(error.contains("format 3"), "{error}");
+        assert!(error.contains("format 4"), "{error}");
     }
     assert_eq!(blocks(), before);
     connection.execute_batch("DELETE FROM nodes WHERE id = 3").unwrap();
