@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::support::scratch;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, Error, ErrorCode};
 use std::path::Path;
 
@@ -92,6 +93,45 @@ fn abandoned_and_failed_searches_let_the_connection_close() {
     drop(statement);
     for wrong in ["'nope', 'v', '[1,0]', 3", "'nodes', 'v', '[1]', 3", "'nodes', 'v', '[1,0]', -1"] {
         connection.prepare(&format!("SELECT * FROM vec_topk({wrong})")).unwrap().query([]).unwrap().next().unwrap_err();
+    }
+    works_and_closes(connection);
+}
+
+/// Without its rowid, a table would look like one that has none, or like one where every row is row 0.
+#[test]
+fn a_rowid_that_may_not_be_read_is_an_error() {
+    let mut connection = open(&database("authorizer"));
+    connection
+        .execute_batch(
+            "CREATE TABLE t(id TEXT PRIMARY KEY, v); INSERT INTO t VALUES ('a', '[1,0]'), ('b', '[0,1]');
+             CREATE VIRTUAL TABLE ix USING vec_index(t, v); CREATE VIRTUAL TABLE words USING fts5(id, content='t')",
+        )
+        .unwrap();
+    let calls = [
+        "vec_topk('t', 'v', '[1,0]', 1)",
+        "vec_topk('t', 'v', '[1,0]')",
+        "vec_topk_many('nodes', 'v', 't', 'v', 1)",
+        "vec_mmr('t', 'v', '[1,0]', 1, 0.5)",
+        "vec_map('t', 'v')",
+        "vec_hybrid('t', 'v', 'words', '[1,0]', 'a', 1)",
+        "embed_rows('t', 'id')",
+        "fafcas_audit('t', 'v')",
+        "ix",
+    ];
+    for (answer, said) in
+        [(Authorization::Deny, "access to t.ROWID is prohibited"), (Authorization::Ignore, "the rowid of t")]
+    {
+        let hides = move |context: AuthContext<'_>| match context.action {
+            AuthAction::Read { table_name: "t", column_name: "ROWID" } => answer,
+            _ => Authorization::Allow,
+        };
+        connection.authorizer(Some(hides)).unwrap();
+        for call in calls {
+            let outcome = connection.query_row(&format!("SELECT * FROM {call}"), [], |_| Ok(()));
+            let error = outcome.expect_err(call).to_string();
+            assert!(error.contains(said), "{call}: {error}");
+        }
+        connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>).unwrap();
     }
     works_and_closes(connection);
 }

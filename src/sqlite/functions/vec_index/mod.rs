@@ -132,7 +132,7 @@ impl VecIndex {
         let within = |schema: Option<&String>| {
             schema_of(self.connection, &Path { schema: schema.cloned(), name: self.table.clone() })
         };
-        match (within(Some(&self.schema)), within(None)) {
+        match (within(Some(&self.schema))?, within(None)?) {
             (None, Some(other)) => Err(Error::expected(
                 format_args!("a table of {}, where the index is to be", self.schema),
                 format_args!("{}, which is in {other}", shown(&self.table)),
@@ -151,7 +151,14 @@ impl VecIndex {
             statement.bind(1, ValueRef::Text(format!("{}_{suffix}", self.name).as_bytes()))?;
             statement.step()
         };
-        let is_ours = is_there("blocks")? && matches!(index::open_uncached(&mut shelf), Ok(Opened::Index(_)));
+        let is_ours = is_there("blocks")?
+            && match index::open_uncached(&mut shelf) {
+                Ok(opened) => matches!(opened, Opened::Index(_)),
+                Err(Error::Damaged(_) | Error::Mistake(_)) => false,
+                // Of other columns.
+                Err(error) if error.is_of_sql() => false,
+                Err(error) => return Err(error),
+            };
         if is_ours {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             shelf.forget();
