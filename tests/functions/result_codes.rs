@@ -5,7 +5,7 @@
 
 use crate::support::scratch;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
-use rusqlite::{Connection, Error, ErrorCode};
+use rusqlite::{Connection, Error, ErrorCode, ffi};
 use std::path::Path;
 
 const SEARCHES: [&str; 2] =
@@ -134,6 +134,42 @@ fn a_rowid_that_may_not_be_read_is_an_error() {
         connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>).unwrap();
     }
     works_and_closes(connection);
+}
+
+/// A table function is declared to SQLite when a connection first uses it.
+#[test]
+#[allow(unsafe_code)]
+fn a_limit_that_is_too_low_for_a_table_is_named() {
+    let calls = [
+        "vec_topk('t','v','[1]',1)",
+        "vec_topk_many('t','v','t','v',1)",
+        "vec_hybrid('t','v','f','[1]','a')",
+        "vec_stats",
+        "vec_trace",
+    ];
+    let limits = [
+        (ffi::SQLITE_LIMIT_COLUMN, 10, "SQLITE_LIMIT_COLUMN"),
+        (ffi::SQLITE_LIMIT_SQL_LENGTH, 90, "SQLITE_LIMIT_SQL_LENGTH"),
+    ];
+    fafcas::register_auto_extension().unwrap();
+    for (limit, low, name) in limits {
+        for call in calls {
+            let connection = Connection::open_in_memory().unwrap();
+            // SAFETY: the connection is open.
+            unsafe { ffi::sqlite3_limit(connection.handle(), limit, low) };
+            let outcome = connection.query_row(&format!("SELECT * FROM {call}"), [], |_| Ok(()));
+            let error = outcome.expect_err(call);
+            let said = error.to_string();
+            assert!(said.contains(&format!(": expected a {name} with room for ")), "{call}: {said}");
+            assert_eq!(error.sqlite_error_code(), Some(ErrorCode::Unknown), "{call}: {said}");
+        }
+    }
+    // So low that no message may quote much.
+    let connection = Connection::open_in_memory().unwrap();
+    // SAFETY: the connection is open.
+    unsafe { ffi::sqlite3_limit(connection.handle(), ffi::SQLITE_LIMIT_LENGTH, 300) };
+    let error = connection.query_row("SELECT * FROM vec_stats", [], |_| Ok(())).unwrap_err();
+    assert!(error.to_string().starts_with("vec_stats: expected "), "{error}");
 }
 
 fn works_and_closes(connection: Connection) {
