@@ -327,6 +327,7 @@ impl VecIndex {
         let watched = self.tracked()?;
         let is_whole = shelf.is_whole()?;
         let opened = if is_whole { index::open_uncached(&mut shelf) } else { Ok(Opened::Absent) };
+        let future = if let Ok(Opened::Future(format)) = opened { Some(format) } else { None };
         let (condition, index) = match opened {
             _ if !is_whole => {
                 (Condition { sign: Some(self.lack()), pending: Some(0), ..Condition::new("rebuild") }, None)
@@ -336,6 +337,7 @@ impl VecIndex {
             Ok(Opened::Absent) | Err(Error::Damaged(_)) => (Condition::new("damaged"), None),
             Err(error) => return Err(error),
         };
+        let format = index.as_ref().map(|index| index.header.format()).or(future);
         let bytes = if is_whole { shelf.bytes()? } else { 0 };
         let pending =
             condition.pending.map_or_else(|| shelf.noted(LogSpan::after(0)).map(|noted| noted.entries), Ok)?;
@@ -356,7 +358,7 @@ impl VecIndex {
             ("dimensions", header.map_or(Value::Null, |header| whole(header.dimensions as u64))),
             ("blocks", header.map_or(Value::Null, |header| whole(header.blocks.into()))),
             ("bytes", Value::Integer(bytes)),
-            ("format", whole(header.map_or(index::FORMAT, |header| header.format()).into())),
+            ("format", format.map_or(Value::Null, |format| whole(format.into()))),
         ])
     }
 
