@@ -9,6 +9,7 @@ use crate::resources::trace;
 use crate::sqlite::host::api;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::value::{Value, ValueRef};
+use crate::sqlite::storage::changes;
 use serde_json::json;
 
 /// `rrf(rank_a, rank_b [, ...])`. A row without any rank scores 0 and not NULL. So it comes last, and several calls can be
@@ -55,6 +56,7 @@ pub fn fafcas_config(arguments: Args<'_>) -> Result<Value> {
     if arguments.count() > 1 {
         setting.set(args::count(key, arguments.get(1))?)?;
         trace::settle();
+        changes::settle();
     }
     Ok(Value::Integer(setting.get() as i64))
 }
