@@ -1,5 +1,6 @@
 //! What SQLite knows about the user's tables and views: their schemas, kinds, columns and keys.
 
+use super::conditions::Affinity;
 use super::identifier::{Path, quoted, single};
 use crate::error::{Error, Result};
 use crate::resources::reserve;
@@ -216,8 +217,12 @@ pub(super) fn has_key_index(connection: Connection, schema: &str, name: &str) ->
     Ok(false)
 }
 
-pub(super) fn view_rows(columns: &[TableColumn]) -> RowKey {
-    let rowid = columns.iter().find(|column| column.name.eq_ignore_ascii_case("rowid"));
+/// How the rows of a view are told apart. If the user names a key, a column `rowid` that is declared as text is none.
+pub(super) fn view_rows(columns: &[TableColumn], key: Option<&str>) -> RowKey {
+    let may_serve = |column: &&TableColumn| {
+        key.is_none() || column.kind.is_empty() || Affinity::of(&column.kind) == Affinity::Numeric
+    };
+    let rowid = columns.iter().find(|column| column.name.eq_ignore_ascii_case("rowid")).filter(may_serve);
     rowid.map_or(RowKey::None, |column| RowKey::Column(column.name.clone()))
 }
 

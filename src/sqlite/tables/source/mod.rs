@@ -74,7 +74,7 @@ impl Source {
         let column = existing(&columns, column, &title)?;
         let key = key.map(|key| existing(&columns, key, &title)).transpose()?;
         let rows = match is_view {
-            true => view_rows(&columns),
+            true => view_rows(&columns, key.as_deref()),
             false => table_rows(connection, &schema, &name, &columns)?,
         };
         let id = match key {
