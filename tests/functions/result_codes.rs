@@ -172,6 +172,36 @@ fn a_limit_that_is_too_low_for_a_table_is_named() {
     assert!(error.to_string().starts_with("vec_stats: expected "), "{error}");
 }
 
+/// Issue 12: the search reads batch after batch, and the index is known by its name.
+#[test]
+fn a_search_goes_on_where_its_index_is_renamed_meanwhile() {
+    let connection = open(&database("renamed"));
+    connection
+        .execute_batch(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE ix USING vec_index(t, v);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)
+             INSERT INTO t SELECT i, json_array(i % 97, i) FROM n; INSERT INTO ix(ix) VALUES ('rebuild')",
+        )
+        .unwrap();
+    let sql = |options: &str| format!("SELECT rowid FROM vec_topk('t', 'v', '[1,0.001]', NULL, '{options}')");
+    let ids = |sql: &str| -> Vec<i64> {
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let all = ids(&sql(r#"{"index": false}"#));
+    let mut statement = connection.prepare(&sql(r#"{"index": "ix"}"#)).unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        found.push(row.get::<_, i64>(0).unwrap());
+        if found.len() == 2 {
+            connection.execute_batch("ALTER TABLE ix RENAME TO iq").unwrap();
+        }
+    }
+    assert_eq!(found, all);
+    assert_eq!(ids(&sql(r#"{"index": "iq"}"#)), all);
+}
+
 fn works_and_closes(connection: Connection) {
     let count: i64 = connection.query_row(SEARCHES[0], [], |row| row.get(0)).unwrap();
     assert_eq!(count, 2);
