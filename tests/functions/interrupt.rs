@@ -122,6 +122,7 @@ fn stop_everywhere(db: &mut Connection, name: &str, sql: &str, query: &[u8]) {
         match &stopped {
             Err(error) => {
                 assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted), "{name}: {error}");
+                assert!(error.to_string().ends_with("interrupted"), "{name}: {error}");
             }
             Ok(rows) => assert_eq!(*rows, good, "{name}, stopped after {steps}"),
         }
