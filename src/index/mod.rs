@@ -39,6 +39,7 @@ pub use memory::set_aside;
 pub use merge::{ChangedRows, OnProgress};
 pub use open::{Index, Opened, elements, open, open_uncached};
 pub use overlay::Overlay;
+pub use repeats::settle;
 pub use request::{Accept, FetchedRow, Outcome, Reason, Request, RowSource, Stats, Trial};
 pub use store::{MemoryStore, Store};
 

@@ -180,7 +180,8 @@ impl Connection {
         std::iter::from_fn(next).filter(|statement| unsafe { api::stmt_busy(*statement) } != 0)
     }
 
-    fn error(self, code: i32) -> Error {
+    /// The error that a routine has just returned, with SQLite's text for it.
+    pub(super) fn error(self, code: i32) -> Error {
         // SAFETY: the connection is open; the text is copied before anything else can replace it.
         unsafe {
             let message = CStr::from_ptr(api::errmsg(self.raw())).to_string_lossy().into_owned();

@@ -113,7 +113,8 @@ pub unsafe fn result(context: *mut ffi::sqlite3_context, outcome: Result<Value>)
                 api::result_blob64(context, blob.as_ptr().cast(), blob.len() as u64, api::transient());
             }
             Err(error) => {
-                let text = error.to_string();
+                // Programs read a message up to its first NUL, and ours quote what the user wrote.
+                let text = error.to_string().replace('\0', "");
                 api::result_error(context, text.as_ptr().cast(), text.len() as c_int);
                 api::result_error_code(context, code(&error));
             }

@@ -619,8 +619,21 @@ fn declare(connection: Connection, declaration: &Declaration) -> Result<()> {
     };
     match code as u32 {
         ffi::SQLITE_OK => Ok(()),
-        _ => Err(Error::Bug(format!("SQLite refused the declaration {:?} with code {code}", declaration.schema))),
+        _ => Err(undeclared(connection.error(code), declaration)),
     }
+}
+
+/// SQLite did not take a declaration. It has code 1 both for limits of the connection that are too low for our columns, and for
+/// what is no SQL; its text tells them apart. The declaration is not quoted: it could be longer than a limit lets a message be.
+fn undeclared(error: Error, declaration: &Declaration) -> Error {
+    let Error::Sqlite { code: 1, message } = error else { return error };
+    let limit = match message.as_str() {
+        text if text.starts_with("too many columns") => "SQLITE_LIMIT_COLUMN",
+        "string or blob too big" => "SQLITE_LIMIT_SQL_LENGTH",
+        _ => return Error::Bug(format!("SQLite refused a declaration: {message}")),
+    };
+    let room = format_args!("a {limit} with room for the table's declaration of {} bytes", declaration.schema.len());
+    Error::expected(room, format_args!("a lower one ({message})"))
 }
 
 struct WriteCallbacks<T>(PhantomData<T>);

@@ -315,6 +315,12 @@ impl Shelf {
     }
 }
 
+/// Drops what a smaller setting of `cache_bytes` has no room for, here and in the memory of all indexes.
+pub fn settle() {
+    index::set_aside(trim(&mut kept(), most_of_changes()));
+    index::settle();
+}
+
 /// Forgets the oldest tails: of each index beyond `MOST_KEPT`, and of all indexes beyond `most` bytes. Gives the bytes of those
 /// that stay.
 fn trim(kept: &mut Vec<KnownChanges>, most: usize) -> usize {

@@ -39,7 +39,7 @@ impl CreateArguments {
     pub fn read(arguments: &[&str]) -> Result<Self> {
         let misused = || {
             let given = arguments.get(3..).unwrap_or_default().join(", ");
-            Error::expected("vec_index(table, column)", format_args!("vec_index({given})"))
+            Error::expected("vec_index(table, column [, another] [, options])", format_args!("vec_index({given})"))
         };
         let [_, schema, name, table, column, more @ ..] = arguments else { return Err(misused()) };
         let (word, options) = match more {

@@ -147,7 +147,7 @@ impl VecIndex {
         let within = |schema: Option<&String>| {
             schema_of(self.connection, &Path { schema: schema.cloned(), name: self.table.clone() })
         };
-        match (within(Some(&self.schema)), within(None)) {
+        match (within(Some(&self.schema))?, within(None)?) {
             (None, Some(other)) => Err(Error::expected(
                 format_args!("a table of {}, where the index is to be", self.schema),
                 format_args!("{}, which is in {other}", shown(&self.table)),
@@ -166,7 +166,7 @@ impl VecIndex {
             statement.bind(1, ValueRef::Text(format!("{}_{suffix}", self.name).as_bytes()))?;
             statement.step()
         };
-        let is_ours = is_there("blocks")? && is_whole_or_unfinished(&mut shelf);
+        let is_ours = is_there("blocks")? && is_whole_or_unfinished(&mut shelf)?;
         if is_ours {
             self.must_be_unwatched()?;
             Tracked::drop(self.connection, &self.schema, &self.name)?;
@@ -339,6 +339,7 @@ impl VecIndex {
         let watched = self.tracked()?;
         let is_whole = shelf.is_whole()?;
         let opened = if is_whole { index::open_uncached(&mut shelf) } else { Ok(Opened::Absent) };
+        let future = if let Ok(Opened::Future(format)) = opened { Some(format) } else { None };
         let (condition, index) = match opened {
             _ if !is_whole => {
                 (Condition { sign: Some(self.lack()), pending: Some(0), ..Condition::new("rebuild") }, None)
@@ -352,6 +353,7 @@ impl VecIndex {
             Ok(Opened::Absent) | Err(Error::Damaged(_)) => (Condition::new("damaged"), None),
             Err(error) => return Err(error),
         };
+        let format = index.as_ref().map(|index| index.header.format()).or(future);
         let bytes = if is_whole { shelf.bytes()? } else { 0 };
         let pending =
             condition.pending.map_or_else(|| shelf.noted(LogSpan::after(0)).map(|noted| noted.entries), Ok)?;
@@ -372,7 +374,7 @@ impl VecIndex {
             ("dimensions", header.map_or(Value::Null, |header| whole(header.dimensions as u64))),
             ("blocks", header.map_or(Value::Null, |header| whole(header.blocks.into()))),
             ("bytes", Value::Integer(bytes)),
-            ("format", header.map_or(Value::Null, |header| whole(header.format().into()))),
+            ("format", format.map_or(Value::Null, |format| whole(format.into()))),
         ])
     }
 
@@ -403,8 +405,14 @@ impl VecIndex {
 }
 
 /// Whether the blocks are those of an index of ours.
-fn is_whole_or_unfinished(shelf: &mut Shelf) -> bool {
-    matches!(index::open_uncached(shelf), Ok(Opened::Index(_) | Opened::Unfinished))
+fn is_whole_or_unfinished(shelf: &mut Shelf) -> Result<bool> {
+    match index::open_uncached(shelf) {
+        Ok(opened) => Ok(matches!(opened, Opened::Index(_) | Opened::Unfinished)),
+        Err(Error::Damaged(_) | Error::Mistake(_)) => Ok(false),
+        // Of other columns.
+        Err(error) if error.is_of_sql() => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The state of an index.
