@@ -82,7 +82,7 @@ fn assert_sound(path: &Path, what: &str) {
     // A writer goes on, and nothing is missed.
     db.execute_batch("UPDATE t SET v = (SELECT v FROM t WHERE id = 8) WHERE id = 7").unwrap();
     assert_answers(&db, what);
-    let is_whole = property(&db, "rows") != "";
+    let is_whole = !property(&db, "rows").is_empty();
     if is_whole {
         tell(&db, "merge").unwrap_or_else(|error| panic!("{what}: {error}"));
     } else {
