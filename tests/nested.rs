@@ -34,10 +34,14 @@ const SEARCHES: [&str; 5] = [
 
 /// How many rows a search of a view finds, on a small stack.
 fn count(db: &mut Connection, level: usize) -> rusqlite::Result<i64> {
-    let sql = format!("SELECT count(*) FROM vec_topk('v{level}', 'v', x'0000803f')");
+    counted(db, &format!("SELECT count(*) FROM vec_topk('v{level}', 'v', x'0000803f')"))
+}
+
+/// The number that a statement gives, on a small stack.
+fn counted(db: &mut Connection, sql: &str) -> rusqlite::Result<i64> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK);
-        thread.spawn_scoped(scope, move || db.query_row(&sql, [], |row| row.get(0))).unwrap().join().unwrap()
+        thread.spawn_scoped(scope, move || db.query_row(sql, [], |row| row.get(0))).unwrap().join().unwrap()
     })
 }
 
@@ -63,4 +67,80 @@ fn a_table_may_be_searched_beside_a_view_that_searches_it() {
     let db = chain(SEARCHES[0], 1);
     let sql = "SELECT count(*) FROM vec_topk('t, v1', 'v', x'0000803f')";
     assert_eq!(db.query_row(sql, [], |row| row.get(0)), Ok(4));
+}
+
+/// One row with a vector, and a full text of it.
+fn hybrid(view: &str) -> Connection {
+    fafcas::register_auto_extension().unwrap();
+    let db = Connection::open_in_memory().unwrap();
+    db.execute_batch(
+        "CREATE TABLE n(id INTEGER PRIMARY KEY, e BLOB); INSERT INTO n VALUES(1, fafcas_normalize('[1,2]'));
+         CREATE VIRTUAL TABLE d USING fts5(b); INSERT INTO d(rowid, b) VALUES(1, 'word wro rod')",
+    )
+    .unwrap();
+    db.execute_batch(view).unwrap();
+    db
+}
+
+const ITSELF: &str = "expected a source that does not search itself, not v searched from within itself";
+const TOO_DEEP: &str = "expected searches at most 8 deep within each other, not one of '";
+
+/// A view that searches itself, a search of it, and why that is refused.
+const SELVES: [(&str, &str, &str); 5] = [
+    (
+        "CREATE TEMP VIEW v AS SELECT id AS rowid, e FROM n WHERE id IN (SELECT rowid FROM vec_hybrid('v', 'e', 'd', NULL, 'word'))",
+        "vec_hybrid('v', 'e', 'd', NULL, 'word')",
+        ITSELF,
+    ),
+    (
+        "CREATE TEMP VIEW v AS SELECT id AS rowid, e FROM n WHERE id IN (SELECT rowid FROM vec_hybrid('v', 'e', 'd', '[1,2]', 'word', 1))",
+        "vec_hybrid('v', 'e', 'd', '[1,2]', 'word', 1)",
+        ITSELF,
+    ),
+    (
+        "CREATE TEMP VIEW v AS SELECT d.rowid, d.d AS v FROM d, vec_hybrid('n', 'e', 'v', '[1,2]', 'word', 1)",
+        "vec_hybrid('n', 'e', 'v', '[1,2]', 'word', 1)",
+        TOO_DEEP,
+    ),
+    (
+        "CREATE TEMP VIEW v AS SELECT d.rowid, d.d AS v FROM d, vec_hybrid('n', 'e', 'd', NULL, 'wrod', 1, '{\"fuzzy\": \"v\"}')",
+        "vec_hybrid('n', 'e', 'd', NULL, 'wrod', 1, '{\"fuzzy\": \"v\"}')",
+        TOO_DEEP,
+    ),
+    (
+        "CREATE TEMP VIEW v AS SELECT id AS rowid, 'text' AS t FROM n WHERE id IN (SELECT rowid FROM embed_rows('v', 't'))",
+        "embed_rows('v', 't')",
+        ITSELF,
+    ),
+];
+
+/// Issue 12.
+#[test]
+fn a_view_that_searches_itself_is_refused_whichever_way_it_does() {
+    for (view, search, reason) in SELVES {
+        let mut db = hybrid(view);
+        let error = counted(&mut db, &format!("SELECT count(*) FROM {search}")).unwrap_err().to_string();
+        assert!(error.contains(reason), "{search}: {error}");
+    }
+}
+
+/// The ids of a view are looked up when the search of it has ended, and they may come from a search of the next view.
+#[test]
+fn views_over_searches_by_words_nest_so_deep_and_no_deeper() {
+    let mut db = hybrid("CREATE TEMP VIEW v0 AS SELECT id AS rowid, id, e FROM n");
+    for level in 1..=60 {
+        let below = level - 1;
+        db.execute_batch(&format!(
+            "CREATE TEMP VIEW v{level} AS
+             SELECT h.rowid, h.id, n.e FROM vec_hybrid('v{below}', 'e', 'd', NULL, 'word') AS h JOIN n ON n.id = h.rowid"
+        ))
+        .unwrap();
+    }
+    let mut ask =
+        |level: usize| counted(&mut db, &format!("SELECT id FROM vec_hybrid('v{level}', 'e', 'd', NULL, 'word')"));
+    assert_eq!(ask(7), Ok(1));
+    for level in [8, 60] {
+        let error = ask(level).unwrap_err().to_string();
+        assert!(error.contains("expected searches at most 8 deep within each other, not one of "), "{level}: {error}");
+    }
 }

@@ -126,6 +126,7 @@ fn what_takes_too_much_memory_is_an_error_and_the_host_lives_on() {
         }
     }
     many_streams(&db);
+    both_ways(&db);
     too_long_a_vector(&db);
     long_texts(&db);
     long_arguments(&db);
@@ -138,6 +139,42 @@ fn many_streams(db: &Connection) {
     let sql = "SELECT count(*) FROM vec_topk_many('t', 'v', 'q', 'v', 1000000)";
     let all: i64 = with_room(128 << 20, || db.query_row(sql, [], |row| row.get(0))).unwrap();
     assert_eq!(all, 20 * ROWS);
+}
+
+/// A full text in which every row has the word, and more rows than the table has. With any room there is an answer or an error that says
+/// that memory is short.
+fn both_ways(db: &Connection) {
+    db.execute_batch(
+        "CREATE VIRTUAL TABLE every USING fts5(body, content=''); INSERT INTO every(rowid, body) SELECT id + 3000, 'word' FROM t;
+         CREATE VIRTUAL TABLE pieces USING fts5(body, content='', tokenize='trigram');
+         INSERT INTO pieces(rowid, body) SELECT id, 'letters' FROM t;
+         CREATE TABLE half(id INTEGER PRIMARY KEY, v BLOB); INSERT INTO half SELECT id, iif(id < 6000, v, NULL) FROM t",
+    )
+    .unwrap();
+    let calls = [
+        "('t', 'v', 'every', NULL, 'word')",
+        "('t', 'v', 'every', NULL, 'word', 10)",
+        "('t', 'v', 'every', QUERY, 'word')",
+        "('t', 'v', 'every', QUERY, 'word', 500)",
+        "('t', 'v', 'every', QUERY, 'word', 1100)",
+        "('t', 'v', 'every', QUERY, 'word') WHERE rowid > 5",
+        "('t', 'v', 'every', QUERY, 'lettres', 500, '{\"fuzzy\": \"pieces\"}')",
+        "('half', 'v', 'every', QUERY, 'word', 3000)",
+    ];
+    for call in calls {
+        let sql = format!("SELECT count(*) FROM vec_hybrid{call}");
+        let mut refused = 0;
+        for room in (256 << 10..3 << 20).step_by(128 << 10) {
+            let Err(error) = with_room(room, || run(db, &sql)) else { continue };
+            assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OutOfMemory), "{room}, {sql}: {error}");
+            let text = error.to_string();
+            assert!(text.starts_with("vec_hybrid: ") && text.contains("expected memory for "), "{room}, {sql}: {text}");
+            refused += 1;
+        }
+        println!("{refused} times too little: {sql}");
+        assert!(refused > 0, "{sql}");
+        with_room(64 << 20, || run(db, &sql)).unwrap();
+    }
 }
 
 /// A JSON array is read no further than a vector may be long, but counted.

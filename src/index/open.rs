@@ -87,6 +87,15 @@ pub(super) enum Resident {
     Passing(Codes),
 }
 
+impl Resident {
+    fn get(&self) -> &Codes {
+        match self {
+            Self::Kept(codes) => codes,
+            Self::Passing(codes) => codes,
+        }
+    }
+}
+
 impl Index {
     /// An index that was just written.
     pub(super) fn new(scope: u64, header: Header, directory: Directory, space: Arc<Space>) -> Self {
@@ -178,10 +187,7 @@ impl Index {
         let stride = (self.header.rows as usize / most.max(1)).max(1);
         let (mut sample, mut last, mut met) = (Vec::new(), None, 0);
         self.each_codes(store, |_, codes| {
-            let codes = match &codes {
-                Resident::Kept(codes) => codes.as_ref(),
-                Resident::Passing(codes) => codes,
-            };
+            let codes = codes.get();
             for row in codes.rows().filter(|row| !hidden(row.rowid)) {
                 let known = (row.rowid, row.fingerprint);
                 last = last.max(Some(known));
@@ -219,10 +225,7 @@ impl Index {
         let stride = (slots / SAMPLE).max(1);
         let mut spread = Vec::new();
         self.each_codes(store, |_, codes| {
-            let codes = match &codes {
-                Resident::Kept(codes) => codes.as_ref(),
-                Resident::Passing(codes) => codes,
-            };
+            let codes = codes.get();
             spread
                 .extend((0..codes.slots()).step_by(stride).filter_map(|slot| codes.slot(slot)).map(|slot| slot.rowid));
             Ok(())

@@ -59,6 +59,10 @@ impl ManyOptions {
     }
 }
 
+/// The greatest weight and the greatest spread. A score is a product of them and of others: BM25, and cosines or dot products of floats,
+/// which are below 1e82. So it is finite.
+const MOST: f64 = 1e12;
+
 /// The options of a search by vectors and words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HybridOptions {
@@ -79,20 +83,30 @@ impl HybridOptions {
     pub fn from_json(text: &str) -> Result<Self> {
         let mut options =
             Self { each: Options::default(), weight: 1.0, weights: Vec::new(), spread: None, fuzzy: None };
+        let at_most = |what, key: &str, value: &Value, number: f64| {
+            if number <= MOST { Ok(number) } else { Err(wrong(key, what, value)) }
+        };
         let not_negative = |value: &Value| value.as_f64().filter(|number| *number >= 0.0 && number.is_finite());
         for (key, value) in &object(text)? {
             let number = not_negative(value);
             match (key.as_str(), value) {
-                ("weight", _) => options.weight = number.ok_or_else(|| wrong(key, "a number of 0 or more", value))?,
+                ("weight", _) => {
+                    let weight = number.ok_or_else(|| wrong(key, "a number of 0 or more", value))?;
+                    options.weight = at_most("a number of 1e12 at most", key, value, weight)?;
+                }
                 // So that a statement can pass what it may not know.
                 ("spread", Value::Null) => options.spread = None,
                 ("spread", _) => {
                     let spread = number.filter(|spread| *spread > 0.0);
-                    options.spread = Some(spread.ok_or_else(|| wrong(key, "a number above 0", value))?);
+                    let spread = spread.ok_or_else(|| wrong(key, "a number above 0", value))?;
+                    options.spread = Some(at_most("a number of 1e12 at most", key, value, spread)?);
                 }
                 ("weights", Value::Array(values)) => {
                     let weights: Option<Vec<f64>> = values.iter().map(not_negative).collect();
-                    options.weights = weights.ok_or_else(|| wrong(key, "an array of numbers of 0 or more", value))?;
+                    let weights = weights.ok_or_else(|| wrong(key, "an array of numbers of 0 or more", value))?;
+                    let greatest = weights.iter().copied().fold(0.0, f64::max);
+                    at_most("an array of numbers of 1e12 at most", key, value, greatest)?;
+                    options.weights = weights;
                 }
                 ("fuzzy", Value::String(table)) => options.fuzzy = Some(table.clone()),
                 ("fuzzy", _) => return Err(wrong(key, "the name of an FTS5 table", value)),

@@ -115,20 +115,20 @@ fn pages_neither_skip_nor_repeat_a_row() {
 fn a_stream_goes_on_until_its_reader_stops() {
     fafcas::register_auto_extension().unwrap();
     let mut random = Random(5);
-    let tables = Tables::new(&mut random, "INTEGER", &["streamed"]);
+    let tables = Tables::new(&mut random, "INTEGER", &["unlimited"]);
     let query = tables.query(&mut random);
     for options in ["", r#","index":false"#] {
-        let all = tables.all("streamed", &query, "dot");
+        let all = tables.all("unlimited", &query, "dot");
         for (each, limit) in [(3, 10), (100, 10), (1000, 3)] {
             let sql = format!(
-                "SELECT t.rowid, t.id, t.score, t.source FROM vec_topk('streamed', 'v', ?1, NULL, '{{\"metric\":\"dot\"{options}}}') AS t
+                "SELECT t.rowid, t.id, t.score, t.source FROM vec_topk('unlimited', 'v', ?1, NULL, '{{\"metric\":\"dot\"{options}}}') AS t
                  CROSS JOIN meta AS m ON m.rid = t.rowid WHERE m.number % {each} = 0 LIMIT {limit}"
             );
             let passes = |hit: &&Hit| tables.number(hit.rowid) % each == 0;
             let expected: Vec<Hit> = all.iter().filter(passes).take(limit).cloned().collect();
             assert_eq!(tables.hits(&sql, &query), expected, "one in {each}{options}");
         }
-        let streamed = tables.ask("streamed", &query, "dot", options, "+score > -1e9", 1_000_000);
+        let streamed = tables.ask("unlimited", &query, "dot", options, "+score > -1e9", 1_000_000);
         assert_eq!(streamed, all, "all rows{options}");
     }
 }
@@ -320,5 +320,36 @@ impl Filter {
 
     fn new(sql: String, passes: impl Fn(&Hit) -> bool + 'static) -> Self {
         Self { sql, passes: Box::new(passes) }
+    }
+}
+
+/// Issue 12: REALs so large that not every integer beside them is one.
+#[test]
+fn a_rowid_is_found_by_a_list_however_large_it_is() {
+    fafcas::register_auto_extension().unwrap();
+    let connection = Connection::open_in_memory().unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE large(id INTEGER PRIMARY KEY, v BLOB);
+             INSERT INTO large WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+             SELECT i, '[1,0]' FROM n;
+             INSERT INTO large VALUES (9100000000000000000, '[1,0]'), (-9223372036854775808, '[1,0]');
+             CREATE VIRTUAL TABLE large_vec USING vec_index(large, v)",
+        )
+        .unwrap();
+    for list in ["9.1e18, 5", "9100000000000000000, 5", "-9223372036854775808.0, 5.0", "9.3e18, 5", "1e300, 5.5, 5"] {
+        for options in ["", r#"{"index":"large_vec"}"#, r#"{"index":false}"#] {
+            let options = if options.is_empty() { "NULL".into() } else { format!("'{options}'") };
+            let search = format!("SELECT rowid FROM vec_topk('large', 'v', '[1,0]', NULL, {options})");
+            for column in ["rowid", "id"] {
+                let sql = format!(
+                    "SELECT (SELECT group_concat(rowid) FROM ({search} WHERE {column} IN ({list}) ORDER BY rowid)),
+                            (SELECT group_concat(id) FROM (SELECT id FROM large WHERE id IN ({list}) ORDER BY id))"
+                );
+                let (found, expected): (String, String) =
+                    connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+                assert_eq!(found, expected, "{list}, {options}, {column}");
+            }
+        }
     }
 }

@@ -14,6 +14,7 @@ mod hostile;
 mod hybrid;
 mod interrupt;
 mod joins;
+mod limits;
 mod many;
 mod map;
 mod merge_steps;

@@ -81,6 +81,32 @@ fn a_damaged_database_is_corrupt() {
     connection.close().unwrap();
 }
 
+/// By an index, too: both ways name the table and the file. Issue 12.
+#[test]
+fn a_damaged_table_is_named_whichever_way_a_search_goes() {
+    let path = database("corrupt-indexed");
+    let connection = open(&path);
+    connection
+        .execute_batch("CREATE VIRTUAL TABLE nodes_vec USING vec_index(nodes, v); PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    connection.close().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096..4200].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    let connection = open(&path);
+    let reason =
+        format!("table nodes: database disk image is malformed (the file {}; restore a backup)", path.display());
+    for options in [r#"{"index":"nodes_vec"}"#, r#"{"index":"nodes_vec","exact":true}"#, r#"{"index":false}"#] {
+        for call in ["vec_topk('nodes', 'v', '[1,0]', 3, ?1)", "vec_topk_many('nodes', 'v', 'asked', 'v', 3, ?1)"] {
+            connection.execute_batch("CREATE TEMP TABLE IF NOT EXISTS asked AS SELECT 1 AS id, '[1,0]' AS v").unwrap();
+            let sql = format!("SELECT count(*) FROM {call}");
+            let said = connection.query_row(&sql, [options], |_| Ok(())).unwrap_err().to_string();
+            assert!(said.ends_with(&reason), "{call}, {options}: {said}");
+        }
+    }
+    connection.close().unwrap();
+}
+
 /// A search that the reader leaves half-way, or that failed, holds nothing that keeps the connection open.
 #[test]
 fn abandoned_and_failed_searches_let_the_connection_close() {

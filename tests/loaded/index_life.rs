@@ -70,7 +70,7 @@ fn an_index_made_on_an_empty_table_grows() {
 /// The first rows say nothing of those to come: as the table grows, its codes are made anew about its own middle.
 #[test]
 fn an_index_that_grew_is_as_good_as_one_built_at_the_end() {
-    let [grown, built] = ["grown", "built"].map(|name| open(&file(name)));
+    let [grown, built] = ["grown", "built-at-the-end"].map(|name| open(&file(name)));
     for connection in [&grown, &built] {
         connection.execute_batch("CREATE TABLE nodes(id INTEGER PRIMARY KEY, v BLOB)").unwrap();
     }
@@ -473,6 +473,7 @@ fn an_index_of_an_earlier_version_is_compared_once() {
     let connection = open(&path);
     let query: Vec<u8> = connection.query_row("SELECT v FROM nodes WHERE id = 60", [], |row| row.get(0)).unwrap();
     let ask = |options: &str| -> Vec<(i64, f64)> {
+        let _alone = alone();
         let sql = "SELECT rowid, score FROM vec_topk('nodes', 'v', ?1, 9, ?2)";
         let mut statement = connection.prepare(sql).unwrap();
         let rows = statement.query_map(params![query, options], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();

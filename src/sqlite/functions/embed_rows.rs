@@ -15,7 +15,6 @@ use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::planner::{Signature, called, choose, conditions};
 use crate::sqlite::tables::identifier::one;
-use crate::sqlite::tables::reentry::Running;
 use crate::sqlite::tables::source::Source;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -103,10 +102,7 @@ impl Work {
         if !source.has_rowid() {
             return Err(Error::expected("a source with a rowid", format_args!("{} without one", source.title)));
         }
-        let rowids = {
-            let _running = Running::enter(std::slice::from_ref(&source))?;
-            source.rowids(&conditions(plan, given)?)?
-        };
+        let rowids = source.rowids(&conditions(plan, given)?).map_err(|error| source.named(error))?;
         let total = rowids.len() as u64;
         source.stats.begin(total);
         let model = named(arguments[2].borrow())?;

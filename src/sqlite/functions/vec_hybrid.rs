@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::HybridOptions;
 use crate::planning::plan::{Plan, Slot};
+use crate::resources::reserve::{self, Reserve};
 use crate::scan::Rules;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
@@ -26,6 +27,7 @@ use crate::sqlite::search::{Search, Sources};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::source::Source;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// The table function.
@@ -238,16 +240,27 @@ fn check_rowids(source: &Source) -> Result<()> {
     ))
 }
 
-/// The rows with the highest values. Rows with equal values are in ascending order of their rowids.
-fn best(words: HashMap<i64, f64>, limit: usize) -> Vec<(i64, f64)> {
-    let order = |a: &(i64, f64), b: &(i64, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    let mut rows: Vec<(i64, f64)> = words.into_iter().collect();
+/// A row of the full text, and its BM25.
+struct WordRow {
+    row: i64,
+    bm25: f64,
+}
+
+impl WordRow {
+    /// The best come first. Rows with equal values are in ascending order of their rowids.
+    fn order(a: &Self, b: &Self) -> Ordering {
+        b.bm25.total_cmp(&a.bm25).then(a.row.cmp(&b.row))
+    }
+}
+
+/// The rows with the highest values, in any order.
+fn best(words: &HashMap<i64, f64>, limit: usize) -> Result<Vec<WordRow>> {
+    let mut rows = reserve::collect(words.iter().map(|(&row, &bm25)| WordRow { row, bm25 }))?;
     if limit < rows.len() {
-        rows.select_nth_unstable_by(limit, order);
+        rows.select_nth_unstable_by(limit, WordRow::order);
         rows.truncate(limit);
     }
-    rows.sort_unstable_by(order);
-    rows
+    Ok(rows)
 }
 
 fn by_words(source: &mut Source, asked: &HybridQuestion<'_>, words: Matches) -> Result<Vec<Joined>> {
@@ -255,13 +268,15 @@ fn by_words(source: &mut Source, asked: &HybridQuestion<'_>, words: Matches) -> 
     let spread = asked.options.spread.map_or_else(|| spread(source, asked.options.each.metric), Ok)?;
     let formula = HybridFormula::new(spread, asked.options.weight, &[], words.bound);
     let mut joined = Vec::new();
-    for (row, bm25) in best(words.bm25, usize::MAX) {
+    let mut rows = best(&words.bm25, usize::MAX)?;
+    rows.sort_unstable_by(WordRow::order);
+    for WordRow { row, bm25 } in rows {
         if joined.len() >= asked.k.unwrap_or(usize::MAX) {
             break;
         }
         if source.has_row(row)? {
             let score = formula.score(None, Some(bm25));
-            joined.push(Joined { row, score, by_vector: None, by_words: Some(bm25) });
+            reserve::push(&mut joined, Joined { row, score, by_vector: None, by_words: Some(bm25) })?;
         }
     }
     Ok(joined)
@@ -290,27 +305,19 @@ fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> R
     } else {
         search.run(usize::MAX, &Rules::default(), &asked.conditions)?
     };
-    let mut cosines: HashMap<i64, Option<f64>> =
-        nearest.iter().map(|hit| (hit.place.row, Some(hit.place.score))).collect();
+    let mut cosines: HashMap<i64, Option<f64>> = HashMap::new();
+    cosines.reserve_room(nearest.len())?;
+    cosines.extend(nearest.iter().map(|hit| (hit.place.row, Some(hit.place.score))));
     if has_words {
         if let Some(set) = search.first_source()?.row_set(&asked.conditions)?.filter(|_| !asked.conditions.is_empty()) {
             words.retain(|row, _| set.contains(*row));
         }
-        let limit = asked.candidates();
-        let by_words = if limit < words.len() {
-            best(words.clone(), limit)
-        } else {
-            words.iter().map(|(row, bm25)| (*row, *bm25)).collect()
-        };
-        add_missing(search, &mut cosines, &by_words)?;
+        add_missing(search, &mut cosines, &best(&words, asked.candidates())?)?;
     }
-    let mut joined: Vec<Joined> = cosines
-        .into_iter()
-        .map(|(row, by_vector)| {
-            let by_words = words.get(&row).copied();
-            Joined { row, score: formula.score(by_vector, by_words), by_vector, by_words }
-        })
-        .collect();
+    let mut joined = reserve::collect(cosines.into_iter().map(|(row, by_vector)| {
+        let by_words = words.get(&row).copied();
+        Joined { row, score: formula.score(by_vector, by_words), by_vector, by_words }
+    }))?;
     joined.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
     joined.truncate(asked.k.unwrap_or(usize::MAX));
     Ok(joined)
@@ -318,11 +325,15 @@ fn by_both(search: &mut Search, asked: &HybridQuestion<'_>, words: Matches) -> R
 
 /// Adds the cosines of rows that the words found and the vectors did not: `None` for a row without a vector. Rows of the full
 /// text that the table does not have are left out.
-fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, words: &[(i64, f64)]) -> Result<()> {
-    let mut missing: Vec<i64> = words.iter().map(|(row, _)| *row).filter(|row| !cosines.contains_key(row)).collect();
+fn add_missing(search: &mut Search, cosines: &mut HashMap<i64, Option<f64>>, words: &[WordRow]) -> Result<()> {
+    let mut missing = Vec::new();
+    for WordRow { row, .. } in words.iter().filter(|found| !cosines.contains_key(&found.row)) {
+        reserve::push(&mut missing, *row)?;
+    }
     if missing.is_empty() {
         return Ok(());
     }
+    cosines.reserve_room(missing.len())?;
     missing.sort_unstable();
     let list = List::collect(|with| missing.iter().try_for_each(|&row| with(ValueRef::Integer(row))))?;
     let conditions = Conditions { list: Some((ListSubject::Rowid, list)), ..Conditions::default() };

@@ -83,7 +83,7 @@ impl Map {
         let &[table, column, options] = given else { return Ok(Vec::new()) };
         let mut source = opened(self.connection, table, column, options).inspect_err(refused(VecMap::NAME))?;
         let call = SearchCall::begin(VecMap::NAME);
-        let points = self.points(&mut source);
+        let points = self.points(&mut source).map_err(|error| source.named(error));
         call.end(std::slice::from_ref(&source), None, points.as_ref().map(Vec::len));
         self.source = Some(source);
         points

@@ -21,7 +21,6 @@ use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
 use crate::sqlite::search::{Hit, Search, copied};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
-use crate::sqlite::tables::reentry::Running;
 
 /// The table function.
 pub struct VecMmr {
@@ -160,9 +159,7 @@ fn vectors(search: &mut Search, hits: &mut Vec<Hit>) -> Result<Vec<Vec<F32Le>>> 
     let dimensions = search.scorer().query().len();
     let rows = reserve::collect(hits.iter().map(|hit| hit.place.row))?;
     let Some(first) = hits.first() else { return Ok(Vec::new()) };
-    let source = search.source(first)?;
-    let _running = Running::enter(std::slice::from_ref(source))?;
-    let found = source.vectors(&rows)?;
+    let found = search.source(first)?.vectors(&rows)?;
     let mut is_there = found.iter().map(|vector| vector.as_ref().is_some_and(|vector| vector.len() == dimensions));
     hits.retain(|_| is_there.next().unwrap_or(false));
     let mut vectors = Vec::new();

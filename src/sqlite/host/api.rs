@@ -127,6 +127,7 @@ routines! {
 
     "sqlite3_open_v2" fn open_v2(name: *const c_char, db: *mut *mut ffi::sqlite3, flags: c_int, vfs: *const c_char) -> c_int;
     "sqlite3_close_v2" fn close_v2(db: *mut ffi::sqlite3) -> c_int;
+    "sqlite3_limit" fn limit(db: *mut ffi::sqlite3, which: c_int, most: c_int) -> c_int;
     "sqlite3_prepare_v3" fn prepare_v3(
         db: *mut ffi::sqlite3,
         sql: *const c_char,

@@ -67,6 +67,13 @@ impl Connection {
         Err(self.error(code))
     }
 
+    /// How many parameters a statement of [`Connection::prepare_kept`] may have. A host that runs SQL of others may allow ten.
+    pub fn most_parameters(self) -> usize {
+        // SAFETY: the connection is open; a negative number changes nothing.
+        let most = unsafe { api::limit(self.raw(), ffi::SQLITE_LIMIT_VARIABLE_NUMBER as i32, -1) };
+        usize::try_from(most).unwrap_or(0).saturating_sub(1)
+    }
+
     /// Runs a statement to its end.
     pub fn execute(self, sql: &str, parameters: &[Value]) -> Result<()> {
         let mut statement = self.prepare(sql)?;

@@ -12,6 +12,8 @@ use super::value::Value;
 use crate::error::{Error, Result};
 use std::ffi::{CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "loadable")]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A scalar function of SQL. The macro `scalar!` makes one.
 pub struct Scalar {
@@ -156,8 +158,14 @@ pub unsafe fn enter(
 
 #[cfg(feature = "loadable")]
 fn announce(host: *const ffi::sqlite3_api_routines) {
-    // SAFETY: the table was accepted; both declarations are of the same generated file.
-    unsafe { sqlite_loadable::ext::faux_sqlite_extension_init2(host.cast_mut().cast()) }
+    // Other threads read it without a lock, so it is not written again: each accepted table is the same. Nobody waits for another
+    // thread, as a process that is forked at that moment would wait for ever.
+    static ANNOUNCED: AtomicBool = AtomicBool::new(false);
+    if !ANNOUNCED.load(Ordering::Acquire) {
+        // SAFETY: the table was accepted; both declarations are of the same generated file.
+        unsafe { sqlite_loadable::ext::faux_sqlite_extension_init2(host.cast_mut().cast()) };
+        ANNOUNCED.store(true, Ordering::Release);
+    }
 }
 
 #[cfg(not(feature = "loadable"))]

@@ -148,9 +148,14 @@ fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
 /// A REAL whose absolute value is not below this is not compared with integers as exactly as SQLite does.
 pub const LARGEST: f64 = 9.0e18;
 
+/// The integer that a REAL below [`LARGEST`] is equal to, if there is one.
+pub fn integer(x: f64) -> Option<i64> {
+    (x == (x as i64) as f64 && x.abs() < LARGEST).then_some(x as i64)
+}
+
 fn whole(value: ValueRef<'_>) -> ValueRef<'_> {
     match value {
-        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => ValueRef::Integer(x as i64),
+        ValueRef::Real(x) => integer(x).map_or(value, ValueRef::Integer),
         other => other,
     }
 }

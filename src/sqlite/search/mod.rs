@@ -17,7 +17,6 @@ use crate::resources::stats::SearchPath;
 use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::{Rules, scan};
 use crate::sqlite::host::connection::Connection;
-use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::paths;
@@ -76,7 +75,8 @@ impl Sources {
             }
             sources.push(source);
         }
-        let indexes = sources.iter_mut().map(|source| IndexReader::open(source, options)).collect::<Result<_>>()?;
+        let open = |source: &mut Source| IndexReader::open(source, options).map_err(|error| source.named(error));
+        let indexes = sources.iter_mut().map(open).collect::<Result<_>>()?;
         Ok(Self { tables: sources, indexes })
     }
 }
@@ -156,19 +156,19 @@ impl Search {
             if let Some(index) = self.indexes.get_mut(number as usize).and_then(Option::as_mut) {
                 let floor = best.last();
                 let wanted = IndexQuestion { scorer: &self.scorer, limit, rules: &rules, conditions, number, floor };
-                if let Some(places) = index.search(source, &wanted)? {
+                let found = index.search(source, &wanted).map_err(|error| source.named(error))?;
+                if let Some(places) = found {
                     places.into_iter().try_for_each(|place| best.offer(Hit { place, note: None }))?;
                     ways.push(SearchPath::Index);
                     continue;
                 }
             }
-            let title = source.title.clone();
             let _clock = StageClock::begin(Stage::Sweeping);
             let scanned = source.scan(conditions).and_then(|mut rows| {
                 ways.push(rows.way());
                 scan(&mut rows, number, &self.scorer, &rules, &mut best)
             });
-            let counts = scanned.map_err(|error| named(damaged(error, source), &title))?;
+            let counts = scanned.map_err(|error| source.named(error))?;
             source.stats.rows.fetch_add(counts.rows, Relaxed);
             source.stats.bad.fetch_add(counts.bad, Relaxed);
             not_unit.extend(counts.is_not_unit.then_some(number));
@@ -196,19 +196,9 @@ impl Search {
     }
 }
 
-/// Adds the name of the source to an error of SQLite. Our own errors name the row already.
+/// Adds a name to an error of SQLite. For a source that is open, [`Source::named`] does more.
 pub fn named(error: Error, title: &str) -> Error {
     if matches!(error, Error::Sqlite { .. }) { error.within(format_args!("table {title}")) } else { error }
-}
-
-/// Adds the name of the file to an error of SQLite that says it is damaged. A process may have several open.
-fn damaged(error: Error, source: &Source) -> Error {
-    let Error::Sqlite { code, message } = error else { return error };
-    let is_damaged = matches!(code as u32 & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB);
-    match source.connection().file_name(source.schema()).filter(|_| is_damaged) {
-        Some(file) => Error::Sqlite { code, message: format!("{message} (the file {file}; restore a backup)") },
-        None => Error::Sqlite { code, message },
-    }
 }
 
 /// A number in place of a rowid, from the bytes that identify a row: FNV-1a, and at the end a multiplication that mixes the

@@ -249,7 +249,7 @@ fn tighter(
 fn number(value: ValueRef<'_>) -> Option<f64> {
     match value {
         ValueRef::Real(x) => Some(x),
-        ValueRef::Integer(x) if x.abs() <= 1 << 53 => Some(x as f64),
+        ValueRef::Integer(x) if x.unsigned_abs() <= 1 << 53 => Some(x as f64),
         _ => None,
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::analysis::hybrid::{any_piece, any_word, long_words, misspelt};
 use crate::error::{Error, Result};
-use crate::resources::reserve;
+use crate::resources::reserve::{self, Reserve};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::fts5::RUN_AGAIN;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::identifier::{one, quoted};
+use crate::sqlite::tables::reentry::Running;
 use crate::vector::shown;
 use std::collections::HashMap;
 
@@ -55,8 +56,7 @@ impl Matches {
             let Some(expression) = any_word(text) else { return Ok(found) };
             statement.bind(1, Value::from(expression.as_str()).borrow())?;
             while statement.step()? {
-                let memory = |_| Error::expected("fewer rows with these words", "more than memory holds");
-                found.bm25.try_reserve(1).map_err(memory)?;
+                found.bm25.reserve_room(1)?;
                 found.bm25.insert(statement.integer(0), number(statement.column(1)));
                 found.bound = number(statement.column(2));
             }
@@ -74,6 +74,7 @@ impl Matches {
             bound += found.first().map_or(0.0, |first| first.absent);
             for TrigramRow { row, share, absent } in found {
                 if let Some(bm25) = misspelt(share, absent) {
+                    self.bm25.reserve_room(1)?;
                     *self.bm25.entry(row).or_default() += bm25;
                 }
             }
@@ -125,6 +126,8 @@ impl FullText<'_> {
     fn read<T>(self, find: impl Fn(&str, &str) -> Result<T>) -> Result<T> {
         let path = one(self.table).map_err(|error| error.within(self.argument))?;
         let name = quoted(&path.name);
+        // A view that has the column of an FTS5 table is read like one, and may search itself.
+        let _running = Running::enter_named(self.table).map_err(|error| error.within(self.argument))?;
         let from = path.schema.iter().fold(name.clone(), |name, schema| format!("{}.{name}", quoted(schema)));
         let mut found = find(&name, &from);
         // Where the library was loaded before FTS5 could be asked, the first call makes one of its functions known.

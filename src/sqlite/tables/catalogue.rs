@@ -49,12 +49,13 @@ pub(super) enum TableKind {
 }
 
 /// About how many rows a list of tables has: the sum of their greatest rowids, which cost almost nothing to read. `None` if
-/// one is no ordinary table.
+/// one is no ordinary table with rowids.
 pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
     let highest = |path: &Path| {
         let TableEntry { schema, name, .. } =
             find(connection, path).ok().filter(|found| found.kind == TableKind::Table)?;
-        let sql = format!("SELECT max(t.rowid) FROM {}.{} AS t", quoted(&schema), quoted(&name));
+        let rowid = free_rowid(&columns(connection, &schema, &name).ok()?)?;
+        let sql = format!("SELECT max(t.{rowid}) FROM {}.{} AS t", quoted(&schema), quoted(&name));
         let mut statement = connection.prepare(&sql).ok()?;
         statement.step().ok().filter(|&found| found)?;
         Some(statement.integer(0).max(0))
@@ -155,8 +156,13 @@ pub(super) fn has_column(columns: &[TableColumn], name: &str) -> bool {
     columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
 }
 
+/// A name of the rowid that no column has.
+fn free_rowid(columns: &[TableColumn]) -> Option<&'static str> {
+    ROWIDS.into_iter().find(|rowid| !has_column(columns, rowid))
+}
+
 pub(super) fn table_rows(connection: Connection, schema: &str, name: &str, columns: &[TableColumn]) -> RowKey {
-    let Some(rowid) = ROWIDS.into_iter().find(|rowid| !has_column(columns, rowid)) else { return RowKey::None };
+    let Some(rowid) = free_rowid(columns) else { return RowKey::None };
     let sql = format!("SELECT t.{rowid} FROM {}.{} AS t", quoted(schema), quoted(name));
     match connection.prepare(&sql) {
         Ok(_) => RowKey::Rowid(rowid),
@@ -213,4 +219,32 @@ pub fn plain_or_quoted(name: &str) -> String {
     let plain =
         name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
     if plain && !name.is_empty() { name.to_string() } else { quoted(name) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::identifier::paths;
+    use super::*;
+    use crate::sqlite::host::memory::MemoryDatabase;
+
+    /// Issue 12: the text in that column was read as a number, and all of them to find the greatest.
+    #[test]
+    fn a_column_called_rowid_does_not_say_how_large_a_table_is() {
+        crate::register_auto_extension().unwrap();
+        drop(rusqlite::Connection::open_in_memory().unwrap());
+        let database = MemoryDatabase::open().unwrap();
+        let connection = database.connection().unwrap();
+        for (columns, row, expected) in [
+            ("x", "'900'", Some(2)),
+            ("rowid TEXT", "'900'", Some(2)),
+            ("_ROWID_ TEXT, Rowid TEXT", "'900', '901'", Some(2)),
+            ("rowid TEXT, _rowid_ TEXT, oid TEXT", "'900', '901', '902'", None),
+        ] {
+            connection.execute("DROP TABLE IF EXISTS t", &[]).unwrap();
+            connection.execute(&format!("CREATE TABLE t({columns})"), &[]).unwrap();
+            connection.execute(&format!("INSERT INTO t VALUES ({row}), ({row})"), &[]).unwrap();
+            assert_eq!(size(connection, &paths("t").unwrap()), expected, "{columns}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::planning::plan::Comparison;
 use crate::planning::rowset::Number;
-use crate::sqlite::host::in_list::{LARGEST, List};
+use crate::sqlite::host::in_list::{LARGEST, List, integer};
 use crate::sqlite::host::value::{Value, ValueRef};
 
 /// The affinity of a column, which decides how SQLite stores values in it. Only the difference that matters for comparisons
@@ -82,7 +82,8 @@ pub(super) fn number(value: &Value) -> Option<Number> {
 pub(super) enum EqualRowid {
     Is(i64),
     None,
-    /// The value is a text or BLOB. Affinity decides whether a rowid is equal to it.
+    /// The value is a text or BLOB, and affinity decides whether a rowid is equal to it; or it is a REAL so large that SQLite must
+    /// compare it.
     Unknown,
 }
 
@@ -90,8 +91,9 @@ impl EqualRowid {
     pub fn to(value: ValueRef<'_>) -> Self {
         match value {
             ValueRef::Integer(x) => Self::Is(x),
-            ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => Self::Is(x as i64),
-            ValueRef::Real(_) | ValueRef::Null => Self::None,
+            ValueRef::Real(x) if x.abs() >= LARGEST => Self::Unknown,
+            ValueRef::Real(x) => integer(x).map_or(Self::None, Self::Is),
+            ValueRef::Null => Self::None,
             ValueRef::Text(_) | ValueRef::Blob(_) => Self::Unknown,
         }
     }
@@ -103,8 +105,9 @@ pub fn canonical(value: ValueRef<'_>) -> Vec<u8> {
     match value {
         ValueRef::Null => tagged(0, &[]),
         ValueRef::Integer(x) => tagged(1, &x.to_le_bytes()),
-        ValueRef::Real(x) if x == (x as i64) as f64 && x.abs() < LARGEST => tagged(1, &(x as i64).to_le_bytes()),
-        ValueRef::Real(x) => tagged(2, &x.to_le_bytes()),
+        ValueRef::Real(x) => {
+            integer(x).map_or_else(|| tagged(2, &x.to_le_bytes()), |whole| tagged(1, &whole.to_le_bytes()))
+        }
         ValueRef::Text(text) => tagged(3, text),
         ValueRef::Blob(blob) => tagged(4, blob),
     }

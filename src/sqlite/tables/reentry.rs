@@ -3,6 +3,7 @@
 
 use super::source::{Identity, Source};
 use crate::error::{Error, Result};
+use crate::vector::shown;
 use std::cell::RefCell;
 
 thread_local! {
@@ -31,15 +32,25 @@ impl Running {
                 let view = format!("{} searched from within itself", source.title);
                 return Err(Error::expected("a source that does not search itself", view));
             }
-            let depth = running.len();
-            if depth >= Self::DEEPEST {
-                let title = sources.clone().into_iter().next().map(|source| source.title.clone()).unwrap_or_default();
-                let most = format!("searches at most {} deep within each other", Self::DEEPEST);
-                return Err(Error::expected(most, format!("one of {title} within {depth}")));
-            }
-            running.push(views().map(Source::identity).collect());
-            Ok(Self { depth })
+            let title = || sources.clone().into_iter().next().map_or(String::new(), |source| source.title.to_string());
+            Self::begin(running, views().map(Source::identity).collect(), title)
         })
+    }
+
+    /// Begins to read a table that is known by its name alone, such as a full text. Its name may be that of a view. It is not
+    /// marked, but counts among the searches within each other, so that a view that reads itself comes to an end.
+    pub fn enter_named(name: &str) -> Result<Self> {
+        RUNNING.with_borrow_mut(|running| Self::begin(running, Vec::new(), || shown(name)))
+    }
+
+    fn begin(running: &mut Vec<Vec<Identity>>, views: Vec<Identity>, title: impl Fn() -> String) -> Result<Self> {
+        let depth = running.len();
+        if depth >= Self::DEEPEST {
+            let most = format!("searches at most {} deep within each other", Self::DEEPEST);
+            return Err(Error::expected(most, format!("one of {} within {depth}", title())));
+        }
+        running.push(views);
+        Ok(Self { depth })
     }
 }
 

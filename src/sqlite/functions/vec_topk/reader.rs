@@ -11,7 +11,7 @@ use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Cursor, Table};
 use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
-use crate::sqlite::search::{Hit, copied, hash};
+use crate::sqlite::search::{Hit, hash};
 use crate::sqlite::tables::conditions::canonical;
 
 /// The cursor: one search and its present rows.
@@ -129,25 +129,25 @@ impl TopkReader {
         Ok(())
     }
 
-    fn hit(&self) -> Result<&Hit> {
-        self.hits.get(self.at).ok_or_else(|| Error::Bug("a row was read past the end".into()))
-    }
-
     fn result(&mut self, column: TopkColumn) -> Result<Value> {
         let rank = self.passed + self.at + 1;
-        let hit = copied(self.hit()?)?;
+        let hit = present(&self.hits, self.at)?;
         let Some(WaitingSearch { search, .. }) = &mut self.search else { return Ok(Value::Null) };
         let score = hit.place.score;
         Ok(match column {
             TopkColumn::Score => Value::Real(score),
             TopkColumn::Distance => Value::Real(search.metric().distance(score)),
             TopkColumn::Rank => Value::Integer(rank as i64),
-            TopkColumn::Source => Value::from(&*search.source(&hit)?.title),
-            TopkColumn::Rowid if !search.source(&hit)?.has_rowid() => Value::Null,
+            TopkColumn::Source => Value::from(&*search.source(hit)?.title),
+            TopkColumn::Rowid if !search.source(hit)?.has_rowid() => Value::Null,
             TopkColumn::Rowid => Value::Integer(hit.place.row),
-            TopkColumn::Id => search.source(&hit)?.id(hit.place.row, &hit.note)?,
+            TopkColumn::Id => search.source(hit)?.id(hit.place.row, &hit.note)?,
         })
     }
+}
+
+fn present(hits: &[Hit], at: usize) -> Result<&Hit> {
+    hits.get(at).ok_or_else(|| Error::Bug("a row was read past the end".into()))
 }
 
 impl Drop for TopkReader {
@@ -189,7 +189,7 @@ impl Cursor for TopkReader {
     /// The rowid of the row, if it identifies the row alone. Otherwise a hash of source and key. For an OR, SQLite takes two
     /// rows with the same rowid for one.
     fn rowid(&self) -> Result<i64> {
-        let hit = self.hit()?;
+        let hit = present(&self.hits, self.at)?;
         let is_keyed = hit.note.is_some();
         let is_first = hit.place.source == 0;
         if is_first && !is_keyed {

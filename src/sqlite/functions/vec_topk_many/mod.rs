@@ -347,7 +347,7 @@ impl Batch {
         let own = if options.exclude_self { Some(own(&sources, &queries)?) } else { None };
         let (metric, rules) = (options.each.metric, Rules { skip_bad: options.each.skip_bad, ..asked.rules.clone() });
         let reading = QueryReader {
-            scan: queries.scan(&asked.conditions).map_err(|error| named(error, &queries.title))?,
+            scan: queries.scan(&asked.conditions).map_err(|error| queries.named(error))?,
             metric,
             k: usize::try_from(k).unwrap_or(usize::MAX),
             most: None,
@@ -365,7 +365,7 @@ impl Batch {
     fn next(&mut self) -> Result<Vec<QueryAnswer>> {
         let Self { sources, indexes, queries, own, metric: _, rules, reading } = self;
         let _running = Running::enter(sources.iter().chain([&*queries]))?;
-        let chunk = reading.chunk().map_err(|error| named(error, &queries.title))?;
+        let chunk = reading.chunk().map_err(|error| queries.named(error))?;
         queries.stats.bad.fetch_add(std::mem::take(&mut reading.bad), Relaxed);
         let (k, has_rowid) = (reading.k, queries.has_rowid());
         let (mut asking, mut answers) = (Vec::new(), Vec::new());
@@ -547,7 +547,7 @@ impl Pass<'_> {
         });
         let wanted: Vec<_> = wanted.collect();
         let many = Many { queries: &wanted, limit: self.k, rules: self.rules, number: self.number };
-        let answers = index.search_many(self.source, &many)?;
+        let answers = index.search_many(self.source, &many).map_err(|error| self.source.named(error))?;
         let answered = answers.iter().map(Option::is_some).collect();
         for (asking, places) in asking.iter_mut().zip(answers) {
             places.into_iter().flatten().try_for_each(|place| asking.best.offer(Hit { place, note: None }))?;
@@ -556,7 +556,7 @@ impl Pass<'_> {
     }
 
     fn by_scan(&mut self, mut asking: Vec<NotedQuery>) -> Result<Vec<NotedQuery>> {
-        let (title, queries) = (self.source.title.clone(), asking.len() as u64);
+        let queries = asking.len() as u64;
         let without: Vec<_> = asking.iter_mut().map(|asking| asking.without.take()).collect();
         if self.excludes {
             asking.iter_mut().zip(&without).for_each(|(asking, without)| asking.without.clone_from(without));
@@ -566,7 +566,7 @@ impl Pass<'_> {
             .source
             .scan(&Conditions::default())
             .and_then(|mut scan| scan_many(&mut scan, self.number, asking, self.rules, config::threads()));
-        let (mut asking, counts) = scanned.map_err(|error| named(error, &title))?;
+        let (mut asking, counts) = scanned.map_err(|error| self.source.named(error))?;
         asking.iter_mut().zip(without).for_each(|(asking, without)| asking.without = without);
         // The same numbers as with one search for each query.
         self.source.stats.rows.fetch_add(counts.rows * queries, Relaxed);

@@ -11,7 +11,7 @@ use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::tables::catalogue::IdColumn;
 use crate::sqlite::tables::conditions::{Affinity, Conditions, EqualRowid, ListSubject, number};
 
-/// How many values of a list one run of a statement looks up.
+/// How many values of a list one run of a statement looks up, if the host allows so many parameters.
 const KEYS: usize = 64;
 
 impl Source {
@@ -54,7 +54,9 @@ impl Source {
         if conditions.are_on_rowid() || conditions.list.as_ref().is_some_and(is_long) {
             return Ok(None);
         }
-        let sql = self.keys_sql(&conditions);
+        let compared = conditions.rowid.len() + conditions.id.len();
+        let keys = KEYS.min(self.connection.most_parameters().saturating_sub(compared));
+        let sql = self.keys_sql(&conditions, keys);
         if sql == self.unsearched {
             return Ok(None);
         }
@@ -68,7 +70,7 @@ impl Source {
                 return Ok(None);
             }
         };
-        rowids_of_keys(&mut run, &conditions, most)
+        rowids_of_keys(&mut run, &conditions, keys, most)
     }
 
     /// Tells whether the id of a row is in the list. `None` if affinity could make values equal that differ in their bytes.
@@ -98,13 +100,13 @@ impl Source {
         format!("SELECT {row}, {value}, {kept} FROM {}{}", self.from(), clause(&terms))
     }
 
-    /// A statement that gives the rows of [`KEYS`] values of a list in one run, so that there are fewer runs.
-    fn keys_sql(&self, conditions: &Conditions) -> String {
+    /// A statement that gives the rows of `keys` values of a list in one run, so that there are fewer runs.
+    fn keys_sql(&self, conditions: &Conditions, keys: usize) -> String {
         let (row, mut terms) = (self.row_expression(), self.compared(conditions));
         if conditions.list.is_none() {
             return format!("SELECT {row} FROM {}{}", self.from(), clause(&terms));
         }
-        let values: Vec<String> = (terms.len() + 1..).take(KEYS).map(|parameter| format!("(?{parameter})")).collect();
+        let values: Vec<String> = (terms.len() + 1..).take(keys).map(|parameter| format!("(?{parameter})")).collect();
         terms.push(format!("{} = listed.column1", self.id_expression()));
         let values = values.join(", ");
         format!("SELECT {row} FROM (VALUES {values}) AS listed CROSS JOIN {}{}", self.from(), clause(&terms))
@@ -131,6 +133,8 @@ impl Source {
     /// The two comparisons differ. In the first, the value gets the affinity of the key column. The result column `id` has no
     /// affinity, so in the second SQLite takes the affinity of the other side, which is not known here. If that is numeric, a
     /// stored text that reads as a number counts as a number: it may be equal to a number, and it is less than every text.
+    ///
+    /// If the host allows few parameters, comparisons are left out, so that there is one for the values of a list.
     pub(super) fn safe(&self, conditions: &Conditions) -> Conditions {
         let is_safe = |value: ValueRef<'_>| {
             self.id_affinity == Affinity::Numeric || !matches!(value, ValueRef::Integer(_) | ValueRef::Real(_))
@@ -151,16 +155,33 @@ impl Source {
             }
         }
         safe.list = safe.list.filter(|(listed, values)| *listed == ListSubject::Rowid || values.values().all(is_safe));
+        let most = self.connection.most_parameters().saturating_sub(1);
+        safe.rowid.truncate(most);
+        safe.id.truncate(most - safe.rowid.len());
         safe
     }
 }
 
 fn clause(terms: &[String]) -> String {
-    if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) }
+    if terms.is_empty() { String::new() } else { format!(" WHERE {}", all_of(terms)) }
+}
+
+/// All terms, in halves of halves: a host may limit the depth of an expression to ten.
+fn all_of(terms: &[String]) -> String {
+    if terms.len() < 2 {
+        return terms.concat();
+    }
+    let (first, second) = terms.split_at(terms.len() / 2);
+    format!("({}) AND ({})", all_of(first), all_of(second))
 }
 
 /// Binds the conditions and reads the rowids of all values of the list. `None` if there are more than `most`.
-fn rowids_of_keys(statement: &mut Statement, conditions: &Conditions, most: u64) -> Result<Option<Vec<i64>>> {
+fn rowids_of_keys(
+    statement: &mut Statement,
+    conditions: &Conditions,
+    keys: usize,
+    most: u64,
+) -> Result<Option<Vec<i64>>> {
     let compared = conditions.rowid.iter().chain(&conditions.id).map(|(_, value)| value);
     (1..).zip(compared).try_for_each(|(at, value)| statement.bind(at, value.borrow()))?;
     let first = (conditions.rowid.len() + conditions.id.len() + 1) as i32;
@@ -168,7 +189,7 @@ fn rowids_of_keys(statement: &mut Statement, conditions: &Conditions, most: u64)
     let mut rowids = Vec::new();
     loop {
         if let Some(values) = &mut values {
-            (first..).take(KEYS).try_for_each(|at| statement.bind(at, values.next().unwrap_or(ValueRef::Null)))?;
+            (first..).take(keys).try_for_each(|at| statement.bind(at, values.next().unwrap_or(ValueRef::Null)))?;
         }
         while statement.step()? {
             if rowids.len() as u64 >= most {

@@ -8,6 +8,7 @@ use super::catalogue::{
 };
 use super::conditions::{Affinity, Conditions, ListSubject};
 use super::identifier::{Path, quoted};
+use super::reentry::Running;
 use super::scan::Scan;
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
@@ -18,6 +19,7 @@ use crate::resources::stats::{self, Entry};
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::stored;
 use crate::sqlite::host::connection::{Connection, Reusable};
+use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::vector::{ElementType, Vector};
 use std::borrow::Cow;
@@ -245,6 +247,7 @@ impl Source {
 
     /// The rowids of the rows that meet the conditions and have a value in the column, in the order of the source.
     pub fn rowids(&mut self, conditions: &Conditions) -> Result<Vec<i64>> {
+        let _running = Running::enter([&*self])?;
         let mut scan = self.scan(conditions)?;
         let mut rowids = Vec::new();
         while scan.advance()? {
@@ -316,6 +319,7 @@ impl Source {
         wanted.reserve_room(rows.len())?;
         wanted.extend(rows);
         let mut found = HashMap::new();
+        let _running = Running::enter([&*self])?;
         let everything = Conditions::default();
         let mut scan = self.scan(&everything)?;
         while scan.advance()? {
@@ -349,14 +353,30 @@ impl Source {
         format!("table {}, column {}", self.title, plain_or_quoted(&self.column))
     }
 
+    /// Adds the name of the table to an error of SQLite, and to one that says that a file is damaged, the name of the file: a
+    /// process may have several open. Our own errors name the row already.
+    pub fn named(&self, error: Error) -> Error {
+        let Error::Sqlite { code, message } = error else { return error };
+        let is_damaged = matches!(code as u32 & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB);
+        let file = self.connection.file_name(&self.schema).filter(|_| is_damaged);
+        let advice = file.map_or(String::new(), |file| format!(" (the file {file}; restore a backup)"));
+        Error::Sqlite { code, message: format!("table {}: {message}{advice}", self.title) }
+    }
+
     fn looked_up(&mut self, expression: &str, rowid: i64) -> Result<Value> {
+        let _running = Running::enter([&*self])?;
+        let found = self.look_up(expression, rowid);
+        found.map_err(|error| self.named(error))
+    }
+
+    fn look_up(&mut self, expression: &str, rowid: i64) -> Result<Value> {
         let sql = || format!("SELECT {expression} FROM {} WHERE {} = ?1", self.from(), self.row_expression());
         let mut run = self.lookup.run(self.connection, expression, sql)?;
         run.bind(1, ValueRef::Integer(rowid))?;
         if run.step()? { run.column(0).copied() } else { Ok(Value::Null) }
     }
 
-    /// Starts reading the rows that meet the conditions.
+    /// Starts reading the rows that meet the conditions. The caller holds a [`Running`] while it reads.
     pub fn scan(&mut self, conditions: &Conditions) -> Result<Scan> {
         let mut conditions = self.safe(conditions);
         let members = self.members(&conditions)?;
