@@ -22,7 +22,7 @@ pub const SUBTYPE_FLAGS: c_int = (ffi::SQLITE_SUBTYPE | RESULT_SUBTYPE) as c_int
 const JSON: u8 = b'J';
 
 /// The subtype of a vector. The first three are sqlite-vec's, the others our own.
-pub fn subtype_of(element: ElementType) -> u8 {
+fn subtype_of(element: ElementType) -> u8 {
     match element {
         ElementType::F32 => 223,
         ElementType::Bit => 224,
@@ -33,7 +33,7 @@ pub fn subtype_of(element: ElementType) -> u8 {
 }
 
 /// The type of a BLOB with this subtype. One without is of f32.
-pub fn element_of(subtype: u32) -> ElementType {
+fn element_of(subtype: u32) -> ElementType {
     let known = [ElementType::F16, ElementType::Bf16, ElementType::Int8, ElementType::Bit];
     known.into_iter().find(|&element| u32::from(subtype_of(element)) == subtype).unwrap_or_default()
 }

@@ -50,7 +50,7 @@ unsafe fn enter_loaded(
     unsafe { enter(db, message, host, welcome, |connection| register(connection, search)) }
 }
 
-/// The same under the name that SQLite tries first. So the library file may have any name.
+/// [`sqlite3_fafcas_init`] under the name that SQLite tries first. So the library file may have any name.
 ///
 /// # Safety
 /// For SQLite alone to call.

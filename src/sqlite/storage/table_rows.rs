@@ -25,7 +25,7 @@ pub struct TableRows {
     /// Reads one row with its id.
     fetch_keyed: Reusable,
     title: String,
-    /// How many rows with a value were fetched.
+    /// How many of the rows that were fetched had a vector.
     pub values: u64,
     schema: String,
     table: String,
@@ -56,60 +56,34 @@ impl TableRows {
         let Some(rowid) = source.rowid_name() else {
             return Err(Error::expected("a table with rowids", &source.title));
         };
-        let one = format!(
-            "SELECT t.{} FROM {}.{} AS t WHERE t.{rowid} = ?1",
-            quoted(source.column()),
-            quoted(source.schema()),
-            quoted(source.name())
-        );
-        let behind = format!(
-            "SELECT t.{rowid} AS rowid FROM {}.{} AS t WHERE t.{rowid} > ?1",
-            quoted(source.schema()),
-            quoted(source.name())
-        );
-        let between = format!(
-            "SELECT t.{rowid}, t.{} FROM {}.{} AS t WHERE t.{rowid} BETWEEN ?1 AND ?2 ORDER BY t.{rowid}",
-            quoted(source.column()),
-            quoted(source.schema()),
-            quoted(source.name())
-        );
-        let onwards = format!(
-            "SELECT t.{rowid}, t.{} FROM {}.{} AS t WHERE t.{rowid} >= ?1 ORDER BY t.{rowid} LIMIT ?2",
-            quoted(source.column()),
-            quoted(source.schema()),
-            quoted(source.name())
-        );
-        let sight = format!(
-            "SELECT t.{rowid}, t.{} FROM {}.{} AS t LIMIT 0",
-            quoted(source.column()),
-            quoted(source.schema()),
-            quoted(source.name())
-        );
-        let top = format!("(SELECT max(t.{rowid}) FROM {}.{} AS t)", quoted(source.schema()), quoted(source.name()));
-        let (title, is_stable) = (source.describe_column(), source.has_stable_rowids()?);
-        let connection = source.connection();
+        let (schema, table, column) = (source.schema(), source.name(), source.column());
+        let (value, rows) = (quoted(column), format!("{}.{} AS t", quoted(schema), quoted(table)));
         let (fetch, running, fetch_keyed, probe, widened) = Default::default();
         Ok(Self {
-            connection,
-            one,
+            connection: source.connection(),
+            one: format!("SELECT t.{value} FROM {rows} WHERE t.{rowid} = ?1"),
             fetch,
             running,
             fetch_keyed,
-            title,
+            title: source.describe_column(),
             values: 0,
-            schema: source.schema().to_string(),
-            table: source.name().to_string(),
-            column: source.column().to_string(),
+            schema: schema.to_string(),
+            table: table.to_string(),
+            column: column.to_string(),
             element: source.elements(),
             widened,
             is_typed: source.is_typed(),
-            top,
-            behind,
-            onwards,
+            top: format!("(SELECT max(t.{rowid}) FROM {rows})"),
+            behind: format!("SELECT t.{rowid} AS rowid FROM {rows} WHERE t.{rowid} > ?1"),
+            onwards: format!(
+                "SELECT t.{rowid}, t.{value} FROM {rows} WHERE t.{rowid} >= ?1 ORDER BY t.{rowid} LIMIT ?2"
+            ),
             probe,
-            sight,
-            between,
-            is_stable,
+            sight: format!("SELECT t.{rowid}, t.{value} FROM {rows} LIMIT 0"),
+            between: format!(
+                "SELECT t.{rowid}, t.{value} FROM {rows} WHERE t.{rowid} BETWEEN ?1 AND ?2 ORDER BY t.{rowid}"
+            ),
+            is_stable: source.has_stable_rowids()?,
         })
     }
 
@@ -227,7 +201,7 @@ enum Sight {
 }
 
 /// Is used as the greatest rowid of an empty table.
-pub const NO_ROW: i64 = i64::MIN;
+const NO_ROW: i64 = i64::MIN;
 
 /// The greatest rowid, from the value of the expression [`TableRows::top`].
 pub(super) fn top(value: ValueRef<'_>) -> i64 {

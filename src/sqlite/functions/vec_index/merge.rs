@@ -62,13 +62,7 @@ impl VecIndex {
         };
         let Survey { differing: mut found, slots } = survey;
         found.extend(others);
-        let (mut noted, mut differing) = (shelf.noted_rows(span)?, BTreeSet::new());
-        for rowid in found {
-            if !noted.has(rowid)? {
-                differing.insert(rowid);
-            }
-        }
-        drop(noted);
+        let differing = unnoted(&shelf, span, found)?;
         let count = changed + differing.len() as u64;
         if wants_rebuild(count) || differing.len() as u64 > most_differing(&index) {
             return self.build(&mut source, &mut shelf, Stray::Noted);
@@ -145,4 +139,15 @@ impl VecIndex {
             }
         }
     }
+}
+
+/// Those of these rows that a part of the list of changes does not name.
+fn unnoted(shelf: &Shelf, span: LogSpan, rows: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+    let (mut noted, mut others) = (shelf.noted_rows(span)?, BTreeSet::new());
+    for rowid in rows {
+        if !noted.has(rowid)? {
+            others.insert(rowid);
+        }
+    }
+    Ok(others)
 }
