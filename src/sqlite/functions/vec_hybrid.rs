@@ -52,10 +52,7 @@ impl Table for VecHybrid {
     type Cursor = ListedRows<Both>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((
-            Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
-        ))
+        Ok((Self { connection, waiting: WaitingPlace::default() }, SIGNATURE.declaration(Risk::Searching)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {

@@ -42,10 +42,7 @@ impl Table for VecMmr {
     type Cursor = Listed<Diverse>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((
-            Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
-        ))
+        Ok((Self { connection, waiting: WaitingPlace::default() }, SIGNATURE.declaration(Risk::Searching)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {

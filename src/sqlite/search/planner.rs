@@ -8,7 +8,7 @@ use crate::scan::{Range, Rules};
 use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::host::vtab::{Choice, Constraint, ConstraintKind, IndexInfo};
+use crate::sqlite::host::vtab::{Choice, Constraint, ConstraintKind, Declaration, IndexInfo, Risk};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 
 /// The columns and the arguments of a table function.
@@ -29,6 +29,11 @@ impl Signature {
         let columns = self.columns.iter().map(|column| (*column).to_owned());
         let arguments = self.arguments.iter().map(|name| format!("{name} HIDDEN"));
         format!("CREATE TABLE x({})", columns.chain(arguments).collect::<Vec<_>>().join(", "))
+    }
+
+    /// What a table function with these columns tells SQLite about itself.
+    pub fn declaration(self, risk: Risk) -> Declaration {
+        Declaration { schema: self.schema(), risk }
     }
 
     /// The value of a hidden column: the argument that the call gave.
