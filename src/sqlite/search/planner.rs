@@ -185,17 +185,29 @@ pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Resu
 }
 
 /// The question that the present rows of a cursor answer. The inner loop of a join may ask the same for each outer row.
-#[derive(PartialEq)]
 pub struct KeptQuestion {
     arguments: Vec<Value>,
+    conditions: Conditions,
     moment: Moment,
 }
 
 impl KeptQuestion {
     /// The question of a call, at the present moment.
-    pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Result<Self> {
+    pub fn new(connection: Connection, arguments: &[ValueRef<'_>], conditions: Conditions) -> Result<Self> {
         let arguments = arguments.iter().map(|argument| argument.copied()).collect::<Result<_>>()?;
-        Ok(Self { arguments, moment: connection.moment() })
+        Ok(Self { arguments, conditions, moment: connection.moment() })
+    }
+
+    /// Whether a call asks the same, and the connection has changed nothing since.
+    pub fn is_of(&self, connection: Connection, arguments: &[ValueRef<'_>], conditions: &Conditions) -> bool {
+        self.moment == connection.moment()
+            && self.conditions == *conditions
+            && self.arguments.iter().map(Value::borrow).eq(arguments.iter().copied())
+    }
+
+    /// The conditions that the plan has kept.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     /// The arguments, which the hidden columns show.
