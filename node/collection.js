@@ -1,7 +1,7 @@
 'use strict';
 // Texts with vectors in an ordinary table: the Collection of the Python package, by the same names. docs/node.md tells of it.
 
-const { load, loadedIn, vector, wholeNumber } = require('./connection.js');
+const { FOLDERS, load, loadedIn, vector, wholeNumber } = require('./connection.js');
 
 const TEXTS_AT_ONCE = 1000;
 // As many as vec_hybrid takes.
@@ -31,7 +31,7 @@ function connect(path) {
 
 function betterSqlite() {
   try {
-    return require(require.resolve('better-sqlite3', { paths: [process.cwd(), __dirname] }));
+    return require(require.resolve('better-sqlite3', { paths: FOLDERS }));
   } catch (error) {
     if (error.code === 'MODULE_NOT_FOUND') return undefined;
     throw error;

@@ -10,6 +10,9 @@ const { getLoadablePath } = require('./platform.js');
 /** An entry point of the library, beside the one that SQLite finds by itself. */
 const SCHEMA_SEARCH = 'sqlite3_fafcas_schema_search_init';
 const TAKES_ARRAYS = Symbol('fafcas');
+/** Where other packages are looked for: from the program's own file, and from this one. Never from the working directory, where anybody
+ * may have put a package of such a name. Node knows the first of programs in CommonJS alone. */
+const FOLDERS = [require.main?.path, __dirname].filter((folder) => folder && path.isAbsolute(folder));
 
 /** Gives a Database of better-sqlite3, or a DatabaseSync of node:sqlite, fafcas's SQL functions. */
 function load(db, { schemaSearch = false } = {}) {
@@ -115,11 +118,11 @@ function nameRuntime() {
   if (name) process.env.FAFCAS_ONNXRUNTIME = path.join(found, name);
 }
 
-/** Where onnxruntime-node, beside this package or in the program's own folder, keeps the library for this platform. */
+/** Where onnxruntime-node, beside this package or the program's own file, keeps the library for this platform. */
 function runtimeFolder() {
   let manifest;
   try {
-    manifest = require.resolve('onnxruntime-node/package.json', { paths: [__dirname, process.cwd()] });
+    manifest = require.resolve('onnxruntime-node/package.json', { paths: FOLDERS });
   } catch {
     return undefined;
   }
@@ -130,4 +133,4 @@ function runtimeFolder() {
     .find((folder) => fs.existsSync(folder));
 }
 
-module.exports = { getLoadablePath, load, loadedIn, vector, wholeNumber };
+module.exports = { FOLDERS, getLoadablePath, load, loadedIn, vector, wholeNumber };

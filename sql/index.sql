@@ -37,7 +37,7 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 
 -- FRAME: the first 64 bytes of every BLOB in NAME_blocks
 --    0   8  magic 'fafcasix'
---    8   2  format number: 1; 2 in the header of an index over another type than f32
+--    8   2  format number: 1; 2 in the header of an index over another type than f32; 3 in the header while blocks are written
 --   10   2  kind: 1 header, 2 directory, 3 codes, 4 fine codes, 5 ranges
 --   12   4  CRC-32C of the BLOB without these four bytes
 --   16  16  token: random, and new at every write. Equal tokens mean equal content; the caches depend on this.
@@ -55,6 +55,9 @@ CREATE TRIGGER "NAME_seal" BEFORE UPDATE ON "NAME_pending" BEGIN SELECT RAISE(IG
 --  104   4  blocks
 --  108   1  the type of the rows: 0 f32 (format 1); 1 f16, 2 bf16, 3 int8 (format 2)
 --  109  19  reserved
+-- A merge or rebuild first gives the header the format 3, and writes it anew at its end. If it fails and its transaction is
+-- committed all the same, the 3 stays: searches scan, of the other numbers only the type counts, and `rebuild` makes the index
+-- whole. The list of changes is emptied after the header has been written, so that nothing is lost.
 --
 -- DIRECTORY
 --   64     4·d  centre: d floats

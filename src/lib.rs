@@ -83,7 +83,6 @@ use sqlite::host::{aggregate, call};
 
 /// Every scalar function but those on vectors, which `v` lists: its name in SQL, how many arguments it takes, how far SQLite may trust it, and the Rust function.
 const SCALARS: &[Scalar] = &[
-    scalar!("fafcas_normalize", 1, Pure, f::fafcas_normalize),
     scalar!("rrf", -1, Pure, f::rrf),
     scalar!("embed", 1, Deterministic, e::embed),
     scalar!("embed", 2, Deterministic, e::embed),

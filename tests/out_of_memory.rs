@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, unsafe_code)]
 
 use fafcas::embed::{Places, configure};
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, ffi, params};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::ptr::null_mut;
@@ -125,11 +125,50 @@ fn what_takes_too_much_memory_is_an_error_and_the_host_lives_on() {
             with_room(256 << 10, || run(&db, modest)).unwrap();
         }
     }
+    first_uses();
     many_streams(&db);
     both_ways(&db);
     too_long_a_vector(&db);
     long_texts(&db);
     long_arguments(&db);
+}
+
+/// A table function is declared to SQLite when a connection first uses it, and so is an index, in memory of SQLite's own.
+fn first_uses() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("first-uses-{}.db", std::process::id()));
+    let _ = std::fs::remove_file(&file);
+    let schema = "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t(v) VALUES ('[1,0]');
+                  CREATE VIRTUAL TABLE i USING vec_index(t, v)";
+    Connection::open(&file).unwrap().execute_batch(schema).unwrap();
+    for sql in [
+        "SELECT value FROM vec_each('[1]')",
+        "SELECT rowid FROM vec_topk('t', 'v', '[1,0]', 1)",
+        "SELECT * FROM vec_stats",
+        "SELECT * FROM vec_trace",
+        "ALTER TABLE i RENAME TO j",
+        "DROP TABLE j",
+    ] {
+        let mut refused = 0;
+        for room in std::iter::successors(Some(0), |room| Some(room + 300 + room / 20)) {
+            let db = Connection::open(&file).unwrap();
+            db.query_row("SELECT count(*) FROM t", [], |_| Ok(())).unwrap();
+            // SAFETY: both take numbers alone, and this process has one test.
+            let outcome = unsafe {
+                ffi::sqlite3_hard_heap_limit64(ffi::sqlite3_memory_used() + room);
+                let outcome = run(&db, sql);
+                ffi::sqlite3_hard_heap_limit64(0);
+                ffi::sqlite3_soft_heap_limit64(0);
+                outcome
+            };
+            let Err(error) = outcome else { break };
+            refused += 1;
+            assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OutOfMemory), "{sql}, {room}: {error}");
+            assert!(!error.to_string().contains("bug"), "{sql}, {room}: {error}");
+        }
+        assert!(refused > 0, "{sql}");
+        println!("{sql}: refused {refused} times");
+    }
+    std::fs::remove_file(&file).unwrap();
 }
 
 /// What a reader of many searches does not take is not found, and what it has taken is not kept.

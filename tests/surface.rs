@@ -24,7 +24,7 @@ const FUNCTIONS: &[(&str, i64, i64)] = &[
     ("fafcas_config", 1, DIRECTONLY),
     ("fafcas_config", 2, DIRECTONLY),
     ("fafcas_info", 0, PLAIN),
-    ("fafcas_normalize", 1, DETERMINISTIC | INNOCUOUS),
+    ("fafcas_normalize", 1, ON_VECTORS),
     ("rrf", -1, DETERMINISTIC | INNOCUOUS),
     ("vec_add", 2, ON_VECTORS),
     ("vec_bf16", 1, ON_VECTORS),

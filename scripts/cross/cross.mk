@@ -12,8 +12,7 @@ RUN_HERE   = linux-x86_64 linux-aarch64 linux-x86_64-musl linux-aarch64-musl win
 BUILT_ONLY = macos-x86_64 macos-aarch64 android-x86_64 android-aarch64
 PLATFORMS  = $(RUN_HERE) $(BUILT_ONLY)
 BUILT      = $(CROSS)/$(CROSS_PROFILE)
-# As in platforms.py.
-GLIBC      = 2.17
+GLIBC      = $(shell sed -n 's/^GLIBC = "\(.*\)"/\1/p' scripts/cross/platforms.py)
 # What Debian's packages of the C library are called. glibc is that of Debian 11, the oldest that the sources still have. ONNX Runtime
 # wants the library of C++ too.
 PACKAGES_linux-x86_64       = amd64/bullseye libc6 libgcc-s1 libstdc++6

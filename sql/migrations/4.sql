@@ -41,35 +41,23 @@ CREATE TABLE plain_texts (
     PRIMARY KEY (seq, field)
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER plain_texts_insert AFTER INSERT ON plain_texts BEGIN
-    -- [text](target): each step passes over what stands before the next target, or the target. What has no sign of an address is
-    -- no target: list[3](x).
+    -- Cut at each sign of a target, so that the time grows with the length alone.
+    -- [text](target): what has no sign of an address is no target: list[3](x).
     UPDATE plain_texts SET text = (
-        WITH RECURSIVE step (done, rest) AS (
-            SELECT '', new.text
-            UNION ALL
-            SELECT CASE WHEN substr(rest, 1, 2) <> '](' THEN done || substr(rest, 1, instr(rest, '](') - 1)
-                        WHEN substr(rest, 3, instr(rest, ')') - 3) GLOB '*[./#:]*' THEN done || ']'
-                        ELSE done || substr(rest, 1, instr(rest, ')')) END,
-                   CASE WHEN substr(rest, 1, 2) <> '](' THEN substr(rest, instr(rest, ']('))
-                        ELSE substr(rest, instr(rest, ')') + 1) END
-            FROM   step WHERE instr(substr(rest, nullif(instr(rest, ']('), 0)), ')') > 0
-        )
-        SELECT done || rest FROM step ORDER BY length(rest) LIMIT 1
+        SELECT group_concat(CASE
+                   WHEN key = 0 THEN value
+                   WHEN substr(value, 1, instr(value, ')') - 1) GLOB '*[./#:]*' AND instr(value, ')') > 0
+                   THEN ']' || substr(value, instr(value, ')') + 1)
+                   ELSE '](' || value END, '')
+        FROM  (SELECT key, value FROM json_each('[' || replace(json_quote(new.text), '](', '","') || ']') ORDER BY key)
     ) WHERE seq = new.seq AND field = new.field;
     -- [[target|text]] likewise, but not [[ a || b ]].
     UPDATE plain_texts SET text = (
-        WITH RECURSIVE step (done, rest) AS (
-            SELECT '', text
-            UNION ALL
-            SELECT CASE WHEN substr(rest, 1, 2) <> '[[' THEN done || substr(rest, 1, instr(rest, '[[') - 1)
-                        WHEN substr(rest, 3, instr(rest, ']]') - 3) GLOB '*||*' THEN done || substr(rest, 1, instr(rest, ']]') + 1)
-                        ELSE done || '[[' || substr(substr(rest, 3, instr(rest, ']]') - 3),
-                                                    instr(substr(rest, 3, instr(rest, ']]') - 3), '|') + 1) || ']]' END,
-                   CASE WHEN substr(rest, 1, 2) <> '[[' THEN substr(rest, instr(rest, '[['))
-                        ELSE substr(rest, instr(rest, ']]') + 2) END
-            FROM   step WHERE instr(substr(rest, nullif(instr(rest, '[['), 0)), ']]') > 0
-        )
-        SELECT done || rest FROM step ORDER BY length(rest) LIMIT 1
+        SELECT group_concat(CASE
+                   WHEN key = 0 THEN value
+                   WHEN substr(value, 1, instr(value, ']]') - 1) GLOB '*||*' OR instr(value, ']]') = 0 THEN '[[' || value
+                   ELSE '[[' || substr(value, instr(substr(value, 1, instr(value, ']]') - 1), '|') + 1) END, '')
+        FROM  (SELECT key, value FROM json_each('[' || replace(json_quote(text), '[[', '","') || ']') ORDER BY key)
     ) WHERE seq = new.seq AND field = new.field;
 END;
 CREATE VIEW nodes_plain AS

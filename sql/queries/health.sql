@@ -3,9 +3,9 @@
 --
 --     sqlite3 notes.db ".load libfafcas" ".read sql/harden.sql" ".read sql/queries/health.sql"
 --
--- It reads the whole file. It changes nothing, except that the last rule writes one row and removes it again. On a read-only
--- connection that rule fails. The empty tables below cannot be made there either, which matters only if tables are missing.
--- Without the library the second SELECT is an error; all other rules are still checked.
+-- It reads the whole file, and changes nothing: what the last rule writes is rolled back. On a read-only connection that rule
+-- fails. The empty tables below cannot be made there either, which matters only if tables are missing. Without the library the
+-- second SELECT is an error; all other rules are still checked.
 
 -- A missing table would make the whole statement fail. SQLite finds these empty ones if main has no table of the name.
 ATTACH ':memory:' AS absent;
@@ -87,13 +87,13 @@ FROM   faults;
 SELECT rule, expected, actual, ok, NULL AS remedy FROM fafcas_health('nodes', 'embedding');
 
 -- Whether a row that is written can be read again.
-SAVEPOINT probe;
+BEGIN;
 INSERT INTO kit (key, value) VALUES ('probe', 'written');
 SELECT 'write and read' AS rule, 'written' AS expected, coalesce(max(value), 'not written') AS actual, count(*) = 1 AS ok,
        'leave to write the file and its folder; until then readers need immutable=1 or a writer that has it open' AS remedy
 FROM   kit WHERE key = 'probe' AND EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'kit');
-ROLLBACK TO probe;
-RELEASE probe;
+-- Of the probe nothing reaches the file.
+ROLLBACK;
 
 DROP TABLE temp.integrity;
 DETACH absent;

@@ -10,7 +10,7 @@
 
 use super::space::Residual;
 
-/// Residuals that are shorter than this, but not zero, have squares that f32 cannot hold.
+/// Residuals that are shorter than this, but not zero, have squares that f32 holds with few digits or none.
 const SHORTEST: f64 = 1e-12;
 
 /// A 1-bit code with its factors.

@@ -21,6 +21,10 @@ pub(super) enum Steps {
 
 pub(super) const FOUR_BIT_STEPS: f32 = 127.0;
 
+/// Where all lengths are below 1e-11, squares of products of two lengths are below the range of f32, and with them up to 2⁻⁷⁴ of an
+/// error is lost. A distance counts as at least so large, so that the allowance for rounding, 2⁻¹⁸ of it, is more than that.
+const LEAST_SIZE: f64 = 1.0 / (1u64 << 55) as f64;
+
 /// What rounding in f32 can change in a score, relative to its largest term: here, in the rotation, and in the true
 /// score. The sum of up to 65,536 products in the true score counts most.
 const SLACK: f64 = 1.0 / (1 << 18) as f64;
@@ -166,7 +170,7 @@ impl Query {
         let formula = Formula {
             dimensions: dimensions as f32,
             constant: seen.constant as f32,
-            constant_size: seen.constant_size as f32,
+            constant_size: seen.constant_size.max(LEAST_SIZE) as f32,
             offset_weight: seen.offset_weight as f32,
             square_weight: if shape == Shape::SquaredDistance { 1.0 } else { 0.0 },
             step: (weight * 2.0 * coarse.step) as f32,

@@ -3,7 +3,9 @@
 //! There are two generations instead of a list sorted by age. A vector that is found in the old one moves to the young
 //! one. When the young one is full, it becomes the old one, and the old one is dropped.
 
+use super::listing::Counters;
 use crate::lock::lock;
+use crate::resources::per_process::PerProcess;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::mem::take;
@@ -11,19 +13,6 @@ use std::sync::{Arc, Mutex};
 
 /// How many bytes of vectors a generation may hold.
 const GENERATION: usize = 8 << 20;
-
-/// What the cache of a model holds now, and what it has done since the counters were last taken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Texts whose vector was in the cache.
-    pub hits: u64,
-    /// Texts that had to be embedded.
-    pub misses: u64,
-    /// Vectors that were dropped to make room for others.
-    pub evictions: u64,
-    /// Bytes of the vectors and keys in the cache.
-    pub bytes: u64,
-}
 
 /// A text is known by its SHA-256, so nobody can make two texts that share a vector.
 pub type Key = [u8; 32];
@@ -49,7 +38,7 @@ struct Generations {
 
 /// The cache of one model.
 pub struct TextCache {
-    generations: Mutex<Generations>,
+    generations: PerProcess<Mutex<Generations>>,
     /// Bytes of one vector and its key.
     entry: usize,
 }
@@ -57,7 +46,7 @@ pub struct TextCache {
 impl TextCache {
     /// A cache for vectors of so many dimensions.
     pub fn new(dimensions: usize) -> Self {
-        Self { generations: Mutex::default(), entry: size_of::<Key>() + dimensions * size_of::<f32>() }
+        Self { generations: PerProcess::new(Mutex::default), entry: size_of::<Key>() + dimensions * size_of::<f32>() }
     }
 
     /// How many vectors a generation may hold.
@@ -67,14 +56,14 @@ impl TextCache {
 
     /// What it holds now, and what it has done since the last call.
     pub fn take_counters(&self) -> Counters {
-        let mut generations = lock(&self.generations);
+        let mut generations = lock(self.generations.get());
         let vectors = generations.young.len() + generations.old.len();
         Counters { bytes: (vectors * self.entry) as u64, ..take(&mut generations.counters) }
     }
 
     /// The vector of this text, if it is in the cache.
     pub fn get(&self, key: &Key) -> Option<Arc<[f32]>> {
-        let mut generations = lock(&self.generations);
+        let mut generations = lock(self.generations.get());
         let found = match generations.young.get(key) {
             Some(vector) => Some(Arc::clone(vector)),
             None => generations.old.remove(key).inspect(|vector| self.add(&mut generations, *key, Arc::clone(vector))),
@@ -86,7 +75,7 @@ impl TextCache {
 
     /// Keeps the vector of a text for a while.
     pub fn put(&self, key: Key, vector: Arc<[f32]>) {
-        let mut generations = lock(&self.generations);
+        let mut generations = lock(self.generations.get());
         self.add(&mut generations, key, vector);
     }
 

@@ -4,20 +4,10 @@
 //! sentences, or else lines, words or characters. Every character that is not white space is in a chunk. The time is
 //! proportional to the length of the text.
 
+use super::listing::Chunk;
 use super::tokenize::floor;
 use crate::error::Result;
 use crate::resources::reserve::push;
-
-/// A part of a text, without white space around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chunk<'t> {
-    /// The number of its first character, counted from 1 as in SQL.
-    pub start: usize,
-    /// The number of the character after its last: `substr(text, start, stop - start)` is the chunk.
-    pub stop: usize,
-    /// The chunk itself.
-    pub text: &'t str,
-}
 
 /// The chunks of `text`. Each has at most `most` tokens, counted by `count`, and repeats at most `overlap` tokens of
 /// the chunk before.

@@ -2,16 +2,15 @@
 
 use super::safetensors::{SafeTensors, Tensor, ValueType};
 use super::settings::JsonFile;
-use super::table::half;
+use super::table::MOST_DIMENSIONS;
 use super::unit::unit;
 use crate::error::{Error, Result};
+use half::f16;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 const WEIGHT: &str = "linear.weight";
 const BIAS: &str = "linear.bias";
-/// The most dimensions of a vector, as everywhere in this library.
-const MOST_DIMENSIONS: u64 = 65_536;
 
 /// What is done to each number of the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +44,8 @@ impl DenseSettings {
     pub fn read(folder: &Path, is_normalised: bool) -> Result<Self> {
         let config = JsonFile::read(folder.join("config.json"))?;
         let size = |name| match config.whole(name)? {
-            Some(size @ 1..=MOST_DIMENSIONS) => Ok(size),
-            _ => Err(config.wrong(name, "a number from 1 to 65536", &config.content[name])),
+            Some(size) if (1..=MOST_DIMENSIONS as u64).contains(&size) => Ok(size),
+            _ => Err(config.wrong(name, &format!("a number from 1 to {MOST_DIMENSIONS}"), &config.content[name])),
         };
         let name = config.text("activation_function")?.unwrap_or("torch.nn.modules.activation.Tanh");
         let activation = match name.rsplit('.').next() {
@@ -116,7 +115,9 @@ fn values(tensor: &Tensor, shape: &[usize]) -> Result<Vec<f32>> {
     }
     match tensor.kind {
         ValueType::F32 => Ok(tensor.bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()),
-        ValueType::F16 => Ok(tensor.bytes.as_chunks().0.iter().map(|&bytes| half(u16::from_le_bytes(bytes))).collect()),
+        ValueType::F16 => {
+            Ok(tensor.bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect())
+        }
         other => Err(Error::expected("F32 or F16", other)),
     }
 }

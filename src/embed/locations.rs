@@ -4,37 +4,32 @@
 //! SQL cannot decide it, and the working directory does not count: someone who may write SQL or a file must not choose
 //! which code is loaded.
 
+use super::listing::{DEFAULT_MODEL, Places};
 use super::prefix;
-use super::registry::DEFAULT_MODEL;
 use crate::error::Error;
-use crate::lock::lock;
+use crate::lock::{read, try_read, write};
+use crate::resources::per_process::PerProcess;
 use std::collections::BTreeSet;
 use std::env;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::RwLock;
 
 /// The model that needs no runtime. `fafcas model` makes it from the default model.
 const STATIC_MODEL: &str = "static-MiniLM";
 /// The folder of models, if the host program names none.
 const MODELS_VARIABLE: &str = "FAFCAS_MODEL_DIR";
-/// What a host program may set in place of the environment. For what is `None`, the environment decides.
-#[derive(Debug, Clone, Default)]
-pub struct Places {
-    /// The folder that contains a folder for each model.
-    pub models: Option<PathBuf>,
-    /// The library of ONNX Runtime, a file.
-    pub runtime: Option<PathBuf>,
-}
-
-static CONFIGURED: Mutex<Places> = Mutex::new(Places { models: None, runtime: None });
+// Threads that only read it while the process forks do not keep a child from it.
+static CONFIGURED: PerProcess<RwLock<Places>> = PerProcess::handed_on(|parent| {
+    RwLock::new(parent.and_then(|parent| Some(try_read(parent)?.clone())).unwrap_or_default())
+});
 
 /// Sets where to look from now on. What has been loaded stays as it is.
 pub fn configure(places: Places) {
-    *lock(&CONFIGURED) = places;
+    *write(CONFIGURED.get()) = places;
 }
 
 pub fn configured() -> Places {
-    lock(&CONFIGURED).clone()
+    read(CONFIGURED.get()).clone()
 }
 
 pub fn variable(name: &str) -> Option<PathBuf> {

@@ -1,19 +1,21 @@
 //! A model: its folder, read and checked, what it runs on, and the vectors of recent texts.
 
-use super::cache::{self, Counters, TextCache};
-use super::chunk::{self, Chunk};
+use super::cache::{self, TextCache};
+use super::chunk;
 use super::engine::Engine;
 use super::folder::Folder;
-use super::prompts::{self, Prompts, prompted};
+use super::listing::{Chunk, Counters, Prompts};
+use super::prompts::{self, prompted};
 use super::settings::{Kind, Settings};
 use super::split_work::share;
 use super::tokenize::Tokenizer;
 use crate::error::{Error, Result};
+use once_cell::race::OnceBox;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// How many texts are tokenized as one job.
 const TOKENIZED: usize = 64;
@@ -25,7 +27,7 @@ pub struct Model {
     engine: Engine,
     cache: TextCache,
     folder: Arc<Folder>,
-    fingerprint: OnceLock<String>,
+    fingerprint: OnceBox<String>,
     /// How many tokens the prompt for documents has.
     prompt_tokens: usize,
     /// How many tokens at the beginning do not count in a mean.
@@ -57,7 +59,7 @@ impl Model {
             cache: TextCache::new(engine.dimensions()),
             engine,
             folder,
-            fingerprint: OnceLock::new(),
+            fingerprint: OnceBox::new(),
             prompt_tokens,
             left_out,
         })
@@ -95,7 +97,7 @@ impl Model {
             Some(fingerprint) => Ok(fingerprint),
             None => {
                 let fingerprint = self.folder.fingerprint()?;
-                Ok(self.fingerprint.get_or_init(|| fingerprint))
+                Ok(self.fingerprint.get_or_init(|| Box::new(fingerprint)))
             }
         }
     }

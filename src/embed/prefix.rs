@@ -2,13 +2,13 @@
 //! `PREFIX/share/fafcas/models`. So an archive can be unpacked anywhere.
 
 use crate::native::own_file::own_file;
+use once_cell::race::OnceBox;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 /// The prefix that this library's own file lies under.
 pub fn own() -> Option<PathBuf> {
-    static OWN: OnceLock<Option<PathBuf>> = OnceLock::new();
-    OWN.get_or_init(|| prefix_of(&own_file()?)).clone()
+    static OWN: OnceBox<Option<PathBuf>> = OnceBox::new();
+    OWN.get_or_init(|| Box::new(own_file().and_then(|file| prefix_of(&file)))).clone()
 }
 
 /// The repository that the library was built in, if it lies there still. This is only for advice: nothing is loaded from it.

@@ -3,6 +3,7 @@
 //! They stand in `config_sentence_transformers.json`, under the names that sentence-transformers looks for. The older
 //! models of two families do not say theirs there; these are known here by the name of the model.
 
+use super::listing::Prompts;
 use super::settings::JsonFile;
 use crate::error::{Error, Result};
 use crate::resources::reserve::Reserve;
@@ -15,15 +16,6 @@ pub const FILE: &str = "config_sentence_transformers.json";
 const QUERY: [&str; 2] = ["query", "search_query"];
 /// The same for documents.
 const DOCUMENT: [&str; 4] = ["document", "passage", "corpus", "search_document"];
-
-/// What is put in front of texts. An empty one changes nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Prompts {
-    /// In front of questions.
-    pub query: String,
-    /// In front of documents.
-    pub document: String,
-}
 
 impl Prompts {
     /// Reads the prompts of a model that may be known by one of `names`.

@@ -2,19 +2,16 @@
 
 use super::card;
 use super::folder::{Folder, may_be_model, unreadable};
+use super::listing::ModelListing;
 use super::locations;
 use super::model::Model;
-use super::prompts::Prompts;
-use super::settings::Kind;
 use crate::error::{Error, Result};
-use crate::lock::lock;
+use crate::lock::{lock, try_lock};
+use crate::resources::per_process::PerProcess;
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-
-/// The model that is used if none is named. In WASM, where ONNX Runtime does not run, it is the static one.
-pub const DEFAULT_MODEL: &str = if cfg!(target_family = "wasm") { "static-MiniLM" } else { "all-MiniLM-L6-v2" };
 
 /// How long the name of a model may be.
 const LONGEST_NAME: usize = 100;
@@ -22,43 +19,30 @@ const LONGEST_NAME: usize = 100;
 /// A model, once it is loaded. The lock is held while it loads, so that it is loaded only once.
 type ModelSlot = Arc<Mutex<Option<Arc<Model>>>>;
 
-static SLOTS: Mutex<Option<HashMap<PathBuf, ModelSlot>>> = Mutex::new(None);
+type Slots = HashMap<PathBuf, ModelSlot>;
 
-/// What can be said about a model without loading it.
-#[derive(Debug, Clone)]
-pub struct ModelListing {
-    /// Its name.
-    pub name: String,
-    /// The length of its vectors, if its settings say so or it is loaded.
-    pub dimensions: Option<u64>,
-    /// The most tokens of a text that it reads, special ones included.
-    pub max_tokens: Option<usize>,
-    /// See [`Model::fingerprint`]. `None` if its files cannot be read.
-    pub fingerprint: Option<String>,
-    /// Whether this process has loaded it.
-    pub loaded: bool,
-    /// What it runs on. `None` if its files cannot be read.
-    pub kind: Option<Kind>,
-    /// How the vectors of tokens become that of the text, if its settings say so.
-    pub pooling: Option<String>,
-    /// What is put in front of questions and of documents.
-    pub prompts: Prompts,
-    /// The languages that its card names.
-    pub languages: Vec<String>,
-    /// How far its cosines lie apart, if its settings say so.
-    pub spread: Option<f64>,
+/// A forked child has the models that were loaded before. One that was being loaded it loads by itself.
+static SLOTS: PerProcess<Mutex<Slots>> =
+    PerProcess::handed_on(|parent| Mutex::new(parent.map(loaded).unwrap_or_default()));
+
+fn loaded(slots: &Mutex<Slots>) -> Slots {
+    let Some(slots) = try_lock(slots) else { return Slots::default() };
+    let models = slots.iter().filter_map(|(folder, slot)| Some((folder, try_lock(slot)?.clone()?)));
+    models.map(|(folder, model)| (folder.clone(), Arc::new(Mutex::new(Some(model))))).collect()
 }
 
 /// The model of this name. It is loaded if this is the first use.
 pub fn model(name: &str) -> Result<Arc<Model>> {
     let folder = folder(name)?;
-    let slot = slot(&folder);
+    let slot = match slot(&folder) {
+        Some(slot) => slot,
+        // Only a model that exists gets a slot: there is no end to names.
+        None if folder.try_exists().map_err(|error| unreadable(&folder, error))? => new_slot(&folder),
+        None => return Err(locations::model_missing(name, &names().unwrap_or_default())),
+    };
     let mut slot = lock(&slot);
     if let Some(model) = &*slot {
         return Ok(Arc::clone(model));
-    }
-    if !folder.try_exists().map_err(|error| unreadable(&folder, error))? {
-        return Err(locations::model_missing(name, &names().unwrap_or_default()));
     }
     Ok(Arc::clone(slot.insert(Arc::new(Model::load(name, &folder)?))))
 }
@@ -88,9 +72,12 @@ fn folder(name: &str) -> Result<PathBuf> {
     Ok(rest.into_iter().find(there).unwrap_or(first))
 }
 
-fn slot(folder: &Path) -> ModelSlot {
-    let mut slots = lock(&SLOTS);
-    Arc::clone(slots.get_or_insert_default().entry(folder.to_owned()).or_default())
+fn slot(folder: &Path) -> Option<ModelSlot> {
+    lock(SLOTS.get()).get(folder).cloned()
+}
+
+fn new_slot(folder: &Path) -> ModelSlot {
+    Arc::clone(lock(SLOTS.get()).entry(folder.to_owned()).or_default())
 }
 
 /// The names of all folders that hold a model.
@@ -110,9 +97,8 @@ fn names() -> Result<BTreeSet<String>> {
 }
 
 fn listing(name: &str, folder: &Path) -> ModelListing {
-    let slot = slot(folder);
     // A model that is being loaded at this moment counts as not loaded.
-    let loaded = slot.try_lock().ok().and_then(|slot| slot.clone());
+    let loaded = slot(folder).and_then(|slot| try_lock(&slot)?.clone());
     let found = Folder::open(folder).ok();
     let settings = match &loaded {
         Some(model) => Some(model.settings()),
@@ -136,5 +122,16 @@ fn listing(name: &str, folder: &Path) -> ModelListing {
         prompts: settings.map(|settings| settings.prompts.clone()).unwrap_or_default(),
         languages: card::languages(folder),
         spread: settings.and_then(|settings| settings.spread),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_is_not_there_takes_no_memory() {
+        assert!(model("there-is-none-of-this-name").is_err());
+        assert!(folder("there-is-none-of-this-name").is_ok_and(|folder| slot(&folder).is_none()));
     }
 }

@@ -5,11 +5,13 @@
 
 use super::runtime_locations;
 use crate::error::{Error, Result};
-use crate::lock::lock;
+use crate::lock::{lock, try_lock};
 use crate::native::onnx;
 use crate::native::process::set_unless_set;
+use crate::resources::per_process::PerProcess;
+use once_cell::race::OnceBox;
 use ort::environment::Environment;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 /// Wheels of ONNX Runtime from 1.29 on send usage data as soon as they start, unless this variable is set.
 const NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
@@ -19,17 +21,18 @@ struct Runtime {
     environment: Environment,
 }
 
-static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+static RUNTIME: OnceBox<Runtime> = OnceBox::new();
 /// Holds the version of the library once it is loaded. The lock is held while it loads, so that two first uses load it
-/// once.
-static LOADING: Mutex<Option<String>> = Mutex::new(None);
+/// once. A process that was forked meanwhile loads it by itself.
+static LOADING: PerProcess<Mutex<Option<String>>> =
+    PerProcess::handed_on(|parent| Mutex::new(parent.and_then(|parent| try_lock(parent)?.clone())));
 
 /// The environment of ONNX Runtime. The library is loaded if this is the first use.
 pub fn environment() -> Result<&'static Environment> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(&runtime.environment);
     }
-    let mut loaded = lock(&LOADING);
+    let mut loaded = lock(LOADING.get());
     if let Some(runtime) = RUNTIME.get() {
         return Ok(&runtime.environment);
     }
@@ -38,7 +41,7 @@ pub fn environment() -> Result<&'static Environment> {
         None => loaded.insert(load()?).clone(),
     };
     let environment = start()?;
-    Ok(&RUNTIME.get_or_init(|| Runtime { version, environment }).environment)
+    Ok(&RUNTIME.get_or_init(|| Box::new(Runtime { version, environment })).environment)
 }
 
 /// The version of ONNX Runtime, if it is loaded.

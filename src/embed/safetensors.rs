@@ -8,6 +8,7 @@
 //! memory, that of a transformer too, which has no table.
 
 use super::folder::unreadable;
+use super::settings::shown;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -218,10 +219,4 @@ struct Described {
 struct TensorBytes {
     start: u64,
     stop: u64,
-}
-
-/// A part of the header, for a message.
-fn shown(value: &Value) -> String {
-    const LONGEST: usize = 60;
-    value.to_string().chars().take(LONGEST).collect()
 }

@@ -161,7 +161,9 @@ fn pooled(
 ) -> Result<Vec<Vec<f32>>> {
     let (shape, values) = outputs[name].try_extract_tensor::<f32>().map_err(runtime::failed)?;
     let dimensions = match **shape {
-        [texts, tokens, dimensions] if [texts, tokens] == [rows.len() as i64, longest as i64] => dimensions as usize,
+        [texts, tokens, dimensions] if [texts, tokens] == [rows.len() as i64, longest as i64] && dimensions > 0 => {
+            dimensions as usize
+        }
         _ => return Err(Error::expected(format_args!("{name} of {} x {longest} x dimensions", rows.len()), shape)),
     };
     let texts = values.chunks_exact((longest * dimensions).max(1));

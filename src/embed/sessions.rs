@@ -1,12 +1,14 @@
 //! The sessions of one model. Each is lent to one batch at a time.
 //!
 //! A session is made when it is first needed. Those who wait get one in the order in which they came, so a single text
-//! waits only for the batches that are running. No lock is held during a run, and a forked process makes sessions of
-//! its own.
+//! waits only for the batches that are running. No lock is held during a run, and a forked process goes on with the sessions
+//! that were idle.
 
 use crate::error::Result;
-use crate::lock::{lock, wait};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use crate::lock::{lock, try_lock, wait};
+use crate::resources::per_process::PerProcess;
+use std::mem::take;
+use std::sync::{Condvar, Mutex};
 
 /// Makes one more session.
 type Open<S> = Box<dyn Fn() -> Result<S> + Send + Sync>;
@@ -18,20 +20,29 @@ struct State<S> {
     /// `next` is the turn of the next one to come; `turn` is whose turn it is now.
     next: u64,
     turn: u64,
-    process: u32,
 }
 
-impl<S> State<S> {
+/// Who waits, and for what. A forked child has its own, as it does not have what other threads of its parent held.
+struct Queue<S> {
+    state: Mutex<State<S>>,
+    changed: Condvar,
+}
+
+impl<S> Queue<S> {
     fn new(idle: Vec<S>) -> Self {
-        Self { made: idle.len(), idle, next: 0, turn: 0, process: std::process::id() }
+        Self { state: Mutex::new(State { made: idle.len(), idle, next: 0, turn: 0 }), changed: Condvar::new() }
+    }
+
+    fn of_child(parent: Option<&Self>) -> Self {
+        let state = parent.and_then(|parent| try_lock(&parent.state));
+        Self::new(state.map(|mut state| take(&mut state.idle)).unwrap_or_default())
     }
 }
 
 /// The sessions of one model.
 pub struct Sessions<S> {
     open: Open<S>,
-    state: Mutex<State<S>>,
-    changed: Condvar,
+    queue: PerProcess<Queue<S>>,
 }
 
 /// The right to one session. At its end it gives the session back. If the session failed, another may be made.
@@ -43,7 +54,7 @@ struct SessionSeat<'a, S> {
 impl<S> Sessions<S> {
     /// `first` is the first session, `open` makes more.
     pub fn new(first: S, open: Open<S>) -> Self {
-        Self { open, state: Mutex::new(State::new(vec![first])), changed: Condvar::new() }
+        Self { open, queue: PerProcess::beginning_with(Queue::new(vec![first]), Queue::of_child) }
     }
 
     /// Runs `work` with an idle session, or with a new one if there are fewer than `most`.
@@ -58,37 +69,30 @@ impl<S> Sessions<S> {
 
     /// Waits for an idle session. `None` is the right to make one.
     fn wait(&self, most: usize) -> Option<S> {
-        let mut state = self.lock();
+        let queue = self.queue.get();
+        let mut state = lock(&queue.state);
         let mine = state.next;
         state.next += 1;
         while state.turn != mine || (state.idle.is_empty() && state.made >= most) {
-            state = wait(&self.changed, state);
+            state = wait(&queue.changed, state);
         }
         state.turn += 1;
-        self.changed.notify_all();
+        queue.changed.notify_all();
         let idle = state.idle.pop();
         state.made += usize::from(idle.is_none());
         idle
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<S>> {
-        let mut state = lock(&self.state);
-        if state.process != std::process::id() {
-            // A forked child does not have what other threads of its parent held, and nobody else waits.
-            *state = State::new(std::mem::take(&mut state.idle));
-        }
-        state
     }
 }
 
 impl<S> Drop for SessionSeat<'_, S> {
     fn drop(&mut self) {
-        let mut state = self.sessions.lock();
+        let queue = self.sessions.queue.get();
+        let mut state = lock(&queue.state);
         match self.session.take() {
             Some(session) => state.idle.push(session),
             None => state.made -= 1,
         }
-        self.sessions.changed.notify_all();
+        queue.changed.notify_all();
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::dense::DenseSettings;
 use super::folder::read;
+use super::listing::Prompts;
 use super::modules::{AfterModel, Module};
-use super::prompts::{self, Prompts};
+use super::prompts;
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::fmt;
@@ -187,9 +188,7 @@ impl JsonFile {
 
     /// The error for a setting of the wrong type. Without it the setting would have no effect, and nobody would know.
     pub fn wrong(&self, name: &str, what: &str, found: &Value) -> Error {
-        const LONGEST: usize = 60;
-        let found = found.to_string().chars().take(LONGEST).collect::<String>();
-        Error::expected(format_args!("{name} as {what}"), found).within(self.path.display())
+        Error::expected(format_args!("{name} as {what}"), shown(found)).within(self.path.display())
     }
 
     /// A whole number. One that is too large for the type is read as the greatest of the type.
@@ -330,4 +329,10 @@ fn modes(file: &JsonFile) -> Result<Vec<&str>> {
         }
         other => Err(wrong(other)),
     }
+}
+
+/// The beginning of a value, for a message.
+pub fn shown(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    value.to_string().chars().take(LONGEST).collect()
 }

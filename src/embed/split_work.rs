@@ -1,7 +1,9 @@
-//! Distributes numbered jobs among threads.
+//! Distributes numbered jobs among threads. They are started for each call: jobs borrow from the caller and may take seconds, which
+//! those of `resources::pool` must not.
 
 use crate::error::Result;
 use crate::lock::{into_inner, lock};
+use std::cell::Cell;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -32,14 +34,12 @@ pub fn share<T: Send>(
         Ok(true)
     };
     let all = |after_each: &mut dyn FnMut() -> Result<()>| -> Result<()> {
-        let ended = (|| {
-            while one()? {
-                after_each()?;
-            }
-            Ok(())
-        })();
-        stop.fetch_or(ended.is_err(), Ordering::Relaxed);
-        ended
+        let at_the_end = StopUnlessDone { stop: &stop, done: Cell::new(false) };
+        while one()? {
+            after_each()?;
+        }
+        at_the_end.done.set(true);
+        Ok(())
     };
     thread::scope(|scope| {
         let helpers = threads.min(jobs).saturating_sub(1);
@@ -55,11 +55,24 @@ pub fn share<T: Send>(
     Ok(results.into_iter().flatten().collect())
 }
 
+/// Stops all threads when one ends by an error or a panic.
+struct StopUnlessDone<'a> {
+    stop: &'a AtomicBool,
+    done: Cell<bool>,
+}
+
+impl Drop for StopUnlessDone<'_> {
+    fn drop(&mut self) {
+        self.stop.fetch_or(!self.done.get(), Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::error::Error;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Barrier;
 
     #[test]
@@ -74,6 +87,20 @@ mod tests {
     fn threads_work_at_the_same_time() {
         let together = Barrier::new(3);
         share(3, 3, |_| Ok(together.wait().is_leader()), &mut |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_panic_stops_all() {
+        let started = AtomicUsize::new(0);
+        let work = |job| {
+            started.fetch_add(1, Ordering::Relaxed);
+            thread::yield_now();
+            assert!(job != 5, "on purpose");
+            Ok(job)
+        };
+        let many = 1_000_000;
+        let panicked = catch_unwind(AssertUnwindSafe(|| share(many, 3, work, &mut |_| Ok(()))));
+        assert!(panicked.is_err() && started.into_inner() < many);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! none.
 
 use super::folder::read as read_file;
+use super::listing::Prompts;
 use super::modules;
-use super::prompts::{self, Prompts};
+use super::prompts;
 use super::settings::{JsonFile, Kind, Pooling, PoolingSteps, Settings, UnknownTokens};
 use super::table;
 use crate::error::{Error, Result};

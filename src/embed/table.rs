@@ -8,6 +8,7 @@ use super::prompts;
 use super::safetensors::{SafeTensors, Tensor, ValueType};
 use super::unit::unit;
 use crate::error::{Error, Result};
+use half::f16;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ const EMBEDDING_BAG: &str = "embedding.weight";
 const MAPPING: &str = "mapping";
 const WEIGHTS: &str = "weights";
 /// The most dimensions of a vector, as everywhere in this library.
-const MOST_DIMENSIONS: usize = 65_536;
+pub const MOST_DIMENSIONS: usize = 65_536;
 
 /// The table of one model.
 pub struct TokenTable {
@@ -115,7 +116,7 @@ impl TokenTable {
                 sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * weight);
             }
             Element::F16 => {
-                let values = bytes.as_chunks().0.iter().map(|&bytes| half(u16::from_le_bytes(bytes)));
+                let values = bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32());
                 sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * weight);
             }
         }
@@ -178,7 +179,7 @@ fn factors(tensor: &Tensor) -> Result<Vec<f32>> {
     let factors: Vec<f32> = match tensor.kind {
         ValueType::F64 => list(tensor, |bytes| f64::from_le_bytes(bytes) as f32),
         ValueType::F32 => list(tensor, f32::from_le_bytes),
-        ValueType::F16 => list(tensor, |bytes| half(u16::from_le_bytes(bytes))),
+        ValueType::F16 => list(tensor, |bytes| f16::from_le_bytes(bytes).to_f32()),
         other => return Err(Error::expected(format_args!("{WEIGHTS} as F64, F32 or F16"), other)),
     };
     expect_list(WEIGHTS, tensor)?;
@@ -200,14 +201,4 @@ fn expect_list(name: &str, tensor: &Tensor) -> Result<()> {
         1 => Ok(()),
         _ => Err(Error::expected(format_args!("{name} as a list"), format_args!("the shape {:?}", tensor.shape))),
     }
-}
-
-/// The number that a half-precision float stands for.
-pub fn half(bits: u16) -> f32 {
-    let (sign, rest) = (u32::from(bits & 0x8000) << 16, u32::from(bits & 0x7fff));
-    // The exponent of f32 counts from 112 further down; multiplying moves it there, and makes subnormal numbers right.
-    let shifted = f32::from_bits(rest << 13) * f32::from_bits((254 - 15) << 23);
-    let is_finite = rest < 0x7c00;
-    let magnitude = if is_finite { shifted.to_bits() } else { 0x7f80_0000 | (rest & 0x03ff) << 13 };
-    f32::from_bits(sign | magnitude)
 }

@@ -245,7 +245,7 @@ mod tests {
         std::fs::write(&path, parts.to_string()).unwrap();
         let pooling = super::super::settings::Pooling::Mean;
         let pooling = Ok(super::super::settings::PoolingSteps { pooling, counts_prompt: true, dense: Vec::new() });
-        let prompts = super::super::prompts::Prompts::default();
+        let prompts = crate::embed::Prompts::default();
         let settings = Settings {
             kind: Kind::Onnx,
             pooling,

@@ -260,14 +260,14 @@ impl Codes {
     }
 
     /// Whether nothing is left in a free slot.
-    pub fn is_clean(&self, slot: usize) -> bool {
+    fn is_clean(&self, slot: usize) -> bool {
         let nothing =
             one_bit::OneBitCode { bits: vec![0; self.layout.code], offset: f32::NEG_INFINITY, ..Default::default() };
         self.is(slot, 0, 0, &nothing)
     }
 
     /// Whether a slot has exactly this, to the bit.
-    pub fn is(&self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::OneBitCode) -> bool {
+    fn is(&self, slot: usize, rowid: i64, fingerprint: u32, code: &one_bit::OneBitCode) -> bool {
         let in_group = slot % GROUP;
         let same_bits = self
             .groups()
@@ -290,7 +290,7 @@ impl Codes {
     }
 
     /// The same with more slots. The new ones are free.
-    pub fn grown(&self, dimensions: usize, slots: usize) -> Self {
+    fn grown(&self, dimensions: usize, slots: usize) -> Self {
         let mut grown = Self::empty(dimensions, slots);
         let (from, to) = (self.layout, grown.layout);
         let bytes = grown.blob.bytes_mut();
@@ -365,7 +365,7 @@ impl Fine {
     }
 
     /// Whether a slot has exactly this, to the bit.
-    pub fn is(&self, slot: usize, code: &four_bit::FourBitCode) -> bool {
+    fn is(&self, slot: usize, code: &four_bit::FourBitCode) -> bool {
         let (factors, nibbles) = self.slot(slot);
         factors.map(f32::to_bits) == [code.scale, code.error].map(f32::to_bits) && nibbles == code.nibbles
     }
@@ -379,7 +379,7 @@ impl Fine {
     }
 
     /// The same with more slots. The new ones are free.
-    pub fn grown(&self, dimensions: usize, slots: usize) -> Self {
+    fn grown(&self, dimensions: usize, slots: usize) -> Self {
         let mut grown = Self::empty(dimensions, slots);
         let bytes = &mut grown.blob.bytes_mut()[FRAME..][..self.blob.length - FRAME];
         bytes.copy_from_slice(&self.blob.bytes()[FRAME..]);

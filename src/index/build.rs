@@ -106,8 +106,7 @@ fn square(vector: &[F32Le]) -> Option<f64> {
     square.is_finite().then_some(square)
 }
 
-/// Writes an index block by block. The old content of the store is replaced only by the last write. Until then the caller must
-/// not commit the transaction.
+/// Writes an index block by block. Until the last write the header says that the index is unfinished.
 pub struct Builder<'a, S> {
     store: &'a mut S,
     scope: u64,
@@ -120,6 +119,8 @@ pub struct Builder<'a, S> {
     blocks: Vec<BlockEntry>,
     ranges: Vec<RowidRange>,
     strays: Vec<i64>,
+    /// Whether the header says that blocks are being written.
+    is_begun: bool,
 }
 
 impl<'a, S: Store> Builder<'a, S> {
@@ -140,7 +141,7 @@ impl<'a, S: Store> Builder<'a, S> {
         };
         let space = Arc::new(Space::new(mean.centre(), header.seed));
         let (batch, rows, blocks, ranges, strays) = Default::default();
-        Self { store, scope, threads, space, header, batch, rows, blocks, ranges, strays }
+        Self { store, scope, threads, space, header, batch, rows, blocks, ranges, strays, is_begun: false }
     }
 
     /// Says what the elements of the rows are, if not f32. Codes are made of the same numbers in f32.
@@ -175,7 +176,17 @@ impl<'a, S: Store> Builder<'a, S> {
         Ok(())
     }
 
+    /// Comes before all that is written.
+    fn begin(&mut self) -> Result<()> {
+        if self.is_begun {
+            return Ok(());
+        }
+        self.is_begun = true;
+        self.store.write(HEADER, &self.header.encode_unfinished())
+    }
+
     fn write_block(&mut self, rows: &[RowCodes]) -> Result<()> {
+        self.begin()?;
         let mut block = Block::empty(self.header.dimensions, rows.len());
         rows.iter().enumerate().for_each(|(slot, row)| block.put(slot, row));
         let number = self.blocks.len() as u32 + 1;
@@ -188,6 +199,7 @@ impl<'a, S: Store> Builder<'a, S> {
     /// Writes what is left, and removes what was there before.
     pub fn finish(mut self) -> Result<Index> {
         self.encode_batch()?;
+        self.begin()?;
         let rows = std::mem::take(&mut self.rows);
         if !rows.is_empty() {
             self.write_block(&rows)?;
@@ -195,11 +207,11 @@ impl<'a, S: Store> Builder<'a, S> {
         self.strays.sort_unstable();
         self.strays.dedup();
         let directory = Directory { centre: self.space.centre().to_vec(), blocks: self.blocks, strays: self.strays };
-        write_top(self.store, &mut self.header, &directory, &self.ranges)?;
-        let last = 2 * i64::from(self.header.blocks) + 1;
+        let last = 2 * directory.blocks.len() as i64 + 1;
         for id in self.store.ids()?.into_iter().filter(|&id| id < RANGES || id > last) {
             self.store.delete(id)?;
         }
+        write_top(self.store, &mut self.header, &directory, &self.ranges)?;
         Ok(Index::new(self.scope, self.header, directory, self.space))
     }
 }

@@ -18,6 +18,7 @@ pub fn check_blocks<S: Store>(store: &mut S) -> Result<Index> {
     let index = match open_uncached(store)? {
         Opened::Index(index) => index,
         Opened::Absent => return Err(Error::Damaged("the index has no header; 'rebuild' mends it".into())),
+        Opened::Unfinished => return Err(unfinished()),
         Opened::Future(format) => {
             let known = format_args!("an index of format {FORMAT} at most");
             return Err(Error::expected(known, format_args!("one of format {format}")));
@@ -38,6 +39,11 @@ pub fn check_blocks<S: Store>(store: &mut S) -> Result<Index> {
     }
     check_ids(store, &index)?;
     Ok(index)
+}
+
+/// The error for an index whose blocks were being written when a command was stopped.
+pub fn unfinished() -> Error {
+    Error::Damaged("the index is not complete, as a merge or rebuild was stopped; 'rebuild' mends it".into())
 }
 
 fn check_block(number: u32, entry: &BlockEntry, block: &Block) -> Result<()> {

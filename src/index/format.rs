@@ -17,12 +17,15 @@ pub const DIRECTORY: i64 = 1;
 pub const RANGES: i64 = -1;
 
 /// The greatest format this code reads.
-pub const FORMAT: u16 = TYPED;
+pub const FORMAT: u16 = UNFINISHED;
 /// The format of nearly everything.
 const PLAIN: u16 = 1;
 /// The format of the header of an index over another type than f32. Older versions would take its rows for f32; as they do
 /// not know this format, they scan instead.
 const TYPED: u16 = 2;
+/// The format of a header while blocks are being written. Where a command failed and its transaction was committed all the same,
+/// this is what is left, and searches scan; so do older versions, as they do not know this format.
+const UNFINISHED: u16 = 3;
 /// What the number in the header says about the elements of the rows.
 const ELEMENTS: [ElementType; 4] = [ElementType::F32, ElementType::F16, ElementType::Bf16, ElementType::Int8];
 
@@ -158,6 +161,16 @@ fn checksum(blob: &[u8]) -> u32 {
     crc32c(crc32c(0, blob.get(..12).unwrap_or(&[])), blob.get(16..).unwrap_or(&[]))
 }
 
+/// Whether a format is that of a header whose blocks are being written.
+pub fn is_unfinished(format: u16) -> bool {
+    format == UNFINISHED
+}
+
+/// Whether a header of this format is followed by an index that can be read.
+pub fn is_readable(format: u16) -> bool {
+    format <= TYPED
+}
+
 /// The format number of a BLOB that carries our magic.
 pub fn format_of(blob: &[u8]) -> Option<u16> {
     let frame: Frame = bytemuck::try_pod_read_unaligned(blob.get(..FRAME)?).ok()?;
@@ -178,7 +191,7 @@ pub fn unseal(label: Label, blob: &[u8]) -> Result<Token> {
         _ => return Err(label.damaged(format_args!("{} bytes are too few", blob.len()))),
     };
     let (kind, format) = (label.kind as u16, u16::from_le_bytes(frame.format));
-    let is_known = format == PLAIN || format == TYPED && label.kind == BlobKind::Header;
+    let is_known = format == PLAIN || label.kind == BlobKind::Header && format <= FORMAT;
     if frame.magic != MAGIC || !is_known || u16::from_le_bytes(frame.kind) != kind {
         return Err(label.damaged("it is something else"));
     }
@@ -246,12 +259,21 @@ impl Header {
     pub fn element_in(blob: &[u8]) -> Option<ElementType> {
         match format_of(blob)? {
             PLAIN => Some(ElementType::F32),
-            _ => Self::decode(blob).ok().map(|header| header.element),
+            _ => Self::parse(blob).ok().map(|header| header.element),
         }
     }
 
     /// The header's BLOB.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_as(self.format())
+    }
+
+    /// The header's BLOB while blocks are being written.
+    pub fn encode_unfinished(&self) -> Vec<u8> {
+        self.encode_as(UNFINISHED)
+    }
+
+    fn encode_as(&self, format: u16) -> Vec<u8> {
         let element = ELEMENTS.iter().position(|known| *known == self.element).unwrap_or_default();
         let bytes = HeaderBytes {
             frame: [0; FRAME],
@@ -266,12 +288,19 @@ impl Header {
             reserved: [0; 19],
         };
         let mut blob = bytemuck::bytes_of(&bytes).to_vec();
-        seal_as(self.format(), Self::label(self.generation), &mut blob);
+        seal_as(format, Self::label(self.generation), &mut blob);
         blob
     }
 
     /// Reads and checks a header.
     pub fn decode(blob: &[u8]) -> Result<Self> {
+        let header = Self::parse(blob)?;
+        let fits = format_of(blob) == Some(header.format());
+        if fits { Ok(header) } else { Err(Self::label(Token([0; 16])).damaged("impossible numbers")) }
+    }
+
+    /// The same for a header whose blocks may be unfinished.
+    fn parse(blob: &[u8]) -> Result<Self> {
         let label = Self::label(Token([0; 16]));
         let generation = unseal(label, blob)?;
         let bytes: HeaderBytes = bytemuck::try_pod_read_unaligned(blob)
@@ -293,7 +322,6 @@ impl Header {
             && (GROUP..=MOST_SLOTS).contains(&slots)
             && slots.is_multiple_of(GROUP)
             && element.is_some()
-            && format_of(blob) == Some(header.format())
             && bytes.reserved == [0; 19];
         if sound { Ok(header) } else { Err(label.damaged("impossible numbers")) }
     }

@@ -100,6 +100,11 @@ pub fn most_cached() -> usize {
     cache_bytes().saturating_sub(ELSEWHERE.get().bytes())
 }
 
+/// Drops what a smaller setting has no room for.
+pub fn settle() {
+    CACHE.get().trim(most_cached());
+}
+
 /// How many bytes are kept, and how often they were useful.
 pub fn counts() -> CacheCounts {
     let counts = CACHE.get().counts();

@@ -11,7 +11,7 @@ use super::block::{Block, Codes};
 use super::build::write_top;
 use super::compare::RowSlot;
 use super::encode::{RowCodes, VectorBatch, encode};
-use super::format::{Directory, Header};
+use super::format::{Directory, HEADER, Header};
 use super::open::Index;
 use super::ranges::RowidRange;
 use super::request::{FetchedRow, RowSource};
@@ -55,11 +55,12 @@ impl Index {
     pub fn wants_rebuild(&self, changed: u64) -> bool {
         let Header { dimensions, rows, centred_at, block_slots, .. } = self.header;
         let slots: u64 = self.directory().blocks.iter().map(|entry| u64::from(entry.slots)).sum();
-        changed > 0 && (dimensions == 0 || rows + changed >= GROWTH * centred_at)
+        changed > 0 && (dimensions == 0 || rows + changed >= GROWTH.saturating_mul(centred_at))
             || slots > SPARSE * (rows + changed) + block_slots as u64
     }
 
-    /// Merges rows that changed, as they are now. After an error the caller rolls the transaction back.
+    /// Merges rows that changed, as they are now. If an error stops it while it writes, the header that is left says that the index
+    /// is unfinished, until the caller rolls the transaction back.
     pub fn merge<S: Store, R: RowSource>(
         &self,
         store: &mut S,
@@ -79,6 +80,7 @@ impl Index {
             directory: self.directory().clone(),
             ranges,
             empty: Vec::new(),
+            is_begun: false,
             threads,
             done: 0,
             total: changed.len() as u64,
@@ -87,6 +89,7 @@ impl Index {
         for round in changed.chunks(ROUND) {
             merge.round(round, slots, rows)?;
         }
+        merge.begin()?;
         let (store, directory, ranges) = (merge.store, merge.directory, merge.ranges);
         let mut header = self.header.clone();
         write_top(store, &mut header, &directory, &ranges)?;
@@ -101,6 +104,8 @@ struct Merge<'a, S> {
     ranges: Vec<RowidRange>,
     /// Blocks without rows.
     empty: Vec<u32>,
+    /// Whether the header says that blocks are being written.
+    is_begun: bool,
     threads: usize,
     done: u64,
     total: u64,
@@ -254,8 +259,18 @@ impl<S: Store> Merge<'_, S> {
         Ok(())
     }
 
+    /// Comes before all that is written.
+    fn begin(&mut self) -> Result<()> {
+        if !self.is_begun {
+            self.store.write(HEADER, &self.index.header.encode_unfinished())?;
+            self.is_begun = true;
+        }
+        Ok(())
+    }
+
     /// Writes a block under a number that it has, or under the next.
     fn write(&mut self, number: u32, mut block: Block) -> Result<()> {
+        self.begin()?;
         let (range, entry) = (RowidRange::of_codes(&block.codes), block.write(self.store, number)?);
         let at = number as usize - 1;
         match (self.directory.blocks.get_mut(at), self.ranges.get_mut(at)) {

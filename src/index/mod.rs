@@ -31,7 +31,7 @@ mod sweep;
 mod verify;
 
 pub use build::{Builder, Mean, fix_seed, seed};
-pub use check::{BlocksByRowid, CodedRows, ROWS_IN_MEMORY, check_blocks};
+pub use check::{BlocksByRowid, CodedRows, ROWS_IN_MEMORY, check_blocks, unfinished};
 pub use compare::{Difference, RowSlot, Stretch};
 pub use encode::VectorBatch;
 pub use format::{Directory, FORMAT, Header, Token};
@@ -39,6 +39,7 @@ pub use memory::set_aside;
 pub use merge::{ChangedRows, OnProgress};
 pub use open::{Index, Opened, elements, open, open_uncached};
 pub use overlay::Overlay;
+pub use repeats::settle;
 pub use request::{Accept, FetchedRow, Outcome, Reason, Request, RowSource, Stats, Trial};
 pub use store::{MemoryStore, Store};
 

@@ -1,7 +1,7 @@
 //! An index as one transaction sees it: header, directory, and the space of its codes.
 
 use super::block::{Codes, Fine};
-use super::format::{BlockEntry, Directory, FORMAT, HEADER, Header, format_of};
+use super::format::{BlockEntry, Directory, HEADER, Header, format_of, is_readable, is_unfinished};
 use super::memory::{CACHE, CacheKey, CacheValue, Contents, most_cached, supersede};
 use super::store::Store;
 use crate::codec::Space;
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub enum Opened {
     /// No index.
     Absent,
+    /// An index whose blocks were being written when a merge or a build was stopped.
+    Unfinished,
     /// An index of a format that this code does not know.
     Future(u16),
     /// An index.
@@ -63,11 +65,12 @@ fn read_index<S: Store>(
     contents: impl FnOnce(&mut S, &Header) -> Result<Arc<Contents>>,
 ) -> Result<Opened> {
     let header = store.read(HEADER, |blob| match format_of(blob) {
-        Some(format) if format > FORMAT => Ok(Err(format)),
+        Some(format) if !is_readable(format) => Ok(Err(format)),
         _ => Header::decode(blob).map(Ok),
     })?;
     match header {
         None => Ok(Opened::Absent),
+        Some(Err(format)) if is_unfinished(format) => Ok(Opened::Unfinished),
         Some(Err(format)) => Ok(Opened::Future(format)),
         Some(Ok(header)) => {
             let contents = contents(store, &header)?;
@@ -82,6 +85,15 @@ pub(super) enum Resident {
     Kept(Arc<Codes>),
     /// They were read from the store, and the cache has no room for them.
     Passing(Codes),
+}
+
+impl Resident {
+    fn get(&self) -> &Codes {
+        match self {
+            Self::Kept(codes) => codes,
+            Self::Passing(codes) => codes,
+        }
+    }
 }
 
 impl Index {
@@ -175,10 +187,7 @@ impl Index {
         let stride = (self.header.rows as usize / most.max(1)).max(1);
         let (mut sample, mut last, mut met) = (Vec::new(), None, 0);
         self.each_codes(store, |_, codes| {
-            let codes = match &codes {
-                Resident::Kept(codes) => codes.as_ref(),
-                Resident::Passing(codes) => codes,
-            };
+            let codes = codes.get();
             for row in codes.rows().filter(|row| !hidden(row.rowid)) {
                 let known = (row.rowid, row.fingerprint);
                 last = last.max(Some(known));
@@ -216,10 +225,7 @@ impl Index {
         let stride = (slots / SAMPLE).max(1);
         let mut spread = Vec::new();
         self.each_codes(store, |_, codes| {
-            let codes = match &codes {
-                Resident::Kept(codes) => codes.as_ref(),
-                Resident::Passing(codes) => codes,
-            };
+            let codes = codes.get();
             spread
                 .extend((0..codes.slots()).step_by(stride).filter_map(|slot| codes.slot(slot)).map(|slot| slot.rowid));
             Ok(())

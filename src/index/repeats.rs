@@ -76,6 +76,12 @@ fn answers() -> MutexGuard<'static, Answers> {
     lock(ANSWERS.get())
 }
 
+/// Drops the answers that a smaller setting has no room for, and then other values.
+pub fn settle() {
+    answers().trim();
+    memory::settle();
+}
+
 /// Drops the answers of an index.
 pub fn forget(scope: u64) {
     let mut answers = answers();
@@ -178,6 +184,10 @@ impl Answers {
         answer.held.set(bytes);
         self.bytes += bytes;
         self.kept.push_back(answer);
+        self.trim();
+    }
+
+    fn trim(&mut self) {
         while self.bytes > most_of_answers() {
             let Some(oldest) = self.kept.pop_front() else { break };
             self.bytes -= oldest.bytes();

@@ -3,7 +3,8 @@
 use crate::error::Result;
 use std::collections::BTreeMap;
 
-/// BLOBs by number. The caller has a transaction open during all that is done with it, and rolls it back after an error.
+/// BLOBs by number. The caller has a transaction open during all that is done with it. Whoever owns the transaction may commit it
+/// after an error all the same, so what is written must say at every moment whether it is complete.
 pub trait Store {
     /// Shows a BLOB to `with`; `None` if there is none of that number.
     fn read<T>(&mut self, id: i64, with: impl FnOnce(&[u8]) -> Result<T>) -> Result<Option<T>>;

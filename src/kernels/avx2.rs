@@ -2,9 +2,12 @@
 
 use std::arch::x86_64::*;
 
-use super::{F32Le, codes, each_row, same_length, scalar, typed, widen};
+use super::{F32Le, codes, each_row, scalar, typed, widen};
 
-const LANES: usize = 8;
+/// A register of floats.
+pub(super) type Floats = __m256;
+/// How many floats it has.
+pub(super) const LANES: usize = 8;
 
 table!(
     "avx2",
@@ -13,99 +16,50 @@ table!(
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("f16c")
-        && is_x86_feature_detected!("popcnt"),
+        && is_x86_feature_detected!("popcnt")
+        && is_x86_feature_detected!("sse4.2"),
     codes::avx2::CODES,
     typed::avx2::TYPED
 );
 
+sums!("avx2,fma");
+products!("avx2,fma");
+scalar_tails!("avx2,fma");
+
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn dot_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
-    sum(a, b, |sum, a, b| _mm256_fmadd_ps(a, b, sum), scalar::dot_f32)
+pub(super) fn zeros() -> Floats {
+    _mm256_setzero_ps()
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn l2_squared_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
-    let step = |sum, a, b| {
-        let difference = _mm256_sub_ps(a, b);
-        _mm256_fmadd_ps(difference, difference, sum)
-    };
-    sum(a, b, step, scalar::l2_squared_f32)
+pub(super) fn multiplied(sum: Floats, a: Floats, b: Floats) -> Floats {
+    _mm256_fmadd_ps(a, b, sum)
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn l1_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
-    let sign = _mm256_set1_ps(-0.0);
-    let step = |sum, a, b| _mm256_add_ps(sum, _mm256_andnot_ps(sign, _mm256_sub_ps(a, b)));
-    sum(a, b, step, scalar::l1_f32)
-}
-
-/// Adds up the vectors with `step(sum, a, b)`, then the tail. There are four sums, so that an addition need not wait
-/// for the one before.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn sum(
-    a: &[F32Le],
-    b: &[F32Le],
-    step: impl Fn(__m256, __m256, __m256) -> __m256,
-    tail: impl Fn(&[F32Le], &[F32Le]) -> f32,
-) -> f32 {
-    let (a, b) = same_length(a, b);
-    let (a, a_tail) = a.as_chunks::<LANES>();
-    let (b, b_tail) = b.as_chunks::<LANES>();
-    let (a_fours, a_rest) = a.as_chunks::<4>();
-    let (b_fours, b_rest) = b.as_chunks::<4>();
-
-    let mut sums = [_mm256_setzero_ps(); 4];
-    for (a, b) in a_fours.iter().zip(b_fours) {
-        for i in 0..4 {
-            sums[i] = step(sums[i], load(&a[i]), load(&b[i]));
-        }
-    }
-    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-        *sum = step(*sum, load(a), load(b));
-    }
-    let [s0, s1, s2, s3] = sums;
-    let total = add_lanes(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
-    if a_tail.is_empty() { total } else { total + tail(a_tail, b_tail) }
-}
-
-/// Three products at once, each added up in the order of `sum`.
-#[target_feature(enable = "avx2,fma")]
-fn products_f32(a: &[F32Le], b: &[F32Le]) -> [f32; 3] {
-    let (a, b) = same_length(a, b);
-    let (a, a_tail) = a.as_chunks::<LANES>();
-    let (b, b_tail) = b.as_chunks::<LANES>();
-    let (a_fours, a_rest) = a.as_chunks::<4>();
-    let (b_fours, b_rest) = b.as_chunks::<4>();
-
-    // Three arrays, as one of arrays is kept in memory.
-    let [mut products, mut squares_of_a, mut squares_of_b] = [[_mm256_setzero_ps(); 4]; 3];
-    let mut add = |i: usize, a, b| {
-        products[i] = _mm256_fmadd_ps(a, b, products[i]);
-        squares_of_a[i] = _mm256_fmadd_ps(a, a, squares_of_a[i]);
-        squares_of_b[i] = _mm256_fmadd_ps(b, b, squares_of_b[i]);
-    };
-    for (a, b) in a_fours.iter().zip(b_fours) {
-        for i in 0..4 {
-            add(i, load(&a[i]), load(&b[i]));
-        }
-    }
-    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        add(i, load(a), load(b));
-    }
-    let total = |[s0, s1, s2, s3]: [__m256; 4], a: &[F32Le], b: &[F32Le]| {
-        let total = add_lanes(_mm256_add_ps(_mm256_add_ps(s0, s1), _mm256_add_ps(s2, s3)));
-        if a.is_empty() { total } else { total + scalar::dot_f32(a, b) }
-    };
-    [total(products, a_tail, b_tail), total(squares_of_a, a_tail, a_tail), total(squares_of_b, b_tail, b_tail)]
+pub(super) fn squared(sum: Floats, a: Floats, b: Floats) -> Floats {
+    let difference = _mm256_sub_ps(a, b);
+    _mm256_fmadd_ps(difference, difference, sum)
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn add_lanes(v: __m256) -> f32 {
+pub(super) fn absolute(sum: Floats, a: Floats, b: Floats) -> Floats {
+    _mm256_add_ps(sum, _mm256_andnot_ps(_mm256_set1_ps(-0.0), _mm256_sub_ps(a, b)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn added(a: Floats, b: Floats) -> Floats {
+    _mm256_add_ps(a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn add_lanes(v: Floats) -> f32 {
     let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
@@ -113,7 +67,7 @@ pub(super) fn add_lanes(v: __m256) -> f32 {
 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn load(floats: &[F32Le; LANES]) -> __m256 {
+pub(super) fn load(floats: &[F32Le; LANES]) -> Floats {
     // SAFETY: the array is 32 readable bytes, and this load asks for no alignment.
     unsafe { _mm256_loadu_ps(floats.as_ptr().cast()) }
 }

@@ -2,9 +2,12 @@
 
 use std::arch::x86_64::*;
 
-use super::{F32Le, Table, codes, same_length, typed, widen};
+use super::{F32Le, Table, codes, scalar, typed, widen};
 
-const LANES: usize = 16;
+/// A register of floats.
+pub(super) type Floats = __m512;
+/// How many floats it has.
+pub(super) const LANES: usize = 16;
 const CACHE_LINE: usize = 64;
 /// How far ahead memory is prefetched, in bytes.
 const AHEAD: usize = 2048;
@@ -12,7 +15,10 @@ const AHEAD: usize = 2048;
 table!(
     "avx512",
     "avx512f",
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("popcnt"),
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("popcnt")
+        && is_x86_feature_detected!("sse4.2"),
     codes::avx512::CODES,
     typed::avx512::TYPED
 );
@@ -42,90 +48,66 @@ fn hamming_counting(a: &[u8], b: &[u8]) -> u32 {
     _mm512_reduce_add_epi64(a.iter().zip(b).fold(tail, count)) as u32
 }
 
+sums!("avx512f");
+products!("avx512f");
+
+/// Adds the tails of two vectors to their sums. They are filled up with zeros, which add nothing to any sum.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn dot_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
-    sum(a, b, |sum, a, b| _mm512_fmadd_ps(a, b, sum))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn l2_squared_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
-    sum(a, b, |sum, a, b| {
-        let difference = _mm512_sub_ps(a, b);
-        _mm512_fmadd_ps(difference, difference, sum)
-    })
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn l1_f32(a: &[F32Le], b: &[F32Le]) -> f32 {
-    sum(a, b, |sum, a, b| _mm512_add_ps(sum, _mm512_abs_ps(_mm512_sub_ps(a, b))))
-}
-
-/// Adds up the vectors with `step(sum, a, b)`, then the tail. There are four sums, so that an addition need not wait
-/// for the one before. The tail is a vector filled up with zeros, which add nothing to any of the sums above.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn sum(a: &[F32Le], b: &[F32Le], step: impl Fn(__m512, __m512, __m512) -> __m512) -> f32 {
-    let (a, b) = same_length(a, b);
-    let (a, a_tail) = a.as_chunks::<LANES>();
-    let (b, b_tail) = b.as_chunks::<LANES>();
-    let (a_fours, a_rest) = a.as_chunks::<4>();
-    let (b_fours, b_rest) = b.as_chunks::<4>();
-
-    let mut sums = [_mm512_setzero_ps(); 4];
-    for (a, b) in a_fours.iter().zip(b_fours) {
-        for i in 0..4 {
-            sums[i] = step(sums[i], load(&a[i]), load(&b[i]));
-        }
-    }
-    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-        *sum = step(*sum, load(a), load(b));
-    }
+pub(super) fn ended(
+    sums: [Floats; 4],
+    a_tail: &[F32Le],
+    b_tail: &[F32Le],
+    step: impl Fn(Floats, Floats, Floats) -> Floats,
+    _scalar_sum: impl Fn(&[F32Le], &[F32Le]) -> f32,
+) -> f32 {
     let [s0, s1, s2, mut s3] = sums;
     if !a_tail.is_empty() {
         s3 = step(s3, load_tail(a_tail), load_tail(b_tail));
     }
-    _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))
-}
-
-/// Three products at once, each added up in the order of `sum`.
-#[target_feature(enable = "avx512f")]
-fn products_f32(a: &[F32Le], b: &[F32Le]) -> [f32; 3] {
-    let (a, b) = same_length(a, b);
-    let (a, a_tail) = a.as_chunks::<LANES>();
-    let (b, b_tail) = b.as_chunks::<LANES>();
-    let (a_fours, a_rest) = a.as_chunks::<4>();
-    let (b_fours, b_rest) = b.as_chunks::<4>();
-
-    // Three arrays, as one of arrays is kept in memory.
-    let [mut products, mut squares_of_a, mut squares_of_b] = [[_mm512_setzero_ps(); 4]; 3];
-    let mut add = |i: usize, a, b| {
-        products[i] = _mm512_fmadd_ps(a, b, products[i]);
-        squares_of_a[i] = _mm512_fmadd_ps(a, a, squares_of_a[i]);
-        squares_of_b[i] = _mm512_fmadd_ps(b, b, squares_of_b[i]);
-    };
-    for (a, b) in a_fours.iter().zip(b_fours) {
-        for i in 0..4 {
-            add(i, load(&a[i]), load(&b[i]));
-        }
-    }
-    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        add(i, load(a), load(b));
-    }
-    if !a_tail.is_empty() {
-        add(3, load_tail(a_tail), load_tail(b_tail));
-    }
-    let total = |[s0, s1, s2, s3]: [__m512; 4]| {
-        _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3)))
-    };
-    [total(products), total(squares_of_a), total(squares_of_b)]
+    total([s0, s1, s2, s3])
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn load(floats: &[F32Le; LANES]) -> __m512 {
+pub(super) fn zeros() -> Floats {
+    _mm512_setzero_ps()
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn multiplied(sum: Floats, a: Floats, b: Floats) -> Floats {
+    _mm512_fmadd_ps(a, b, sum)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn squared(sum: Floats, a: Floats, b: Floats) -> Floats {
+    let difference = _mm512_sub_ps(a, b);
+    _mm512_fmadd_ps(difference, difference, sum)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn absolute(sum: Floats, a: Floats, b: Floats) -> Floats {
+    _mm512_add_ps(sum, _mm512_abs_ps(_mm512_sub_ps(a, b)))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn added(a: Floats, b: Floats) -> Floats {
+    _mm512_add_ps(a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_lanes(v: Floats) -> f32 {
+    _mm512_reduce_add_ps(v)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn load(floats: &[F32Le; LANES]) -> Floats {
     // SAFETY: the array is 64 readable bytes, and this load asks for no alignment.
     unsafe { _mm512_loadu_ps(floats.as_ptr().cast()) }
 }
@@ -133,7 +115,7 @@ pub(super) fn load(floats: &[F32Le; LANES]) -> __m512 {
 /// Loads fewer floats than a vector holds, and zeros after them.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn load_tail(floats: &[F32Le]) -> __m512 {
+fn load_tail(floats: &[F32Le]) -> Floats {
     let here = !(u32::MAX << floats.len().min(LANES)) as __mmask16;
     // SAFETY: the mask has one bit for each float of the slice, at most 16, and lanes without a bit are not read.
     unsafe { _mm512_maskz_loadu_ps(here, floats.as_ptr().cast()) }

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use std::sync::LazyLock;
+use once_cell::race::OnceRef;
 
 /// Makes a table from the kernels of the file that uses it. `dot_f32`, `l2_squared_f32` and `l1_f32` become plain
 /// function pointers. Each also gets a version over rows, which uses `each_row` of that file. `$codes` are the kernels
@@ -68,6 +68,10 @@ macro_rules! table {
         }
     };
 }
+
+// Its macros are for the files below.
+#[macro_use]
+mod sums;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -164,11 +168,11 @@ pub struct Table {
 /// The variable `FAFCAS_KERNELS` in the environment asks for another table by name. If the name is unknown, or this CPU
 /// cannot run that table, the best one is given. The name of the table shows which it is.
 pub fn table() -> &'static Table {
-    static CHOSEN: LazyLock<&'static Table> = LazyLock::new(|| {
+    static CHOSEN: OnceRef<'static, Table> = OnceRef::new();
+    CHOSEN.get_or_init(|| {
         let wanted = std::env::var("FAFCAS_KERNELS").unwrap_or_default();
         choose(&wanted)
-    });
-    *CHOSEN
+    })
 }
 
 /// Every table that this CPU can run, the best first. The last one is always `scalar`.

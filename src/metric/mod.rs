@@ -271,7 +271,8 @@ fn length(vector: &[F32Le]) -> f64 {
 
 /// The same direction, with a length from 1 to 2. A vector without a direction stays as it is.
 ///
-/// The vector is scaled by a power of two, which changes no digit of a number. So cosines keep every bit.
+/// The vector is scaled by a power of two, which changes no digit of a number but of those that become subnormal. These are 1e-38 times as
+/// small as the longest, and too small to change a sum with it. So cosines keep every bit.
 fn near_unit_length(vector: Vec<F32Le>) -> Vec<F32Le> {
     let length = length(&vector);
     if length == 0.0 {

@@ -3,8 +3,8 @@
 /// Sets a variable of the environment, unless it is already set.
 pub fn set_unless_set(name: &str, value: &str) {
     if std::env::var_os(name).is_none() {
-        // SAFETY: another thread that reads the environment in C at this very moment could see it move. The caller does this
-        // once in a process, before the library that reads it exists, and there is no other way to tell it.
+        // SAFETY: no other thread may read the environment in C at this very moment. That cannot be promised for all of a host, as
+        // SECURITY.md says. The caller does it once in a process, and there is no other way to tell a library before it starts.
         unsafe { std::env::set_var(name, value) };
     }
 }

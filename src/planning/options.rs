@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::resources::reserve;
-use crate::vector::{ElementType, shown};
+use crate::vector::{ElementType, is_too_large, shown};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -121,7 +121,10 @@ impl HybridOptions {
         options.each.check()?;
         match options.each.metric {
             Metric::Dot | Metric::Cosine => Ok(options),
-            _ => Err(Error::expected("options.metric as 'dot' or 'cosine' beside words", "another")),
+            other => {
+                let got = format!("'{}'", other.name());
+                Err(Error::expected("options.metric as 'dot' or 'cosine' beside words", got))
+            }
         }
     }
 
@@ -174,6 +177,10 @@ impl AuditOptions {
                 }
             }
         }
+        if !options.each.metric.has_codes() {
+            let got = format!("'{}', which scans", options.each.metric.name());
+            return Err(Error::expected("options.metric as 'dot', 'cosine' or 'l2'", got));
+        }
         options.each.check()?;
         Ok(options)
     }
@@ -185,8 +192,11 @@ const BYTES_A_BYTE: usize = 64;
 /// The keys and values of an object. No key may occur twice.
 fn object(text: &str) -> Result<Vec<(String, Value)>> {
     reserve::check_room(text.len().saturating_mul(BYTES_A_BYTE))?;
-    let Pairs(pairs) = serde_json::from_str(text)
-        .map_err(|reason| Error::expected("options as a JSON object", format_args!("{} ({reason})", shown(text))))?;
+    let wrong = |reason: serde_json::Error| {
+        let what = if is_too_large(&reason) { "finite numbers in the options" } else { "options as a JSON object" };
+        Error::expected(what, format_args!("{} ({reason})", shown(text)))
+    };
+    let Pairs(pairs) = serde_json::from_str(text).map_err(wrong)?;
     let mut before = HashSet::new();
     match pairs.iter().find(|(key, _)| !before.insert(key.as_str())) {
         Some((key, _)) => Err(Error::expected("each of the options once", format_args!("{} twice", shown(key)))),

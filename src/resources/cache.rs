@@ -150,6 +150,14 @@ impl<K: Key, V: Clone> Cache<K, V> {
         }
     }
 
+    /// Drops values until the rest fits into a budget that has become smaller: those with a leader first, and those before
+    /// others that were used least lately.
+    pub fn trim(&self, budget: usize) {
+        let mut state = self.lock();
+        state.clear(|key| key.leader().is_some(), 0, budget);
+        state.clear(|_| true, 0, budget);
+    }
+
     /// Drops the values that nobody will ask for again.
     pub fn remove(&self, is_over: impl Fn(&K) -> bool) {
         let CacheState { entries, counts, .. } = &mut *self.lock();
@@ -187,7 +195,7 @@ impl<K: Key, V: Clone> CacheState<K, V> {
             self.clear_unused();
         }
         if !fits(self) && bytes <= budget && key.leader().is_none() {
-            self.clear_followers(bytes.max(budget / FREED), budget);
+            self.clear(|key| key.leader().is_some(), bytes.max(budget / FREED), budget);
         }
         fits(self)
     }
@@ -206,17 +214,17 @@ impl<K: Key, V: Clone> CacheState<K, V> {
         unused.iter().for_each(|key| self.evict(key));
     }
 
-    /// Drops values that have a leader, those first that were used least lately, until so many bytes are free.
-    fn clear_followers(&mut self, free: usize, budget: usize) {
-        let mut followers: Vec<(u64, K)> = self
-            .entries
-            .iter()
-            .filter(|(key, _)| key.leader().is_some())
-            .map(|(key, entry)| (entry.used, key.clone()))
-            .collect();
-        followers.sort_by_key(|(used, _)| *used);
-        for (_, key) in followers {
-            if self.counts.bytes.saturating_add(free) <= budget {
+    /// Drops values of such keys, those first that were used least lately, until so many bytes are free.
+    fn clear(&mut self, is_such: impl Fn(&K) -> bool, free: usize, budget: usize) {
+        let fits = |state: &Self| state.counts.bytes.saturating_add(free) <= budget;
+        if fits(self) {
+            return;
+        }
+        let such = self.entries.iter().filter(|(key, _)| is_such(key));
+        let mut such: Vec<(u64, K)> = such.map(|(key, entry)| (entry.used, key.clone())).collect();
+        such.sort_by_key(|(used, _)| *used);
+        for (_, key) in such {
+            if fits(self) {
                 return;
             }
             self.evict(&key);
@@ -333,6 +341,25 @@ mod tests {
         assert_eq!((cache.counts().bytes, cache.counts().evictions), (500, 2));
         assert!(!cache.has_room(&3, 501, 500) && cache.counts().bytes == 500, "nothing is dropped in vain");
         assert!(cache.has_room(&3, 100, 500) && !cache.has_room(&4, 200, 500));
+    }
+
+    #[test]
+    fn a_budget_that_becomes_smaller_frees_memory_at_once() {
+        let (cache, account) = (Cache::default(), Arc::default());
+        cache.begin();
+        (0..3).for_each(|key| cache.offer(key, key, 100, 600, &account));
+        (0..3).for_each(|key| cache.offer(FIRST_FOLLOWER + key, key, 100, 600, &account));
+        cache.begin();
+        let held = |key| cache.get(&key, &account).is_some();
+        assert!(held(1) && held(FIRST_FOLLOWER + 2));
+        cache.trim(600);
+        assert_eq!(cache.counts().bytes, 600);
+        cache.trim(450);
+        assert_eq!((cache.counts().bytes, held(FIRST_FOLLOWER + 2), held(FIRST_FOLLOWER)), (400, true, false));
+        cache.trim(100);
+        assert_eq!((cache.counts().bytes, held(0), held(1), held(FIRST_FOLLOWER + 2)), (100, false, true, false));
+        cache.trim(0);
+        assert_eq!((cache.counts().bytes, cache.counts().evictions, told(&account)[0]), (0, 6, 0));
     }
 
     #[test]

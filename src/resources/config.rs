@@ -2,7 +2,8 @@
 
 use super::machine;
 use crate::error::{Error, Result};
-use std::sync::LazyLock;
+use once_cell::race::{OnceBool, OnceNonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// One setting: its name in SQL, its lowest and highest value, and its present value.
@@ -42,7 +43,7 @@ impl Setting {
 
     /// Sets the value. An error if the settings are locked, or if the value is out of range.
     pub fn set(&self, value: u64) -> Result<()> {
-        if *LOCKED {
+        if is_locked() {
             return Err(Error::Mistake(format!("FAFCAS_LOCK_CONFIG=1 keeps {} as it is", self.name)));
         }
         if !(self.least..=self.greatest).contains(&value) {
@@ -54,7 +55,10 @@ impl Setting {
     }
 }
 
-static LOCKED: LazyLock<bool> = LazyLock::new(|| is_on("FAFCAS_LOCK_CONFIG"));
+fn is_locked() -> bool {
+    static LOCKED: OnceBool = OnceBool::new();
+    LOCKED.get_or_init(|| is_on("FAFCAS_LOCK_CONFIG"))
+}
 
 /// Whether views and triggers that a database file stores may search: with the table functions that take the name of a table,
 /// a file could otherwise read what SQLite keeps from it, such as other attached databases. TEMP views and triggers always may.
@@ -74,7 +78,7 @@ pub fn allow_schema_search() {
 
 /// What this process allows.
 pub fn schema_search() -> SchemaSearch {
-    if *NAMED_SCHEMA_SEARCH || SCHEMA_SEARCH.load(Ordering::Relaxed) {
+    if NAMED_SCHEMA_SEARCH.get_or_init(|| is_on("FAFCAS_SCHEMA_SEARCH")) || SCHEMA_SEARCH.load(Ordering::Relaxed) {
         SchemaSearch::Allowed
     } else {
         SchemaSearch::Refused
@@ -82,16 +86,16 @@ pub fn schema_search() -> SchemaSearch {
 }
 
 static SCHEMA_SEARCH: AtomicBool = AtomicBool::new(false);
-static NAMED_SCHEMA_SEARCH: LazyLock<bool> = LazyLock::new(|| is_on("FAFCAS_SCHEMA_SEARCH"));
+static NAMED_SCHEMA_SEARCH: OnceBool = OnceBool::new();
 
 /// Whether the names that sqlite-vec has too are registered. `FAFCAS_VEC_NAMES=0` in the environment leaves them to sqlite-vec.
 pub fn has_shared_names() -> bool {
-    static LEFT: LazyLock<bool> =
-        LazyLock::new(|| std::env::var_os("FAFCAS_VEC_NAMES").is_some_and(|value| value == "0"));
-    !*LEFT
+    static LEFT: OnceBool = OnceBool::new();
+    !LEFT.get_or_init(|| std::env::var_os("FAFCAS_VEC_NAMES").is_some_and(|value| value == "0"))
 }
 
-fn is_on(variable: &str) -> bool {
+/// Whether a variable of the environment is 1.
+pub(super) fn is_on(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| value == "1")
 }
 
@@ -126,10 +130,13 @@ pub fn cache_bytes() -> usize {
 /// How many threads search an index.
 pub fn threads() -> usize {
     match THREADS.get() as usize {
-        0 => *CORES,
+        0 => cores(),
         count => count,
     }
 }
 
 /// Read only once: to answer, the system reads files, which takes longer than a tenth of a search.
-static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+fn cores() -> usize {
+    static CORES: OnceNonZeroUsize = OnceNonZeroUsize::new();
+    CORES.get_or_init(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)).get()
+}

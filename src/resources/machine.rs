@@ -4,7 +4,7 @@
 //! these are known depends on the system. What is asked for at run time comes as files, so that tests give others.
 
 use crate::native::memory;
-use std::sync::LazyLock;
+use once_cell::race::OnceBox;
 
 /// Eight processes of a server, each with a full cache, take what the machine has, and no more.
 const PART: u64 = 8;
@@ -17,12 +17,12 @@ const UNKNOWN: u64 = 256 << 20;
 
 /// The share of this process. Read only once: later changes of a limit are not seen.
 pub fn share() -> u64 {
-    static SHARE: LazyLock<u64> = LazyLock::new(|| {
+    static SHARE: OnceBox<u64> = OnceBox::new();
+    *SHARE.get_or_init(|| {
         let mut limits = limits(|path| std::fs::read_to_string(path).ok());
         limits.extend(memory::physical());
-        share_of(limits)
-    });
-    *SHARE
+        Box::new(share_of(limits))
+    })
 }
 
 /// The share of a process that has these limits.

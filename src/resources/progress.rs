@@ -2,6 +2,7 @@
 //!
 //! Without that variable, or if standard error is no terminal, nothing is drawn, and a step costs only one branch.
 
+use super::config;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
@@ -16,7 +17,7 @@ pub struct Progress {
 impl Progress {
     /// Begins work with the name `what` and `total` steps.
     pub fn new(what: &str, total: u64) -> Self {
-        let wanted = std::env::var_os("FAFCAS_PROGRESS").is_some_and(|value| value == "1");
+        let wanted = config::is_on("FAFCAS_PROGRESS");
         let bar = (wanted && std::io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template(SHAPE).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(total).with_style(style).with_message(what.to_owned())

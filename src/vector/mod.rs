@@ -217,10 +217,18 @@ fn json_array<'de, N: Deserialize<'de>, T>(what: &str, text: &'de str, keep: fn(
     let read = reader.deserialize_seq(numbers).and_then(|numbers| reader.end().map(|()| numbers));
     // Only the place, as the parser's own words are about Rust and not about vectors.
     let place = |reason: serde_json::Error| format!("(at line {}, column {})", reason.line(), reason.column());
-    let Numbers { first, count, .. } =
-        read.map_err(|reason| Error::expected(what, format_args!("{} {}", shown(text), place(reason))))?;
+    let wrong = |reason: serde_json::Error| {
+        let what = if is_too_large(&reason) { "finite numbers" } else { what };
+        Error::expected(what, format_args!("{} {}", shown(text), place(reason)))
+    };
+    let Numbers { first, count, .. } = read.map_err(wrong)?;
     within_limit(count)?;
     Ok(first)
+}
+
+/// Whether a number in JSON is beyond f64. To the parser, that is a mistake in the text.
+pub fn is_too_large(reason: &serde_json::Error) -> bool {
+    reason.to_string().starts_with("number out of range")
 }
 
 /// The numbers of a JSON array, and how many there are. No more are kept than a vector may have; the rest is only counted.

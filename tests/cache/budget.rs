@@ -89,6 +89,24 @@ fn a_budget_that_is_too_small_is_told_with_one_that_would_do() {
 }
 
 #[test]
+fn a_budget_that_becomes_smaller_frees_memory_at_once() {
+    let _alone = crate::alone();
+    let mut random = Random(20);
+    let db = filled(&scratch("cache-lowered").join("test.db"), "lowered", &mut random);
+    let before = configured(&db);
+    let held = || measure::<i64>(&db, "lowered", "cache_bytes");
+    let query = vector(&mut random);
+    let found = searched(&db, "lowered", &query);
+    let whole = held();
+    for budget in [whole / 2, 1000, 0] {
+        configure(&db, budget);
+        assert!(held() <= budget, "{} of {whole}, where {budget} are allowed", held());
+    }
+    configure(&db, before);
+    assert_eq!(searched(&db, "lowered", &query), found);
+}
+
+#[test]
 fn what_an_index_was_before_a_merge_leaves_memory() {
     let _alone = crate::alone();
     let mut random = Random(19);

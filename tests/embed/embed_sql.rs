@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-use crate::support::{absent, environment, library, models, scratch, succeed};
+use crate::support::{absent, environment, library, models, python_with, scratch, succeed};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result};
 use std::path::Path;
 use std::process::Command;
@@ -227,7 +227,8 @@ fn small_models_have_the_vectors_that_python_makes() {
     if !packages.exists() {
         return absent("onnxruntime and tokenizers of Python (`make .venv/peers`)");
     }
-    let mut command = Command::new(environment());
+    let Some(python) = python_with(&environment(), "ctypes") else { return };
+    let mut command = Command::new(python);
     command.arg("tests/embed/peers.py").arg(library()).arg(scratch("peers")).current_dir(env!("CARGO_MANIFEST_DIR"));
     command.env("PYTHONPATH", &packages).env("FAFCAS_ONNXRUNTIME", models().join("libonnxruntime.so"));
     let (said, _) = succeed(&mut command);

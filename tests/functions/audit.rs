@@ -128,7 +128,11 @@ fn what_cannot_be_audited_is_refused_with_the_reason() {
         ("'t, bare', 'v'", "expected one table or view"),
         ("'t', 'v', 5, '{\"k\": 0}'", "expected options.k as a whole number of 1 or more, not '0'"),
         ("'t', 'v', 5, '{\"index\": false}'", "expected options.index as an index''s name, not 'false'"),
-        ("'t', 'v', 5, '{\"metric\": \"l1\"}'", "none that can answer"),
+        (
+            "'t', 'v', 5, '{\"metric\": \"l1\"}'",
+            "options.metric as ''dot'', ''cosine'' or ''l2'', not ''l1'', which scans",
+        ),
+        ("'t', 'v', 5, '{\"metric\": \"hamming\"}'", "not ''hamming'', which scans"),
         ("'t', 'v', 5, '{\"filter\": 1}'", "expected options k, queries, query_key"),
         ("'t', 'v', 5, '{\"queries\": \"bare\"}'", "expected options.queries as 'table.column', not 'bare'"),
         ("'t', 'v', 5, '{\"queries\": \"bare.v\"}'", "table bare, column v, rowid 1: "),

@@ -115,20 +115,20 @@ fn pages_neither_skip_nor_repeat_a_row() {
 fn a_stream_goes_on_until_its_reader_stops() {
     fafcas::register_auto_extension().unwrap();
     let mut random = Random(5);
-    let tables = Tables::new(&mut random, "INTEGER", &["streamed"]);
+    let tables = Tables::new(&mut random, "INTEGER", &["unlimited"]);
     let query = tables.query(&mut random);
     for options in ["", r#","index":false"#] {
-        let all = tables.all("streamed", &query, "dot");
+        let all = tables.all("unlimited", &query, "dot");
         for (each, limit) in [(3, 10), (100, 10), (1000, 3)] {
             let sql = format!(
-                "SELECT t.rowid, t.id, t.score, t.source FROM vec_topk('streamed', 'v', ?1, NULL, '{{\"metric\":\"dot\"{options}}}') AS t
+                "SELECT t.rowid, t.id, t.score, t.source FROM vec_topk('unlimited', 'v', ?1, NULL, '{{\"metric\":\"dot\"{options}}}') AS t
                  CROSS JOIN meta AS m ON m.rid = t.rowid WHERE m.number % {each} = 0 LIMIT {limit}"
             );
             let passes = |hit: &&Hit| tables.number(hit.rowid) % each == 0;
             let expected: Vec<Hit> = all.iter().filter(passes).take(limit).cloned().collect();
             assert_eq!(tables.hits(&sql, &query), expected, "one in {each}{options}");
         }
-        let streamed = tables.ask("streamed", &query, "dot", options, "+score > -1e9", 1_000_000);
+        let streamed = tables.ask("unlimited", &query, "dot", options, "+score > -1e9", 1_000_000);
         assert_eq!(streamed, all, "all rows{options}");
     }
 }

@@ -121,7 +121,8 @@ fn stop_everywhere(db: &mut Connection, name: &str, sql: &str, query: &[u8]) {
         db.progress_handler(1, None::<fn() -> bool>).unwrap();
         match &stopped {
             Err(error) => {
-                assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted), "{name}: {error}")
+                assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted), "{name}: {error}");
+                assert!(error.to_string().ends_with("interrupted"), "{name}: {error}");
             }
             Ok(rows) => assert_eq!(*rows, good, "{name}, stopped after {steps}"),
         }
@@ -143,5 +144,40 @@ fn a_search_that_was_stopped_anywhere_leaves_nothing_behind() {
     let (mut db, query) = database();
     for (name, sql) in SEARCHES {
         stop_everywhere(&mut db, name, sql, &query);
+    }
+}
+
+/// CREATE looks for its table, and for what an index of the same name has left. SQLite is told to stop once, and would go on: so
+/// what takes the end of a statement for an answer gives another error, or an index.
+#[test]
+fn a_build_that_was_stopped_anywhere_was_interrupted() {
+    // The second is as after a restore that knew nothing of virtual tables.
+    let leftovers = "CREATE VIRTUAL TABLE i USING vec_index(t, v); PRAGMA writable_schema = ON;
+                     DELETE FROM sqlite_schema WHERE name = 'i'; PRAGMA writable_schema = RESET";
+    for before in ["", leftovers] {
+        fafcas::register_auto_extension().unwrap();
+        let mut db = Connection::open_in_memory().unwrap();
+        let table = "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t(v) VALUES ('[1,0]'), ('[0,1]')";
+        db.execute_batch(table).unwrap();
+        db.execute_batch(before).unwrap();
+        for steps in 0.. {
+            let taken = Arc::new(AtomicU64::new(0));
+            let count = taken.clone();
+            db.progress_handler(1, Some(move || count.fetch_add(1, Ordering::Relaxed) == steps)).unwrap();
+            let made = db.execute_batch("CREATE VIRTUAL TABLE i USING vec_index(t, v)");
+            db.progress_handler(1, None::<fn() -> bool>).unwrap();
+            if taken.load(Ordering::Relaxed) <= steps {
+                made.unwrap();
+                break;
+            }
+            let error = made.expect_err("an index in spite of the interrupt");
+            assert_eq!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted), "{before}, {steps}: {error}");
+            // SQLite itself looks once more after it has committed.
+            if db.table_exists(None, "i").unwrap() {
+                db.execute_batch("DROP TABLE i").unwrap();
+                db.execute_batch(before).unwrap();
+            }
+        }
+        db.execute_batch("INSERT INTO i(i) VALUES ('check')").unwrap();
     }
 }

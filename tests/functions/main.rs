@@ -10,6 +10,7 @@ mod filters;
 mod finalised;
 mod fresh;
 mod health;
+mod hostile;
 mod hybrid;
 mod interrupt;
 mod joins;
@@ -20,6 +21,7 @@ mod merge_steps;
 mod mmr;
 mod result_codes;
 mod rollback;
+mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 mod types;

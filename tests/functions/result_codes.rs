@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::support::scratch;
-use rusqlite::{Connection, Error, ErrorCode};
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::{Connection, Error, ErrorCode, ffi};
 use std::path::Path;
 
 const SEARCHES: [&str; 2] =
@@ -120,6 +121,111 @@ fn abandoned_and_failed_searches_let_the_connection_close() {
         connection.prepare(&format!("SELECT * FROM vec_topk({wrong})")).unwrap().query([]).unwrap().next().unwrap_err();
     }
     works_and_closes(connection);
+}
+
+/// Without its rowid, a table would look like one that has none, or like one where every row is row 0.
+#[test]
+fn a_rowid_that_may_not_be_read_is_an_error() {
+    let mut connection = open(&database("authorizer"));
+    connection
+        .execute_batch(
+            "CREATE TABLE t(id TEXT PRIMARY KEY, v); INSERT INTO t VALUES ('a', '[1,0]'), ('b', '[0,1]');
+             CREATE VIRTUAL TABLE ix USING vec_index(t, v); CREATE VIRTUAL TABLE words USING fts5(id, content='t')",
+        )
+        .unwrap();
+    let calls = [
+        "vec_topk('t', 'v', '[1,0]', 1)",
+        "vec_topk('t', 'v', '[1,0]')",
+        "vec_topk_many('nodes', 'v', 't', 'v', 1)",
+        "vec_mmr('t', 'v', '[1,0]', 1, 0.5)",
+        "vec_map('t', 'v')",
+        "vec_hybrid('t', 'v', 'words', '[1,0]', 'a', 1)",
+        "embed_rows('t', 'id')",
+        "fafcas_audit('t', 'v')",
+        "ix",
+    ];
+    for (answer, said) in
+        [(Authorization::Deny, "access to t.ROWID is prohibited"), (Authorization::Ignore, "the rowid of t")]
+    {
+        let hides = move |context: AuthContext<'_>| match context.action {
+            AuthAction::Read { table_name: "t", column_name: "ROWID" } => answer,
+            _ => Authorization::Allow,
+        };
+        connection.authorizer(Some(hides)).unwrap();
+        for call in calls {
+            let outcome = connection.query_row(&format!("SELECT * FROM {call}"), [], |_| Ok(()));
+            let error = outcome.expect_err(call).to_string();
+            assert!(error.contains(said), "{call}: {error}");
+        }
+        connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>).unwrap();
+    }
+    works_and_closes(connection);
+}
+
+/// A table function is declared to SQLite when a connection first uses it.
+#[test]
+#[allow(unsafe_code)]
+fn a_limit_that_is_too_low_for_a_table_is_named() {
+    let calls = [
+        "vec_topk('t','v','[1]',1)",
+        "vec_topk_many('t','v','t','v',1)",
+        "vec_hybrid('t','v','f','[1]','a')",
+        "vec_stats",
+        "vec_trace",
+    ];
+    let limits = [
+        (ffi::SQLITE_LIMIT_COLUMN, 10, "SQLITE_LIMIT_COLUMN"),
+        (ffi::SQLITE_LIMIT_SQL_LENGTH, 90, "SQLITE_LIMIT_SQL_LENGTH"),
+    ];
+    fafcas::register_auto_extension().unwrap();
+    for (limit, low, name) in limits {
+        for call in calls {
+            let connection = Connection::open_in_memory().unwrap();
+            // SAFETY: the connection is open.
+            unsafe { ffi::sqlite3_limit(connection.handle(), limit, low) };
+            let outcome = connection.query_row(&format!("SELECT * FROM {call}"), [], |_| Ok(()));
+            let error = outcome.expect_err(call);
+            let said = error.to_string();
+            assert!(said.contains(&format!(": expected a {name} with room for ")), "{call}: {said}");
+            assert_eq!(error.sqlite_error_code(), Some(ErrorCode::Unknown), "{call}: {said}");
+        }
+    }
+    // So low that no message may quote much.
+    let connection = Connection::open_in_memory().unwrap();
+    // SAFETY: the connection is open.
+    unsafe { ffi::sqlite3_limit(connection.handle(), ffi::SQLITE_LIMIT_LENGTH, 300) };
+    let error = connection.query_row("SELECT * FROM vec_stats", [], |_| Ok(())).unwrap_err();
+    assert!(error.to_string().starts_with("vec_stats: expected "), "{error}");
+}
+
+/// Issue 12: the search reads batch after batch, and the index is known by its name.
+#[test]
+fn a_search_goes_on_where_its_index_is_renamed_meanwhile() {
+    let connection = open(&database("renamed"));
+    connection
+        .execute_batch(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE ix USING vec_index(t, v);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)
+             INSERT INTO t SELECT i, json_array(i % 97, i) FROM n; INSERT INTO ix(ix) VALUES ('rebuild')",
+        )
+        .unwrap();
+    let sql = |options: &str| format!("SELECT rowid FROM vec_topk('t', 'v', '[1,0.001]', NULL, '{options}')");
+    let ids = |sql: &str| -> Vec<i64> {
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let all = ids(&sql(r#"{"index": false}"#));
+    let mut statement = connection.prepare(&sql(r#"{"index": "ix"}"#)).unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        found.push(row.get::<_, i64>(0).unwrap());
+        if found.len() == 2 {
+            connection.execute_batch("ALTER TABLE ix RENAME TO iq").unwrap();
+        }
+    }
+    assert_eq!(found, all);
+    assert_eq!(ids(&sql(r#"{"index": "iq"}"#)), all);
 }
 
 fn works_and_closes(connection: Connection) {

@@ -379,7 +379,10 @@ fn what_an_index_cannot_be_made_of_is_refused() {
         (r#"t, v, '{"type": "f99"}'"#, "expected options.type as 'f32', 'f16', 'bf16', 'int8', 'bit', not '\"f99\"'"),
         (r#"t, v, '{"metric": "l2"}'"#, "expected the option type, not 'metric'"),
         ("t, v, '{'", "expected options as a JSON object, not '{'"),
-        (r#"t, v, '{"type": "f16"}', another"#, "expected vec_index(table, column), not vec_index(t, v, "),
+        (
+            r#"t, v, '{"type": "f16"}', another"#,
+            "expected vec_index(table, column [, another] [, options]), not vec_index(t, v, ",
+        ),
         (r#"t, v, '{"type": "f16"}'"#, "expected a column without an index, not table main.t, column v, which has i"),
     ] {
         let got = indexed.refusal(&format!("CREATE VIRTUAL TABLE j USING vec_index({arguments})"));

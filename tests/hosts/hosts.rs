@@ -8,7 +8,7 @@
 
 use crate::runner;
 use crate::support::{
-    absent, can_be_built, environment, library, load, python_with, run_package, runs, scratch, succeed,
+    absent, can_be_built, environment, is_alone, library, load, python_with, run_package, runs, scratch, succeed,
 };
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -18,8 +18,12 @@ use std::process::Command;
 /// Settings of a connection that change what the library may do and what it finds.
 const MODES: [&[&str]; 3] = [&[], &["--defensive", "--untrusted"], &["--defensive", "--untrusted", "--late"]];
 
+/// The files set `threads` and the like, and read in `vec_stats` what was searched, for the whole process.
 #[test]
 fn bundled_sqlite() {
+    if !is_alone("hosts::bundled_sqlite") {
+        return;
+    }
     let library = library();
     for late in [false, true] {
         for trusted in [false, true] {
@@ -190,9 +194,9 @@ fn it_loads_twice_into_a_connection_and_into_a_hundred() {
     for connection in connections.iter().chain(&connections[..3]) {
         load(connection, &library).unwrap();
     }
-    let sql = "SELECT rowid FROM vec_topk('t', 'v', '[1,0]', 1)";
+    let sql = "SELECT rowid FROM vec_topk('loaded', 'v', '[1,0]', 1)";
     for connection in &connections {
-        connection.execute_batch("CREATE TABLE t(v); INSERT INTO t VALUES ('[0,1]'), ('[1,0]')").unwrap();
+        connection.execute_batch("CREATE TABLE loaded(v); INSERT INTO loaded VALUES ('[0,1]'), ('[1,0]')").unwrap();
         assert_eq!(connection.query_row(sql, [], |row| row.get::<_, i64>(0)), Ok(2));
     }
     for connection in connections {
@@ -264,18 +268,18 @@ fn a_clone_lacks_the_virtual_table_alone() {
     let db = Connection::open(&original).unwrap();
     load(&db, &library()).unwrap();
     db.execute_batch(
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);
+        "CREATE TABLE cloned(id INTEGER PRIMARY KEY, v BLOB);
          WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 3 FROM n WHERE i < 6000)
-         INSERT INTO t SELECT i, fafcas_normalize(json_array(i % 7, i % 11, 1 + i % 13, i % 17)) FROM n;
-         CREATE VIRTUAL TABLE i USING vec_index(t, v); UPDATE t SET v = '[0,0,0,2]' WHERE id = 33",
+         INSERT INTO cloned SELECT i, fafcas_normalize(json_array(i % 7, i % 11, 1 + i % 13, i % 17)) FROM n;
+         CREATE VIRTUAL TABLE i USING vec_index(cloned, v); UPDATE cloned SET v = '[0,0,0,2]' WHERE id = 33",
     )
     .unwrap();
     let found = |db: &Connection| -> String {
-        let sql = "SELECT group_concat(rowid || ' ' || round(score, 5)) FROM vec_topk('t', 'v', '[0,0,0,1]', 9)";
+        let sql = "SELECT group_concat(rowid || ' ' || round(score, 5)) FROM vec_topk('cloned', 'v', '[0,0,0,1]', 9)";
         db.query_row(sql, [], |row| row.get(0)).unwrap()
     };
     let path = |db: &Connection| {
-        db.query_row("SELECT path FROM vec_stats WHERE source = 'main.t'", [], |row| row.get::<_, String>(0))
+        db.query_row("SELECT path FROM vec_stats WHERE source = 'main.cloned'", [], |row| row.get::<_, String>(0))
     };
     let expected = found(&db);
 
@@ -285,9 +289,9 @@ fn a_clone_lacks_the_virtual_table_alone() {
 
     let db = Connection::open(&clone).unwrap();
     load(&db, &library()).unwrap();
-    db.execute_batch("DELETE FROM vec_stats").unwrap();
+    db.execute_batch("DELETE FROM vec_stats WHERE source = 'main.cloned'").unwrap();
     assert_eq!((found(&db), path(&db)), (expected.clone(), Ok("index".into())));
-    db.execute_batch("CREATE VIRTUAL TABLE i USING vec_index(t, v); INSERT INTO i(i) VALUES ('check')").unwrap();
+    db.execute_batch("CREATE VIRTUAL TABLE i USING vec_index(cloned, v); INSERT INTO i(i) VALUES ('check')").unwrap();
     assert_eq!((found(&db), path(&db)), (expected, Ok("index".into())));
 }
 

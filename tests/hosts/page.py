@@ -158,6 +158,8 @@ class Answers(unittest.TestCase):
         self.refused("expected a condition out of is, is not", q="x", column="id", **{"is": "OR"}, value="1")
         self.refused("k: expected a number from 1 to 100, not 1000", q="x", k="1000")
         self.refused("k: expected a number from 1 to 100, not ²", q="x", k="²")
+        self.refused("k: expected a number from 1 to 100, not 00000000199", q="x", k="0000000019999999")
+        self.refused("k: expected a number from 1 to 100, not 99999999999", q="x", k="9" * 5000)
         self.refused("by: expected one of both, meaning, words, not x", q="x", by="x")
 
     def test_odd_questions(self):
@@ -298,6 +300,34 @@ class Starts(unittest.TestCase):
         with served(path) as (port, _):
             self.fails(f"port {port}: expected one that is free", path, "--port", port)
 
+    def test_tables_that_cannot_be_read_are_passed_over(self):
+        """A view without an end, one of a table that is gone, and a table of sqlite-vec, without sqlite-vec."""
+        from pysqlite3 import dbapi2 as sqlite3
+
+        path = shop(self.folder)
+        connection = sqlite3.connect(path)
+        connection.executescript("""
+            CREATE VIEW endless AS WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
+                SELECT x AS rowid, CASE WHEN x < 0 THEN x END AS emb FROM n;
+            CREATE TABLE gone (v BLOB); CREATE VIEW broken AS SELECT v FROM gone; DROP TABLE gone;
+            CREATE TABLE vecs_chunks (rowid PRIMARY KEY, vectors BLOB);
+            INSERT INTO vecs_chunks SELECT id, embedding FROM products""")
+        connection.execute("CREATE VIEW shown AS SELECT id AS rowid, * FROM products WHERE kind = 'food'")
+        for table, wanted in (("products", "<h3>"), ("shown", "<h3>"), ("endless", "endless: expected a table with a column of vectors"),
+                              ("broken", "broken: expected a table that can be read")):
+            self.assertIn(wanted, html.unescape(datasette(path, f"/the~20shop/{table}/-/search?q=soup")))
+        # Datasette itself does not open such a file, unless sqlite-vec is loaded.
+        connection.executescript("""
+            PRAGMA writable_schema = ON;
+            INSERT INTO sqlite_schema VALUES ('table', 'vecs', 'vecs', 0, 'CREATE VIRTUAL TABLE vecs USING vec0(v float[2])')""")
+        connection.close()
+        with served(path) as (_, first):
+            self.assertRegex(first, "/products/-/search$")
+        known = subprocess.run([sys.executable, "-c", KNOWN, path], check=True, capture_output=True, text=True).stdout
+        tables, hidden = json.loads(known)
+        self.assertEqual(["products"], tables)
+        self.assertLessEqual({"products_vec", "vecs_chunks"}, set(hidden))
+
     def test_without_full_text_it_searches_by_meaning(self):
         path = shop(self.folder, words=False)
         get = lambda query: datasette(path, f"/the~20shop/products/-/search?{query}")  # noqa: E731
@@ -333,6 +363,10 @@ from datasette.plugins import pm; import fafcas.datasette; pm.register(fafcas.da
 if name == 'fafcas':
     from fafcas.command.program import main; main()
 from datasette.cli import cli; cli()"""
+
+
+KNOWN = """import json, sys; from fafcas.datasette import known
+found = known.look(sys.argv[1]); print(json.dumps([found.tables, found.hidden]))"""
 
 
 def datasette(path, address):

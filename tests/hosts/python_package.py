@@ -384,7 +384,7 @@ score: float = notes.search("a", where="true", params={"b": 1})[0].score
 """
     file = Path(tempfile.mkdtemp(), "program.py")
     file.write_text(program)
-    for what in (["--strict", str(file)], ["-p", "fafcas"]):
+    for what in (["--strict", str(file)], ["--disallow-untyped-defs", "-p", "fafcas"]):
         mypy = [sys.executable, "-m", "mypy", "--ignore-missing-imports", "--cache-dir", str(file.parent), *what]
         print(command_output(*mypy).strip())
 

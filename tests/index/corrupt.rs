@@ -1,7 +1,7 @@
 //! Every BLOB of an index cut at every length, every byte of it flipped, with and without a checksum that fits: an error
 //! or an answer, never a panic; and without a fitting checksum never a wrong answer.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::table_in_memory::{Random, Table, indexed, request, scope, scorer};
 use fafcas::error::Error;
@@ -37,7 +37,7 @@ impl Case {
     fn search(&mut self, store: &mut MemoryStore) -> Result<Option<Vec<Place>>, Error> {
         let index: Index = match open(store, scope(), &Arc::default())? {
             Opened::Index(index) => index,
-            Opened::Absent | Opened::Future(_) => return Ok(None),
+            Opened::Absent | Opened::Unfinished | Opened::Future(_) => return Ok(None),
         };
         if index.header.dimensions != DIMENSIONS {
             return Ok(None);
@@ -201,4 +201,13 @@ fn messages_name_the_block() {
     let error = case.search(&mut store).unwrap_err();
     let message = "the index's codes of block 1: the checksum does not match; 'rebuild' mends it";
     assert_eq!(error, Error::Damaged(message.into()));
+}
+
+/// From how many rows the centre was taken is any number in a file.
+#[test]
+fn a_centre_of_more_rows_than_can_be_is_no_reason_to_rebuild() {
+    let mut case = Case::new();
+    let Ok(Opened::Index(mut index)) = open(&mut case.store, scope(), &Arc::default()) else { panic!("no index") };
+    index.header.centred_at = u64::MAX;
+    assert!(!index.wants_rebuild(1));
 }

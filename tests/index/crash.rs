@@ -1,11 +1,11 @@
 //! A store that fails at write N, for every N: the transaction is rolled back and everything is as before; and should a
-//! torn state be kept after all, it is found out.
+//! torn state be kept after all, it says so itself, and no search meets an error.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::table_in_memory::{Random, Table, found, indexed, listed, opened, request, scope, scorer, search};
 use fafcas::error::{Error, Result};
-use fafcas::index::{MemoryStore, Store, check_blocks};
+use fafcas::index::{MemoryStore, Opened, Store, check_blocks, open_uncached};
 use fafcas::parts::{Metric, Rules};
 
 /// Fails from a certain write on.
@@ -89,8 +89,14 @@ fn assert_answers(store: &mut MemoryStore, table: &mut Table, scope: u64) {
     assert_eq!(found(outcome), table.scan(&scorer, 5, &rules));
 }
 
-/// A state between two others is complete as one of them, or an error.
-fn assert_torn_is_found(mut torn: MemoryStore, before: &Table, after: &Table) {
+/// A state between two others is complete as one of them, or says that it is unfinished, so that searches scan.
+fn assert_torn_is_found(mut torn: MemoryStore, before: &mut Table, after: &Table) {
+    match open_uncached(&mut torn) {
+        Ok(Opened::Index(_)) => assert_answers(&mut torn.clone(), before, scope()),
+        Ok(Opened::Unfinished) => {}
+        Ok(_) => panic!("a torn index has no header"),
+        Err(error) => panic!("a search of a torn index fails: {error}"),
+    }
     let Ok(index) = check_blocks(&mut torn) else { return };
     let blocks = index.by_rowid(&mut torn).unwrap();
     let coded = blocks.coded(&mut torn, i64::MIN, usize::MAX / 2).unwrap().rowids;

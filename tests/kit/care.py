@@ -175,6 +175,15 @@ class Care(Case):
         self.sound()
         self.assertEqual(set(), self.broken())
 
+    def test_a_file_that_was_taken_out_of_wal_mode_stays_as_it_is(self):
+        connection = self.sound()
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        connection.close()
+        before = self.path.read_bytes()
+        self.assertEqual(set(), self.broken())
+        self.assertEqual(before, self.path.read_bytes())
+        self.assertEqual(["knowledge.db"], [file.name for file in self.folder.iterdir()])
+
     def test_each_fault_is_found_and_nothing_else(self):
         faults = {
             "PRAGMA foreign_keys = OFF; DELETE FROM nodes WHERE id = 'b'": {"edges"},

@@ -16,6 +16,7 @@ import termios
 import time
 import unicodedata
 import unittest
+import xml.etree.ElementTree
 from pathlib import Path
 from unittest import mock
 
@@ -346,6 +347,42 @@ class Command(Case):
         self.fails("expected --table, as there are 2 to search: more, my articles", "search", path, "moon")
         self.assertEqual("", self.says("search", path, "moon", "--table", "more"))
 
+    def foreign(self):
+        """A good table beside a view of a table that is gone, a view without an end, and what sqlite-vec keeps, without sqlite-vec."""
+        connection = self.opened()
+        connection.execute("""
+            CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB, body TEXT);
+            INSERT INTO t VALUES (1, fafcas_normalize('[1,0]'), 'one'), (2, fafcas_normalize('[1,1]'), 'two');
+            CREATE TABLE gone (v BLOB); CREATE VIEW broken AS SELECT v FROM gone; DROP TABLE gone;
+            CREATE VIEW endless AS WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
+                SELECT x AS rowid, CASE WHEN x < 0 THEN x END AS emb, CASE WHEN x < 0 THEN 'text' END AS body FROM n;
+            CREATE TABLE vecs_chunks (rowid PRIMARY KEY, vectors BLOB);
+            INSERT INTO vecs_chunks SELECT id, v FROM t;
+            CREATE VIEW words_of AS SELECT id AS rowid, body FROM t;
+            PRAGMA writable_schema = ON;
+            INSERT INTO sqlite_schema VALUES ('table', 'vecs', 'vecs', 0, 'CREATE VIRTUAL TABLE vecs USING vec0(v float[2])')""")
+        connection.close()
+        return self.path
+
+    def test_tables_that_cannot_be_read_are_passed_over(self):
+        path = self.foreign()
+        self.assertEqual([2], [hit["id"] for hit in json.loads(self.says("similar", path, 1, "--json"))])
+        self.assertEqual([2], [hit["id"] for hit in json.loads(self.says("similar", path, 1, "--table", "t", "--json"))])
+        self.assertIn("t_vec: 2 vectors", self.says("index", path))
+        self.assertIn("<circle", self.says("map", path))
+        self.assertNotIn("none found", self.says("health", path))
+        self.fails(r"broken: expected a table that can be read \(no such table: main\.gone\)", "similar", path, 1, "--table", "broken")
+        self.fails(r"vecs: expected a table that can be read \(no such module: vec0\)", "similar", path, 1, "--table", "vecs")
+        self.fails("endless: expected a column of vectors", "similar", path, 1, "--table", "endless")
+
+    def test_a_view_with_full_text_is_found(self):
+        self.opened(self.foreign()).execute("""
+            DROP TABLE t; CREATE TABLE u (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO u VALUES (3, 'the moon');
+            DROP VIEW words_of; CREATE VIEW words_of AS SELECT id AS rowid, body FROM u;
+            CREATE VIRTUAL TABLE the_words USING fts5 (body, content = 'words_of');
+            INSERT INTO the_words (the_words) VALUES ('rebuild')""")
+        self.assertEqual(["the [moon]"], [hit["text"] for hit in json.loads(self.says("search", self.path, "moon", "--json"))])
+
     def test_a_knowledge_base_of_another_version(self):
         for version, remedy in ((2, "fafcas migrate"), (9, "use the kit that made it")):
             path = self.folder / f"{version}.db"
@@ -420,6 +457,40 @@ class Command(Case):
         self.assertEqual("", process.stderr.read())
         process.stderr.close()
         self.assertEqual(-signal.SIGPIPE, process.wait())
+
+    def test_nothing_that_is_read_does_anything_to_the_terminal(self):
+        evil = "evil \x1b[31m\x1b]0;owned\a \x9b2J \u202e \x07"
+        self.write("c\x1b[2Jclear.md", "Text")
+        self.write("d\x1b[2J.md", b"\0")
+        self.write("e\x1b[2J.png", "")
+        self.write("f.p\x1b[2J", "")
+        said = self.says("ingest", self.notes, self.path)
+        connection = self.opened()
+        connection.execute("UPDATE nodes SET title = ?1, summary = ?1, content = ?1 || ' moon', type = ?1", (evil,))
+        table = '"t\x1b[2J"'
+        other = self.folder / "other.db"
+        self.opened(other).execute(f"CREATE TABLE {table} (body TEXT); INSERT INTO {table} VALUES ('moon')")
+        said += self.says("search", self.path, "moon") + self.says("search", self.path, "moon", "--json") + self.says("map", self.path).replace("\u202e", "")
+        said += self.says("embed", other, "t\x1b[2J", "body") + self.says("index", other)
+        said += "".join(self.run_("search", other, "moon", "--table", "\x1b[2J")[1:])
+        said += self.on_terminal(80, "search", self.path, "moon").replace("\x1b[1m", "").replace("\x1b[2m", "").replace("\x1b[0m", "")
+        self.assertEqual([], [letter for letter in said if letter != "\t" and letter != "\n" and not letter.isprintable()], said)
+        self.assertIn("evil \ufffd[31m\ufffd]0;owned", said)
+        self.assertIn("passed over: d\ufffd[2J.md: ", said)
+        self.assertIn("passed over: f.p\ufffd[2J: of another kind", said)
+        self.assertEqual(f"{evil} moon", json.loads(self.says("search", self.path, "moon", "--json", "--vector"))[0]["text"])
+
+    def test_a_map_is_xml_whatever_the_titles_are(self):
+        self.opened().execute("""
+            CREATE TABLE t (id INTEGER PRIMARY KEY, title, kind, v BLOB);
+            INSERT INTO t VALUES (1, 'a' || char(27, 0) || 'b', char(7, 65535), fafcas_normalize('[1,0]')), (2, x'00ff', 'k', fafcas_normalize('[1,1]')),
+                                 (3, 'c' || char(9, 1) || '<&>', NULL, fafcas_normalize('[0,1]')), (4, 5.5, 7, fafcas_normalize('[0,1]'))""")
+        for by in ((), ("--by", "kind")):
+            picture = xml.etree.ElementTree.fromstring(self.says("map", self.path, *by))
+            titles = [title.text for title in picture.iter("{http://www.w3.org/2000/svg}title")]
+            self.assertEqual({"a\ufffd", "00FF", "c\t\ufffd<&>", "5.5"}, set(titles))
+        texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+        self.assertIn("\ufffd\ufffd, 1", texts)
 
     def test_a_narrow_terminal_with_and_without_colours(self):
         path = self.ingested()

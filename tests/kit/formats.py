@@ -51,6 +51,12 @@ class Formats(Case):
         self.assertEqual("x", self.read("x.html", "<p>Text").title)
         self.assertIn("after", self.read("x.html", "<head><title>T</title><body>after").body)
         self.assertIn("after", self.read("x.html", "<nav><p>menu</nav>after").body)
+        self.assertEqual("after", self.read("x.html", "<svg><g><svg></g>in</svg>after").body.strip())
+
+    def test_what_stands_in_square_brackets_is_no_text_of_a_page(self):
+        found = self.read("x.html", "<p>a<![if !supportLists]>b<![endif]>c<![of nobody]>d<![CDATA[ e > f ]]>g<!-- h > i -->j")
+        self.assertEqual("abcdgj", found.body.strip())
+        self.assertIn("a > b", self.read("x.html", "<p>text<!-- a > b").body)
 
     def test_restructured_text(self):
         found = self.read("a/b.rst", "=====\nTides\n=====\n\nSee `the sea <sea.rst>`_, :doc:`moon` and :ref:`x <y>`. ``*code*``\n\n"
@@ -63,6 +69,8 @@ class Formats(Case):
             self.assertIn(words, found.body)
         for words in ("comment", "::", ":ref:", "linenos", "a.png"):
             self.assertNotIn(words, found.body)
+        found = self.read("b.rst", "See `the sea  <sea.rst>`__, :doc:`the moon <moon>`, (:py:class:`a.b  <c>`) and:ref:`d`.")
+        self.assertEqual("See [the sea](<sea.rst>), [the moon](<moon>), (a.b) andd.", found.body.strip())
 
     def test_org(self):
         found = self.read("b.org", "#+TITLE: Tides\n#+OPTIONS: toc\n* TODO [#A] Moon :tag:two:\n:PROPERTIES:\n:ID: 17\n:END:\n"
@@ -70,6 +78,9 @@ class Formats(Case):
         self.assertEqual("Tides", found.title)
         self.assertEqual([(1, "Moon"), (2, "Code")], [(level, text) for _, level, text in found.headings])
         self.assertEqual(["/sea.org", "/moon.org"], [target for _, target in found.links])
+        words = {"* a  :b: ": "a", "* :b:": ":b:", "* a :b: c": "a :b: c", "** a: :b@c:": "a:", "*": None}
+        for line, heading in words.items():
+            self.assertEqual([heading] if heading else [], [text for _, _, text in self.read("b.org", line).headings], line)
         for words in ("# kept\n* kept too", "[the sea]"):
             self.assertIn(words, found.body)
         for words in ("toc", "17", "hidden", "TODO"):

@@ -125,6 +125,26 @@ class Notes(Case):
         os.symlink("sub", self.notes / "copy")
         self.assertEqual(1, self.ingest().gone)
 
+    def test_what_each_part_has_for_itself_is_short(self):
+        body = "The sea and the moon.\n\n" * 200
+        self.write("heading.md", f"# {'word ' * 4000}\n\n## {'more ' * 4000}\n\n{body}")
+        self.write("front.md", f"---\ntitle: {'t' * 20000}\ndomain: {'d ' * 10000}\nlayer: {'l ' * 10000}\ndate: {'8 ' * 10000}\n---\n{body}")
+        self.ingest()
+        columns = ("title", "domain", "layer", "date")
+        longest = ", ".join(f"max(length({name}))" for name in columns)
+        self.assertEqual([(300, 299, 299, 299)], self.rows(f"SELECT {longest} FROM nodes"))
+        self.assertEqual([(300, 299, 299, 299)], self.rows(f"SELECT {longest} FROM nodes WHERE type = 'chunk' AND source = 'notes/front.md'"))
+        self.assertEqual([(1,)], self.rows("SELECT count(DISTINCT title) FROM nodes WHERE source = 'notes/front.md'"))
+
+    def test_a_title_has_no_control_characters(self):
+        self.write("a.md", '---\ntitle: "evil \\e[31m\\e]0;owned\\a\\uffff"\ntype: "a\\e"\n---\nText')
+        self.write("b.md", "# Clear \x1b[2J\x9b\n\nText")
+        self.write("c\x1b[2J.md", "Text")
+        self.ingest()
+        self.assertEqual({"evil \ufffd[31m\ufffd]0;owned\ufffd\ufffd", "Clear \ufffd[2J\ufffd", "c\ufffd[2J"},
+                         {title for (title,) in self.rows("SELECT title FROM nodes")})
+        self.assertEqual([("a\ufffd",)], self.rows("SELECT type FROM nodes WHERE id = 'notes/a.md'"))
+
     def test_letters_of_every_kind(self):
         self.write("größe 🙂.md", "# Größe 🙂\n\nשלום [[größe 🙂]] 日本語\n")
         self.ingest()
@@ -214,12 +234,12 @@ class Links(unittest.TestCase):
             "[[]] [[ ]] [x]() `[[c]]` ``[x](`c.md)``": [],
             "~~~\n[[c]]\n```\n[[d]]\n~~~\n[[e]]": ["e"],
         }.items():
-            self.assertEqual(wanted, [target for target in self.targets(text) if target], text)
+            self.assertEqual(wanted, self.targets(text), text)
 
     def test_headings(self):
         parsed = note.parse("# One\n\n## Two `x` ##\n\n#no\n\n    # no\n", "n.md")
         self.assertEqual([(1, "One"), (2, "Two `x`")], [(level, text) for _, level, text in parsed.headings])
-        self.assertEqual("One › Two `x`", note.section(parsed, 20))
+        self.assertEqual(["One", "One › Two `x`"], list(note.sections(parsed, [0, 20])))
         self.assertEqual("n", note.parse("text\n\n## Later", "n.md").title)
 
 

@@ -8,8 +8,9 @@ from support import LIBRARY, MODEL, ROOT
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 
+import apsw  # noqa: E402
 import ingest as fuzzed  # noqa: E402
-from fafcas.kit import formats, note  # noqa: E402
+from fafcas.kit import database, formats, ingest, note  # noqa: E402
 
 # Each made an expression start over at every place: a megabyte took hours.
 BEGINNINGS = (
@@ -19,6 +20,19 @@ BEGINNINGS = (
     ("a.md", "# a{spaces}x"),
     ("a.md", "---\na: 1{colons}\n---\n# a"),
     ("a.html", "{tags}"),
+    ("a.html", "<pre>{spaces}x"),
+    ("a.html", "{drawings}{ends}"),
+    ("a.html", "{drawings}{drawn}"),
+    ("a.html", "<title>{bold}"),
+    ("a.html", "{comments}"),
+    ("a.html", "{sections}"),
+    ("a.org", "* a{spaces}x"),
+    ("a.org", "[[{searches}"),
+    ("a.rst", "{roles}"),
+    ("a.rst", "`a{spaces}"),
+    ("a.rst", ":doc:`a{spaces}"),
+    ("a.rst", ":ref:`a{spaces}"),
+    ("a.rst", "{adorned}"),
 )
 PARTS = {
     "ticks": "`" * 500_000,
@@ -28,6 +42,16 @@ PARTS = {
     "spaces": " " * 1_000_000,
     "colons": ":1" * 500_000,
     "tags": "<a b='" * 150_000,
+    "drawings": "<svg>" * 200_000,
+    "ends": "</p>" * 200_000,
+    "drawn": "</svg>" * 200_000,
+    "bold": "a<b>" * 250_000,
+    "comments": "<!--a>" * 150_000,
+    "sections": "<![CDATA[a>" * 100_000,
+    "searches": "a::" * 300_000,
+    "roles": ":a" * 500_000,
+    # Each heading has a line of its own kind.
+    "adorned": "".join(f"a\n{chr(0x50000 + at) * 3}\n" for at in range(65_000)),
 }
 
 
@@ -38,7 +62,22 @@ class Kept(unittest.TestCase):
     def test_a_long_note_takes_no_longer_than_its_length(self):
         for path, shape in BEGINNINGS:
             text, _ = formats.as_markdown(path, shape.format(**PARTS).encode())
-            self.assertTrue(note.parse(text, path).body, shape)
+            self.assertIsNotNone(note.parse(text, path).body, shape)
+
+    def test_many_parts_with_many_headings_and_links(self):
+        count = 50_000
+        found = note.parse("".join(f"# h\n[](a{at})\n" for at in range(count)), "a.md")
+        parts = [(place, "text") for place, _, _ in found.headings]
+        nodes = list(ingest.as_nodes("a", found, parts))
+        self.assertEqual((count + 1, "h"), (len(nodes), nodes[-1]["title"]))
+        starts = [place for place, _ in parts]
+        self.assertEqual([f"a#{at + 1}" for at in range(count)], [ingest.part_at("a", starts, place) for place, _ in found.links])
+
+    def test_the_targets_of_many_links_are_taken_out(self):
+        connection, count = apsw.Connection(":memory:"), 50_000
+        database.make(connection, "memory")
+        connection.execute("INSERT INTO nodes (id, title, content) VALUES ('a', 'A', ?)", ("[a](../b.md) [[c|d]]\n" * count,))
+        self.assertEqual("[a] [[d]]\n" * count, connection.execute("SELECT content FROM nodes_plain").get)
 
     def test_code_ends_at_as_many_backticks_as_it_began_with(self):
         for text, prose in (

@@ -70,7 +70,7 @@ fn an_index_made_on_an_empty_table_grows() {
 /// The first rows say nothing of those to come: as the table grows, its codes are made anew about its own middle.
 #[test]
 fn an_index_that_grew_is_as_good_as_one_built_at_the_end() {
-    let [grown, built] = ["grown", "built"].map(|name| open(&file(name)));
+    let [grown, built] = ["grown", "built-at-the-end"].map(|name| open(&file(name)));
     for connection in [&grown, &built] {
         connection.execute_batch("CREATE TABLE nodes(id INTEGER PRIMARY KEY, v BLOB)").unwrap();
     }
@@ -398,19 +398,20 @@ fn a_flipped_byte_is_found_and_named() {
 #[test]
 fn a_later_format_is_left_alone() {
     let connection = open(&indexed("future"));
-    let sql = "UPDATE nodes_vec_blocks SET data = CAST(substr(data, 1, 8) || x'0300' || substr(data, 11) AS BLOB) WHERE id = 0";
+    let sql = "UPDATE nodes_vec_blocks SET data = CAST(substr(data, 1, 8) || x'0400' || substr(data, 11) AS BLOB) WHERE id = 0";
     connection.execute_batch(sql).unwrap();
     let blocks = || -> Vec<u8> {
         connection.query_row("SELECT data FROM nodes_vec_blocks WHERE id = 0", [], |row| row.get(0)).unwrap()
     };
     let before = blocks();
-    assert_eq!(before[8..10], [3, 0]);
+    assert_eq!(before[8..10], [4, 0]);
     same(&connection, "nodes");
     assert_scanned(&connection, "main.nodes");
     assert_eq!(property(&connection, "state"), "of a later version");
+    assert_eq!(property(&connection, "format"), "3");
     for command in ["merge", "check"] {
         let error = tell(&connection, command).unwrap_err().to_string();
-        assert!(error.contains("format 3"), "{error}");
+        assert!(error.contains("format 4"), "{error}");
     }
     assert_eq!(blocks(), before);
     connection.execute_batch("DELETE FROM nodes WHERE id = 3").unwrap();
@@ -473,6 +474,7 @@ fn an_index_of_an_earlier_version_is_compared_once() {
     let connection = open(&path);
     let query: Vec<u8> = connection.query_row("SELECT v FROM nodes WHERE id = 60", [], |row| row.get(0)).unwrap();
     let ask = |options: &str| -> Vec<(i64, f64)> {
+        let _alone = alone();
         let sql = "SELECT rowid, score FROM vec_topk('nodes', 'v', ?1, 9, ?2)";
         let mut statement = connection.prepare(sql).unwrap();
         let rows = statement.query_map(params![query, options], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();

@@ -4,7 +4,11 @@
 
 mod bench;
 mod fetch_model;
+mod make;
 mod names;
+mod pages;
+mod platforms;
+mod rooms;
 mod sample;
 mod security;
 #[path = "../support/mod.rs"]

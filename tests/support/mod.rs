@@ -36,6 +36,19 @@ pub fn scratch(name: &str) -> PathBuf {
     folder
 }
 
+/// Whether this process runs this one test alone. If not, the program is started again for it, and the test must succeed there: its caller
+/// then has nothing left to do. For tests that set or read what belongs to the process, beside others in one program.
+pub fn is_alone(test: &str) -> bool {
+    const ALONE: &str = "FAFCAS_TEST_ALONE";
+    if std::env::var(ALONE).is_ok_and(|name| name == test) {
+        return true;
+    }
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    let (said, _) = succeed(again.args(["--exact", test, "--nocapture"]).env(ALONE, test));
+    assert!(said.contains("1 passed"), "{test}: {said}");
+    false
+}
+
 /// A vector as it is stored.
 pub fn blob(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|number| number.to_le_bytes()).collect()

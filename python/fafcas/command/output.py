@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -15,13 +16,17 @@ from ..kit.statement import reason
 
 
 def said(text: str) -> None:
-    text = " ".join(text.split())
+    text = clean(text)
     click.echo(f"fafcas: {text[8:] if text.startswith('fafcas: ') else text}", err=True)
+
+
+# Those that JSON itself lets stand as they are, though terminals obey them.
+CONTROL = re.compile(r"[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def print_json(rows: Sequence[dict[str, Any]]) -> None:
     """A JSON array, with a line for each row."""
-    lines = [json.dumps(row, ensure_ascii=False, default=bytes.hex) for row in rows]
+    lines = [CONTROL.sub(lambda sign: f"\\u{ord(sign[0]):04x}", json.dumps(row, ensure_ascii=False, default=bytes.hex)) for row in rows]
     click.echo("[" + ",\n ".join(lines) + "]")
 
 

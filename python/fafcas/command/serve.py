@@ -89,7 +89,6 @@ def first_page(database: str) -> str:
 
     from .._load import load
     from ..datasette.known import address
-    from ..kit import source as sources
 
     check_path(database)
     with warnings.catch_warnings(record=True) as told:
@@ -102,15 +101,27 @@ def first_page(database: str) -> str:
             raise Refused(f"{database}: expected an SQLite database that can be read ({error})") from error
     for one in told:
         click.echo(f"note: {one.message}", err=True)
-    sources.refuse_other_versions(connection)
-    tables = [source.table for source in sources.sources(connection) if source.vectors]
-    tables = [sources.KIT.table] if sources.is_kit(connection) else tables
-    connection.close()
+    try:
+        tables = with_vectors(connection)
+    except sqlite3.Error as error:
+        raise Refused(f"{database}: expected tables that can be read ({error})") from error
+    finally:
+        connection.close()
     if not tables:
         raise Refused(f"{database}: expected a table with vectors, not a database without; `fafcas embed DB TABLE COLUMN` makes them")
     if len(tables) > 1:
         return "/"
     return f"/{tilde_encode(Path(database).stem)}/{tilde_encode(tables[0])}/-/search"
+
+
+def with_vectors(connection: Any) -> list[str]:
+    """The tables that have vectors. Of a knowledge base, that is only one."""
+    from ..kit import source as sources
+
+    sources.refuse_other_versions(connection)
+    if sources.is_kit(connection):
+        return [sources.KIT.table]
+    return [source.table for source in sources.sources(connection) if source.vectors]
 
 
 def check_path(database: str) -> None:

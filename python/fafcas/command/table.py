@@ -9,7 +9,7 @@ import click
 
 from ..kit import source as sources
 from ..kit.database import Refused, transaction
-from ..kit.show import bar, batches, count
+from ..kit.show import bar, batches, clean, count
 from ..kit.source import Source, literal, path_of, quoted
 from ..kit.statement import packed
 from ..models.fetch import DEFAULT_MODEL
@@ -43,7 +43,7 @@ def embed(database: str, table: str, column: str, into: str, model: str, again: 
         started = time.monotonic()
         work.run()
         seconds = time.monotonic() - started
-        click.echo(f"{source.table}.{work.into}: {count(work.done, 'text')} of {source.text} embedded, in {seconds:.1f} s")
+        click.echo(clean(f"{source.table}.{work.into}: {count(work.done, 'text')} of {source.text} embedded, in {seconds:.1f} s"))
 
 
 def table_of_texts(connection: apsw.Connection, table: str, column: str) -> Source:
@@ -136,7 +136,7 @@ def index(database: str, table: str | None, column: str | None, name: str | None
         started = time.monotonic()
         connection.execute(sql).fetchall()
         rows = connection.execute(f"SELECT value FROM {quoted(there)} WHERE property = 'rows'").get
-        click.echo(f"{there}: {count(rows, 'vector')} of {source.table}.{source.vectors}, in {time.monotonic() - started:.1f} s")
+        click.echo(clean(f"{there}: {count(rows, 'vector')} of {source.table}.{source.vectors}, in {time.monotonic() - started:.1f} s"))
 
 
 def index_statement(connection: apsw.Connection, source: Source, name: str | None) -> tuple[str, str]:

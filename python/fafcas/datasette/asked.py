@@ -78,7 +78,7 @@ def one_of(value: str, values: dict[str, str], name: str) -> str:
 
 
 def number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST:
+    if len(text) > len(str(MOST)) or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST:
         raise Refused(f"k: expected a number from 1 to {MOST}, not {text[:20]}")
     return int(text)
 

@@ -1,6 +1,9 @@
 """Opens a knowledge base with the settings of sql/harden.sql and the schema of sql/schema.sql, or says why not."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -13,7 +16,7 @@ __all__ = ["VERSION", "Refused", "harden", "load", "make", "open_or_make", "roll
 NETWORK = ("9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs", "virtiofs")
 
 
-def statements(name):
+def statements(name: str) -> list[str]:
     """The single statements of a script."""
     found, current = [], ""
     for line in script(name).splitlines(keepends=True):
@@ -25,7 +28,7 @@ def statements(name):
 
 
 @contextlib.contextmanager
-def transaction(connection):
+def transaction(connection: apsw.Connection) -> Iterator[None]:
     """Takes the write lock at once, so that waiting for it happens before anything is read."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -36,12 +39,12 @@ def transaction(connection):
     connection.execute("COMMIT")
 
 
-def roll_back(connection):
+def roll_back(connection: apsw.Connection) -> None:
     if connection.in_transaction:
         connection.execute("ROLLBACK")
 
 
-def load(connection, library):
+def load(connection: apsw.Connection, library: str | Path) -> None:
     connection.enable_load_extension(True)
     try:
         connection.load_extension(str(Path(library).resolve()))
@@ -50,13 +53,10 @@ def load(connection, library):
     connection.enable_load_extension(False)
 
 
-def harden(connection, mounts=None):
+def harden(connection: apsw.Connection, mounts: str | None = None) -> str | None:
     """The settings of sql/harden.sql; gives a sentence where the journal could not be made WAL."""
     network = file_system(connection.db_filename("main"), mounts)
-    settings = script("harden.sql")
-    if network in NETWORK:
-        settings = settings.replace("PRAGMA journal_mode = WAL", "PRAGMA journal_mode = DELETE")
-    connection.execute(settings).fetchall()
+    set_up(connection, "DELETE" if network in NETWORK else "WAL")
     mode = connection.execute("PRAGMA journal_mode").get
     if network in NETWORK:
         return f"the file is on a network drive ({network}), so it has no write-ahead log: readers wait while somebody writes"
@@ -65,13 +65,19 @@ def harden(connection, mounts=None):
     return None
 
 
-def file_system(path, mounts=None):
+def set_up(connection: apsw.Connection, journal: str | None = None) -> None:
+    """The settings of sql/harden.sql. The journal, which is the only one that the file keeps, is left as it is unless one is named."""
+    setting = f"PRAGMA journal_mode = {journal};" if journal else ""
+    connection.execute(script("harden.sql").replace("PRAGMA journal_mode = WAL;", setting)).fetchall()
+
+
+def file_system(path: str, mounts: str | None = None) -> str | None:
     """The kind of file system that a file is on, or None where that is not to be found out."""
     try:
         table = mounts if mounts is not None else Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    best = ("", None)
+    best: tuple[str, str | None] = ("", None)
     for line in table.splitlines():
         fields = line.split()
         place = fields[1].replace("\\040", " ")
@@ -80,7 +86,7 @@ def file_system(path, mounts=None):
     return best[1]
 
 
-def open_or_make(path, library):
+def open_or_make(path: str | Path, library: str | Path) -> tuple[apsw.Connection, str | None]:
     """A knowledge base to write to, made where there is none. Gives the connection and what the user should know."""
     path = Path(path)
     if not path.absolute().parent.is_dir():
@@ -96,7 +102,7 @@ def open_or_make(path, library):
     return connection, advice
 
 
-def make(connection, path):
+def make(connection: apsw.Connection, path: str | Path) -> None:
     try:
         connection.execute(script("schema.sql")).fetchall()
     except apsw.Error as error:

@@ -1,15 +1,18 @@
 """A tour of a knowledge base: of the sample, or of your own notes. Both are kept."""
 
+from __future__ import annotations
+
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from .database import open_or_make, script
 from .health import health
 from .ingest import Report, bring_index_up, embed, ingest
-from .show import count, report, show_health, table
+from .show import clean, count, report, show_health, table
 from .statement import reason
 
 MODEL = "all-MiniLM-L6-v2"
@@ -26,7 +29,7 @@ QUESTIONS_IN = {
 }
 
 
-def sample(library, database, model=MODEL):
+def sample(library: str, database: str, model: str = MODEL) -> None:
     """The second time it is shown as it is."""
     Path(database).parent.mkdir(parents=True, exist_ok=True)
     connection = opened(database, library)
@@ -40,13 +43,13 @@ def sample(library, database, model=MODEL):
     tour(connection, database, library, sample_questions(connection, model), model)
 
 
-def sample_questions(connection, model):
+def sample_questions(connection: apsw.Connection, model: str) -> list[str]:
     """Those in English, and one in each other language that the model's card names."""
     known = (connection.execute("SELECT languages FROM fafcas_models WHERE name = ?", (model,)).get or "").split()
     return [*SAMPLE_QUESTIONS, *(question for language, question in QUESTIONS_IN.items() if language in known)]
 
 
-def own_notes(library, folder, database, question=None, model=MODEL):
+def own_notes(library: str, folder: str, database: str, question: str | None = None, model: str = MODEL) -> None:
     Path(database).parent.mkdir(parents=True, exist_ok=True)
     connection = opened(database, library)
     head("Your notes", f"make ingest DIR={folder} DB={database}")
@@ -55,13 +58,13 @@ def own_notes(library, folder, database, question=None, model=MODEL):
     tour(connection, database, library, questions, model)
 
 
-def titles(connection):
+def titles(connection: apsw.Connection) -> list[str]:
     """Something to ask when nobody has: what the notes that hold the rest together are about."""
     rows = run_query(connection, "central", k=2)
     return [row[-1] for row in rows] or ["What is this about?"]
 
 
-def opened(database, library):
+def opened(database: str, library: str) -> apsw.Connection:
     connection, advice = open_or_make(database, library)
     print(f"{connection.execute('SELECT vec_version()').get} in SQLite {apsw.sqlite_lib_version()}")
     if advice:
@@ -69,7 +72,7 @@ def opened(database, library):
     return connection
 
 
-def tour(connection, database, library, questions, model):
+def tour(connection: apsw.Connection, database: str, library: str, questions: list[str], model: str) -> None:
     head("Its health", "sql/queries/health.sql")
     show_health(health(database, library), sys.stdout)
     for question in questions:
@@ -78,7 +81,7 @@ def tour(connection, database, library, questions, model):
     statistics(connection)
 
 
-def answer(connection, question, model):
+def answer(connection: apsw.Connection, question: str, model: str) -> None:
     """One question, asked by meaning and by words at once: a list, with a word on why each row is there."""
     query = connection.execute("SELECT embed_query(?, ?)", (question, model)).get
     head(question, "hybrid.sql")
@@ -87,7 +90,7 @@ def answer(connection, question, model):
     table(found or [("", "", "nothing", "")], ("score", "why", "title", "text"), sys.stdout, right=(0,))
 
 
-def sentence(connection, text, query, model):
+def sentence(connection: apsw.Connection, text: str | None, query: bytes, model: str) -> str:
     """The sentence of a text that is nearest to the question."""
     parts = re.split(r"(?<=[.!?])\s+|\n+", text or "")
     sentences = [part for part in parts if part.strip() and not part.startswith("#")][:20]
@@ -95,7 +98,7 @@ def sentence(connection, text, query, model):
     return max(sentences, key=lambda part: connection.execute(nearness, (part, model, query)).get, default="")
 
 
-def walk(connection, question, model):
+def walk(connection: apsw.Connection, question: str, model: str) -> None:
     """What is around the best answer."""
     query = connection.execute("SELECT embed_query(?, ?)", (question, model)).get
     found = run_query(connection, "search", query=query, k=1)
@@ -107,7 +110,7 @@ def walk(connection, question, model):
     table([(row[0], row[1], row[4], row[5]) for row in rows], ("steps", "score", "title", "text"), sys.stdout, right=(0, 1))
 
 
-def statistics(connection):
+def statistics(connection: apsw.Connection) -> None:
     head("In numbers", "central.sql, statistics.sql, bytes.sql")
     rows = run_query(connection, "central", k=3)
     table([(row[0], row[1], row[6]) for row in rows], ("linked", "in two steps", "most central"), sys.stdout, right=(0, 1))
@@ -117,9 +120,9 @@ def statistics(connection):
     table(rows, ("part", "value", "of"), sys.stdout, right=(1,))
 
 
-def run_query(connection, name, **values):
+def run_query(connection: apsw.Connection, name: str, **values: Any) -> list[tuple[Any, ...]]:
     return connection.execute(script(f"queries/{name}.sql"), values).fetchall()
 
 
-def head(title, source):
-    print(f"\n== {title}  ({source})")
+def head(title: str, source: str) -> None:
+    print(f"\n== {clean(title)}  ({clean(source)})")

@@ -1,5 +1,7 @@
 """Finds the notes under a folder and their bytes, passing over what is none. Nothing here stops for one bad file."""
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
@@ -17,29 +19,28 @@ LARGEST_PDF = 128 << 20  # most of which are pictures
 class Found:
     """The notes of a folder, by their path from it, and what was passed over and why."""
 
-    paths: list = field(default_factory=list)
-    skipped: dict = field(default_factory=dict)  # path: why; a folder's path ends in a slash
-    again: set = field(default_factory=set)  # those of them that were read under another path
-    others: dict = field(default_factory=dict)  # the files of each ending that is not read
+    paths: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)  # path: why; a folder's path ends in a slash
+    again: set[str] = field(default_factory=set)  # those of them that were read under another path
+    others: dict[str, list[str]] = field(default_factory=dict)  # the files of each ending that is not read
 
-    def keeps(self, path):
+    def keeps(self, path: str) -> bool:
         """Whether a note that is not among the paths may still be there, where it could not be seen."""
         unseen = self.skipped.keys() - self.again
         return any(path == place or (place.endswith("/") and path.startswith(place)) for place in unseen)
 
 
-def scan(root):
+def scan(root: str | Path) -> Found:
     """Hidden files and folders are left out. Linked folders are followed, each only once."""
-    found, seen = Found(), {}
-    root = Path(root)
-    walk(root, "", seen, found)
+    found = Found()
+    walk(Path(root), "", {}, found)
     found.paths.sort()
     for paths in found.others.values():
         paths.sort()
     return found
 
 
-def walk(root, inside, seen, found):
+def walk(root: Path, inside: str, seen: dict[tuple[int, int], str], found: Found) -> None:
     folders = [inside]
     while folders:
         inside = folders.pop()
@@ -53,16 +54,16 @@ def walk(root, inside, seen, found):
             seen[identity] = inside
             entries = sorted(os.scandir(root / inside), key=lambda entry: entry.name)
         except OSError as error:
-            found.skipped[inside] = error.strerror.lower()
+            found.skipped[inside] = reason(error)
             continue
         # Folders themselves before links to them, so that a note has the path that does not lead through a link.
-        links = []
+        links: list[str] = []
         for entry in entries:
             place(entry, inside + entry.name, links, folders, found)
         folders[:0] = links
 
 
-def place(entry, path, links, folders, found):
+def place(entry: os.DirEntry[str], path: str, links: list[str], folders: list[str], found: Found) -> None:
     if entry.name.startswith("."):
         return
     try:
@@ -74,7 +75,7 @@ def place(entry, path, links, folders, found):
         mode = entry.stat().st_mode
     except OSError as error:
         if entry.is_symlink() or entry.name.lower().endswith(ENDINGS):
-            found.skipped[path] = "a link in a circle" if error.errno == errno.ELOOP else error.strerror.lower()
+            found.skipped[path] = "a link in a circle" if error.errno == errno.ELOOP else reason(error)
         return
     if stat.S_ISDIR(mode):
         (links if entry.is_symlink() else folders).append(path + "/")
@@ -87,7 +88,7 @@ def place(entry, path, links, folders, found):
         found.others.setdefault(Path(path).suffix.lower() or "no ending", []).append(path)
 
 
-def read(path):
+def read(path: str | Path) -> bytes:
     """The bytes of a note."""
     try:
         size, most = os.stat(path).st_size, LARGEST_PDF if Path(path).suffix.lower() == ".pdf" else LARGEST
@@ -95,4 +96,8 @@ def read(path):
             raise Unreadable(f"{size / (1 << 20):.0f} MB; the most is {most >> 20} MB")
         return Path(path).read_bytes()
     except OSError as error:
-        raise Unreadable(error.strerror.lower()) from error
+        raise Unreadable(reason(error)) from error
+
+
+def reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -2,6 +2,9 @@
 
 None of these readers follows the whole of its format. What matters for a search is that no text is lost, that headings and
 links are told from it, and that markup does not stand between the words.
+
+All of them take time in proportion to the length of a text, as `note` does: no expression has two parts side by side that both fit
+the same letters, or looks to the end of the text from many places.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import importlib.util
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
@@ -33,7 +37,7 @@ def decoded(content: bytes) -> tuple[str, str | None]:
     """The text of a file's bytes, with plain line ends, and the encoding where it had to be guessed."""
     guess = None
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = content.decode("utf-16", "replace")
+        text = content.decode("utf-16", "replace").replace("\0", " ")
     elif b"\0" in content:
         raise Unreadable(f"binary: a zero byte at {content.find(bytes(1))}")
     else:
@@ -80,20 +84,23 @@ class Page(html.parser.HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
-        self.title = ""
+        self.titles: list[str] = []
         self.silent: list[str] = []  # elements that are not shown, and what is open in them
+        self.open_silent: Counter[str] = Counter()  # how often each of them is there
         self.in_title = self.in_code = False
         self.links: list[str | None] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        if tag == "title" and not self.title:
+        if tag == "title" and not self.titles:
             self.in_title = True
         if self.silent or tag in self.SILENT:
             # A page may leave out the end of its head.
             if tag == "body":
                 self.silent.clear()
+                self.open_silent.clear()
             elif tag not in self.VOID:
                 self.silent.append(tag)
+                self.open_silent[tag] += 1
             return
         if re.fullmatch("h[1-6]", tag):
             self.parts.append(f"\n\n{'#' * int(tag[1])} ")
@@ -116,8 +123,7 @@ class Page(html.parser.HTMLParser):
         if tag == "title":
             self.in_title = False
         if self.silent:
-            if tag in self.silent:
-                del self.silent[len(self.silent) - 1 - self.silent[::-1].index(tag) :]
+            self.end_silent(tag)
             return
         if tag == "pre":
             self.in_code = False
@@ -128,35 +134,58 @@ class Page(html.parser.HTMLParser):
         elif tag in self.BLOCKS or re.fullmatch("h[1-6]", tag):
             self.parts.append("\n\n")
 
+    def end_silent(self, tag: str) -> None:
+        """What is open in an element ends with it."""
+        ended = None if self.open_silent[tag] else tag
+        while ended != tag:
+            ended = self.silent.pop()
+            self.open_silent[ended] -= 1
+
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        """Where `<![` ends. Python's own fails at a word that it does not know."""
+        end = "]]>" if self.rawdata.startswith(CDATA, i) else ">"
+        at = self.rawdata.find(end, i)
+        return at + len(end) if at >= 0 else -1
+
     def handle_data(self, data: str) -> None:
         if self.in_title:
-            self.title += data
+            self.titles.append(data)
         if not self.silent:
             self.parts.append(data if self.in_code else re.sub(r"\s+", " ", data))
 
 
+CDATA = "<![CDATA["
+
+
 def read_html(text: str) -> str:
     page = Page()
-    # No tag ends here any more. Older Pythons look for the end of each from where it begins, in time that grows with the square.
-    end = text.rfind(">") + 1
-    page.feed(text[:end] + text[end:].replace("<", "&lt;"))
+    for begin, end in (("<", ">"), ("<!--", "-->"), (CDATA, "]]>")):
+        text = without_open(text, begin, end)
+    page.feed(text)
     page.close()
-    body = re.sub(r"[ \t]*\n[ \t]*\n\s*", "\n\n", "".join(page.parts))
+    body = re.sub(r"(?<![ \t])[ \t]*\n[ \t]*\n\s*", "\n\n", "".join(page.parts))
     lines, code = [], False
     for line in body.split("\n"):
         code ^= line.startswith("```")
         lines.append(line if code else line.strip())
     body = "\n".join(lines).strip()
     # A page's own first heading says the same in fewer words than its title, which often names the site as well.
-    return with_title(None if body.startswith("# ") else page.title, body) + "\n"
+    return with_title(None if body.startswith("# ") else "".join(page.titles), body) + "\n"
+
+
+def without_open(text: str, begin: str, end: str) -> str:
+    """What begins where no end comes any more is text. Older Pythons look for the end of each, in time that grows with the square."""
+    last = text.rfind(end) + len(end) if end in text else 0
+    return text[:last] + text[last:].replace(begin, f"&lt;{begin[1:]}")
 
 
 # reStructuredText
 
 ADORNED = re.compile(r"^([^\w\s])\1{2,}\s*$")
-RST_LINK = re.compile(r"`([^`<]+?)\s*<([^`>]+)>`__?")
-RST_DOC = re.compile(r":doc:`([^`<]+?)(?:\s*<([^`>]+)>)?`")
-RST_ROLE = re.compile(r":[\w:+.-]+:`([^`<]+?)(?:\s*<[^`>]*>)?`")
+# White space at the end of a group is taken away afterwards.
+RST_LINK = re.compile(r"`([^`<]+)<([^`>]+)>`__?")
+RST_DOC = re.compile(r":doc:`([^`<]+)(?:<([^`>]+)>)?`")
+RST_ROLE = re.compile(r":[\w:+.-]{1,60}:`([^`<]+)(?:<[^`>]*>)?`")
 RST_LITERAL = re.compile(r"``(.+?)``")
 DIRECTIVE = re.compile(r"^(\s*)\.\.\s+([\w:-]+)::\s*(.*)$")
 FIELD = re.compile(r"^\s*:[\w -]+:(\s.*)?$")
@@ -165,15 +194,17 @@ CODE = ("code", "code-block", "sourcecode", "highlight", "literalinclude", "math
 
 def read_rst(text: str) -> str:
     """Headings are of the level at which their kind of line first came."""
-    lines, out, kinds, at = text.expandtabs().split("\n"), [], [], 0
+    lines, at = text.expandtabs().split("\n"), 0
+    out: list[str] = []
+    levels: dict[tuple[bool, str], int] = {}
     while at < len(lines):
         line, below = lines[at], lines[at + 1] if at + 1 < len(lines) else ""
         over = at + 2 < len(lines) and ADORNED.match(line) and below.strip() and lines[at + 2].strip() == line.strip()
         under = line.strip() and not line.startswith(" ") and ADORNED.match(below) and not ADORNED.match(line)
         if over or (under and len(below.rstrip()) >= len(line.rstrip())):
             kind = (bool(over), (line if over else below)[0])
-            kinds += [] if kind in kinds else [kind]
-            out.append(f"{'#' * min(6, kinds.index(kind) + 1)} {inline((below if over else line).strip())}")
+            level = levels.setdefault(kind, len(levels) + 1)
+            out.append(f"{'#' * min(6, level)} {inline((below if over else line).strip())}")
             at += 3 if over else 2
             continue
         directive = DIRECTIVE.match(line)
@@ -212,15 +243,17 @@ def fenced(code: list[str]) -> list[str]:
 
 
 def inline(text: str) -> str:
-    text = RST_DOC.sub(lambda link: f"[{link[1]}](<{link[2] or link[1]}>)", text)
-    text = RST_ROLE.sub(r"\1", RST_LINK.sub(r"[\1](<\2>)", text))
+    text = RST_DOC.sub(lambda link: f"[{link[1].rstrip()}](<{link[2] or link[1].rstrip()}>)", text)
+    text = RST_LINK.sub(lambda link: f"[{link[1].rstrip()}](<{link[2]}>)", text)
+    text = RST_ROLE.sub(lambda role: role[1].rstrip(), text)
     return RST_LITERAL.sub(r"`\1`", text)
 
 
 # Org
 
-ORG_LINK = re.compile(r"\[\[(?:file:)?([^\[\]]+?)(?:::[^\[\]]*)?\](?:\[([^\[\]]+)\])?\]")
-ORG_HEADING = re.compile(r"^(\*+)\s+(?:(?:TODO|DONE|NEXT|WAITING)\s+)?(?:\[#[A-Z]\]\s+)?(.*?)(?:\s+:[\w@#%:]+:)?\s*$")
+ORG_LINK = re.compile(r"\[\[([^\[\]]+)\](?:\[([^\[\]]+)\])?\]")
+ORG_HEADING = re.compile(r"^(\*+)\s+(?:(?:TODO|DONE|NEXT|WAITING)\s+)?(?:\[#[A-Z]\]\s+)?(.*)$")
+ORG_TAGS = re.compile(r":[\w@#%:]+:")
 
 
 def read_org(text: str) -> str:
@@ -241,14 +274,25 @@ def read_org(text: str) -> str:
         elif keyword == ":END:":
             drawer = False
         elif heading:
-            out.append(f"{'#' * min(6, len(heading[1]))} {linked(heading[2])}")
+            out.append(f"{'#' * min(6, len(heading[1]))} {linked(without_tags(heading[2]))}")
         elif not drawer and not said.startswith("#+") and not re.match(r"#(\s|$)", said):
             out.append(linked(line))
     return with_title(title, "\n".join(out).strip() + "\n")
 
 
+def without_tags(heading: str) -> str:
+    words, *last = heading.rsplit(None, 1) or [""]
+    return words if last and ORG_TAGS.fullmatch(last[0]) else heading.rstrip()
+
+
 def linked(text: str) -> str:
-    return ORG_LINK.sub(lambda link: f"[{link[2] or link[1]}](<{link[1]}>)", text)
+    return ORG_LINK.sub(as_link, text)
+
+
+def as_link(link: re.Match[str]) -> str:
+    path = link[1].removeprefix("file:")
+    target = path.partition("::")[0] or path or link[1]
+    return f"[{link[2] or target}](<{target}>)"
 
 
 # PDF

@@ -3,24 +3,34 @@
 A database that is no knowledge base is asked fafcas_health of each column of vectors instead, and left as it is.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Optional
 
 import apsw
 
 from . import source as sources
-from .database import Refused, harden, load, roll_back, script, statements
+from .database import NETWORK, Refused, file_system, load, roll_back, script, set_up, statements
+from .folder import reason
 
 LONGEST_LOG = 16 << 20
+NETWORK_REMEDY = "a local disk, with a service in front of it for other computers; until then PRAGMA journal_mode = DELETE"
 MAGIC = b"SQLite format 3\0"
 
 # Of these most are there as long as anything of a knowledge base is.
 NAMES = ("kit", "models", "nodes", "edges", "nodes_text", "nodes_fuzzy", "history", "folders", "documents", "links", "stale", "plain_texts", "nodes_plain")
 
 
-def health(path, library, table=None, column=None):
+# Rule, what is expected, what is so, whether that is well (1) or not (0), and what to do.
+Row = tuple[str, Any, Any, int, Optional[str]]
+
+
+def health(path: str | Path, library: str | Path, table: str | None = None, column: str | None = None) -> list[Row]:
     """(rule, expected, actual, ok, remedy) for each rule, of a whole knowledge base or of a column of vectors."""
     path = Path(path)
     if not path.is_file():
@@ -39,7 +49,7 @@ def health(path, library, table=None, column=None):
     return [*found, *alerts(connection, {rule for rule, *_ in found}), *long_log(path)]
 
 
-def was_kit(connection):
+def was_kit(connection: apsw.Connection) -> bool:
     """Whether this is a knowledge base, or what is left of one."""
     try:
         names = "SELECT count(*) FROM sqlite_schema WHERE name IN (SELECT value FROM json_each(?))"
@@ -48,13 +58,13 @@ def was_kit(connection):
         return True
 
 
-def integrity(connection):
+def integrity(connection: apsw.Connection) -> Iterator[Row]:
     said = "; ".join(row for (row,) in connection.execute("SELECT quick_check FROM pragma_quick_check LIMIT 3"))
     shown = said if said == "ok" else f"{connection.db_filename('main')}: {said}"
     yield "integrity", "ok", shown, int(said == "ok"), "restore a backup, or save what can be read: sqlite3 DB .recover"
 
 
-def of_vectors(connection, table, column):
+def of_vectors(connection: apsw.Connection, table: str | None, column: str | None) -> Iterator[Row]:
     found = with_vectors(connection, table, column)
     if not found:
         yield "vectors", "a column of them", "none found", 0, "say TABLE and COLUMN, or fafcas embed DB TABLE COLUMN"
@@ -62,23 +72,24 @@ def of_vectors(connection, table, column):
     settings = re.findall(r"^PRAGMA (\w+)", script("harden.sql"), re.MULTILINE)
     for source in found:
         place = f"{source.table}.{source.vectors}: " if len(found) > 1 else ""
-        for rule, expected, actual, ok in connection.execute(question(source)).fetchall():
+        rows: list[Any] = connection.execute(question(source)).fetchall()
+        for rule, expected, actual, ok in rows:
             if rule not in settings:
                 yield place + rule, expected, actual, ok, None
 
 
-def with_vectors(connection, table, column):
+def with_vectors(connection: apsw.Connection, table: str | None, column: str | None) -> list[sources.Source]:
     """The columns of vectors that are meant: one that is named, else all."""
     found = [sources.find(connection, table, column)] if table or column else sources.sources(connection)
     return [source for source in found if source.vectors]
 
 
-def question(source):
+def question(source: sources.Source) -> str:
     arguments = f"{sources.literal(sources.path_of(source.table))}, {sources.literal(source.vectors)}"
     return f"SELECT rule, expected, actual, ok FROM fafcas_health({arguments})"
 
 
-def written(connection, table=None, column=None):
+def written(connection: apsw.Connection, table: str | None = None, column: str | None = None) -> str:
     """The statements that answer."""
     if table is None and was_kit(connection):
         return script("queries/health.sql").strip()
@@ -86,36 +97,38 @@ def written(connection, table=None, column=None):
     return "\n".join(f"{sql};" for sql in ["PRAGMA quick_check", *asked])
 
 
-def prepare(connection, library):
-    """Loads and hardens; what cannot be done is a row."""
+def prepare(connection: apsw.Connection, library: str | Path) -> Iterator[Row]:
+    """Loads and sets up; what cannot be done is a row. The file is left as it is: its journal is the owner's choice."""
     try:
         load(connection, library)
     except Refused as error:
         yield "library", "loaded", str(error), 0, "make build"
     try:
-        advice = harden(connection)
-        if advice:
-            yield "journal", "wal", advice, 0, "a local disk, with a service in front of it for other computers"
+        set_up(connection)
+        network = file_system(connection.db_filename("main"))
+        if network in NETWORK:
+            yield "journal", "a file on a local disk", f"on a network drive ({network})", 0, NETWORK_REMEDY
     except apsw.Error as error:
         yield "settings", "those of sql/harden.sql", str(error), 0, "leave to write the file and its folder"
 
 
-def answers(connection):
+def answers(connection: apsw.Connection) -> Iterator[Row]:
     for statement in statements("queries/health.sql"):
         try:
-            yield from (five(row) for row in connection.execute(statement).fetchall())
+            yield from (with_own_journal(five(row)) for row in connection.execute(statement).fetchall())
         except apsw.Error as error:
             yield subject(statement), "an answer", str(error), 0, "the rules above say more"
     roll_back(connection)
 
 
-def alerts(connection, told):
+def alerts(connection: apsw.Connection, told: set[str]) -> Iterator[Row]:
     """The rows of sql/queries/alerts.sql, but those of rules that were told already."""
     if "library" in told:
         return
     try:
         for statement in statements("queries/alerts.sql"):
-            for alert, subject_, what, todo in connection.execute(statement).fetchall():
+            rows: list[Any] = connection.execute(statement).fetchall()
+            for alert, subject_, what, todo in rows:
                 if alert not in told and not (alert == "another model" and "one model" in told):
                     yield alert, "nothing", f"{subject_}: {what}", 0, todo
     except apsw.Error as error:
@@ -123,7 +136,7 @@ def alerts(connection, told):
     roll_back(connection)
 
 
-def long_log(path):
+def long_log(path: Path) -> Iterator[Row]:
     """A write-ahead log that was not written back, though SQLite tries after every 4 MB."""
     log = Path(f"{path}-wal")
     size = log.stat().st_size if log.exists() else 0
@@ -132,24 +145,30 @@ def long_log(path):
         yield "long log", f"{LONGEST_LOG >> 20} MB at most", f"{size >> 20} MB in {log.name}", 0, remedy
 
 
-def five(row):
+def five(row: tuple[Any, ...]) -> Row:
     return row if len(row) == 5 else (*row, None)
 
 
-def subject(statement):
+def with_own_journal(row: Row) -> Row:
+    """A journal without WAL is sound, and its owner may have left WAL mode so that others can read the file."""
+    rule, _, actual, _, remedy = row
+    return (rule, "wal, or delete where readers may wait", actual, 1, remedy) if (rule, actual) == ("journal_mode", "delete") else row
+
+
+def subject(statement: str) -> str:
     for word, rule in (("fafcas_health", "vectors and settings"), ("probe", "write and read")):
         if word in statement:
             return rule
     return "tables"
 
 
-def cannot_read(path, error):
+def cannot_read(path: Path, error: apsw.Error) -> Row:
     """Why a file cannot even be looked at."""
     try:
         with path.open("rb") as file:
             head = file.read(20)
     except OSError as failure:
-        return "file", "one that can be read", failure.strerror.lower(), 0, "leave to read the file"
+        return "file", "one that can be read", reason(failure), 0, "leave to read the file"
     if head[:16] != MAGIC[: len(head)]:
         return "file", "an SQLite database", str(error), 0, "another file, or a backup"
     if head[18:20] == b"\x02\x02" and isinstance(error, (apsw.CantOpenError, apsw.ReadOnlyError)):
@@ -163,7 +182,7 @@ def cannot_read(path, error):
     return "file", "one that can be read", str(error), 0, "restore a backup"
 
 
-def wal_remedy(path):
+def wal_remedy(path: Path) -> str:
     if Path(f"{path}-wal").exists() and os.path.getsize(f"{path}-wal"):
         return "let a process that may write open the file, as the log holds what is not in it yet; or give leave to write the folder"
     return f"open it as file:{path.name}?immutable=1 while nobody writes; or let its owner set PRAGMA journal_mode = DELETE"

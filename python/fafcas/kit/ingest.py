@@ -8,10 +8,15 @@ A note that fits into one chunk is one node. A longer one is a hollow node, whos
 node in which the link stands.
 """
 
+from __future__ import annotations
+
+import bisect
 import hashlib
 import posixpath
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -23,10 +28,17 @@ from .show import bar, batches, watched
 from .statement import packed
 
 # A change in the way notes are read: all of them are read again.
-RECIPE = "1"
+RECIPE = "2"
 BATCH_NOTES = 200
 BATCH_BYTES = 4 << 20
 BATCH_VECTORS = 64
+
+
+# A chunk of a note: its offset in the body, and its text.
+Part = tuple[int, str]
+
+# A note that is to be written: its id, the digest of its file, and what was read.
+Read = tuple[str, str, notes.Note]
 
 
 @dataclass
@@ -41,12 +53,12 @@ class Report:
     links: int = 0
     open_links: int = 0
     embedded: int = 0
-    skipped: dict = field(default_factory=dict)
-    warnings: dict = field(default_factory=dict)
-    others: dict = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
+    others: dict[str, list[str]] = field(default_factory=dict)
 
 
-def ingest(connection, folder, model, name=None):
+def ingest(connection: apsw.Connection, folder: str | Path, model: str, name: str | None = None) -> Report:
     """Brings the knowledge base up to what is in the folder."""
     root, found = notes_in(folder)
     report = Report(claim(connection, root, name), skipped=dict(found.skipped), others=found.others)
@@ -59,7 +71,7 @@ def ingest(connection, folder, model, name=None):
     return report
 
 
-def notes_in(folder):
+def notes_in(folder: str | Path) -> tuple[Path, folders.Found]:
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise Refused(f"{folder}: expected a folder of notes")
@@ -70,7 +82,7 @@ def notes_in(folder):
     return root, found
 
 
-def check(folder, model, library):
+def check(folder: str | Path, model: str, library: str | Path) -> None:
     """Fails where an ingest would, before a file is made for it."""
     notes_in(folder)
     connection = apsw.Connection(":memory:")
@@ -79,7 +91,7 @@ def check(folder, model, library):
     connection.execute("SELECT embed('', ?)", (model,)).fetchall()
 
 
-def claim(connection, root, name):
+def claim(connection: apsw.Connection, root: Path, name: str | None) -> str:
     """The first part of the notes' ids, which is the folder's for good. The folder may move."""
     name = name or root.resolve().name
     path = str(root.resolve()).encode("utf-8", "backslashreplace").decode()
@@ -105,7 +117,7 @@ class Model:
     most: int
 
 
-def model_of(connection, name):
+def model_of(connection: apsw.Connection, name: str) -> Model:
     row = connection.execute("SELECT fingerprint, max_tokens FROM fafcas_models WHERE name = ?", (name,)).fetchone()
     if row is None:
         there = ", ".join(sorted(found for (found,) in connection.execute("SELECT name FROM fafcas_models"))) or "none is there"
@@ -114,7 +126,7 @@ def model_of(connection, name):
     return Model(name, row[0], max(1, row[1] * 3 // 4))
 
 
-def write_notes(connection, root, found, model, report):
+def write_notes(connection: apsw.Connection, root: Path, found: folders.Found, model: Model, report: Report) -> None:
     known = dict(connection.execute("SELECT id, hash FROM documents WHERE folder = ?", (report.name,)))
     batch, size = [], 0
     for path in watched(found.paths, "reading notes"):
@@ -143,22 +155,24 @@ def write_notes(connection, root, found, model, report):
     found.skipped = report.skipped
 
 
-def digest(*parts):
+def digest(*parts: bytes) -> str:
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
         state.update(part)
     return state.hexdigest()
 
 
-def write_batch(connection, name, batch, model):
+def write_batch(connection: apsw.Connection, name: str, batch: list[Read], model: Model) -> None:
     if not batch:
         return
-    documents, nodes, edges, links = [], [], [], []
+    documents, edges, links = [], [], []
+    nodes: list[dict[str, Any]] = []
     for id, mark, note in batch:
         parts = chunks(connection, note, model)
         nodes += as_nodes(id, note, parts)
         edges += [{"source": part_id(id, at), "target": id, "type": "part_of"} for at in range(len(parts))]
-        links += [{"document": id, "target": target, "part": part_at(id, parts, at)} for at, target in note.links]
+        starts = [start for start, _ in parts]
+        links += [{"document": id, "target": target, "part": part_at(id, starts, at)} for at, target in note.links]
         documents.append({"id": id, "hash": mark, "nodes": [id, *(part_id(id, at) for at in range(len(parts)))]})
     with transaction(connection):
         connection.execute(script("queries/ingest.sql"), {"nodes": packed(nodes), "edges": packed(edges)})
@@ -179,19 +193,19 @@ SELECT value ->> 'document', value ->> 'target', value ->> 'part' FROM json_each
 """
 
 
-def chunks(connection, note, model):
+def chunks(connection: apsw.Connection, note: notes.Note, model: Model) -> list[Part]:
     """The chunks of a note as (offset in its body, text); none where the whole is one."""
     rows = connection.execute("SELECT start, text FROM chunk(?, ?, 0, ?)", (note.body, model.most, model.name))
     parts = [(start - 1, text) for start, text in rows if not is_heading(text)]
     return parts if len(parts) > 1 else []
 
 
-def is_heading(text):
+def is_heading(text: str) -> bool:
     return all(notes.HEADING.match(line) or not line.strip() for line in text.split("\n"))
 
 
-def as_nodes(id, note, parts):
-    columns = dict(note.columns)
+def as_nodes(id: str, note: notes.Note, parts: list[Part]) -> Iterator[dict[str, Any]]:
+    columns: dict[str, Any] = dict(note.columns)
     if columns.get("type") == "chunk":
         columns["type"] = "note"
     content = None if parts else note.body.strip()
@@ -200,27 +214,26 @@ def as_nodes(id, note, parts):
     whole = columns | {"id": id, "title": note.title, "meta": note.meta or None, "source": id, "content": content}
     yield whole | {"hash": text_hash(note.title, columns.get("summary"), content)}
     inherited = {name: columns[name] for name in ("domain", "layer", "date") if name in columns}
-    for at, (offset, text) in enumerate(parts):
-        title = notes.section(note, offset)
+    titles = notes.sections(note, [offset for offset, _ in parts])
+    for at, ((_, text), title) in enumerate(zip(parts, titles)):
         part = {"id": part_id(id, at), "type": "chunk", "title": title, "source": id, "content": text}
         yield inherited | part | {"hash": text_hash(title, None, text)}
 
 
-def text_hash(*texts):
+def text_hash(*texts: str | None) -> str:
     return digest(*(f"{len(text)} {text}".encode() for text in texts if text is not None))
 
 
-def part_id(id, at):
+def part_id(id: str, at: int) -> str:
     return f"{id}#{at + 1}"
 
 
-def part_at(id, parts, offset):
-    """The node that has the character at this offset."""
-    within = [at for at, (start, _) in enumerate(parts) if start <= offset]
-    return part_id(id, within[-1]) if within else part_id(id, 0) if parts else id
+def part_at(id: str, starts: list[int], offset: int) -> str:
+    """The node that has the character at this offset, where parts start at these."""
+    return part_id(id, max(0, bisect.bisect_right(starts, offset) - 1)) if starts else id
 
 
-def remove_gone(connection, found, report):
+def remove_gone(connection: apsw.Connection, found: folders.Found, report: Report) -> None:
     paths, start = set(found.paths), len(report.name) + 1
     ids = [id for (id,) in connection.execute("SELECT id FROM documents WHERE folder = ?", (report.name,))]
     gone = [id for id in ids if id[start:] not in paths and not found.keeps(id[start:])]
@@ -238,10 +251,10 @@ DELETE FROM nodes WHERE seq IN (
 """
 
 
-def write_links(connection, report):
+def write_links(connection: apsw.Connection, report: Report) -> None:
     """Makes the edges of the folder's notes those that their links say, now that all notes are there."""
     resolver = Resolver(report.name, connection.execute("SELECT id FROM documents WHERE folder = ?", (report.name,)))
-    wanted = {}
+    wanted: dict[tuple[str, str], str] = {}
     links = "SELECT l.document, l.target, l.part FROM links AS l JOIN documents AS d ON d.id = l.document WHERE d.folder = ?"
     for document, target, part in connection.execute(links + " ORDER BY l.document, l.part, l.target", (report.name,)):
         end = resolver.find(target)
@@ -268,8 +281,9 @@ AND   (source, target) NOT IN (SELECT value ->> 'source', value ->> 'target' FRO
 class Resolver:
     """Finds the note that a link means: by its path, else by its name, the shortest path first. Case does not count."""
 
-    def __init__(self, name, ids):
-        self.by_path, self.by_name = {}, {}
+    def __init__(self, name: str, ids: Iterable[tuple[str]]) -> None:
+        self.by_path: dict[str, str] = {}
+        self.by_name: dict[str, str] = {}
         for (id,) in sorted(ids, key=lambda row: (row[0].count("/"), len(row[0]), row[0])):
             path = id[len(name) + 1 :].casefold()
             bare = posixpath.splitext(path)[0]
@@ -277,17 +291,17 @@ class Resolver:
                 self.by_path.setdefault(key, id)
                 self.by_name.setdefault(posixpath.basename(key), id)
 
-    def find(self, target):
+    def find(self, target: str) -> str | None:
         path = target.casefold().lstrip("/")
         if target.startswith("/") or path in self.by_path:
             return self.by_path.get(path)
         return self.by_name.get(posixpath.basename(path))
 
 
-def embed(connection, model, report):
+def embed(connection: apsw.Connection, model: str, report: Report) -> None:
     """In batches that are committed one by one."""
     *choose, one_batch = statements("queries/reembed.sql")
-    values = {"model": model}
+    values: dict[str, Any] = {"model": model}
     for statement in choose:
         connection.execute(statement, values)
     total = connection.execute("SELECT count(*) FROM stale").get
@@ -301,7 +315,7 @@ def embed(connection, model, report):
             report.embedded += done
 
 
-def bring_index_up(connection):
+def bring_index_up(connection: apsw.Connection) -> None:
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'nodes_vec'").get is None:
         connection.execute("CREATE VIRTUAL TABLE nodes_vec USING vec_index(nodes, embedding)")
         return

@@ -1,5 +1,7 @@
 """Brings a knowledge base to the schema version of this kit, one file of sql/migrations at a time, after a backup."""
 
+from __future__ import annotations
+
 import os
 import time
 from pathlib import Path
@@ -9,7 +11,7 @@ import apsw
 from .database import VERSION, Refused, roll_back, script
 
 
-def migrate(path):
+def migrate(path: str | Path) -> tuple[int, Path | None]:
     """Gives the version it had, and the backup's path, which is None where nothing was to be done."""
     path = Path(path)
     if not path.is_file():
@@ -27,7 +29,7 @@ def migrate(path):
     return before, copy
 
 
-def version_of(connection, path):
+def version_of(connection: apsw.Connection, path: Path) -> int:
     ours = "SELECT 1 FROM sqlite_schema WHERE name = 'kit' AND sql LIKE '%fafcas knowledge base%'"
     if connection.execute(ours).get is None:
         raise Refused(f"{path}: expected a knowledge base that sql/schema.sql made")
@@ -37,7 +39,7 @@ def version_of(connection, path):
     return version
 
 
-def back_up(connection, path, version):
+def back_up(connection: apsw.Connection, path: Path, version: int) -> Path:
     """A copy beside the file, which has its name only once it is whole."""
     copy = Path(f"{path}.version-{version}.{time.strftime('%Y%m%d-%H%M%S')}.backup")
     part = Path(f"{copy}.part")
@@ -50,7 +52,7 @@ def back_up(connection, path, version):
     return copy
 
 
-def run(connection, version, copy):
+def run(connection: apsw.Connection, version: int, copy: Path) -> None:
     try:
         connection.execute(script(f"migrations/{version}.sql")).fetchall()
     except apsw.Error as error:

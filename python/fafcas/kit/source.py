@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Optional
@@ -36,6 +37,9 @@ class Source:
     trigrams: Optional[str] = None  # that of its pieces of three characters, for misspelt words
     is_kit: bool = False
 
+
+# A view may have no end. No answer by then is none.
+SECONDS = 1.0
 
 COLUMNS = ("id", "type", "title", "domain", "layer", "date", "hash", "model", "embedding", "summary", "meta", "source", "content")
 KIT = Source("nodes", "id", COLUMNS, "title", "content", "embedding", "nodes_text", "nodes_fuzzy", is_kit=True)
@@ -71,8 +75,13 @@ def find(connection: Any, table: str | None = None, column: str | None = None) -
     named = by_name(connection, table)
     if named == KIT.table and is_kit(connection) and column in (None, KIT.vectors):
         return KIT
-    found = next((source for source in sources(connection) if source.table == named), None) or described(connection, named)
-    if not has_rowids(connection, named):
+    try:
+        found, is_searchable = described(connection, named), has_rowids(connection, named)
+    except Exception as error:
+        if not is_of_table(connection, error):
+            raise
+        raise Refused(f"{named}: expected a table that can be read ({error})") from error
+    if not is_searchable:
         raise Refused(f"{named}: expected a table with rowids, not a WITHOUT ROWID table or a view without a column rowid")
     return found if column is None else with_vectors(found, column)
 
@@ -99,7 +108,8 @@ def has_rowids(connection: Any, table: str) -> bool:
     rows = connection.execute("SELECT type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", (table,)).fetchall()
     ((kind, without),) = rows
     columns = connection.execute("SELECT lower(name) FROM pragma_table_info(?)", (table,)).fetchall()
-    return ("rowid",) in columns if kind == "view" else not without
+    # The rows of Datasette's connections are no tuples.
+    return "rowid" in [name for (name,) in columns] if kind == "view" else not without
 
 
 def the_only(connection: Any) -> Source:
@@ -126,22 +136,77 @@ def by_name(connection: Any, table: str) -> str:
 
 
 def hidden_tables(connection: Any) -> set[str]:
-    """Tables that belong to others: those behind FTS5 and behind an index."""
-    shadows = connection.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'").fetchall()
+    """Tables that belong to others: those behind FTS5, behind an index and behind what is not loaded here."""
+    tables = connection.execute("SELECT name, type FROM pragma_table_list WHERE schema = 'main'").fetchall()
+    shadows = {name for name, kind in tables if kind == "shadow"}
+    foreign = [name for name, kind in tables if kind == "virtual" and not is_loaded(connection, name)]
+    # SQLite tells whose these are only where it is loaded.
+    behind = {name for name, _ in tables for owner in foreign if name.startswith(f"{owner}_")}
     indexes = list(vector_indexes(connection))
-    return {name for (name,) in shadows} | {f"{name}_pending" for name, *_ in indexes} | {name for name, *_ in indexes}
+    return shadows | behind | {f"{name}_pending" for name, *_ in indexes} | {name for name, *_ in indexes}
+
+
+def is_loaded(connection: Any, table: str) -> bool:
+    """Whether a virtual table can be read, as the library that it is of is loaded."""
+    try:
+        connection.execute("SELECT 1 FROM pragma_table_info(?)", (table,)).fetchall()
+    except Exception as error:
+        if not is_of_table(connection, error):
+            raise
+        return False
+    return True
 
 
 def sources(connection: Any) -> Iterator[Source]:
-    """All tables that have vectors or full text."""
+    """All tables that have vectors or full text, and views that have full text. A table that cannot be read is passed over."""
     hidden, texts = hidden_tables(connection), full_texts(connection)
-    tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
-    for (table,) in connection.execute(tables).fetchall():
+    tables = "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+    for table, kind in connection.execute(tables).fetchall():
         if table in hidden or any(table == words and content != table for content, words in texts):
             continue
-        source = described(connection, table)
-        if (source.vectors or source.words) and has_rowids(connection, table):
+        # What a view does only shows when it is read.
+        if kind == "view" and table.lower() not in (content.lower() for content, _ in texts):
+            continue
+        try:
+            source = described(connection, table)
+            is_one = (source.vectors or source.words) and has_rowids(connection, table)
+        except Exception as error:
+            if not is_of_table(connection, error):
+                raise
+            continue
+        if is_one:
             yield source
+
+
+def is_of_table(connection: Any, error: Exception) -> bool:
+    """Whether an error comes from what is read, such as a view of a table that is gone, and neither from the file nor from who asks."""
+    of_sql = getattr(connection, "OperationalError", None)
+    if of_sql is not None:
+        return isinstance(error, of_sql) and str(error) not in ("interrupted", "database is locked")
+    import apsw
+
+    return isinstance(error, apsw.SQLError)
+
+
+def seen(connection: Any, sql: str) -> list[tuple[Any, ...]] | None:
+    """The rows of a statement, or None where they take too long."""
+    until, late = time.monotonic() + SECONDS, False
+
+    def is_late() -> bool:
+        nonlocal late
+        late = time.monotonic() > until
+        return late
+
+    connection.set_progress_handler(is_late, 1000)
+    try:
+        rows: list[tuple[Any, ...]] = connection.execute(sql).fetchall()
+    except Exception:
+        if late:
+            return None
+        raise
+    finally:
+        connection.set_progress_handler(None, 1000)
+    return rows
 
 
 def described(connection: Any, table: str) -> Source:
@@ -165,8 +230,8 @@ def longest(connection: Any, table: str, texts: list[str]) -> str | None:
     if named or not texts:
         return named[0] if named else None
     sums = ", ".join(f"coalesce(sum(length({quoted(name)})), 0)" for name in texts)
-    (lengths,) = connection.execute(f"SELECT {sums} FROM (SELECT * FROM {quoted(table)} LIMIT 20)").fetchall()
-    return max(zip(lengths, texts), key=lambda pair: pair[0])[1]
+    lengths = seen(connection, f"SELECT {sums} FROM (SELECT * FROM {quoted(table)} LIMIT 20)")
+    return max(zip(lengths[0], texts), key=lambda pair: pair[0])[1] if lengths else texts[0]
 
 
 def vector_indexes(connection: Any) -> Iterator[tuple[str, str, str]]:
@@ -212,7 +277,8 @@ def holds_vectors(connection: Any, table: str, column: str, kind: str) -> bool:
     if kind.upper() not in ("BLOB", "") and "VEC" not in kind.upper() and "FLOAT" not in kind.upper():
         return False
     name = quoted(column)
-    values = [value for (value,) in connection.execute(f"SELECT {name} FROM {quoted(table)} WHERE {name} IS NOT NULL LIMIT 3").fetchall()]
+    rows = seen(connection, f"SELECT {name} FROM {quoted(table)} WHERE {name} IS NOT NULL LIMIT 3")
+    values = [value for (value,) in rows or ()]
     if not values or not all(isinstance(value, bytes) and 0 < len(value) == len(values[0]) for value in values) or len(values[0]) % 4:
         return False
     vectors = [struct.unpack(f"<{len(value) // 4}f", value) for value in values]

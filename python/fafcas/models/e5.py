@@ -9,12 +9,16 @@ that a text has, by operators that the oldest ONNX Runtime has. Matrices become 
 fast as ONNX Runtime's own product with four bits, and the vectors answer no fewer questions.
 """
 
+from __future__ import annotations
+
 import base64
 import struct
+from typing import Any
 
 import numpy as np
 
 from . import bert
+from .onnx_file import Array
 
 MAGIC = b"E5S1"
 BLOCK = 32
@@ -58,12 +62,12 @@ COMMON = (
 class Blocks:
     """A matrix of `rows` rows in four bits: the scales of its blocks, and their bytes."""
 
-    def __init__(self, content, rows):
+    def __init__(self, content: bytes, rows: int) -> None:
         blocks = np.frombuffer(content, np.dtype([("scale", "<f2"), ("halves", "u1", BLOCK // 2)])).reshape(rows, -1)
         self.scales = np.ascontiguousarray(blocks["scale"])
         self.halves = np.ascontiguousarray(blocks["halves"])
 
-    def widened(self):
+    def widened(self) -> Array:
         weights = np.concatenate([self.halves & 15, self.halves >> 4], axis=2).astype(np.float32) - 8
         return (weights * self.scales[:, :, None].astype(np.float32)).reshape(len(self.scales), -1)
 
@@ -71,7 +75,7 @@ class Blocks:
 class Reader:
     """What the file holds: the numbers of its header, and its tensors by name."""
 
-    def __init__(self, content):
+    def __init__(self, content: bytes) -> None:
         self.content, self.at = content, len(MAGIC)
         if not content.startswith(MAGIC):
             raise ValueError(f"expected a file that begins with {MAGIC!r}, not {content[:4]!r}")
@@ -82,7 +86,7 @@ class Reader:
         self.at += 4 * (pieces + 1) + 4 * pieces + length
         _, length = self.take("<iI")
         self.at += length
-        self.tensors = {}
+        self.tensors: dict[str, bytes] = {}
         for _ in range(self.take("<i")[0]):
             (length,) = self.take("<H")
             name = content[self.at : self.at + length].decode()
@@ -90,20 +94,20 @@ class Reader:
             _, _, start, size = self.take("<BIQQ")
             self.tensors[name] = content[start : start + size]
 
-    def take(self, layout):
+    def take(self, layout: str) -> tuple[Any, ...]:
         numbers = struct.unpack_from(layout, self.content, self.at)
         self.at += struct.calcsize(layout)
         return numbers
 
-    def vector(self, name):
+    def vector(self, name: str) -> Array:
         return np.frombuffer(self.tensors[name], "<f4")
 
-    def matrix(self, name, rows):
+    def matrix(self, name: str, rows: int) -> Blocks:
         return Blocks(self.tensors[name], rows)
 
-    def weights(self):
+    def weights(self) -> dict[str, Any]:
         """The tensors as bert.py names them. All but the table of words are in f32."""
-        weights = {WORDS: self.matrix("emb.word", self.words)}
+        weights: dict[str, Any] = {WORDS: self.matrix("emb.word", self.words)}
         for name, ours in OUTSIDE.items():
             weights[ours] = self.vector(name)
         for name in ("emb.pos", "emb.type"):
@@ -117,7 +121,7 @@ class Reader:
                 weights[f"{ours}.bias"] = bias
         return weights
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """What a BERT encoder of this shape has in its config.json."""
         return {
             "_name_or_path": "intfloat/multilingual-e5-small",
@@ -136,7 +140,7 @@ class Reader:
 class Encoder(bert.Encoder):
     """An encoder whose table of words is in four bits, and which pools by itself."""
 
-    def table(self, name, ids, weights):
+    def table(self, name: str, ids: str, weights: str) -> str:
         if weights != WORDS:
             return super().table(name, ids, weights)
         node, constant = self.graph.node, self.graph.constant
@@ -151,7 +155,7 @@ class Encoder(bert.Encoder):
         shape = constant("shape of words", np.array([0, 0, self.dimensions], np.int64))
         return node(name, "Reshape", node(f"{name}/scaled", "Mul", whole, wide), shape)
 
-    def result(self, x, attention):
+    def result(self, x: str, attention: str) -> None:
         """The mean of the tokens, made of length 1, less what all texts have in common."""
         node, constant = self.graph.node, self.graph.constant
         tokens = node("pool/tokens", "Unsqueeze", node("pool/float", "Cast", attention, to=1), axes=[2])
@@ -162,7 +166,7 @@ class Encoder(bert.Encoder):
         self.graph.output(vector, "float32", ["batch", self.dimensions])
 
 
-def to_onnx(content):
+def to_onnx(content: bytes) -> bytes:
     """The bytes of the ONNX file, from those of the package's."""
     reader = Reader(content)
     return Encoder(reader.weights(), reader.config(), int8=True).build()

@@ -1,6 +1,6 @@
 //! From the sums of a group to estimates of its scores, and the errors of these estimates.
 
-use super::GROUP;
+use super::{GROUP, reaching};
 use crate::kernels::F32Le;
 
 /// The numbers that are stored for each vector of a group beside its code. `codec::one_bit` says what they mean.
@@ -94,17 +94,10 @@ pub(super) fn estimate(
     if let Some(centre) = f.centre {
         divide_by_length(f.dimensions, centre, factors, bounds);
     }
-    let reaches = |i: usize| {
+    reaching(|i| {
         let upper = bounds.estimate[i] + bounds.error[i];
         (factors.offset[i].get() > f32::NEG_INFINITY) & !(upper < threshold)
-    };
-    // The quick question comes first: usually no vector reaches the threshold, and to find that out is cheaper without
-    // the bits.
-    if (0..GROUP).fold(false, |any, i| any | reaches(i)) {
-        (0..GROUP).fold(0, |bits, i| bits | (u64::from(reaches(i)) << i))
-    } else {
-        0
-    }
+    })
 }
 
 /// A wider bound: it counts errors in full and needs no roots and no divisions. It rules out most groups.

@@ -1,6 +1,6 @@
 //! From products with 4-bit codes to limits that keys certainly do not exceed.
 
-use super::GROUP;
+use super::{GROUP, reaching};
 
 /// What is known about each vector of a group beside its 4-bit code. `codec::exact` says what the numbers mean.
 #[derive(Debug, Clone)]
@@ -70,12 +70,5 @@ pub(super) fn within(
             upper[i] = upper[i] * known.inverse[i] + known.doubt[i];
         }
     }
-    let reaches = |i: usize| (known.offset[i] > f32::NEG_INFINITY) & !(upper[i] < threshold);
-    // The quick question comes first: usually no vector reaches the threshold, and to find that out is cheaper without
-    // the bits.
-    if (0..GROUP).fold(false, |any, i| any | reaches(i)) {
-        (0..GROUP).fold(0, |bits, i| bits | (u64::from(reaches(i)) << i))
-    } else {
-        0
-    }
+    reaching(|i| (known.offset[i] > f32::NEG_INFINITY) & !(upper[i] < threshold))
 }

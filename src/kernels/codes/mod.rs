@@ -102,6 +102,18 @@ pub type SumsKernel = fn(tables: &[[u8; 16]], codes: &[[u8; GROUP]], sums: &mut 
 /// one after the other, for as many queries as `sums` has. A code has at least one byte.
 pub type TileU1 = fn(tables: &[[u8; 16]], groups: [&[[u8; GROUP]]; 2], sums: &mut [[[u32; GROUP]; 2]]);
 
+/// A bit for each vector of a group that reaches a threshold.
+///
+/// The quick question comes first: usually none does, and to find that out is cheaper without the bits.
+#[inline(always)]
+fn reaching(reaches: impl Fn(usize) -> bool) -> u64 {
+    if (0..GROUP).fold(false, |any, i| any | reaches(i)) {
+        (0..GROUP).fold(0, |bits, i| bits | (u64::from(reaches(i)) << i))
+    } else {
+        0
+    }
+}
+
 /// Estimates and errors of a group, and a bit for each of its vectors that could reach `threshold`. The first vector is
 /// the lowest bit.
 ///

@@ -93,8 +93,10 @@ fn filled<const N: usize>(tail: &[u8]) -> [u8; N] {
     whole
 }
 
-/// Makes the kernels of an instruction set from functions of these names in the file that uses it. The caller of the macro looks for
-/// the features.
+/// Makes the kernels of an instruction set from what the file that uses it has: `Bytes`, a register of `CHUNK` bytes; `load` and
+/// `load_tail`, which fills up with zeros; `f16` and `bf16`, which widen it into two registers of floats; `mixed_f16`, `mixed_bf16` and
+/// `mixed_int8`, which widen into one; `stored_floats`; the sums of int8; and what the kernels for f32 have. The caller of the macro
+/// looks for the features.
 #[allow(unused_macros, reason = "other CPUs have the scalar kernels alone")]
 macro_rules! typed {
     ($features:literal) => {
@@ -113,8 +115,8 @@ macro_rules! typed {
         typed!(@each $features, f16_square, f16_mixed_dot, f16_mixed_l2_squared, f16_mixed_l1, mixed_f16);
         typed!(@each $features, bf16_square, bf16_mixed_dot, bf16_mixed_l2_squared, bf16_mixed_l1, mixed_bf16);
         typed!(@each $features, int8_square, int8_mixed_dot, int8_mixed_l2_squared, int8_mixed_l1, mixed_int8);
+        typed!(@loops $features);
     };
-    // `sum` of that file adds up by a step; `$widen` widens a register into two of floats.
     (@pairs $features:literal, $dot:ident, $l2_squared:ident, $l1:ident, $widen:ident) => {
         #[target_feature(enable = $features)]
         fn $dot(a: &[u8], b: &[u8]) -> f32 {
@@ -131,7 +133,6 @@ macro_rules! typed {
             sum(a, b, |bytes| $widen(bytes), |sum, a, b| absolute(sum, a, b))
         }
     };
-    // `mixed` of that file adds up by a step; `$widen` widens as many elements as a register has floats.
     (@each $features:literal, $square:ident, $dot:ident, $l2_squared:ident, $l1:ident, $widen:ident) => {
         #[target_feature(enable = $features)]
         fn $square(stored: &[u8]) -> f32 {
@@ -151,6 +152,109 @@ macro_rules! typed {
         #[target_feature(enable = $features)]
         fn $l1(query: &[F32Le], stored: &[u8]) -> f32 {
             mixed(query, stored, |bytes| $widen(bytes), |sum, a, b| absolute(sum, a, b), scalar::l1_f32)
+        }
+    };
+    (@loops $features:literal) => {
+        /// Adds up the vectors with `step(sum, a, b)`. There are four sums, so that an addition need not wait for the one before.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn sum(
+            a: &[u8],
+            b: &[u8],
+            widen: impl Fn(Bytes) -> [Floats; 2],
+            step: impl Fn(Floats, Floats, Floats) -> Floats,
+        ) -> f32 {
+            let (a, b) = $crate::kernels::typed::same_length(a, b, 2);
+            let (a, a_tail) = a.as_chunks::<CHUNK>();
+            let (b, b_tail) = b.as_chunks::<CHUNK>();
+            let (a_pairs, a_rest) = a.as_chunks::<2>();
+            let (b_pairs, b_rest) = b.as_chunks::<2>();
+            let mut sums = [zeros(); 4];
+            let mut add = |at: usize, a: Bytes, b: Bytes| {
+                let (a, b) = (widen(a), widen(b));
+                sums[at] = step(sums[at], a[0], b[0]);
+                sums[at + 1] = step(sums[at + 1], a[1], b[1]);
+            };
+            for (a, b) in a_pairs.iter().zip(b_pairs) {
+                add(0, load(&a[0]), load(&b[0]));
+                add(2, load(&a[1]), load(&b[1]));
+            }
+            for (a, b) in a_rest.iter().zip(b_rest) {
+                add(0, load(a), load(b));
+            }
+            if !a_tail.is_empty() {
+                add(2, load_tail(a_tail), load_tail(b_tail));
+            }
+            total(sums)
+        }
+
+        /// Goes through both vectors with `step(sum, a, b)`, a register at a time.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn each_chunk<S>(a: &[u8], b: &[u8], mut sum: S, step: impl Fn(S, Bytes, Bytes) -> S) -> S {
+            let (a, a_tail) = a.as_chunks::<CHUNK>();
+            let (b, b_tail) = b.as_chunks::<CHUNK>();
+            for (a, b) in a.iter().zip(b) {
+                sum = step(sum, load(a), load(b));
+            }
+            if a_tail.is_empty() { sum } else { step(sum, load_tail(a_tail), load_tail(b_tail)) }
+        }
+
+        /// Adds up a query and a stored vector with `step(sum, a, b)`, in the order in which the kernels for f32 add, so that the bits
+        /// are the same. `BYTES` is the size of as many elements as a register has floats.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn mixed<const BYTES: usize>(
+            query: &[F32Le],
+            stored: &[u8],
+            widen: impl Fn(&[u8; BYTES]) -> Floats,
+            step: impl Fn(Floats, Floats, Floats) -> Floats,
+            scalar_sum: impl Fn(&[F32Le], &[F32Le]) -> f32,
+        ) -> f32 {
+            let length = query.len().min(stored.len() * LANES / BYTES);
+            let (a, a_tail) = query[..length].as_chunks::<LANES>();
+            let (b, b_tail) = stored[..length * BYTES / LANES].as_chunks::<BYTES>();
+            let (a_fours, a_rest) = a.as_chunks::<4>();
+            let (b_fours, b_rest) = b.as_chunks::<4>();
+            let mut sums = [zeros(); 4];
+            for (a, b) in a_fours.iter().zip(b_fours) {
+                for i in 0..4 {
+                    sums[i] = step(sums[i], load_floats(&a[i]), widen(&b[i]));
+                }
+            }
+            for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+                *sum = step(*sum, load_floats(a), widen(b));
+            }
+            if a_tail.is_empty() {
+                return total(sums);
+            }
+            let wide = stored_floats(widen(&$crate::kernels::typed::filled(b_tail)));
+            ended(sums, a_tail, &wide[..a_tail.len()], step, scalar_sum)
+        }
+
+        /// The squares of a stored vector, in the same order.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn squares<const BYTES: usize>(stored: &[u8], widen: impl Fn(&[u8; BYTES]) -> Floats) -> f32 {
+            let length = stored.len() * LANES / BYTES;
+            let (whole, tail) = stored[..length * BYTES / LANES].as_chunks::<BYTES>();
+            let (fours, rest) = whole.as_chunks::<4>();
+            let mut sums = [zeros(); 4];
+            for four in fours {
+                for i in 0..4 {
+                    let x = widen(&four[i]);
+                    sums[i] = multiplied(sums[i], x, x);
+                }
+            }
+            for (sum, bytes) in sums.iter_mut().zip(rest) {
+                let x = widen(bytes);
+                *sum = multiplied(*sum, x, x);
+            }
+            if tail.is_empty() {
+                return total(sums);
+            }
+            let wide = &stored_floats(widen(&$crate::kernels::typed::filled(tail)))[..length % LANES];
+            ended(sums, wide, wide, |sum, a, b| multiplied(sum, a, b), scalar::dot_f32)
         }
     };
     (@mixed $square:ident, $dot:ident, $l2_squared:ident, $l1:ident) => {

@@ -8,6 +8,7 @@ use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::call::failed;
 use crate::sqlite::search::planner::{Signature, called, choose};
 use std::ops::Range;
 
@@ -83,7 +84,7 @@ impl Listing for Whole {
 
     fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Part>> {
         let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let parts = cut(self.connection, &given)?;
+        let parts = cut(self.connection, &given).inspect_err(failed(ChunkFunction::NAME))?;
         self.arguments = given.into_iter().map(ValueRef::copied).collect::<Result<_>>()?;
         Ok(parts)
     }

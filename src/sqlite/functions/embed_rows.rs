@@ -13,6 +13,7 @@ use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Choice, Cursor, Declaration, IndexInfo, Risk, Table};
+use crate::sqlite::search::call::{failed, kind};
 use crate::sqlite::search::planner::{Signature, called, choose, conditions};
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::source::Source;
@@ -110,8 +111,13 @@ impl Work {
         Ok(Self { source, model, rowids: rowids.into_iter(), progress, total })
     }
 
-    /// Reads the next rows and embeds them. Empty if there are no more.
+    /// Reads the next rows and embeds them. Empty if there are no more. A failure is counted for the column of the texts.
     fn window(&mut self, connection: Connection) -> Result<Vec<(i64, Arc<[f32]>)>> {
+        let embedded = self.embedded(connection);
+        embedded.inspect_err(|error| self.source.stats.failed(kind(error)))
+    }
+
+    fn embedded(&mut self, connection: Connection) -> Result<Vec<(i64, Arc<[f32]>)>> {
         let (rowids, texts) = self.texts()?;
         let lent: Vec<&str> = texts.iter().map(String::as_str).collect();
         let start = Instant::now();
@@ -157,7 +163,8 @@ impl Cursor for EmbeddingReader {
         self.arguments =
             called(SIGNATURE, plan, arguments)?.into_iter().map(|value| value.copied()).collect::<Result<_>>()?;
         self.work = None;
-        let mut work = Work::new(self.connection, &self.arguments, plan, arguments)?;
+        let work = Work::new(self.connection, &self.arguments, plan, arguments);
+        let mut work = work.inspect_err(failed(EmbedRows::NAME))?;
         self.window = work.window(self.connection)?;
         self.work = Some(work);
         self.at = 0;

@@ -1,13 +1,13 @@
 //! The scalar functions that embed: `embed`, `embed_query`, `embed_tokens`.
 
 use crate::embed::{DEFAULT_MODEL, Model, model};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::resources::config::EMBED_THREADS;
 use crate::resources::stats::{self, SearchPath};
 use crate::resources::trace::{Stage, StageClock};
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::search::call::kind;
+use crate::sqlite::search::call::{failed, kind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -43,37 +43,53 @@ pub fn count(model: &Model, texts: u64, start: Instant) {
 
 /// `embed(text [, model])`, of a document.
 pub fn embed(arguments: Args<'_>) -> Result<Value> {
-    embedded(arguments, Model::embed)
+    embedded("embed", arguments, Model::embed)
 }
 
 /// `embed_query(text [, model])`, of a question.
 pub fn embed_query(arguments: Args<'_>) -> Result<Value> {
-    embedded(arguments, Model::embed_query)
+    embedded("embed_query", arguments, Model::embed_query)
 }
 
 /// How a model embeds a text, with at most so many threads.
 type Embed = fn(&Model, &str, usize) -> Result<Arc<[f32]>>;
 
-fn embedded(arguments: Args<'_>, by: Embed) -> Result<Value> {
-    if arguments.get(0) == ValueRef::Null || arguments.count() > 1 && arguments.get(1) == ValueRef::Null {
-        return Ok(Value::Null);
+/// What is asked of which model.
+struct TextQuestion<'a> {
+    text: &'a str,
+    model: Arc<Model>,
+}
+
+impl<'a> TextQuestion<'a> {
+    /// `None` if an argument is NULL. A failure is counted under the name of the function.
+    fn read(function: &'static str, arguments: Args<'a>) -> Result<Option<Self>> {
+        if arguments.get(0) == ValueRef::Null || arguments.count() > 1 && arguments.get(1) == ValueRef::Null {
+            return Ok(None);
+        }
+        let text = args::text("text", arguments.get(0)).inspect_err(failed(function))?;
+        let model = named(arguments.get(1)).inspect_err(failed(function))?;
+        Ok(Some(Self { text, model }))
     }
-    let text = args::text("text", arguments.get(0))?;
-    let model = named(arguments.get(1))?;
+
+    /// Counts a failure under the name of the model.
+    fn failed(&self, error: &Error) {
+        stats::entry("embed", self.model.name()).failed(kind(error));
+    }
+}
+
+fn embedded(function: &'static str, arguments: Args<'_>, by: Embed) -> Result<Value> {
+    let Some(asked) = TextQuestion::read(function, arguments)? else { return Ok(Value::Null) };
     let start = Instant::now();
     let clock = StageClock::begin(Stage::Embedding);
-    let vector =
-        by(&model, text, threads()).inspect_err(|error| stats::entry("embed", model.name()).failed(kind(error)))?;
+    let vector = by(&asked.model, asked.text, threads()).inspect_err(|error| asked.failed(error))?;
     drop(clock);
-    count(&model, 1, start);
+    count(&asked.model, 1, start);
     Ok(blob(&vector))
 }
 
 /// `embed_tokens(text [, model])`.
 pub fn embed_tokens(arguments: Args<'_>) -> Result<Value> {
-    if arguments.get(0) == ValueRef::Null || arguments.count() > 1 && arguments.get(1) == ValueRef::Null {
-        return Ok(Value::Null);
-    }
-    let text = args::text("text", arguments.get(0))?;
-    Ok(Value::Integer(named(arguments.get(1))?.count_tokens(text)? as i64))
+    let Some(asked) = TextQuestion::read("embed_tokens", arguments)? else { return Ok(Value::Null) };
+    let tokens = asked.model.count_tokens(asked.text).inspect_err(|error| asked.failed(error))?;
+    Ok(Value::Integer(tokens as i64))
 }

@@ -1,27 +1,16 @@
-//! The scalar functions on vectors, and those that report on this process and change its settings.
+//! The scalar functions that take no vectors: ranks, and what reports on this process and changes its settings.
 
 use crate::analysis::ranking;
 use crate::embed;
 use crate::error::{Error, Result};
-use crate::kernels::{self, F32Le};
+use crate::kernels;
 use crate::resources::config;
 use crate::resources::trace;
 use crate::sqlite::host::api;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::vector::{check_finite, normalize};
+use crate::sqlite::storage::changes;
 use serde_json::json;
-
-fn blob(vector: &[F32Le]) -> Value {
-    Value::Blob(bytemuck::cast_slice(vector).to_vec())
-}
-
-/// `fafcas_normalize(v)`.
-pub fn fafcas_normalize(arguments: Args<'_>) -> Result<Value> {
-    let Some(vector) = args::vector(arguments.get(0))? else { return Ok(Value::Null) };
-    check_finite(&vector)?;
-    Ok(normalize(&vector).map_or(Value::Null, |unit| blob(&unit)))
-}
 
 /// `rrf(rank_a, rank_b [, ...])`. A row without any rank scores 0 and not NULL. So it comes last, and several calls can be
 /// added, each with a weight, without a test for NULL.
@@ -67,6 +56,7 @@ pub fn fafcas_config(arguments: Args<'_>) -> Result<Value> {
     if arguments.count() > 1 {
         setting.set(args::count(key, arguments.get(1))?)?;
         trace::settle();
+        changes::settle();
     }
     Ok(Value::Integer(setting.get() as i64))
 }

@@ -111,7 +111,7 @@ impl Listing for Entries {
 }
 
 impl Writable for VecStats {
-    fn change(&mut self, change: Change<'_>) -> Result<i64> {
+    fn change(&self, change: Change<'_>) -> Result<i64> {
         match change {
             Change::Delete(rowid) => {
                 stats::forget(rowid as u64);

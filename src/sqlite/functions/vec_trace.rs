@@ -99,7 +99,7 @@ impl Listing for TracedSearches {
 }
 
 impl Writable for VecTrace {
-    fn change(&mut self, change: Change<'_>) -> Result<i64> {
+    fn change(&self, change: Change<'_>) -> Result<i64> {
         match change {
             Change::Delete(rowid) => {
                 trace::forget(rowid as u64);

@@ -7,9 +7,9 @@ use crate::sqlite::host::aggregate::VectorAggregate;
 use crate::sqlite::host::args;
 use crate::sqlite::host::call::{TypedAnswer, VectorCall, VectorFunction};
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::vector::ElementType;
 use crate::vector::sums::VectorSums;
 use crate::vector::typed::{Operation, TypedVector};
+use crate::vector::{ElementType, check_finite, normalize};
 
 /// Those that sqlite-vec has too. `FAFCAS_VEC_NAMES=0` leaves them to it.
 pub static SHARED: &[VectorFunction] = &[
@@ -40,6 +40,7 @@ pub static OWN: &[VectorFunction] = &[
     function("vec_bf16", 1, |call| narrowed(call, ElementType::Bf16)),
     function("vec_bf16", 2, |call| narrowed(call, ElementType::Bf16)),
     function("vec_dot", 2, dot),
+    function("fafcas_normalize", 1, unit),
 ];
 
 /// Over the vectors of many rows.
@@ -104,6 +105,20 @@ fn measured(call: VectorCall<'_>, measure: PairMeasure) -> Result<TypedAnswer> {
 fn dot(call: VectorCall<'_>) -> Result<TypedAnswer> {
     match both(call)? {
         Some((a, b)) => PairMeasure::Dot.between(&a, &b).map(TypedAnswer::from),
+        None => Ok(Value::Null.into()),
+    }
+}
+
+/// `fafcas_normalize(v)`: as f32, whatever type of floats it is given. Of an empty vector it is NULL.
+fn unit(call: VectorCall<'_>) -> Result<TypedAnswer> {
+    let floats = match call.element(0) {
+        ElementType::F32 => args::vector(call.get(0))?,
+        _ => call.vector(0)?.map(|vector| vector.floats().map(|floats| floats.into_owned().into())).transpose()?,
+    };
+    let Some(floats) = floats else { return Ok(Value::Null.into()) };
+    check_finite(&floats)?;
+    match normalize(&floats) {
+        Some(unit) => TypedVector::from_floats(ElementType::F32, &unit).map(TypedAnswer::from),
         None => Ok(Value::Null.into()),
     }
 }

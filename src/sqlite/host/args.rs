@@ -175,11 +175,15 @@ pub fn rank(number: usize, value: ValueRef<'_>) -> Result<u64> {
     rank.ok_or_else(|| Error::expected(format_args!("rank {number} as a whole number of 1 or more"), value))
 }
 
-/// A number from 0 to 1.
+/// A number from 0 to 1. It may be a text, as in [`count`].
 pub fn share(what: &str, value: ValueRef<'_>) -> Result<f64> {
     let number = match value {
-        ValueRef::Integer(x) => x as f64,
-        ValueRef::Real(x) => x,
+        ValueRef::Text(text) => number_in(text),
+        other => Some(other),
+    };
+    let number = match number {
+        Some(ValueRef::Integer(x)) => x as f64,
+        Some(ValueRef::Real(x)) => x,
         _ => f64::NAN,
     };
     let within = Some(number).filter(|number| (0.0..=1.0).contains(number));

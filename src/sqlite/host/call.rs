@@ -111,9 +111,14 @@ impl<'a> VectorCall<'a> {
         }
     }
 
+    /// The type that the argument at `at` carries; f32 if it carries none.
+    pub fn element(self, at: usize) -> ElementType {
+        element_of(self.arguments.subtype(at))
+    }
+
     /// Whether the argument at `at` carries a type of 2-byte floats.
     pub fn has_halves(self, at: usize) -> bool {
-        matches!(element_of(self.arguments.subtype(at)), ElementType::F16 | ElementType::Bf16)
+        matches!(self.element(at), ElementType::F16 | ElementType::Bf16)
     }
 
     fn parsed(self, at: usize) -> Result<TypedVector<'a>> {

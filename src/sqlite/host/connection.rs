@@ -180,7 +180,8 @@ impl Connection {
         std::iter::from_fn(next).filter(|statement| unsafe { api::stmt_busy(*statement) } != 0)
     }
 
-    fn error(self, code: i32) -> Error {
+    /// The error that a routine has just returned, with SQLite's text for it.
+    pub(super) fn error(self, code: i32) -> Error {
         // SAFETY: the connection is open; the text is copied before anything else can replace it.
         unsafe {
             let message = CStr::from_ptr(api::errmsg(self.raw())).to_string_lossy().into_owned();
@@ -270,7 +271,7 @@ impl Statement {
 
     /// Whether the host has finalised it.
     #[inline]
-    pub fn is_gone(&self) -> bool {
+    fn is_gone(&self) -> bool {
         self.raw().is_null()
     }
 
@@ -360,8 +361,8 @@ impl Statement {
     #[inline]
     pub fn column(&self, at: i32) -> ValueRef<'_> {
         // SAFETY: the statement is live or null, and a null statement and a column out of range read as NULL. Only callbacks of
-        // SQLite's use this type, which run with the connection locked, so the value is protected; it lives until the next
-        // step, which needs `&mut self`.
+        // SQLite's use this type, which run with the connection locked, so the value is protected. It lives until the next step
+        // or until the column is converted to text, which both need `&mut self`.
         unsafe { read(api::column_value(self.raw(), at)) }
     }
 
@@ -372,9 +373,9 @@ impl Statement {
         unsafe { api::column_int64(self.raw(), at) }
     }
 
-    /// A column as text, converted as SQLite does. Invalid UTF-8 is replaced.
-    pub fn text(&self, at: i32) -> String {
-        // SAFETY: as in `column`.
+    /// A column as text, converted as SQLite does. Invalid UTF-8 is replaced. SQLite converts the column where it is.
+    pub fn text(&mut self, at: i32) -> String {
+        // SAFETY: as in `column`; nothing that was read from the row before is borrowed any more.
         let text = unsafe {
             let text = api::column_text(self.raw(), at);
             bytes(text, api::column_bytes(self.raw(), at))

@@ -12,6 +12,8 @@ use super::value::Value;
 use crate::error::{Error, Result};
 use std::ffi::{CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "loadable")]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A scalar function of SQL. The macro `scalar!` makes one.
 pub struct Scalar {
@@ -111,7 +113,8 @@ pub unsafe fn result(context: *mut ffi::sqlite3_context, outcome: Result<Value>)
                 api::result_blob64(context, blob.as_ptr().cast(), blob.len() as u64, api::transient());
             }
             Err(error) => {
-                let text = error.to_string();
+                // Programs read a message up to its first NUL, and ours quote what the user wrote.
+                let text = error.to_string().replace('\0', "");
                 api::result_error(context, text.as_ptr().cast(), text.len() as c_int);
                 api::result_error_code(context, code(&error));
             }
@@ -156,8 +159,14 @@ pub unsafe fn enter(
 
 #[cfg(feature = "loadable")]
 fn announce(host: *const ffi::sqlite3_api_routines) {
-    // SAFETY: the table was accepted; both declarations are of the same generated file.
-    unsafe { sqlite_loadable::ext::faux_sqlite_extension_init2(host.cast_mut().cast()) }
+    // Other threads read it without a lock, so it is not written again: each accepted table is the same. Nobody waits for another
+    // thread, as a process that is forked at that moment would wait for ever.
+    static ANNOUNCED: AtomicBool = AtomicBool::new(false);
+    if !ANNOUNCED.load(Ordering::Acquire) {
+        // SAFETY: the table was accepted; both declarations are of the same generated file.
+        unsafe { sqlite_loadable::ext::faux_sqlite_extension_init2(host.cast_mut().cast()) };
+        ANNOUNCED.store(true, Ordering::Release);
+    }
 }
 
 #[cfg(not(feature = "loadable"))]

@@ -202,7 +202,12 @@ unsafe extern "C" fn call(
 
 /// An error of FTS5. It has a code, but no text.
 fn failed(code: c_int, what: &str) -> Error {
-    Error::Sqlite { code, message: format!("FTS5 failed to give {what} (code {code})") }
+    let message = match code as u32 & 0xff {
+        // As SQLite says it, and everything else that is interrupted.
+        ffi::SQLITE_INTERRUPT => "interrupted".into(),
+        _ => format!("FTS5 failed to give {what} (code {code})"),
+    };
+    Error::Sqlite { code, message }
 }
 
 fn missing() -> Error {

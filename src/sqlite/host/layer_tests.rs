@@ -112,11 +112,11 @@ impl Writable for Scratch {
         Self::connect(connection, arguments)
     }
 
-    fn destroy(&mut self) -> Result<()> {
+    fn destroy(&self) -> Result<()> {
         note("destroy")
     }
 
-    fn change(&mut self, change: Change<'_>) -> Result<i64> {
+    fn change(&self, change: Change<'_>) -> Result<i64> {
         note("change")?;
         ROWS.with_borrow_mut(|rows| {
             Ok(match change {
@@ -134,7 +134,7 @@ impl Writable for Scratch {
         })
     }
 
-    fn rename(&mut self, name: &str) -> Result<()> {
+    fn rename(&self, name: &str) -> Result<()> {
         note(format!("rename {name}"))
     }
 

@@ -113,13 +113,13 @@ pub trait Writable: Table {
         Self::connect(connection, arguments)
     }
     /// DROP TABLE.
-    fn destroy(&mut self) -> Result<()> {
+    fn destroy(&self) -> Result<()> {
         Ok(())
     }
     /// Makes one change. Returns the rowid of an inserted row.
-    fn change(&mut self, change: Change<'_>) -> Result<i64>;
+    fn change(&self, change: Change<'_>) -> Result<i64>;
     /// ALTER TABLE RENAME.
-    fn rename(&mut self, name: &str) -> Result<()> {
+    fn rename(&self, name: &str) -> Result<()> {
         Err(Error::expected("a table that can be renamed", name))
     }
     /// Whether SQLite must protect the table `NAME_suffix` in defensive mode.
@@ -402,7 +402,9 @@ fn status(outcome: Settled<()>) -> c_int {
 struct Callbacks<T>(PhantomData<T>);
 
 // SAFETY, for all callbacks below: SQLite calls them as its documentation of virtual tables says, with the tables and
-// cursors that `attach` and `open` made for this very `T`, one call at a time for each connection.
+// cursors that `attach` and `open` made for this very `T`, on one thread at a time. A callback of a table may come while another of
+// the same table runs, so tables are shared. A cursor belongs to one statement, which SQLite steps no second time while it is in a
+// callback of that cursor, so a cursor is lent to one callback at a time. Neither is freed while a callback of it runs.
 impl<T: Table> Callbacks<T> {
     const BASE: ffi::sqlite3_module = ffi::sqlite3_module {
         iVersion: 4,
@@ -501,9 +503,11 @@ impl<T: Table> Callbacks<T> {
         )
     }
 
-    unsafe fn table<'a>(vtab: *mut ffi::sqlite3_vtab) -> &'a mut T {
+    /// A table is only ever shared: while one callback of it runs statements, SQLite may call others of the same table from a
+    /// trigger.
+    unsafe fn table<'a>(vtab: *mut ffi::sqlite3_vtab) -> &'a T {
         // SAFETY: see above.
-        unsafe { &mut (*vtab.cast::<TableInstance<T>>()).table }
+        unsafe { &(*vtab.cast::<TableInstance<T>>()).table }
     }
 
     unsafe extern "C" fn best_index(vtab: *mut ffi::sqlite3_vtab, info: *mut ffi::sqlite3_index_info) -> c_int {
@@ -615,8 +619,21 @@ fn declare(connection: Connection, declaration: &Declaration) -> Result<()> {
     };
     match code as u32 {
         ffi::SQLITE_OK => Ok(()),
-        _ => Err(Error::Bug(format!("SQLite refused the declaration {:?} with code {code}", declaration.schema))),
+        _ => Err(undeclared(connection.error(code), declaration)),
     }
+}
+
+/// SQLite did not take a declaration. It has code 1 both for limits of the connection that are too low for our columns, and for
+/// what is no SQL; its text tells them apart. The declaration is not quoted: it could be longer than a limit lets a message be.
+fn undeclared(error: Error, declaration: &Declaration) -> Error {
+    let Error::Sqlite { code: 1, message } = error else { return error };
+    let limit = match message.as_str() {
+        text if text.starts_with("too many columns") => "SQLITE_LIMIT_COLUMN",
+        "string or blob too big" => "SQLITE_LIMIT_SQL_LENGTH",
+        _ => return Error::Bug(format!("SQLite refused a declaration: {message}")),
+    };
+    let room = format_args!("a {limit} with room for the table's declaration of {} bytes", declaration.schema.len());
+    Error::expected(room, format_args!("a lower one ({message})"))
 }
 
 struct WriteCallbacks<T>(PhantomData<T>);
@@ -638,7 +655,7 @@ impl<T: Writable> WriteCallbacks<T> {
         integrity: Some(Self::integrity),
     };
 
-    unsafe fn on_table(vtab: *mut ffi::sqlite3_vtab, body: impl FnOnce(&mut T) -> Result<()>) -> c_int {
+    unsafe fn on_table(vtab: *mut ffi::sqlite3_vtab, body: impl FnOnce(&T) -> Result<()>) -> c_int {
         // SAFETY: see above.
         status(unsafe { settle(vtab, T::NAME, || body(Callbacks::<T>::table(vtab))) })
     }

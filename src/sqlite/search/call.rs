@@ -57,10 +57,15 @@ impl SearchCall {
     }
 }
 
-/// Tells of a call that failed before its tables were open. It is counted under the name of the function.
+/// Counts a call that failed before it was known what it is about. It is counted under the name of the function.
+pub fn failed(function: &'static str) -> impl Fn(&Error) {
+    move |error| stats::entry(function, "").failed(kind(error))
+}
+
+/// The same for a function that searches: `vec_trace` keeps the call, too.
 pub fn refused(function: &'static str) -> impl Fn(&Error) {
     move |error| {
-        stats::entry(function, "").failed(kind(error));
+        failed(function)(error);
         if trace::is_on() {
             let (took, notes) = (trace::so_far(), trace::take_notes());
             trace::keep(TracedSearch { took, notes, ..ended(function, Some(error)) });

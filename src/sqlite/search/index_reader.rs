@@ -199,7 +199,15 @@ impl IndexReader {
     pub fn search(&mut self, source: &mut Source, wanted: &IndexQuestion<'_>) -> Result<Option<Vec<Place>>> {
         let found = self.find(source, wanted);
         self.rows.release();
-        found
+        self.unless_gone(found, None)
+    }
+
+    /// If the index was renamed or dropped while a statement reads batch after batch, a scan finds the next batch.
+    fn unless_gone<T>(&self, found: Result<T>, vain: T) -> Result<T> {
+        match found {
+            Err(error) if error.is_of_sql() && !self.shelf.is_whole()? => Ok(vain),
+            found => found,
+        }
     }
 
     fn find(&mut self, source: &mut Source, wanted: &IndexQuestion<'_>) -> Result<Option<Vec<Place>>> {
@@ -295,7 +303,7 @@ impl IndexReader {
     pub fn search_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Vec<Option<Vec<Place>>>> {
         let found = self.find_many(source, many);
         self.rows.release();
-        found
+        self.unless_gone(found, Vec::new())
     }
 
     fn find_many(&mut self, source: &Source, many: &Many<'_>) -> Result<Vec<Option<Vec<Place>>>> {

@@ -131,7 +131,7 @@ impl Shelf {
         threads: usize,
         encoded: &AtomicU64,
     ) -> Result<Changed> {
-        let (tail, top) = match self.tail(&rows.top)? {
+        let (tail, top) = match self.tail(rows)? {
             Some((tail, top)) => (tail, table_rows::top(top.borrow())),
             None => (Tail { place: 0, token: Value::Null }, rows.top()?),
         };
@@ -224,7 +224,7 @@ impl Shelf {
             if place != expected || rowid.is_none() {
                 log.broken = place;
             }
-            expected = place + 1;
+            expected = place.wrapping_add(1);
             changed.extend(rowid);
             changed.len() <= most
         })?;
@@ -293,7 +293,7 @@ impl Shelf {
             if place != expected || rowid.is_none() {
                 *broken = place;
             }
-            expected = place + 1;
+            expected = place.wrapping_add(1);
             left.extend(rowid);
             true
         })?;
@@ -313,6 +313,12 @@ impl Shelf {
         kept.push(KnownChanges { scope, generation, tail, changes: changes.clone(), held });
         index::set_aside(trim(&mut kept, most_of_changes()));
     }
+}
+
+/// Drops what a smaller setting of `cache_bytes` has no room for, here and in the memory of all indexes.
+pub fn settle() {
+    index::set_aside(trim(&mut kept(), most_of_changes()));
+    index::settle();
 }
 
 /// Forgets the oldest tails: of each index beyond `MOST_KEPT`, and of all indexes beyond `most` bytes. Gives the bytes of those

@@ -2,6 +2,7 @@
 //! changed since they were written.
 
 use super::signs::reshaped;
+use super::table_rows::TableRows;
 use crate::error::{Error, Result};
 use crate::index::{ROWS_IN_MEMORY, Store, Token};
 use crate::sqlite::host::connection::{Connection, Reusable, Statement};
@@ -303,7 +304,8 @@ impl Shelf {
         statement.bind_all(&[Value::Integer(after), Value::Integer(upto)])?;
         statement.step()?;
         let entries = statement.integer(0);
-        let is_whole = entries == 0 || entries == statement.integer(1) - after && entries == statement.integer(2);
+        let reaches = statement.integer(1).checked_sub(after) == Some(entries);
+        let is_whole = entries == 0 || reaches && entries == statement.integer(2);
         Ok(ChangeCount { entries, is_whole })
     }
 
@@ -458,10 +460,10 @@ impl Shelf {
         self.connection.has_written(&self.schema_name)
     }
 
-    /// The last entry of the list, and the value of an expression that is read in the same statement. `None` if the list is
-    /// empty.
-    pub(super) fn tail(&mut self, beside: &str) -> Result<Option<(Tail, Value)>> {
-        let sql = || format!("SELECT rowid, token, {beside} FROM {} ORDER BY rowid DESC LIMIT 1", self.pending);
+    /// The last entry of the list, and the greatest rowid of the table that has the index, read in the same statement. `None` if
+    /// the list is empty. The statement is kept, and an index has only one table.
+    pub(super) fn tail(&mut self, rows: &TableRows) -> Result<Option<(Tail, Value)>> {
+        let sql = || format!("SELECT rowid, token, {} FROM {} ORDER BY rowid DESC LIMIT 1", rows.top, self.pending);
         let mut run = self.tail.run(self.connection, "tail", sql)?;
         if !run.step()? {
             return Ok(None);

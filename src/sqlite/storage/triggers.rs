@@ -78,12 +78,27 @@ impl Tracked {
     }
 
     /// Removes the triggers of an index that exist, and its seals. There may be a seal under an older name of the index: a
-    /// version that knew no seals did not rename it.
+    /// version that knew no seals did not rename it. A trigger that only has the name of one of ours is the user's, and stays.
     pub fn drop(connection: Connection, schema: &str, index: &str) -> Result<()> {
-        let drop = |name: &str| {
-            connection.execute(&format!("DROP TRIGGER IF EXISTS {}.{}", quoted(schema), quoted(name)), &[])
-        };
-        EVENTS.iter().try_for_each(|event| drop(&format!("{index}_{event}")))?;
+        Self::drop_those(connection, schema, index, |trigger| trigger.notes_for(index))
+    }
+
+    /// The same before the triggers of this index are made anew. If one on its table has the name of ours and notes nothing,
+    /// somebody has altered it.
+    pub fn clear(&self, connection: Connection, schema: &str) -> Result<()> {
+        Self::drop_those(connection, schema, &self.index, |trigger| {
+            trigger.notes_for(&self.index) || trigger.is_on(&self.table)
+        })
+    }
+
+    fn drop_those(connection: Connection, schema: &str, index: &str, is_ours: impl Fn(&Trigger) -> bool) -> Result<()> {
+        let drop = |name: &str| connection.execute(&format!("DROP TRIGGER {}.{}", quoted(schema), quoted(name)), &[]);
+        for event in EVENTS {
+            let named = Trigger::named(connection, schema, &format!("{index}_{event}"))?;
+            if let Some(trigger) = named.filter(&is_ours) {
+                drop(&trigger.name)?;
+            }
+        }
         let seals = Trigger::on(connection, schema, &pending(index))?.into_iter();
         seals.filter(|trigger| trigger.is_seal(index)).try_for_each(|trigger| drop(&trigger.name))
     }
@@ -127,6 +142,15 @@ impl Trigger {
         Self::select(connection, schema, table, "")
     }
 
+    /// The trigger of this name.
+    fn named(connection: Connection, schema: &str, name: &str) -> Result<Option<Self>> {
+        let sql = format!(
+            "SELECT rowid, name, sql, tbl_name FROM {}.sqlite_schema WHERE type = 'trigger' AND name = ?1 COLLATE NOCASE",
+            quoted(schema)
+        );
+        Ok(Self::all(connection, &sql, name)?.pop())
+    }
+
     /// The triggers of a table and of all lists of changes.
     fn on_all(connection: Connection, schema: &str, table: &str) -> Result<Vec<Self>> {
         Self::select(connection, schema, table, "OR tbl_name LIKE '%!_pending' ESCAPE '!'")
@@ -138,8 +162,12 @@ impl Trigger {
              AND (tbl_name = ?1 COLLATE NOCASE {others}) ORDER BY name",
             quoted(schema)
         );
-        let mut statement = connection.prepare(&sql)?;
-        statement.bind(1, ValueRef::Text(table.as_bytes()))?;
+        Self::all(connection, &sql, table)
+    }
+
+    fn all(connection: Connection, sql: &str, parameter: &str) -> Result<Vec<Self>> {
+        let mut statement = connection.prepare(sql)?;
+        statement.bind(1, ValueRef::Text(parameter.as_bytes()))?;
         let mut triggers = Vec::new();
         while statement.step()? {
             let (number, table) = (statement.integer(0), statement.text(3));
@@ -157,6 +185,14 @@ impl Trigger {
         self.is_on(&pending(index)) && is_same(&self.sql, &any.seal(&self.name, ""))
     }
 
+    /// Whether it writes to the list of changes of an index, as ours do, also those that somebody has altered.
+    fn notes_for(&self, index: &str) -> bool {
+        let (wanted, tokens) = (["insert".to_string(), "into".to_string(), pending(index)], tokens(&self.sql));
+        tokens
+            .windows(wanted.len())
+            .any(|words| words.iter().zip(&wanted).all(|(word, wanted)| word.eq_ignore_ascii_case(wanted)))
+    }
+
     /// Whether it runs after a change, like ours. SQLite runs the newest of them first.
     fn is_after(&self) -> bool {
         tokens(&self.sql).get(3).is_some_and(|word| word.eq_ignore_ascii_case("after"))
@@ -169,6 +205,17 @@ impl Trigger {
             .iter()
             .any(|text| text.contains("raise(ignore") || text.contains("raise(fail"))
     }
+}
+
+/// Whether the text of a virtual table names this module.
+pub fn is_of_module(sql: &str, module: &str) -> bool {
+    // CREATE VIRTUAL TABLE name USING module(...
+    let names_it = |sql: &str| {
+        let behind_name = tokens(sql).into_iter().skip(4);
+        let named = behind_name.skip_while(|token| !token.eq_ignore_ascii_case("using")).nth(1);
+        named.is_some_and(|named| named.eq_ignore_ascii_case(module))
+    };
+    names_it(sql) || names_it(&without_comments(sql))
 }
 
 /// A statement without its comments. What looks like a comment within a string is removed too.
@@ -199,6 +246,30 @@ pub fn of_index(connection: Connection, schema: &str, index: &str) -> Result<Opt
     drop(statement);
     let mut indexes = watched(connection, schema, &table)?.into_iter();
     Ok(indexes.find(|watched| watched.tracked.index.eq_ignore_ascii_case(index)))
+}
+
+/// A trigger of somebody else on a table of an index.
+pub struct ForeignTrigger {
+    /// What it is called.
+    pub name: String,
+    /// The table it is on.
+    pub table: String,
+    /// Whether that is the list of changes.
+    pub is_on_pending: bool,
+}
+
+/// A trigger on the tables of an index that is not its seal.
+pub fn foreign(connection: Connection, schema: &str, index: &str) -> Result<Option<ForeignTrigger>> {
+    let list = pending(index);
+    for table in [format!("{index}_blocks"), list.clone()] {
+        let is_foreign = |trigger: &Trigger| !trigger.is_seal(index);
+        if let Some(Trigger { name, table, .. }) = Trigger::on(connection, schema, &table)?.into_iter().find(is_foreign)
+        {
+            let is_on_pending = table.eq_ignore_ascii_case(&list);
+            return Ok(Some(ForeignTrigger { name, table, is_on_pending }));
+        }
+    }
+    Ok(None)
 }
 
 /// The indexes of a table that have all their triggers, none of them altered; in the order of their names.
@@ -322,6 +393,25 @@ mod tests {
         let rewritten = "CREATE TRIGGER v_update AFTER UPDATE OF [C] ON `t`\nBEGIN INSERT INTO v_pending (rid,token)
             VALUES (new.rowid, random()) ; END";
         assert!(tracked.is(rewritten, "update"));
+    }
+
+    #[test]
+    fn the_module_of_a_virtual_table_is_the_word_after_using() {
+        for sql in [
+            "CREATE VIRTUAL TABLE i USING vec_index(t, v)",
+            "CREATE VIRTUAL TABLE \"using b--c\" using \"Vec_Index\"(t, v)",
+            "CREATE VIRTUAL TABLE i /* using fts5 */ USING -- it is\nvec_index",
+        ] {
+            assert!(is_of_module(sql, "vec_index"), "{sql}");
+        }
+        for sql in [
+            "CREATE VIRTUAL TABLE vec_index USING fts5(a)",
+            "CREATE VIRTUAL TABLE f USING fts5(using, vec_index)",
+            "CREATE VIRTUAL TABLE vec_index USING",
+            "CREATE TABLE t(a)",
+        ] {
+            assert!(!is_of_module(sql, "vec_index"), "{sql}");
+        }
     }
 
     #[test]

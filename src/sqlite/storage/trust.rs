@@ -7,14 +7,11 @@ use super::shelf::{Anchor, LogSpan, Shelf, Tail};
 use super::signs::Sign;
 use super::table_rows::TableRows;
 use crate::error::Result;
-use crate::index::{Difference, Index, RowSlot};
+use crate::index::{Difference, Index, RowSlot, Token};
 use crate::lock::lock;
 use crate::resources::per_process::PerProcess;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
-
-/// An index in one state, by its scope and generation.
-type IndexState = (u64, [u8; 16]);
 
 /// The result of comparing.
 enum Judgement {
@@ -34,29 +31,48 @@ struct Sound {
     top: i64,
 }
 
-static VERDICTS: PerProcess<Mutex<BTreeMap<IndexState, Judgement>>> = PerProcess::new(|| Mutex::new(BTreeMap::new()));
+/// How many states of one index are kept, because several transactions may read different snapshots.
+const MOST_STATES: usize = 4;
 
-fn verdicts() -> MutexGuard<'static, BTreeMap<IndexState, Judgement>> {
-    lock(VERDICTS.get())
+/// The results for each index, by its scope. An index has a new state after each merge.
+#[derive(Default)]
+struct Verdicts(BTreeMap<u64, VecDeque<(Token, Judgement)>>);
+
+impl Verdicts {
+    fn of(&self, scope: u64, state: Token) -> Option<&Judgement> {
+        self.0.get(&scope)?.iter().find(|(known, _)| *known == state).map(|(_, judgement)| judgement)
+    }
+
+    /// Notes a result, and forgets the oldest that are too many.
+    fn note(&mut self, scope: u64, state: Token, judgement: Judgement) {
+        let states = self.0.entry(scope).or_default();
+        states.retain(|(known, _)| *known != state);
+        states.push_back((state, judgement));
+        if states.len() > MOST_STATES {
+            states.pop_front();
+        }
+    }
 }
 
-fn state(shelf: &Shelf, index: &Index) -> IndexState {
-    (shelf.scope, index.header.generation.0)
+static VERDICTS: PerProcess<Mutex<Verdicts>> = PerProcess::new(Mutex::default);
+
+fn verdicts() -> MutexGuard<'static, Verdicts> {
+    lock(VERDICTS.get())
 }
 
 /// Notes that an index differs from its table. It needs a merge that compares, or a rebuild.
 pub fn mark_stale(shelf: &Shelf, index: &Index) {
-    verdicts().insert(state(shelf, index), Judgement::Stale);
+    verdicts().note(shelf.scope, index.header.generation, Judgement::Stale);
 }
 
 /// Whether a search of this process has found out that an index differs from its table.
 pub fn is_stale(shelf: &Shelf, index: &Index) -> bool {
-    matches!(verdicts().get(&state(shelf, index)), Some(Judgement::Stale))
+    matches!(verdicts().of(shelf.scope, index.header.generation), Some(Judgement::Stale))
 }
 
 /// Forgets all results about an index.
 pub(super) fn forget(scope: u64) {
-    verdicts().retain(|(other, _), _| *other != scope);
+    verdicts().0.remove(&scope);
 }
 
 /// The state up to which an index is known to be right. Only what came later has to be checked.
@@ -135,7 +151,7 @@ impl Shelf {
 
     /// The state in which this process found the index right, if that is still valid.
     fn sound(&mut self, index: &Index, anchor: Option<Anchor>) -> Result<Option<Base>> {
-        let sound = match verdicts().get(&state(self, index)) {
+        let sound = match verdicts().of(self.scope, index.header.generation) {
             Some(Judgement::Sound(sound)) if sound.anchor == anchor => sound.clone(),
             _ => return Ok(None),
         };
@@ -191,14 +207,14 @@ impl Shelf {
             return Ok(false);
         }
         let _snapshot = self.hold()?;
-        let (tail, cookie) = (self.tail("NULL")?.map(|(tail, _)| tail), self.cookie()?);
+        let (tail, cookie) = (self.tail(rows)?.map(|(tail, _)| tail), self.cookie()?);
         if self.anchor(index.header.generation)? != anchor {
             return Ok(false);
         }
         match self.compare(index, rows, is_noted)? {
             Agreement::Same => {
                 let sound = Sound { anchor, cookie, tail, top: rows.top()? };
-                verdicts().insert(state(self, index), Judgement::Sound(sound));
+                verdicts().note(self.scope, index.header.generation, Judgement::Sound(sound));
                 Ok(true)
             }
             Agreement::Differing => {
@@ -268,5 +284,23 @@ impl Shelf {
             noted = &[];
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_states_of_each_index_are_kept() {
+        let (mut verdicts, token) = (Verdicts::default(), |number: u8| Token([number; 16]));
+        for number in 0..100 {
+            verdicts.note(7, token(number), Judgement::Stale);
+            verdicts.note(7, token(0), Judgement::Stale);
+            verdicts.note(8, token(0), Judgement::Stale);
+        }
+        assert_eq!(verdicts.0.values().map(VecDeque::len).collect::<Vec<_>>(), [MOST_STATES, 1]);
+        assert!(verdicts.of(7, token(0)).is_some() && verdicts.of(7, token(99)).is_some());
+        assert!(verdicts.of(7, token(90)).is_none() && verdicts.of(8, token(99)).is_none());
     }
 }

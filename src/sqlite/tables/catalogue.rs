@@ -1,5 +1,6 @@
 //! What SQLite knows about the user's tables and views: their schemas, kinds, columns and keys.
 
+use super::conditions::Affinity;
 use super::identifier::{Path, quoted, single};
 use crate::error::{Error, Result};
 use crate::resources::reserve;
@@ -64,8 +65,8 @@ pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
 }
 
 /// The schema in which a table or view of this name is found, if there is one.
-pub fn schema_of(connection: Connection, path: &Path) -> Option<String> {
-    find(connection, path).ok().map(|found| found.schema)
+pub fn schema_of(connection: Connection, path: &Path) -> Result<Option<String>> {
+    Ok(look_for(connection, path)?.map(|found| found.schema))
 }
 
 /// The schemas that decide which table a name stands for: the one it is found in, and those that SQLite looks into before.
@@ -88,8 +89,16 @@ pub(super) struct TableEntry {
     pub kind: TableKind,
 }
 
-/// Finds a table or view in the order of SQLite: TEMP, main, then the attached databases in their order.
+/// Finds a table or view.
 pub(super) fn find(connection: Connection, path: &Path) -> Result<TableEntry> {
+    look_for(connection, path)?.ok_or_else(|| {
+        let place = path.schema.as_ref().map(|schema| format!(" in {schema}")).unwrap_or_default();
+        Error::expected(format_args!("a table or view{place}"), format_args!("{} (no such table)", shown(&path.name)))
+    })
+}
+
+/// Looks for a table or view in the order of SQLite: TEMP, main, then the attached databases in their order.
+fn look_for(connection: Connection, path: &Path) -> Result<Option<TableEntry>> {
     for schema in schemas(connection, path.schema.as_deref())? {
         let sql = format!(
             "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%', name FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
@@ -105,11 +114,10 @@ pub(super) fn find(connection: Connection, path: &Path) -> Result<TableEntry> {
             };
             let name = statement.text(2);
             drop(statement);
-            return Ok(TableEntry { schema, name, kind });
+            return Ok(Some(TableEntry { schema, name, kind }));
         }
     }
-    let place = path.schema.as_ref().map(|schema| format!(" in {schema}")).unwrap_or_default();
-    Err(Error::expected(format_args!("a table or view{place}"), format_args!("{} (no such table)", shown(&path.name))))
+    Ok(None)
 }
 
 fn schemas(connection: Connection, only: Option<&str>) -> Result<Vec<String>> {
@@ -161,13 +169,24 @@ fn free_rowid(columns: &[TableColumn]) -> Option<&'static str> {
     ROWIDS.into_iter().find(|rowid| !has_column(columns, rowid))
 }
 
-pub(super) fn table_rows(connection: Connection, schema: &str, name: &str, columns: &[TableColumn]) -> RowKey {
-    let Some(rowid) = free_rowid(columns) else { return RowKey::None };
+/// How the rows of a table are told apart. An authorizer that keeps the rowid secret is an error here: without it, the table
+/// would be taken for one without rowids, and with NULL in its place all rows would be row 0.
+pub(super) fn table_rows(connection: Connection, schema: &str, name: &str, columns: &[TableColumn]) -> Result<RowKey> {
+    let Some(rowid) = free_rowid(columns) else { return Ok(RowKey::None) };
     let sql = format!("SELECT t.{rowid} FROM {}.{} AS t", quoted(schema), quoted(name));
     match connection.prepare(&sql) {
-        Ok(_) => RowKey::Rowid(rowid),
-        Err(_) => RowKey::None,
+        Ok(statement) if statement.is_declared(0) => Ok(RowKey::Rowid(rowid)),
+        Ok(_) => Err(concealed(name, rowid)),
+        Err(Error::Sqlite { code: 1, message }) if message.starts_with("no such column") => Ok(RowKey::None),
+        Err(error) => Err(error),
     }
+}
+
+fn concealed(name: &str, rowid: &str) -> Error {
+    Error::expected(
+        format_args!("the {rowid} of {}", plain_or_quoted(name)),
+        "NULL, which the authorizer of this connection puts in its place; use a connection without it",
+    )
 }
 
 pub(super) fn table_id(
@@ -204,8 +223,12 @@ pub(super) fn has_key_index(connection: Connection, schema: &str, name: &str) ->
     Ok(false)
 }
 
-pub(super) fn view_rows(columns: &[TableColumn]) -> RowKey {
-    let rowid = columns.iter().find(|column| column.name.eq_ignore_ascii_case("rowid"));
+/// How the rows of a view are told apart. If the user names a key, a column `rowid` that is declared as text is none.
+pub(super) fn view_rows(columns: &[TableColumn], key: Option<&str>) -> RowKey {
+    let may_serve = |column: &&TableColumn| {
+        key.is_none() || column.kind.is_empty() || Affinity::of(&column.kind) == Affinity::Numeric
+    };
+    let rowid = columns.iter().find(|column| column.name.eq_ignore_ascii_case("rowid")).filter(may_serve);
     rowid.map_or(RowKey::None, |column| RowKey::Column(column.name.clone()))
 }
 

@@ -126,7 +126,8 @@ impl VectorSource for Scan {
                 ValueRef::Integer(rowid) => Ok(rowid),
                 other => {
                     let view = format!("view {}, column {name}", self.title);
-                    Err(Error::expected("an INTEGER to serve as rowid", other).within(view))
+                    let got = format_args!("{other}; give the column another name");
+                    Err(Error::expected("an INTEGER to serve as rowid", got).within(view))
                 }
             },
         }
@@ -173,6 +174,9 @@ impl VectorSource for Scan {
         let row = match (&*self.rows, self.keeps_id) {
             (RowKey::None, true) => format!("id {}", self.statement.column(2)),
             (RowKey::None, false) => format!("row {}", self.position),
+            (RowKey::Column(_), _) if !matches!(self.statement.column(0), ValueRef::Integer(_)) => {
+                format!("row {}", self.position)
+            }
             _ => format!("rowid {}", self.statement.integer(0)),
         };
         format!("table {}, column {}, {row}", self.title, plain_or_quoted(&self.column))

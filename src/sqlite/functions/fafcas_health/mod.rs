@@ -8,7 +8,9 @@ mod stored_code;
 
 use super::embed_rows::EmbedRows;
 use super::fafcas_audit::FafcasAudit;
+use super::fafcas_selftest::FafcasSelftest;
 use super::vec_hybrid::VecHybrid;
+use super::vec_index::VecIndex;
 use super::vec_map::VecMap;
 use super::vec_mmr::VecMmr;
 use super::vec_stats::VecStats;
@@ -19,14 +21,17 @@ use crate::analysis::invariants::Invariants;
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::resources::config;
+use crate::resources::stats::ErrorKind;
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::call::kind;
 use crate::sqlite::search::index_reader::elements;
 use crate::sqlite::search::planner::{Signature, called, choose};
+use crate::sqlite::storage::triggers::{is_of_module, of_index};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{Path, one, quoted};
 use crate::sqlite::tables::reentry::Running;
@@ -128,7 +133,7 @@ fn examine(connection: Connection, path: &Path, column: &str, element: Option<El
 }
 
 /// What views and triggers that a database stores may call only if the host allows schema search, or not at all.
-const SEARCHING: [&str; 10] = [
+const SEARCHING: [&str; 12] = [
     VecTopk::NAME,
     VecTopkMany::NAME,
     VecHybrid::NAME,
@@ -137,6 +142,8 @@ const SEARCHING: [&str; 10] = [
     EmbedRows::NAME,
     FafcasHealth::NAME,
     FafcasAudit::NAME,
+    FafcasSelftest::NAME,
+    "fafcas_config",
     VecStats::NAME,
     VecTrace::NAME,
 ];
@@ -156,11 +163,7 @@ fn stored_code(connection: Connection, schema: &str) -> Result<HealthRow> {
 /// A result or an error that a row reports. The outer error ends the statement.
 fn survived<T>(outcome: Result<T>) -> Result<Result<T>> {
     match outcome {
-        Err(Error::Sqlite { code, message })
-            if matches!(code as u32 & 0xff, ffi::SQLITE_INTERRUPT | ffi::SQLITE_NOMEM) =>
-        {
-            Err(Error::Sqlite { code, message })
-        }
+        Err(error) if matches!(kind(&error), ErrorKind::Memory | ErrorKind::Interrupted) => Err(error),
         outcome => Ok(outcome),
     }
 }
@@ -297,18 +300,22 @@ fn read(source: &mut Source) -> Result<Invariants> {
 const FEW: u64 = 10_000;
 
 fn examine_indexes(source: &Source, values: Option<u64>, findings: &mut Vec<HealthRow>) -> Result<()> {
+    let unreadable = |error| HealthRow::new("index", "readable properties", advised(error), false);
     let indexes = match survived(indexes(source))? {
         Ok(indexes) => indexes,
         Err(error) => {
-            findings.push(HealthRow::new("index", "readable properties", advised(error), false));
+            findings.push(unreadable(error));
             return Ok(());
         }
     };
-    for index in &indexes {
-        findings.push(index.check(values));
-        findings.push(index.check_memory());
+    let has_none = indexes.is_empty();
+    for index in indexes {
+        match index {
+            Ok(index) => findings.extend([index.check(values), index.check_memory()]),
+            Err(error) => findings.push(unreadable(error)),
+        }
     }
-    if indexes.is_empty() {
+    if has_none {
         let has_few = values.is_none_or(|values| values < FEW);
         findings.push(match source.rowid_name() {
             Some(_) => HealthRow::new("index", format_args!("one from {FEW} vectors on"), "none", has_few),
@@ -362,37 +369,51 @@ impl IndexProperties {
     }
 }
 
-/// The indexes of a column, by their own properties. An index that has lost its triggers is among them.
-fn indexes(source: &Source) -> Result<Vec<IndexProperties>> {
-    let connection = source.connection();
-    let sql = format!(
-        "SELECT name FROM {}.sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%' AND sql LIKE '%vec_index%' ORDER BY name",
-        quoted(source.schema())
-    );
-    let mut names = Vec::new();
-    let mut statement = connection.prepare(&sql)?;
-    while statement.step()? {
-        names.push(statement.text(0));
-    }
-    drop(statement);
+/// The indexes of a column, by their own properties, or why one of them cannot be read. An index that has lost its triggers is
+/// among them.
+fn indexes(source: &Source) -> Result<Vec<Result<IndexProperties>>> {
+    let is_ours = |table: &str, column: &str| {
+        table.eq_ignore_ascii_case(source.name()) && column.eq_ignore_ascii_case(source.column())
+    };
     let mut indexes = Vec::new();
-    for name in names {
-        let Some(index) = properties(source, &name)? else { continue };
-        let is_ours =
-            index.table.eq_ignore_ascii_case(source.name()) && index.column.eq_ignore_ascii_case(source.column());
-        indexes.extend(Some(index).filter(|_| is_ours));
+    for name in index_names(source)? {
+        match survived(properties(source, &name))? {
+            Ok(index) if is_ours(&index.table, &index.column) => indexes.push(Ok(index)),
+            Ok(_) => {}
+            // If its triggers do not tell either, it may be an index of this column.
+            Err(error) => match of_index(source.connection(), source.schema(), &name)? {
+                Some(watched) if !is_ours(&watched.tracked.table, &watched.tracked.column) => {}
+                _ => indexes.push(Err(error.within(name))),
+            },
+        }
     }
     Ok(indexes)
 }
 
-/// The properties of an index. `None` for a table of another module that only looks like an index.
-fn properties(source: &Source, name: &str) -> Result<Option<IndexProperties>> {
+/// The names of all indexes of a database.
+fn index_names(source: &Source) -> Result<Vec<String>> {
+    let sql = format!(
+        "SELECT name, sql FROM {}.sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%' ORDER BY name",
+        quoted(source.schema())
+    );
+    let mut names = Vec::new();
+    let mut statement = source.connection().prepare(&sql)?;
+    while statement.step()? {
+        let (name, sql) = (statement.text(0), statement.text(1));
+        names.extend(is_of_module(&sql, VecIndex::NAME).then_some(name));
+    }
+    Ok(names)
+}
+
+/// The properties of an index.
+fn properties(source: &Source, name: &str) -> Result<IndexProperties> {
     let sql = format!("SELECT property, value FROM {}.{}", quoted(source.schema()), quoted(name));
-    let Ok(mut statement) = source.connection().prepare(&sql) else { return Ok(None) };
+    let mut statement = source.connection().prepare(&sql)?;
     let mut index = IndexProperties { name: name.to_string(), ..IndexProperties::default() };
     while statement.step()? {
         let whole = u64::try_from(statement.integer(1)).unwrap_or(0);
-        match statement.text(0).as_str() {
+        let property = statement.text(0);
+        match property.as_str() {
             "table" => index.table = statement.text(1),
             "column" => index.column = statement.text(1),
             "state" => index.state = statement.text(1),
@@ -403,7 +424,7 @@ fn properties(source: &Source, name: &str) -> Result<Option<IndexProperties>> {
             _ => {}
         }
     }
-    Ok(Some(index))
+    Ok(index)
 }
 
 #[cfg(test)]
@@ -422,6 +443,7 @@ mod tests {
     #[test]
     fn lack_of_memory_and_interrupts_end_the_statement() {
         let error = |code| Err::<(), _>(Error::Sqlite { code, message: "no".into() });
+        assert!(survived(Err::<(), _>(Error::Memory("too little".into()))).is_err());
         assert!(survived(error(ffi::SQLITE_NOMEM as i32)).is_err());
         assert!(survived(error(ffi::SQLITE_INTERRUPT as i32)).is_err());
         assert!(survived(error(ffi::SQLITE_CORRUPT as i32)).is_ok());

@@ -6,16 +6,17 @@
 mod embedding;
 mod life;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels;
+use crate::resources::stats::ErrorKind;
 use crate::selftest::{bounds, codes, normalize, pairs, typed};
 use crate::sqlite::host::api;
 use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::Connection;
-use crate::sqlite::host::ffi;
 use crate::sqlite::host::memory::MemoryDatabase;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::search::call::kind;
 use crate::sqlite::search::planner::Signature;
 use std::env::consts::{ARCH, OS};
 use std::time::Instant;
@@ -105,19 +106,11 @@ impl Checks {
         let milliseconds = (start.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         let (ok, detail) = match outcome {
             Ok(detail) => (true, detail),
-            Err(error) if is_of_memory(&error) => return Err(error),
+            Err(error) if matches!(kind(&error), ErrorKind::Memory | ErrorKind::Interrupted) => return Err(error),
             Err(error) => (false, error.to_string()),
         };
         self.rows.push(CheckRow { name: name.into(), ok, detail, milliseconds });
         Ok(())
-    }
-}
-
-fn is_of_memory(error: &Error) -> bool {
-    match error {
-        Error::Memory(_) => true,
-        Error::Sqlite { code, .. } => *code as u32 & 0xff == ffi::SQLITE_NOMEM,
-        _ => false,
     }
 }
 

@@ -39,7 +39,7 @@ impl CreateArguments {
     pub fn read(arguments: &[&str]) -> Result<Self> {
         let misused = || {
             let given = arguments.get(3..).unwrap_or_default().join(", ");
-            Error::expected("vec_index(table, column)", format_args!("vec_index({given})"))
+            Error::expected("vec_index(table, column [, another] [, options])", format_args!("vec_index({given})"))
         };
         let [_, schema, name, table, column, more @ ..] = arguments else { return Err(misused()) };
         let (word, options) = match more {
@@ -78,18 +78,32 @@ fn without_apostrophes(name: &str) -> Cow<'_, str> {
     inner.map_or(Cow::Borrowed(name), |name| Cow::Owned(name.replace("''", "'")))
 }
 
+/// The columns that SELECT shows.
+const SHOWN: [&str; 2] = ["property", "value"];
+
+/// Refuses a name of an index that one of its columns has. A command is inserted into the column that is named like the index.
+pub(super) fn check_name(index: &str) -> Result<()> {
+    if SHOWN.iter().any(|column| column.eq_ignore_ascii_case(index)) {
+        return Err(Error::expected("an index that is not named like its columns property and value", shown(index)));
+    }
+    Ok(())
+}
+
 /// The columns of an index. The hidden ones take a command, and what users of other libraries write to search or insert here:
 /// they are told what to write instead. Without these columns, SQLite would only say that there are none.
+///
+/// Older versions let an index be named like one of its columns. It takes no commands, but can be dropped or renamed.
 pub(super) fn declaration(index: &str, column: &str) -> Declaration {
-    let mut hidden = vec![index];
+    let mut hidden = vec![if check_name(index).is_ok() { index } else { "command" }];
     for name in [column, "k"] {
         let is_taken = |other: &&str| other.eq_ignore_ascii_case(name);
-        if !["property", "value"].iter().chain(&hidden).any(is_taken) {
+        if !SHOWN.iter().chain(&hidden).any(is_taken) {
             hidden.push(name);
         }
     }
     let hidden: String = hidden.iter().map(|name| format!(", {} HIDDEN", quoted(name))).collect();
-    Declaration { schema: format!("CREATE TABLE x(property TEXT, value{hidden})"), risk: Risk::Normal }
+    let [property, value] = SHOWN;
+    Declaration { schema: format!("CREATE TABLE x({property} TEXT, {value}{hidden})"), risk: Risk::Normal }
 }
 
 /// Refuses a column that has another index. A second one costs every writer, and answers nothing that the first does not.

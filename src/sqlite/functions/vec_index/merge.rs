@@ -2,7 +2,7 @@
 
 use super::VecIndex;
 use super::rows::Stray;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::index::{ChangedRows, Index, ROWS_IN_MEMORY, RowSlot};
 use crate::resources::config;
 use crate::resources::progress::Progress;
@@ -35,6 +35,7 @@ impl VecIndex {
         let mut shelf = self.whole_shelf()?;
         let index = self.index(&mut shelf)?;
         let mut rows = TableRows::new(&source)?;
+        self.must_be_unwatched()?;
         let sign = self.renew(&watched)?;
         let anchor = shelf.anchor(index.header.generation)?;
         let place = anchor.map_or(0, |anchor| anchor.end());
@@ -101,12 +102,6 @@ impl VecIndex {
     /// Makes the triggers again, if other triggers run before them or if they may have been missing for some time. Returns
     /// the sign that they showed, so that all rows are compared.
     pub(super) fn renew(&self, watched: &WatchedIndex) -> Result<Option<Sign>> {
-        if let Some(sign @ Sign::Intercepted(_)) = &watched.sign {
-            return Err(Error::Mistake(format!(
-                "expected no trigger of others on {0}_pending, as changes might not be noted: {sign}; drop it, then merge",
-                self.name
-            )));
-        }
         if watched.sign.is_some() || watched.is_outrun {
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             watched.tracked.create(self.connection, &self.schema)?;
@@ -130,7 +125,7 @@ impl VecIndex {
         let progress = Progress::new("merging", count);
         source.stats.begin(count);
         let (mut before, mut noted) = (0, shelf.noted_rows(span)?);
-        // In ascending order, so that the blocks are gone through once.
+        // The noted rows come in ascending order, so that the blocks are gone through once.
         let mut changed: Vec<i64> = more.iter().copied().collect();
         changed.extend(noted.part(ROWS_IN_MEMORY)?);
         loop {

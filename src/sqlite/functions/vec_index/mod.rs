@@ -8,11 +8,13 @@ mod command;
 mod merge;
 mod misuse;
 mod rows;
+mod turn;
 
-use self::arguments::{COMMAND, CreateArguments, OtherIndexes, declaration, must_be_alone};
+use self::arguments::{COMMAND, CreateArguments, OtherIndexes, check_name, declaration, must_be_alone};
 use self::command::{COMMANDS, Command};
 use self::misuse::{NamedColumn, searched_here, stored_here};
 use self::rows::{Stray, mean, ordinary};
+use self::turn::Turn;
 use crate::error::{Error, Result};
 use crate::index::{self, Builder, CodedRows, Index, Opened, ROWS_IN_MEMORY};
 use crate::resources::config;
@@ -23,9 +25,9 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Change, Choice, Declaration, IndexInfo, Listed, Listing, Table, Writable};
 use crate::sqlite::storage::shelf::{LogSpan, Shelf};
-use crate::sqlite::storage::signs::reshaped;
+use crate::sqlite::storage::signs::{Sign, reshaped};
 use crate::sqlite::storage::table_rows::TableRows;
-use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, WatchedIndex, of_index};
+use crate::sqlite::storage::triggers::{EVENTS, SEAL, Tracked, WatchedIndex, foreign, of_index};
 use crate::sqlite::storage::trust::is_stale;
 use crate::sqlite::tables::catalogue::schema_of;
 use crate::sqlite::tables::conditions::Conditions;
@@ -96,8 +98,21 @@ impl VecIndex {
         })
     }
 
+    /// Refuses triggers of others on the tables of the index, which would run within the command.
+    fn must_be_unwatched(&self) -> Result<()> {
+        let Some(trigger) = foreign(self.connection, &self.schema, &self.name)? else { return Ok(()) };
+        let (why, what) = if trigger.is_on_pending {
+            ("changes might not be noted", Sign::Intercepted(trigger.name).to_string())
+        } else {
+            ("it would run within the command", format!("trigger {} is on the blocks", trigger.name))
+        };
+        let table = trigger.table;
+        Err(Error::Mistake(format!("expected no trigger of others on {table}, as {why}: {what}; drop it, then merge")))
+    }
+
     /// Makes the tables and triggers of the index, and builds it.
     fn make(&self) -> Result<()> {
+        check_name(&self.name)?;
         self.must_be_here()?;
         let mut source = self.source(&self.table, &self.column)?;
         let rowid = ordinary(&source)?;
@@ -132,7 +147,7 @@ impl VecIndex {
         let within = |schema: Option<&String>| {
             schema_of(self.connection, &Path { schema: schema.cloned(), name: self.table.clone() })
         };
-        match (within(Some(&self.schema)), within(None)) {
+        match (within(Some(&self.schema))?, within(None)?) {
             (None, Some(other)) => Err(Error::expected(
                 format_args!("a table of {}, where the index is to be", self.schema),
                 format_args!("{}, which is in {other}", shown(&self.table)),
@@ -151,8 +166,9 @@ impl VecIndex {
             statement.bind(1, ValueRef::Text(format!("{}_{suffix}", self.name).as_bytes()))?;
             statement.step()
         };
-        let is_ours = is_there("blocks")? && matches!(index::open_uncached(&mut shelf), Ok(Opened::Index(_)));
+        let is_ours = is_there("blocks")? && is_whole_or_unfinished(&mut shelf)?;
         if is_ours {
+            self.must_be_unwatched()?;
             Tracked::drop(self.connection, &self.schema, &self.name)?;
             shelf.forget();
             return shelf.clear();
@@ -238,12 +254,13 @@ impl VecIndex {
         let scope = shelf.scope;
         match index::open(&mut shelf, scope, &source.stats.memory)? {
             Opened::Index(index) => index.warm(&mut shelf, || self.connection.check_interrupt()),
-            Opened::Absent | Opened::Future(_) => self.index(&mut shelf).map(drop),
+            Opened::Absent | Opened::Unfinished | Opened::Future(_) => self.index(&mut shelf).map(drop),
         }
     }
 
     /// Writes the whole index, and its triggers if they are missing or altered.
     fn rebuild(&self) -> Result<()> {
+        self.must_be_unwatched()?;
         let watched = self.tracked()?;
         let (table, column) = match &watched {
             Some(WatchedIndex { tracked, .. }) => (tracked.table.as_str(), tracked.column.as_str()),
@@ -256,10 +273,11 @@ impl VecIndex {
         if let Some(watched) = &watched {
             self.renew(watched)?;
         } else {
-            Tracked::drop(self.connection, &self.schema, &self.name)?;
             let (index, rowid) = (self.name.clone(), rowid.to_string());
             let (table, column) = (source.name().to_string(), source.column().to_string());
-            Tracked { index, table, column, rowid }.create(self.connection, &self.schema)?;
+            let tracked = Tracked { index, table, column, rowid };
+            tracked.clear(self.connection, &self.schema)?;
+            tracked.create(self.connection, &self.schema)?;
         }
         self.build(&mut source, &mut shelf, Stray::Noted)
     }
@@ -301,6 +319,7 @@ impl VecIndex {
             Opened::Index(index) if index.header.element != self.element => Err(self.of_another_type(&index)),
             Opened::Index(index) => Ok(index),
             Opened::Absent => Err(Error::Damaged("the index has no header; 'rebuild' mends it".into())),
+            Opened::Unfinished => Err(index::unfinished()),
             Opened::Future(format) => Err(Error::expected(
                 format_args!("an index of format {} at most", index::FORMAT),
                 format_args!("one of format {format}, written by a later version"),
@@ -320,15 +339,21 @@ impl VecIndex {
         let watched = self.tracked()?;
         let is_whole = shelf.is_whole()?;
         let opened = if is_whole { index::open_uncached(&mut shelf) } else { Ok(Opened::Absent) };
+        let future = if let Ok(Opened::Future(format)) = opened { Some(format) } else { None };
         let (condition, index) = match opened {
             _ if !is_whole => {
                 (Condition { sign: Some(self.lack()), pending: Some(0), ..Condition::new("rebuild") }, None)
             }
             Ok(Opened::Index(index)) => (self.condition(&mut shelf, &index, watched.as_ref())?, Some(index)),
             Ok(Opened::Future(_)) => (Condition::new("of a later version"), None),
+            Ok(Opened::Unfinished) => {
+                let sign = Some("a merge or rebuild was stopped before its end".into());
+                (Condition { sign, ..Condition::new("rebuild") }, None)
+            }
             Ok(Opened::Absent) | Err(Error::Damaged(_)) => (Condition::new("damaged"), None),
             Err(error) => return Err(error),
         };
+        let format = index.as_ref().map(|index| index.header.format()).or(future);
         let bytes = if is_whole { shelf.bytes()? } else { 0 };
         let pending =
             condition.pending.map_or_else(|| shelf.noted(LogSpan::after(0)).map(|noted| noted.entries), Ok)?;
@@ -349,7 +374,7 @@ impl VecIndex {
             ("dimensions", header.map_or(Value::Null, |header| whole(header.dimensions as u64))),
             ("blocks", header.map_or(Value::Null, |header| whole(header.blocks.into()))),
             ("bytes", Value::Integer(bytes)),
-            ("format", whole(header.map_or(index::FORMAT, |header| header.format()).into())),
+            ("format", format.map_or(Value::Null, |format| whole(format.into()))),
         ])
     }
 
@@ -376,6 +401,17 @@ impl VecIndex {
         };
         let differs = is_stale.then(|| "a row has another vector than its code".into());
         Ok(Condition { state, sign: seen.map(|sign| sign.to_string()).or(differs), pending: Some(pending) })
+    }
+}
+
+/// Whether the blocks are those of an index of ours.
+fn is_whole_or_unfinished(shelf: &mut Shelf) -> Result<bool> {
+    match index::open_uncached(shelf) {
+        Ok(opened) => Ok(matches!(opened, Opened::Index(_) | Opened::Unfinished)),
+        Err(Error::Damaged(_) | Error::Mistake(_)) => Ok(false),
+        // Of other columns.
+        Err(error) if error.is_of_sql() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -444,11 +480,11 @@ impl Writable for VecIndex {
         Ok((index, declaration))
     }
 
-    fn destroy(&mut self) -> Result<()> {
+    fn destroy(&self) -> Result<()> {
         self.remove()
     }
 
-    fn change(&mut self, change: Change<'_>) -> Result<i64> {
+    fn change(&self, change: Change<'_>) -> Result<i64> {
         let Change::Insert(values) = change else {
             return Err(Error::Mistake("expected an INSERT of a command, the only change an index takes".into()));
         };
@@ -456,11 +492,13 @@ impl Writable for VecIndex {
             return Err(stored_here(&self.indexed()?));
         }
         let command = text(&format!("{COMMANDS} as text"), values.get(COMMAND))?;
+        let _turn = Turn::begin(self.connection, &self.name)?;
         self.command(command)?;
         Ok(0)
     }
 
-    fn rename(&mut self, name: &str) -> Result<()> {
+    fn rename(&self, name: &str) -> Result<()> {
+        check_name(name)?;
         let watched = self.tracked()?;
         Tracked::drop(self.connection, &self.schema, &self.name)?;
         let mut shelf = self.shelf();
@@ -469,7 +507,7 @@ impl Writable for VecIndex {
         if let Some(WatchedIndex { tracked, .. }) = watched {
             Tracked { index: name.to_string(), ..tracked }.create(self.connection, &self.schema)?;
         }
-        self.name = name.to_string();
+        // SQLite connects to the table anew, under the new name.
         Ok(())
     }
 

@@ -75,7 +75,10 @@ impl Source {
         let columns = columns(connection, &schema, &name)?;
         let column = existing(&columns, column, &title)?;
         let key = key.map(|key| existing(&columns, key, &title)).transpose()?;
-        let rows = if is_view { view_rows(&columns) } else { table_rows(connection, &schema, &name, &columns) };
+        let rows = match is_view {
+            true => view_rows(&columns, key.as_deref()),
+            false => table_rows(connection, &schema, &name, &columns)?,
+        };
         let id = match key {
             Some(key) => IdColumn::Column(key),
             None if is_view => view_id(&columns),
