@@ -28,7 +28,7 @@ impl Table for ChunkFunction {
     type Cursor = Listed<Whole>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal }))
+        Ok((Self { connection }, SIGNATURE.declaration(Risk::Normal)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {

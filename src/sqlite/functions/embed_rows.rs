@@ -37,7 +37,7 @@ impl Table for EmbedRows {
     type Cursor = EmbeddingReader;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching }))
+        Ok((Self { connection }, SIGNATURE.declaration(Risk::Searching)))
     }
 
     /// Embedding a row costs the same in every plan, and far more than everything else. It is cheaper if all rows are

@@ -6,18 +6,19 @@
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
 use crate::planning::options::{AuditOptions, IndexChoice, Options};
-use crate::planning::plan::{Plan, Slot};
+use crate::planning::plan::Slot;
 use crate::resources::progress::Progress;
 use crate::resources::reserve;
 use crate::resources::stats::Entry;
 use crate::scan::{Rules, VectorSource};
-use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::args;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::estimates::{ROW_COST, rows};
+use crate::sqlite::search::finder::{Answering, Finder, FinderCursor};
 use crate::sqlite::search::index_reader::{chosen, elements};
-use crate::sqlite::search::planner::{KeptQuestion, Signature, called, choose};
+use crate::sqlite::search::planner::{Signature, choose};
 use crate::sqlite::search::{Hit, Search};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::{column_path, one};
@@ -44,10 +45,10 @@ const QUERIES: u64 = 100;
 
 impl Table for FafcasAudit {
     const NAME: &'static str = "fafcas_audit";
-    type Cursor = Listed<Audit>;
+    type Cursor = FinderCursor<Audit>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching }))
+        Ok((Self { connection }, SIGNATURE.declaration(Risk::Searching)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -58,15 +59,14 @@ impl Table for FafcasAudit {
         }))
     }
 
-    fn open(&self) -> Result<Listed<Audit>> {
-        Ok(Listed::new(Audit { connection: self.connection, answered: None }))
+    fn open(&self) -> Result<FinderCursor<Audit>> {
+        Ok(Answering::cursor(self.connection, Audit { connection: self.connection }))
     }
 }
 
 /// One audit.
 pub struct Audit {
     connection: Connection,
-    answered: Option<KeptQuestion>,
 }
 
 /// One row of the answer.
@@ -363,29 +363,16 @@ fn quantile(sorted: &[Duration], share: f64) -> Value {
     sorted.get(at).map_or(Value::Null, |took| Value::Real(took.as_secs_f64() * 1e3))
 }
 
-impl Listing for Audit {
+impl Finder for Audit {
     type Row = AuditRow;
+    const SIGNATURE: Signature = SIGNATURE;
 
-    fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
-        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&KeptQuestion::new(self.connection, &given)?))
-    }
-
-    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<AuditRow>> {
-        self.answered = None;
-        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = KeptQuestion::new(self.connection, &given)?;
-        let measures = self.measure(&given)?;
-        self.answered = Some(asked);
-        Ok(measures)
+    fn find(&mut self, given: &[ValueRef<'_>], _: &Conditions) -> Result<Vec<AuditRow>> {
+        self.measure(given)
     }
 
     fn column(&mut self, measure: &AuditRow, _: usize, column: usize) -> Result<Value> {
-        match column {
-            0 => Ok(Value::from(measure.name)),
-            1 => measure.value.copied(),
-            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], KeptQuestion::arguments), column),
-        }
+        if column == 0 { Ok(Value::from(measure.name)) } else { measure.value.copied() }
     }
 }
 

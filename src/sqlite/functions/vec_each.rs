@@ -20,7 +20,7 @@ impl Table for VecEach {
     type Cursor = Listed<Elements>;
 
     fn connect(_: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self, Declaration { schema: SIGNATURE.schema(), risk: Risk::Normal }))
+        Ok((Self, SIGNATURE.declaration(Risk::Normal)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {

@@ -10,18 +10,19 @@ use crate::analysis::hybrid::{self, HybridFormula};
 use crate::error::{Error, Result};
 use crate::metric::{Metric, Scorer};
 use crate::planning::options::HybridOptions;
-use crate::planning::plan::{Plan, Slot};
+use crate::planning::plan::Slot;
 use crate::resources::reserve::{self, Reserve};
 use crate::scan::Rules;
-use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::args;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::in_list::List;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed as ListedRows, Listing, Risk, Table};
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
-use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose, conditions};
-use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
+use crate::sqlite::search::finder::{Answering, Finder, FinderCursor};
+use crate::sqlite::search::planner::{Planner, Signature, choose};
+use crate::sqlite::search::waiting::{HeldSearch, WaitingPlace};
 use crate::sqlite::search::words::{FullText, Matches};
 use crate::sqlite::search::{Search, Sources};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
@@ -49,22 +50,19 @@ const RANK: i32 = 5;
 
 impl Table for VecHybrid {
     const NAME: &'static str = "vec_hybrid";
-    type Cursor = ListedRows<Both>;
+    type Cursor = FinderCursor<Both>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((
-            Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
-        ))
+        Ok((Self { connection, waiting: WaitingPlace::default() }, SIGNATURE.declaration(Risk::Searching)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
         Ok(choose(info, SIGNATURE, |planner| self.plan(planner)))
     }
 
-    fn open(&self) -> Result<ListedRows<Both>> {
-        let (connection, waiting) = (self.connection, self.waiting.clone());
-        Ok(ListedRows::new(Both { connection, waiting, answered: None, found_in: FoundIn::Nothing }))
+    fn open(&self) -> Result<FinderCursor<Both>> {
+        let (connection, search) = (self.connection, HeldSearch::new(self.waiting.clone()));
+        Ok(Answering::cursor(connection, Both { connection, search, table: None }))
     }
 }
 
@@ -108,18 +106,9 @@ fn keep_conditions(planner: &mut Planner<'_, '_>) {
 /// One running search.
 pub struct Both {
     connection: Connection,
-    /// The search by vectors waits here for the next statement.
-    waiting: WaitingPlace,
-    answered: Option<(KeptQuestion, Conditions)>,
-    found_in: FoundIn,
-}
-
-/// Gives the ids of the rows that were found.
-enum FoundIn {
-    Nothing,
-    Search(Box<WaitingSearch>),
-    /// If only words were asked for.
-    Table(Box<Source>),
+    search: HeldSearch,
+    /// The table, if only words were asked for.
+    table: Option<Source>,
 }
 
 /// A row with both of its scores.
@@ -173,30 +162,6 @@ impl<'a> HybridQuestion<'a> {
 }
 
 impl Both {
-    fn find(&mut self, given: &[ValueRef<'_>], conditions: Conditions) -> Result<Vec<Joined>> {
-        self.rest();
-        let refused = refused(VecHybrid::NAME);
-        let (asked, query) = HybridQuestion::read(given, conditions).inspect_err(&refused)?;
-        let query = args::vector(query).map_err(|error| error.within("query")).inspect_err(&refused)?;
-        let call = SearchCall::begin(VecHybrid::NAME);
-        let words = self.words(&asked).inspect_err(&refused)?;
-        let Some(query) = query else {
-            let mut source = self.source(&asked).inspect_err(&refused)?;
-            let found = by_words(&mut source, &asked, words);
-            call.end(std::slice::from_ref(&source), asked.k, found.as_ref().map(Vec::len));
-            let found = found?;
-            self.found_in = FoundIn::Table(Box::new(source));
-            return Ok(found);
-        };
-        let kept = self.waiting.search(self.connection, asked.made_of.clone(), query.into_owned());
-        let mut kept = kept.inspect_err(&refused)?;
-        let found = by_both(&mut kept.search, &asked, words);
-        call.end(kept.search.sources(), asked.k, found.as_ref().map(Vec::len));
-        let found = found?;
-        self.found_in = FoundIn::Search(Box::new(kept));
-        Ok(found)
-    }
-
     /// The rows with the words, and with what words that no row has may have been meant to be.
     fn words(&self, asked: &HybridQuestion<'_>) -> Result<Matches> {
         let full_text = FullText { argument: "fts_table", table: asked.fts_table };
@@ -215,18 +180,6 @@ impl Both {
             (args::text("table_name as text", table.borrow())?, args::text("column_name as text", column.borrow())?);
         let mut found = Sources::open(self.connection, table, column, &asked.options.each)?;
         found.tables.pop().ok_or_else(|| Error::Bug("a table was named and not found".into()))
-    }
-
-    fn rest(&mut self) {
-        if let FoundIn::Search(kept) = std::mem::replace(&mut self.found_in, FoundIn::Nothing) {
-            self.waiting.put(*kept);
-        }
-    }
-}
-
-impl Drop for Both {
-    fn drop(&mut self) {
-        self.rest();
     }
 }
 
@@ -365,23 +318,31 @@ fn spread(source: &Source, metric: Metric) -> Result<f64> {
     Ok(hybrid::spread(&products))
 }
 
-impl Listing for Both {
+impl Finder for Both {
     type Row = Joined;
+    const SIGNATURE: Signature = SIGNATURE;
 
-    fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
-        let plan = Plan::from_number(plan);
-        let given = called(SIGNATURE, plan, arguments)?;
-        let asked = (KeptQuestion::new(self.connection, &given)?, conditions(plan, arguments)?);
-        Ok(self.answered.as_ref() == Some(&asked))
-    }
-
-    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Joined>> {
-        self.answered = None;
-        let plan = Plan::from_number(plan);
-        let given = called(SIGNATURE, plan, arguments)?;
-        let asked = (KeptQuestion::new(self.connection, &given)?, conditions(plan, arguments)?);
-        let found = self.find(&given, asked.1.clone())?;
-        self.answered = Some(asked);
+    fn find(&mut self, given: &[ValueRef<'_>], conditions: &Conditions) -> Result<Vec<Joined>> {
+        self.search.rest();
+        self.table = None;
+        let refused = refused(VecHybrid::NAME);
+        let (asked, query) = HybridQuestion::read(given, conditions.clone()).inspect_err(&refused)?;
+        let query = args::vector(query).map_err(|error| error.within("query")).inspect_err(&refused)?;
+        let call = SearchCall::begin(VecHybrid::NAME);
+        let words = self.words(&asked).inspect_err(&refused)?;
+        let Some(query) = query else {
+            let mut source = self.source(&asked).inspect_err(&refused)?;
+            let found = by_words(&mut source, &asked, words);
+            call.end(std::slice::from_ref(&source), asked.k, found.as_ref().map(Vec::len));
+            self.table = Some(source);
+            return found;
+        };
+        let kept = self.search.place().search(self.connection, asked.made_of.clone(), query.into_owned());
+        let mut kept = kept.inspect_err(&refused)?;
+        let found = by_both(&mut kept.search, &asked, words);
+        call.end(kept.search.sources(), asked.k, found.as_ref().map(Vec::len));
+        let found = found?;
+        self.search.hold(kept);
         Ok(found)
     }
 
@@ -389,16 +350,15 @@ impl Listing for Both {
         let real = |number: Option<f64>| number.map_or(Value::Null, Value::Real);
         Ok(match column {
             0 => Value::Integer(found.row),
-            1 => match &mut self.found_in {
-                FoundIn::Search(kept) => kept.search.first_source()?.id(found.row, &None)?,
-                FoundIn::Table(source) => source.id(found.row, &None)?,
-                FoundIn::Nothing => Value::Null,
+            1 => match (self.search.get_mut(), &mut self.table) {
+                (Some(search), _) => search.first_source()?.id(found.row, &None)?,
+                (None, Some(source)) => source.id(found.row, &None)?,
+                (None, None) => Value::Null,
             },
             2 => Value::Real(found.score),
             3 => real(found.by_vector),
             4 => real(found.by_words),
-            5 => Value::Integer(at as i64 + 1),
-            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], |(kept, _)| kept.arguments()), column)?,
+            _ => Value::Integer(at as i64 + 1),
         })
     }
 

@@ -6,19 +6,20 @@
 use crate::analysis::projection::{Plane, RowStream};
 use crate::error::{Error, Result};
 use crate::kernels::F32Le;
-use crate::planning::plan::{Plan, Slot};
+use crate::planning::plan::Slot;
 use crate::resources::reserve::{self, Reserve};
 use crate::resources::stats::SearchPath;
 use crate::resources::trace::{self, Stage, StageClock};
 use crate::scan::VectorSource;
-use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::args;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::{ROW_COST, rows};
+use crate::sqlite::search::finder::{Answering, Finder, FinderCursor};
 use crate::sqlite::search::index_reader::elements;
-use crate::sqlite::search::planner::{KeptQuestion, Signature, called, choose};
+use crate::sqlite::search::planner::{Signature, choose};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
 use crate::sqlite::tables::reentry::Running;
@@ -41,10 +42,10 @@ const SCANS: f64 = 30.0;
 
 impl Table for VecMap {
     const NAME: &'static str = "vec_map";
-    type Cursor = Listed<Map>;
+    type Cursor = FinderCursor<Map>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching }))
+        Ok((Self { connection }, SIGNATURE.declaration(Risk::Searching)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
@@ -55,16 +56,15 @@ impl Table for VecMap {
         }))
     }
 
-    fn open(&self) -> Result<Listed<Map>> {
-        let (answered, source, ids) = Default::default();
-        Ok(Listed::new(Map { connection: self.connection, answered, source, ids }))
+    fn open(&self) -> Result<FinderCursor<Map>> {
+        let (connection, (source, ids)) = (self.connection, Default::default());
+        Ok(Answering::cursor(connection, Map { connection, source, ids }))
     }
 }
 
 /// One map.
 pub struct Map {
     connection: Connection,
-    answered: Option<KeptQuestion>,
     source: Option<Source>,
     /// The id of each point, if ids cannot be looked up later. Empty otherwise.
     ids: Vec<Value>,
@@ -78,17 +78,6 @@ pub struct Point {
 }
 
 impl Map {
-    fn draw(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Point>> {
-        (self.ids, self.source) = Default::default();
-        let &[table, column, options] = given else { return Ok(Vec::new()) };
-        let mut source = opened(self.connection, table, column, options).inspect_err(refused(VecMap::NAME))?;
-        let call = SearchCall::begin(VecMap::NAME);
-        let points = self.points(&mut source).map_err(|error| source.named(error));
-        call.end(std::slice::from_ref(&source), None, points.as_ref().map(Vec::len));
-        self.source = Some(source);
-        points
-    }
-
     fn points(&mut self, source: &mut Source) -> Result<Vec<Point>> {
         let _running = Running::enter(std::slice::from_ref(source))?;
         let _clock = StageClock::begin(Stage::Sweeping);
@@ -162,21 +151,19 @@ impl RowStream for Vectors<'_> {
     }
 }
 
-impl Listing for Map {
+impl Finder for Map {
     type Row = Point;
+    const SIGNATURE: Signature = SIGNATURE;
 
-    fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
-        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&KeptQuestion::new(self.connection, &given)?))
-    }
-
-    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Point>> {
-        self.answered = None;
-        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = KeptQuestion::new(self.connection, &given)?;
-        let points = self.draw(&given)?;
-        self.answered = Some(asked);
-        Ok(points)
+    fn find(&mut self, given: &[ValueRef<'_>], _: &Conditions) -> Result<Vec<Point>> {
+        (self.ids, self.source) = Default::default();
+        let &[table, column, options] = given else { return Ok(Vec::new()) };
+        let mut source = opened(self.connection, table, column, options).inspect_err(refused(VecMap::NAME))?;
+        let call = SearchCall::begin(VecMap::NAME);
+        let points = self.points(&mut source).map_err(|error| source.named(error));
+        call.end(std::slice::from_ref(&source), None, points.as_ref().map(Vec::len));
+        self.source = Some(source);
+        points
     }
 
     fn column(&mut self, point: &Point, at: usize, column: usize) -> Result<Value> {
@@ -186,12 +173,11 @@ impl Listing for Map {
             0 => Value::Integer(point.row),
             1 => Value::Real(point.x),
             2 => Value::Real(point.y),
-            3 if !source.has_id() => Value::Null,
-            3 => match self.ids.get(at) {
+            _ if !source.has_id() => Value::Null,
+            _ => match self.ids.get(at) {
                 Some(id) => id.copied()?,
                 None => source.id(point.row, &None)?,
             },
-            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], KeptQuestion::arguments), column)?,
         })
     }
 }

@@ -7,17 +7,18 @@ use crate::analysis::ranking;
 use crate::error::Result;
 use crate::kernels::F32Le;
 use crate::metric::Scorer;
-use crate::planning::plan::{Plan, Slot};
+use crate::planning::plan::Slot;
 use crate::resources::reserve::{self, Reserve};
 use crate::scan::Rules;
-use crate::sqlite::host::args::{self, Args};
+use crate::sqlite::host::args;
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
+use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Risk, Table};
 use crate::sqlite::search::call::{SearchCall, refused};
 use crate::sqlite::search::estimates::{ROW_COST, path, rows};
-use crate::sqlite::search::planner::{KeptQuestion, Planner, Signature, called, choose};
-use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
+use crate::sqlite::search::finder::{Answering, Finder, FinderCursor};
+use crate::sqlite::search::planner::{Planner, Signature, choose};
+use crate::sqlite::search::waiting::{HeldSearch, WaitingPlace, WaitingSearch};
 use crate::sqlite::search::{Hit, Search, copied};
 use crate::sqlite::tables::conditions::Conditions;
 use crate::sqlite::tables::identifier::one;
@@ -39,22 +40,19 @@ const RANK: i32 = 3;
 
 impl Table for VecMmr {
     const NAME: &'static str = "vec_mmr";
-    type Cursor = Listed<Diverse>;
+    type Cursor = FinderCursor<Diverse>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((
-            Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
-        ))
+        Ok((Self { connection, waiting: WaitingPlace::default() }, SIGNATURE.declaration(Risk::Searching)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
         Ok(choose(info, SIGNATURE, |planner| self.plan(planner)))
     }
 
-    fn open(&self) -> Result<Listed<Diverse>> {
-        let (connection, waiting) = (self.connection, self.waiting.clone());
-        Ok(Listed::new(Diverse { connection, waiting, answered: None, search: None }))
+    fn open(&self) -> Result<FinderCursor<Diverse>> {
+        let (connection, search) = (self.connection, HeldSearch::new(self.waiting.clone()));
+        Ok(Answering::cursor(connection, Diverse { connection, search }))
     }
 }
 
@@ -74,10 +72,7 @@ impl VecMmr {
 /// One running search.
 pub struct Diverse {
     connection: Connection,
-    /// The search waits here for the next statement.
-    waiting: WaitingPlace,
-    answered: Option<KeptQuestion>,
-    search: Option<WaitingSearch>,
+    search: HeldSearch,
 }
 
 /// What one call asks, with its search opened.
@@ -88,18 +83,6 @@ struct MmrQuestion {
 }
 
 impl Diverse {
-    fn find(&mut self, given: &[ValueRef<'_>]) -> Result<Vec<Hit>> {
-        self.rest();
-        let Some(asked) = self.read(given).inspect_err(refused(VecMmr::NAME))? else { return Ok(Vec::new()) };
-        let MmrQuestion { mut kept, k, lambda } = asked;
-        let call = SearchCall::begin(VecMmr::NAME);
-        let hits = diverse(self.connection, &mut kept.search, k, lambda);
-        call.end(kept.search.sources(), Some(k), hits.as_ref().map(Vec::len));
-        let hits = hits?;
-        self.search = Some(kept);
-        Ok(hits)
-    }
-
     /// What is asked. `None` if the query is NULL.
     fn read(&self, given: &[ValueRef<'_>]) -> Result<Option<MmrQuestion>> {
         let &[table, column, query, k, lambda, options] = given else { return Ok(None) };
@@ -110,20 +93,8 @@ impl Diverse {
         let element = args::options(&made_of[2])?.query_element();
         let query = args::query(query, element).map_err(|error| error.within("query"))?;
         let Some(query) = query else { return Ok(None) };
-        let kept = self.waiting.search(self.connection, made_of, query.into_owned())?;
+        let kept = self.search.place().search(self.connection, made_of, query.into_owned())?;
         Ok(Some(MmrQuestion { kept, k, lambda }))
-    }
-
-    fn rest(&mut self) {
-        if let Some(kept) = self.search.take() {
-            self.waiting.put(kept);
-        }
-    }
-}
-
-impl Drop for Diverse {
-    fn drop(&mut self) {
-        self.rest();
     }
 }
 
@@ -168,33 +139,30 @@ fn vectors(search: &mut Search, hits: &mut Vec<Hit>) -> Result<Vec<Vec<F32Le>>> 
     Ok(vectors)
 }
 
-impl Listing for Diverse {
+impl Finder for Diverse {
     type Row = Hit;
+    const SIGNATURE: Signature = SIGNATURE;
 
-    fn is_answered(&self, plan: i32, arguments: Args<'_>) -> Result<bool> {
-        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        Ok(self.answered.as_ref() == Some(&KeptQuestion::new(self.connection, &given)?))
-    }
-
-    fn list(&mut self, plan: i32, arguments: Args<'_>) -> Result<Vec<Hit>> {
-        self.answered = None;
-        let given = called(SIGNATURE, Plan::from_number(plan), arguments)?;
-        let asked = KeptQuestion::new(self.connection, &given)?;
-        let hits = self.find(&given)?;
-        self.answered = Some(asked);
+    fn find(&mut self, given: &[ValueRef<'_>], _: &Conditions) -> Result<Vec<Hit>> {
+        self.search.rest();
+        let Some(asked) = self.read(given).inspect_err(refused(VecMmr::NAME))? else { return Ok(Vec::new()) };
+        let MmrQuestion { mut kept, k, lambda } = asked;
+        let call = SearchCall::begin(VecMmr::NAME);
+        let hits = diverse(self.connection, &mut kept.search, k, lambda);
+        call.end(kept.search.sources(), Some(k), hits.as_ref().map(Vec::len));
+        let hits = hits?;
+        self.search.hold(kept);
         Ok(hits)
     }
 
-    /// The rank serves as rowid: no two rows have the same, and the same arguments give the same.
     fn column(&mut self, hit: &Hit, at: usize, column: usize) -> Result<Value> {
-        let Some(WaitingSearch { search, .. }) = &mut self.search else { return Ok(Value::Null) };
+        let Some(search) = self.search.get_mut() else { return Ok(Value::Null) };
         Ok(match column {
             0 if !search.source(hit)?.has_rowid() => Value::Null,
             0 => Value::Integer(hit.place.row),
             1 => search.source(hit)?.id(hit.place.row, &hit.note)?,
             2 => Value::Real(hit.place.score),
-            3 => Value::Integer(at as i64 + 1),
-            _ => SIGNATURE.echo(self.answered.as_ref().map_or(&[], KeptQuestion::arguments), column)?,
+            _ => Value::Integer(at as i64 + 1),
         })
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod call;
 pub mod estimates;
+pub mod finder;
 pub mod index_reader;
 pub mod planner;
 pub mod waiting;

@@ -8,7 +8,7 @@ use crate::scan::{Range, Rules};
 use crate::sqlite::host::args::Args;
 use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::value::{Value, ValueRef};
-use crate::sqlite::host::vtab::{Choice, Constraint, ConstraintKind, IndexInfo};
+use crate::sqlite::host::vtab::{Choice, Constraint, ConstraintKind, Declaration, IndexInfo, Risk};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
 
 /// The columns and the arguments of a table function.
@@ -29,6 +29,11 @@ impl Signature {
         let columns = self.columns.iter().map(|column| (*column).to_owned());
         let arguments = self.arguments.iter().map(|name| format!("{name} HIDDEN"));
         format!("CREATE TABLE x({})", columns.chain(arguments).collect::<Vec<_>>().join(", "))
+    }
+
+    /// What a table function with these columns tells SQLite about itself.
+    pub fn declaration(self, risk: Risk) -> Declaration {
+        Declaration { schema: self.schema(), risk }
     }
 
     /// The value of a hidden column: the argument that the call gave.
@@ -180,17 +185,29 @@ pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Resu
 }
 
 /// The question that the present rows of a cursor answer. The inner loop of a join may ask the same for each outer row.
-#[derive(PartialEq)]
 pub struct KeptQuestion {
     arguments: Vec<Value>,
+    conditions: Conditions,
     moment: Moment,
 }
 
 impl KeptQuestion {
     /// The question of a call, at the present moment.
-    pub fn new(connection: Connection, arguments: &[ValueRef<'_>]) -> Result<Self> {
+    pub fn new(connection: Connection, arguments: &[ValueRef<'_>], conditions: Conditions) -> Result<Self> {
         let arguments = arguments.iter().map(|argument| argument.copied()).collect::<Result<_>>()?;
-        Ok(Self { arguments, moment: connection.moment() })
+        Ok(Self { arguments, conditions, moment: connection.moment() })
+    }
+
+    /// Whether a call asks the same, and the connection has changed nothing since.
+    pub fn is_of(&self, connection: Connection, arguments: &[ValueRef<'_>], conditions: &Conditions) -> bool {
+        self.moment == connection.moment()
+            && self.conditions == *conditions
+            && self.arguments.iter().map(Value::borrow).eq(arguments.iter().copied())
+    }
+
+    /// The conditions that the plan has kept.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     /// The arguments, which the hidden columns show.

@@ -55,6 +55,57 @@ impl WaitingPlace {
     }
 }
 
+/// The search of a cursor. It goes back to the place where it waits when the cursor asks for another, and when the cursor ends.
+pub struct HeldSearch {
+    place: WaitingPlace,
+    held: Option<WaitingSearch>,
+}
+
+impl HeldSearch {
+    /// None so far.
+    pub fn new(place: WaitingPlace) -> Self {
+        Self { place, held: None }
+    }
+
+    /// The place.
+    pub fn place(&self) -> &WaitingPlace {
+        &self.place
+    }
+
+    /// The search that is held.
+    pub fn get(&self) -> Option<&Search> {
+        self.held.as_ref().map(|held| &held.search)
+    }
+
+    /// The same, to read its rows.
+    pub fn get_mut(&mut self) -> Option<&mut Search> {
+        self.held.as_mut().map(|held| &mut held.search)
+    }
+
+    /// Holds a search.
+    pub fn hold(&mut self, search: WaitingSearch) {
+        self.held = Some(search);
+    }
+
+    /// Gives the search away, to run it. A search that fails is not held or used again.
+    pub fn take(&mut self) -> Option<WaitingSearch> {
+        self.held.take()
+    }
+
+    /// Lets the search wait for the next statement.
+    pub fn rest(&mut self) {
+        if let Some(search) = self.held.take() {
+            self.place.put(search);
+        }
+    }
+}
+
+impl Drop for HeldSearch {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
+
 impl WaitingSearch {
     /// The watch on the schemas begins before the search is opened, so that no change is missed.
     fn open(connection: Connection, made_of: [Value; 3], query: Vec<F32Le>) -> Result<Self> {

@@ -37,7 +37,7 @@ impl Table for FafcasSelftest {
     type Cursor = Listed<Machine>;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Direct }))
+        Ok((Self { connection }, SIGNATURE.declaration(Risk::Direct)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {

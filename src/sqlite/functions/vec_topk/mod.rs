@@ -50,10 +50,7 @@ impl Table for VecTopk {
     type Cursor = TopkReader;
 
     fn connect(connection: Connection, _arguments: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((
-            Self { connection, waiting: WaitingPlace::default() },
-            Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching },
-        ))
+        Ok((Self { connection, waiting: WaitingPlace::default() }, SIGNATURE.declaration(Risk::Searching)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {

@@ -10,20 +10,18 @@ use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Cursor, Table};
 use crate::sqlite::search::call::{SearchCall, refused};
-use crate::sqlite::search::waiting::{WaitingPlace, WaitingSearch};
+use crate::sqlite::search::waiting::{HeldSearch, WaitingPlace};
 use crate::sqlite::search::{Hit, hash};
 use crate::sqlite::tables::conditions::canonical;
 
 /// The cursor: one search and its present rows.
 pub struct TopkReader {
     connection: Connection,
-    /// The search waits here for the next statement.
-    waiting: WaitingPlace,
     /// The question that the present hits answer.
     asked: Option<TopkQuestion>,
     /// The moment at which they were found.
     moment: Moment,
-    search: Option<WaitingSearch>,
+    search: HeldSearch,
     hits: Vec<Hit>,
     /// The number of the present row among the hits.
     at: usize,
@@ -36,8 +34,8 @@ pub struct TopkReader {
 impl TopkReader {
     /// A cursor without a question so far.
     pub fn new(connection: Connection, waiting: WaitingPlace) -> Self {
-        let (asked, moment, search, batch, hits) = Default::default();
-        Self { connection, waiting, asked, moment, search, hits, at: 0, passed: 0, batch }
+        let (asked, moment, batch, hits) = Default::default();
+        Self { connection, asked, moment, search: HeldSearch::new(waiting), hits, at: 0, passed: 0, batch }
     }
 
     /// Rows of the first batch, if it is not known how many are wanted. An index takes longer for more rows; a scan does not.
@@ -65,8 +63,11 @@ impl TopkReader {
     fn start(&mut self, asked: TopkQuestion) -> Result<()> {
         let before = self.asked.take();
         if !before.is_some_and(|before| before.is_same_search(&asked)) {
-            self.rest();
-            self.search = asked.open(self.connection, &self.waiting).inspect_err(refused(VecTopk::NAME))?;
+            self.search.rest();
+            let opened = asked.open(self.connection, self.search.place()).inspect_err(refused(VecTopk::NAME))?;
+            if let Some(search) = opened {
+                self.search.hold(search);
+            }
         }
         self.moment = self.connection.moment();
         self.passed = 0;
@@ -78,21 +79,21 @@ impl TopkReader {
     }
 
     fn first(&self) -> usize {
-        match &self.search {
+        match self.search.get() {
             // A statement that writes could change rows that a later batch would find. So its first batch has all rows.
             _ if self.connection.is_writing() => usize::MAX,
-            Some(kept) if kept.search.is_indexed() => Self::FIRST_BY_INDEX,
+            Some(search) if search.is_indexed() => Self::FIRST_BY_INDEX,
             _ => Self::FIRST_BY_SCAN,
         }
     }
 
     fn next(&self, size: usize) -> usize {
         let more = size.max(1).saturating_mul(Self::GROWTH);
-        match &self.search {
-            Some(kept) if kept.search.is_scanned() && size >= Self::NEXT_BY_SCAN => {
+        match self.search.get() {
+            Some(search) if search.is_scanned() && size >= Self::NEXT_BY_SCAN => {
                 more.clamp(size, size.max(Self::MOST_BY_SCAN))
             }
-            Some(kept) if kept.search.is_scanned() || more > Self::MOST_BY_FETCHES => more.max(Self::NEXT_BY_SCAN),
+            Some(search) if search.is_scanned() || more > Self::MOST_BY_FETCHES => more.max(Self::NEXT_BY_SCAN),
             _ => more,
         }
     }
@@ -100,22 +101,15 @@ impl TopkReader {
     fn find(&mut self, asked: &TopkQuestion, size: usize, after: Option<Hit>) -> Result<()> {
         self.at = 0;
         self.hits.clear();
-        // A search that fails is not used again.
         if let Some(mut kept) = self.search.take() {
             let rules = Rules { after: after.map(|last| last.place), ..asked.rules.clone() };
             let call = SearchCall::begin(VecTopk::NAME);
             let found = kept.search.run(size, &rules, &asked.conditions);
             call.end(kept.search.sources(), Some(size).filter(|size| *size < usize::MAX), found.as_ref().map(Vec::len));
             self.hits = found?;
-            self.search = Some(kept);
+            self.search.hold(kept);
         }
         Ok(())
-    }
-
-    fn rest(&mut self) {
-        if let Some(kept) = self.search.take() {
-            self.waiting.put(kept);
-        }
     }
 
     fn next_batch(&mut self, size: usize) -> Result<()> {
@@ -132,7 +126,7 @@ impl TopkReader {
     fn result(&mut self, column: TopkColumn) -> Result<Value> {
         let rank = self.passed + self.at + 1;
         let hit = present(&self.hits, self.at)?;
-        let Some(WaitingSearch { search, .. }) = &mut self.search else { return Ok(Value::Null) };
+        let Some(search) = self.search.get_mut() else { return Ok(Value::Null) };
         let score = hit.place.score;
         Ok(match column {
             TopkColumn::Score => Value::Real(score),
@@ -148,12 +142,6 @@ impl TopkReader {
 
 fn present(hits: &[Hit], at: usize) -> Result<&Hit> {
     hits.get(at).ok_or_else(|| Error::Bug("a row was read past the end".into()))
-}
-
-impl Drop for TopkReader {
-    fn drop(&mut self) {
-        self.rest();
-    }
 }
 
 impl Cursor for TopkReader {

@@ -87,7 +87,7 @@ impl Table for VecTopkMany {
     type Cursor = ManyReader;
 
     fn connect(connection: Connection, _: &[&str]) -> Result<(Self, Declaration)> {
-        Ok((Self { connection }, Declaration { schema: SIGNATURE.schema(), risk: Risk::Searching }))
+        Ok((Self { connection }, SIGNATURE.declaration(Risk::Searching)))
     }
 
     fn best_index(&self, info: &mut IndexInfo<'_>) -> Result<Choice> {
