@@ -141,6 +141,10 @@ fn the_answer_is_that_of_the_sql_in_the_reference() {
         println!("seed {seed}");
         let mut random = Random(seed);
         let connection = open(&mut random, 300);
+        if seed == 0 {
+            // Where no row has a vector, words alone count.
+            connection.execute_batch("UPDATE notes SET v = NULL").unwrap();
+        }
         let query = pairs_of_normalised(&connection, &vector(&mut random));
         add_exp(&connection);
         let mut statement = connection.prepare(sql).unwrap();

@@ -6,10 +6,12 @@ use crate::planning::plan::{Comparison, Plan, Slot, Subject};
 use crate::resources::trace::{Stage, StageClock};
 use crate::scan::{Range, Rules};
 use crate::sqlite::host::args::Args;
+use crate::sqlite::host::call::element_of;
 use crate::sqlite::host::connection::{Connection, Moment};
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Constraint, ConstraintKind, Declaration, IndexInfo, Risk};
 use crate::sqlite::tables::conditions::{Conditions, ListSubject};
+use crate::vector::ElementType;
 
 /// The columns and the arguments of a table function.
 #[derive(Debug, Clone, Copy)]
@@ -181,7 +183,19 @@ pub fn called<'a>(signature: Signature, plan: Plan, arguments: Args<'a>) -> Resu
         let names = signature.arguments.get(..signature.required).unwrap_or_default();
         return Err(Error::expected(format_args!("the arguments {}", names.join(", ")), "fewer"));
     }
+    let query = signature.arguments.iter().position(|name| *name == "query");
+    if let Some(at) = query.and_then(|slot| values.get(slot).copied().flatten()) {
+        check_query(element_of(arguments.subtype(at)))?;
+    }
     Ok(values.into_iter().map(|at| at.map_or(ValueRef::Null, |at| arguments.get(at))).collect())
+}
+
+/// Refuses a query that a vector function made of another type: its bytes would be read as f32.
+fn check_query(element: ElementType) -> Result<()> {
+    match element {
+        ElementType::F32 | ElementType::Bit => Ok(()),
+        other => Err(Error::expected("query as f32, or as bit for 'hamming'", other.name())),
+    }
 }
 
 /// The question that the present rows of a cursor answer. The inner loop of a join may ask the same for each outer row.
