@@ -33,7 +33,7 @@ fn subtype_of(element: ElementType) -> u8 {
 }
 
 /// The type of a BLOB with this subtype. One without is of f32.
-fn element_of(subtype: u32) -> ElementType {
+pub fn element_of(subtype: u32) -> ElementType {
     let known = [ElementType::F16, ElementType::Bf16, ElementType::Int8, ElementType::Bit];
     known.into_iter().find(|&element| u32::from(subtype_of(element)) == subtype).unwrap_or_default()
 }
