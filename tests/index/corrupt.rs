@@ -73,7 +73,7 @@ impl Case {
 
 fn assert_says_where(error: &Error) {
     let message = error.to_string();
-    let future = message.starts_with("expected an index of format 2");
+    let future = message.starts_with("expected an index of format 3");
     assert!(future || message.contains("index") && message.contains("'rebuild' mends it"), "{message}");
 }
 
@@ -188,7 +188,7 @@ fn a_format_of_the_future_is_told_apart_from_damage() {
     case.store.blobs.insert(0, header);
     assert!(matches!(open(&mut case.store, scope(), &Arc::default()), Ok(Opened::Future(7))));
     let error = check_blocks(&mut case.store).err().unwrap();
-    assert_eq!(error.to_string(), "expected an index of format 2 at most, not one of format 7");
+    assert_eq!(error.to_string(), "expected an index of format 3 at most, not one of format 7");
 }
 
 #[test]
