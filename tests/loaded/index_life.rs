@@ -408,7 +408,7 @@ fn a_later_format_is_left_alone() {
     same(&connection, "nodes");
     assert_scanned(&connection, "main.nodes");
     assert_eq!(property(&connection, "state"), "of a later version");
-    assert_eq!(property(&connection, "format"), "3");
+    assert_eq!(property(&connection, "format"), "4");
     for command in ["merge", "check"] {
         let error = tell(&connection, command).unwrap_err().to_string();
         assert!(error.contains("format 4"), "{error}");
