@@ -251,7 +251,13 @@ fn health_tells_of_an_index_that_cannot_be_opened() {
     drop(db);
     let db = Connection::open(&path).unwrap();
     let found = findings(&db, "t", "index");
-    assert_eq!(found, [("i: vec_index: expected vec_index(table, column [, another] [, options]), not vec_index(t)".to_string(), false)]);
+    assert_eq!(
+        found,
+        [(
+            "i: vec_index: expected vec_index(table, column [, another] [, options]), not vec_index(t)".to_string(),
+            false
+        )]
+    );
     // Its triggers tell that it is not of this table.
     assert_eq!(findings(&db, "u", "index"), [("none".to_string(), true)]);
 }

@@ -1,6 +1,6 @@
 //! From sums of 1-bit codes to the rows that could reach a threshold, for many queries at once.
 
-use super::{GROUP, reaching};
+use super::GROUP;
 
 /// The part of the bound that belongs to each vector of a group. `codec::likely` says what the numbers mean.
 #[derive(Debug, Clone)]
@@ -56,5 +56,10 @@ pub(super) fn reach(weights: &Weights, sums: &[u32; GROUP], terms: &Terms, thres
     for at in 0..GROUP {
         bounds[at] = weights.bound(terms, at, sums[at]);
     }
-    reaching(|at| !(bounds[at] < threshold))
+    // As `reaching` asks, which the compiler makes 2 % more instructions of here.
+    if bounds.iter().fold(false, |any, bound| any | !(*bound < threshold)) {
+        (0..GROUP).fold(0, |bits, at| bits | (u64::from(!(bounds[at] < threshold)) << at))
+    } else {
+        0
+    }
 }

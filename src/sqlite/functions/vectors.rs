@@ -118,7 +118,9 @@ fn unit(call: VectorCall<'_>) -> Result<TypedAnswer> {
     let Some(floats) = floats else { return Ok(Value::Null.into()) };
     check_finite(&floats)?;
     match normalize(&floats) {
-        Some(unit) => TypedVector::from_floats(ElementType::F32, &unit).map(TypedAnswer::from),
+        Some(unit) => {
+            TypedVector::new(ElementType::F32, bytemuck::cast_slice::<_, u8>(&unit).to_vec()).map(TypedAnswer::from)
+        }
         None => Ok(Value::Null.into()),
     }
 }

@@ -53,9 +53,9 @@ pub(super) enum TableKind {
 /// one is no ordinary table with rowids.
 pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
     let highest = |path: &Path| {
-        let TableEntry { schema, name, .. } =
+        let TableEntry { schema, name, names_rowid, .. } =
             find(connection, path).ok().filter(|found| found.kind == TableKind::Table)?;
-        let rowid = free_rowid(&columns(connection, &schema, &name).ok()?)?;
+        let rowid = if names_rowid { free_rowid(&columns(connection, &schema, &name).ok()?)? } else { ROWIDS[0] };
         let sql = format!("SELECT max(t.{rowid}) FROM {}.{} AS t", quoted(&schema), quoted(&name));
         let mut statement = connection.prepare(&sql).ok()?;
         statement.step().ok().filter(|&found| found)?;
@@ -87,6 +87,8 @@ pub(super) struct TableEntry {
     /// As it was written when the table was created. The user may write it with other capitals.
     pub name: String,
     pub kind: TableKind,
+    /// Whether its statement has the word `rowid`. Without it, no column is called so.
+    names_rowid: bool,
 }
 
 /// Finds a table or view.
@@ -101,7 +103,7 @@ pub(super) fn find(connection: Connection, path: &Path) -> Result<TableEntry> {
 fn look_for(connection: Connection, path: &Path) -> Result<Option<TableEntry>> {
     for schema in schemas(connection, path.schema.as_deref())? {
         let sql = format!(
-            "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%', name FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
+            "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%', name, sql LIKE '%rowid%' FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
             quoted(&schema)
         );
         let mut statement = connection.prepare(&sql)?;
@@ -112,9 +114,9 @@ fn look_for(connection: Connection, path: &Path) -> Result<Option<TableEntry>> {
                 (0, _) => TableKind::Virtual,
                 _ => TableKind::View,
             };
-            let name = statement.text(2);
+            let (name, names_rowid) = (statement.text(2), statement.integer(3) != 0);
             drop(statement);
-            return Ok(Some(TableEntry { schema, name, kind }));
+            return Ok(Some(TableEntry { schema, name, kind, names_rowid }));
         }
     }
     Ok(None)
