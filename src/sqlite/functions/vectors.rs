@@ -117,12 +117,8 @@ fn unit(call: VectorCall<'_>) -> Result<TypedAnswer> {
     };
     let Some(floats) = floats else { return Ok(Value::Null.into()) };
     check_finite(&floats)?;
-    match normalize(&floats) {
-        Some(unit) => {
-            TypedVector::new(ElementType::F32, bytemuck::cast_slice::<_, u8>(&unit).to_vec()).map(TypedAnswer::from)
-        }
-        None => Ok(Value::Null.into()),
-    }
+    let unit = normalize(&floats).map_or(Value::Null, |unit| Value::Blob(bytemuck::cast_slice(&unit).to_vec()));
+    Ok(unit.into())
 }
 
 /// A vector of this type, of JSON or of the bytes of a BLOB. f16 and bf16 become f32 by their values.

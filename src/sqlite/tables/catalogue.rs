@@ -53,9 +53,10 @@ pub(super) enum TableKind {
 /// one is no ordinary table with rowids.
 pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
     let highest = |path: &Path| {
-        let TableEntry { schema, name, names_rowid, .. } =
+        let TableEntry { schema, name, .. } =
             find(connection, path).ok().filter(|found| found.kind == TableKind::Table)?;
-        let rowid = if names_rowid { free_rowid(&columns(connection, &schema, &name).ok()?)? } else { ROWIDS[0] };
+        let names = [c"rowid", c"_rowid_", c"oid"];
+        let rowid = names.into_iter().find(|rowid| connection.means_rowid(&schema, &name, rowid))?.to_str().ok()?;
         let sql = format!("SELECT max(t.{rowid}) FROM {}.{} AS t", quoted(&schema), quoted(&name));
         let mut statement = connection.prepare(&sql).ok()?;
         statement.step().ok().filter(|&found| found)?;
@@ -87,8 +88,6 @@ pub(super) struct TableEntry {
     /// As it was written when the table was created. The user may write it with other capitals.
     pub name: String,
     pub kind: TableKind,
-    /// Whether its statement has the word `rowid`. Without it, no column is called so.
-    names_rowid: bool,
 }
 
 /// Finds a table or view.
@@ -103,7 +102,7 @@ pub(super) fn find(connection: Connection, path: &Path) -> Result<TableEntry> {
 fn look_for(connection: Connection, path: &Path) -> Result<Option<TableEntry>> {
     for schema in schemas(connection, path.schema.as_deref())? {
         let sql = format!(
-            "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%', name, sql LIKE '%rowid%' FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
+            "SELECT type = 'view', sql LIKE 'CREATE VIRTUAL%', name FROM {}.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')",
             quoted(&schema)
         );
         let mut statement = connection.prepare(&sql)?;
@@ -114,9 +113,9 @@ fn look_for(connection: Connection, path: &Path) -> Result<Option<TableEntry>> {
                 (0, _) => TableKind::Virtual,
                 _ => TableKind::View,
             };
-            let (name, names_rowid) = (statement.text(2), statement.integer(3) != 0);
+            let name = statement.text(2);
             drop(statement);
-            return Ok(Some(TableEntry { schema, name, kind, names_rowid }));
+            return Ok(Some(TableEntry { schema, name, kind }));
         }
     }
     Ok(None)

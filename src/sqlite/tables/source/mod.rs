@@ -66,7 +66,7 @@ impl Source {
 
     /// The same for callers that need neither rowid nor id.
     pub fn open_any(connection: Connection, path: &Path, column: &str, key: Option<&str>) -> Result<Self> {
-        let TableEntry { schema, name, kind, .. } = find(connection, path)?;
+        let TableEntry { schema, name, kind } = find(connection, path)?;
         let is_view = kind == TableKind::View;
         let title = match &path.schema {
             Some(schema) => format!("{}.{}", plain_or_quoted(schema), plain_or_quoted(&path.name)),
