@@ -313,20 +313,21 @@ pub unsafe fn column_decltype(statement: *mut ffi::sqlite3_stmt, column: c_int) 
     table().column_decltype.map(|routine| unsafe { routine(statement, column) })
 }
 
-/// The declared type of a column, and whether it is in the primary key, by `sqlite3_table_column_metadata`. For a name of the rowid
-/// that no column has, this is an INTEGER that is. `None` without such a column, or in a build that leaves the routine out.
+/// Whether a name of the rowid means the rowid of a table, by `sqlite3_table_column_metadata`: for a name that no column has, it gives an
+/// INTEGER in the primary key. Yes in a build that leaves the routine out.
 ///
 /// # Safety
-/// The connection is open and the names are terminated. SQLite owns the type, until the schema changes.
-pub unsafe fn column_type(db: *mut ffi::sqlite3, names: [*const c_char; 3]) -> Option<(*const c_char, bool)> {
-    let read = table().table_column_metadata?;
+/// The connection is open and the names are terminated.
+pub unsafe fn means_rowid(db: *mut ffi::sqlite3, names: [*const c_char; 3]) -> bool {
+    let Some(read) = table().table_column_metadata else { return true };
     let [schema, name, column] = names;
     let (mut kind, mut key, null) = (std::ptr::null(), 0, std::ptr::null_mut());
-    // SAFETY: the caller ensures the names; places that are null are not written.
-    let code = unsafe {
-        read(db, schema, name, column, &mut kind, std::ptr::null_mut(), null, &mut key, std::ptr::null_mut())
-    };
-    (code == ffi::SQLITE_OK as c_int).then_some((kind, key != 0))
+    // SAFETY: the caller ensures the names; places that are null are not written. SQLite owns the type until the schema changes.
+    unsafe {
+        let code = read(db, schema, name, column, &mut kind, std::ptr::null_mut(), null, &mut key, null);
+        let is_integer = || !kind.is_null() && CStr::from_ptr(kind).to_bytes().eq_ignore_ascii_case(b"integer");
+        code == ffi::SQLITE_OK as c_int && key != 0 && is_integer()
+    }
 }
 
 /// Whether `sqlite3_blob_open` opens a value, and its result code if not. It opens BLOB and TEXT. A build that leaves the

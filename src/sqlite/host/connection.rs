@@ -139,13 +139,8 @@ impl Connection {
     /// Whether this name of the rowid means the rowid of a table: another column may have the name. Nothing is read.
     pub fn means_rowid(self, schema: &str, table: &str, rowid: &CStr) -> bool {
         let [Ok(schema), Ok(table)] = [schema, table].map(CString::new) else { return false };
-        // SAFETY: the connection is open and the names are terminated; the type is looked at before the schema can change.
-        unsafe {
-            let known = api::column_type(self.raw(), [schema.as_ptr(), table.as_ptr(), rowid.as_ptr()]);
-            known.is_some_and(|(kind, is_key)| {
-                is_key && !kind.is_null() && CStr::from_ptr(kind).to_bytes().eq_ignore_ascii_case(b"integer")
-            })
-        }
+        // SAFETY: the connection is open and the names are terminated.
+        unsafe { api::means_rowid(self.raw(), [schema.as_ptr(), table.as_ptr(), rowid.as_ptr()]) }
     }
 
     /// The file of a schema; `None` for a database in memory.

@@ -63,6 +63,17 @@ mod optional {
             inverse: Rows,
             destructor: Option<unsafe extern "C" fn(*mut c_void)>,
         ) -> c_int;
+        fn sqlite3_table_column_metadata(
+            db: *mut ffi::sqlite3,
+            schema: *const c_char,
+            table: *const c_char,
+            column: *const c_char,
+            kind: *mut *const c_char,
+            collation: *mut *const c_char,
+            not_null: *mut c_int,
+            key: *mut c_int,
+            counts: *mut c_int,
+        ) -> c_int;
     }
 
     pub const ROUTINES: ffi::sqlite3_api_routines = ffi::sqlite3_api_routines {
@@ -70,6 +81,7 @@ mod optional {
         blob_close: Some(sqlite3_blob_close),
         column_decltype: Some(sqlite3_column_decltype),
         create_window_function: Some(sqlite3_create_window_function),
+        table_column_metadata: Some(sqlite3_table_column_metadata),
         ..NONE
     };
 }
