@@ -176,17 +176,8 @@ impl<'a, S: Store> Builder<'a, S> {
         Ok(())
     }
 
-    /// Comes before all that is written.
-    fn begin(&mut self) -> Result<()> {
-        if self.is_begun {
-            return Ok(());
-        }
-        self.is_begun = true;
-        self.store.write(HEADER, &self.header.encode_unfinished())
-    }
-
     fn write_block(&mut self, rows: &[RowCodes]) -> Result<()> {
-        self.begin()?;
+        begin(self.store, &self.header, &mut self.is_begun)?;
         let mut block = Block::empty(self.header.dimensions, rows.len());
         rows.iter().enumerate().for_each(|(slot, row)| block.put(slot, row));
         let number = self.blocks.len() as u32 + 1;
@@ -199,7 +190,7 @@ impl<'a, S: Store> Builder<'a, S> {
     /// Writes what is left, and removes what was there before.
     pub fn finish(mut self) -> Result<Index> {
         self.encode_batch()?;
-        self.begin()?;
+        begin(self.store, &self.header, &mut self.is_begun)?;
         let rows = std::mem::take(&mut self.rows);
         if !rows.is_empty() {
             self.write_block(&rows)?;
@@ -214,6 +205,15 @@ impl<'a, S: Store> Builder<'a, S> {
         write_top(self.store, &mut self.header, &directory, &self.ranges)?;
         Ok(Index::new(self.scope, self.header, directory, self.space))
     }
+}
+
+/// Comes before all that is written: from here until [`write_top`], the header says that the index is unfinished.
+pub(super) fn begin<S: Store>(store: &mut S, header: &Header, is_begun: &mut bool) -> Result<()> {
+    if !*is_begun {
+        store.write(HEADER, &header.encode_unfinished())?;
+        *is_begun = true;
+    }
+    Ok(())
 }
 
 /// Writes the ranges, the directory and then the header, as a new generation.

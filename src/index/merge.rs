@@ -8,10 +8,10 @@
 //! find one row all codes were read.)
 
 use super::block::{Block, Codes};
-use super::build::write_top;
+use super::build::{begin, write_top};
 use super::compare::RowSlot;
 use super::encode::{RowCodes, VectorBatch, encode};
-use super::format::{Directory, HEADER, Header};
+use super::format::{Directory, Header};
 use super::open::Index;
 use super::ranges::RowidRange;
 use super::request::{FetchedRow, RowSource};
@@ -89,7 +89,7 @@ impl Index {
         for round in changed.chunks(ROUND) {
             merge.round(round, slots, rows)?;
         }
-        merge.begin()?;
+        begin(merge.store, &self.header, &mut merge.is_begun)?;
         let (store, directory, ranges) = (merge.store, merge.directory, merge.ranges);
         let mut header = self.header.clone();
         write_top(store, &mut header, &directory, &ranges)?;
@@ -259,18 +259,9 @@ impl<S: Store> Merge<'_, S> {
         Ok(())
     }
 
-    /// Comes before all that is written.
-    fn begin(&mut self) -> Result<()> {
-        if !self.is_begun {
-            self.store.write(HEADER, &self.index.header.encode_unfinished())?;
-            self.is_begun = true;
-        }
-        Ok(())
-    }
-
     /// Writes a block under a number that it has, or under the next.
     fn write(&mut self, number: u32, mut block: Block) -> Result<()> {
-        self.begin()?;
+        begin(self.store, &self.index.header, &mut self.is_begun)?;
         let (range, entry) = (RowidRange::of_codes(&block.codes), block.write(self.store, number)?);
         let at = number as usize - 1;
         match (self.directory.blocks.get_mut(at), self.ranges.get_mut(at)) {

@@ -137,8 +137,8 @@ impl Connection {
     }
 
     /// Whether this name of the rowid means the rowid of a table: another column may have the name. Nothing is read.
-    pub fn means_rowid(self, schema: &str, table: &str, rowid: &CStr) -> bool {
-        let [Ok(schema), Ok(table)] = [schema, table].map(CString::new) else { return false };
+    pub fn means_rowid(self, schema: &str, table: &str, rowid: &str) -> bool {
+        let [Ok(schema), Ok(table), Ok(rowid)] = [schema, table, rowid].map(CString::new) else { return false };
         // SAFETY: the connection is open and the names are terminated.
         unsafe { api::means_rowid(self.raw(), [schema.as_ptr(), table.as_ptr(), rowid.as_ptr()]) }
     }

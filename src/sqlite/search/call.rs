@@ -77,6 +77,14 @@ fn ended(function: &'static str, error: Option<&Error>) -> TracedSearch {
     TracedSearch::ended(function, error.map(|error| error.to_string()))
 }
 
+/// A result or an error that a row reports. The outer error ends the statement.
+pub fn survived<T>(outcome: Result<T, Error>) -> Result<Result<T, Error>, Error> {
+    match outcome {
+        Err(error) if matches!(kind(&error), ErrorKind::Memory | ErrorKind::Interrupted) => Err(error),
+        outcome => Ok(outcome),
+    }
+}
+
 /// To which kind an error belongs.
 pub fn kind(error: &Error) -> ErrorKind {
     match error {

@@ -55,8 +55,7 @@ pub fn size(connection: Connection, paths: &[Path]) -> Option<i64> {
     let highest = |path: &Path| {
         let TableEntry { schema, name, .. } =
             find(connection, path).ok().filter(|found| found.kind == TableKind::Table)?;
-        let names = [c"rowid", c"_rowid_", c"oid"];
-        let rowid = names.into_iter().find(|rowid| connection.means_rowid(&schema, &name, rowid))?.to_str().ok()?;
+        let rowid = ROWIDS.into_iter().find(|rowid| connection.means_rowid(&schema, &name, rowid))?;
         let sql = format!("SELECT max(t.{rowid}) FROM {}.{} AS t", quoted(&schema), quoted(&name));
         let mut statement = connection.prepare(&sql).ok()?;
         statement.step().ok().filter(|&found| found)?;
@@ -165,15 +164,10 @@ pub(super) fn has_column(columns: &[TableColumn], name: &str) -> bool {
     columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
 }
 
-/// A name of the rowid that no column has.
-fn free_rowid(columns: &[TableColumn]) -> Option<&'static str> {
-    ROWIDS.into_iter().find(|rowid| !has_column(columns, rowid))
-}
-
 /// How the rows of a table are told apart. An authorizer that keeps the rowid secret is an error here: without it, the table
 /// would be taken for one without rowids, and with NULL in its place all rows would be row 0.
 pub(super) fn table_rows(connection: Connection, schema: &str, name: &str, columns: &[TableColumn]) -> Result<RowKey> {
-    let Some(rowid) = free_rowid(columns) else { return Ok(RowKey::None) };
+    let Some(rowid) = ROWIDS.into_iter().find(|rowid| !has_column(columns, rowid)) else { return Ok(RowKey::None) };
     let sql = format!("SELECT t.{rowid} FROM {}.{} AS t", quoted(schema), quoted(name));
     match connection.prepare(&sql) {
         Ok(statement) if statement.is_declared(0) => Ok(RowKey::Rowid(rowid)),

@@ -21,14 +21,13 @@ use crate::analysis::invariants::Invariants;
 use crate::error::{Error, Result};
 use crate::planning::plan::Plan;
 use crate::resources::config;
-use crate::resources::stats::ErrorKind;
 use crate::scan::VectorSource;
 use crate::sqlite::host::args::{self, Args};
 use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::ffi;
 use crate::sqlite::host::value::{Value, ValueRef};
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use crate::sqlite::search::call::kind;
+use crate::sqlite::search::call::survived;
 use crate::sqlite::search::index_reader::elements;
 use crate::sqlite::search::planner::{Signature, called, choose};
 use crate::sqlite::storage::triggers::{is_of_module, of_index};
@@ -158,14 +157,6 @@ fn stored_code(connection: Connection, schema: &str) -> Result<HealthRow> {
         Err(error) => (error.to_string(), false),
     };
     Ok(HealthRow::new("stored_code", "views and triggers that may run", actual, ok))
-}
-
-/// A result or an error that a row reports. The outer error ends the statement.
-fn survived<T>(outcome: Result<T>) -> Result<Result<T>> {
-    match outcome {
-        Err(error) if matches!(kind(&error), ErrorKind::Memory | ErrorKind::Interrupted) => Err(error),
-        outcome => Ok(outcome),
-    }
 }
 
 /// A pragma, and the value that it should have.

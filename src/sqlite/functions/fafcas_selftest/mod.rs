@@ -8,7 +8,6 @@ mod life;
 
 use crate::error::Result;
 use crate::kernels;
-use crate::resources::stats::ErrorKind;
 use crate::selftest::{bounds, codes, normalize, pairs, typed};
 use crate::sqlite::host::api;
 use crate::sqlite::host::args::Args;
@@ -16,7 +15,7 @@ use crate::sqlite::host::connection::Connection;
 use crate::sqlite::host::memory::MemoryDatabase;
 use crate::sqlite::host::value::Value;
 use crate::sqlite::host::vtab::{Choice, Declaration, IndexInfo, Listed, Listing, Risk, Table};
-use crate::sqlite::search::call::kind;
+use crate::sqlite::search::call::survived;
 use crate::sqlite::search::planner::Signature;
 use std::env::consts::{ARCH, OS};
 use std::time::Instant;
@@ -102,11 +101,10 @@ impl Checks {
     fn run(&mut self, name: &str, check: impl FnOnce() -> Result<String>) -> Result<()> {
         self.connection.check_interrupt()?;
         let start = Instant::now();
-        let outcome = check();
+        let outcome = survived(check())?;
         let milliseconds = (start.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         let (ok, detail) = match outcome {
             Ok(detail) => (true, detail),
-            Err(error) if matches!(kind(&error), ErrorKind::Memory | ErrorKind::Interrupted) => return Err(error),
             Err(error) => (false, error.to_string()),
         };
         self.rows.push(CheckRow { name: name.into(), ok, detail, milliseconds });
